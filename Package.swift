@@ -1,0 +1,182 @@
+// swift-tools-version:6.2
+import Foundation
+import PackageDescription
+
+// `CORES_ONLY=1` leaves out every shell and every package, so that the pure cores build and test in seconds.
+let coresOnly = ProcessInfo.processInfo.environment["CORES_ONLY"] == "1"
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+// MARK: - Cores: values stepped with inputs; they import Swift and each other, and nothing else.
+
+func core(_ name: String, in side: String, uses dependencies: [String] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "\(side)/\(name)", swiftSettings: settings)
+}
+
+func coreTests(_ name: String, uses extra: [String] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: ([name] + extra).map { .byName(name: $0) }, path: "Tests/\(name)Tests",
+        exclude: FileManager.default.fileExists(atPath: "Tests/\(name)Tests/Traces") ? ["Traces"] : [],
+        swiftSettings: settings)
+}
+
+var targets: [Target] = [
+    core("Model", in: "Shared"),
+    core("Membership", in: "Shared", uses: ["Model"]),
+    core("RoutingTable", in: "Shared", uses: ["Model"]),
+    core("Access", in: "Shared", uses: ["Model"]),
+    core("KeyEncoding", in: "Shared", uses: ["Model"]),
+    core("DurableLog", in: "Shared", uses: ["Model"]),
+    core("Replication", in: "Agent", uses: ["Model"]),
+    core("Movement", in: "Agent", uses: ["Model"]),
+    core("AgentCore", in: "Agent", uses: ["Access", "Membership", "Model", "Movement", "Replication", "RoutingTable"]),
+    core("Consensus", in: "Coordinator", uses: ["Model"]),
+    core("Catalog", in: "Coordinator", uses: ["Model"]),
+    core("Planning", in: "Coordinator", uses: ["Catalog", "Model"]),
+    core("CoordinatorCore", in: "Coordinator", uses: ["Catalog", "Consensus", "Membership", "Model", "Planning"]),
+    coreTests("Model"),
+    coreTests("Membership", uses: ["Model"]),
+    coreTests("RoutingTable", uses: ["Model"]),
+    coreTests("Access", uses: ["Model"]),
+    coreTests("KeyEncoding", uses: ["Model"]),
+    coreTests("DurableLog", uses: ["Model"]),
+    coreTests("Replication", uses: ["Model"]),
+    coreTests("Movement", uses: ["Model"]),
+    coreTests("AgentCore", uses: ["Membership", "Model", "Movement", "Replication", "RoutingTable"]),
+    coreTests("Consensus", uses: ["Model"]),
+    coreTests("Catalog", uses: ["Model"]),
+    coreTests("Planning", uses: ["Catalog", "Model"]),
+    coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
+    .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
+]
+
+// MARK: - Shells: sockets, files, clocks, databases; and the programs made of them.
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let http: [Target.Dependency] = [
+    .product(name: "Hummingbird", package: "hummingbird"),
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "HummingbirdTLS", package: "hummingbird"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+func shell(_ name: String, in side: String, uses modules: [String], and products: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: modules.map { .byName(name: $0) } + products, path: "\(side)/\(name)",
+        exclude: name == "Wire" ? ["Protocols"] : [], swiftSettings: settings)
+}
+
+func program(_ name: String, in side: String, uses modules: [String], and products: [Target.Dependency] = []) -> Target {
+    .executableTarget(
+        name: name, dependencies: modules.map { .byName(name: $0) } + products, path: "\(side)/\(name)",
+        swiftSettings: settings)
+}
+
+func shellTests(_ name: String, uses extra: [String] = [], and products: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: ([name] + extra).map { .byName(name: $0) } + products,
+        path: "Tests/\(name)Tests", swiftSettings: settings)
+}
+
+var packages: [Package.Dependency] = []
+
+if !coresOnly {
+    packages = [
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: ["FullFoundation"]),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    ]
+    targets += [
+        .systemLibrary(name: "CLZ4", path: "Shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CSQLite", path: "Shared/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        shell("Wire", in: "Shared", uses: ["Model"], and: [protobuf]),
+        shell("LogStorage", in: "Shared", uses: ["DurableLog", "Model"]),
+        shell("Compression", in: "Shared", uses: ["CLZ4"]),
+        shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "Model"], and: nio),
+        shell("Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging, lifecycle]),
+        shell("Telemetry", in: "Shared", uses: ["Model"], and: http + [logging, metrics, lifecycle]),
+        shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"], and: nio + [httpClient]),
+        shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
+        shell(
+            "AgentServer", in: "Agent",
+            uses: [
+                "Access", "AgentCore", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage",
+                "Membership", "Model", "Movement", "Replication", "RoutingTable", "Telemetry", "Transport", "Wire",
+            ], and: nio + http + [logging, metrics, lifecycle]),
+        shell(
+            "CoordinatorServer", in: "Coordinator",
+            uses: [
+                "Access", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding", "LogStorage",
+                "Membership", "Model", "Planning", "Telemetry", "Transport", "Wire",
+            ], and: nio + http + [logging, metrics, lifecycle, protobuf]),
+        program(
+            "coxswain-agent", in: "Agent", uses: ["AgentServer", "Model"], and: [arguments, logging, lifecycle]),
+        program(
+            "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Model"],
+            and: [arguments, logging, lifecycle]),
+        program(
+            "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Model"],
+            and: nio + [arguments, httpClient]),
+        program(
+            "Benchmarks", in: "Tests",
+            uses: ["Access", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage", "Model", "RoutingTable"],
+            and: nio),
+        shellTests("Wire", uses: ["Model"]),
+        shellTests("LogStorage", uses: ["DurableLog", "Model"]),
+        shellTests("Compression"),
+        shellTests("Identity", uses: ["Access", "Model"]),
+        shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
+        shellTests("Telemetry", uses: ["Model"], and: [metrics, logging]),
+        shellTests("Client", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"]),
+        shellTests("Engine", uses: ["KeyEncoding", "Model"]),
+        shellTests("AgentServer", uses: ["AgentCore", "Engine", "Model", "Wire"]),
+        shellTests("CoordinatorServer", uses: ["Catalog", "Consensus", "CoordinatorCore", "Model", "Wire"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                .byName(name: "Client"), .byName(name: "Identity"), .byName(name: "KeyEncoding"), .byName(name: "Model"),
+                .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
+            ], path: "Tests/EndToEndTests", swiftSettings: settings),
+    ]
+}
+
+// SCAFFOLD: drops what has no sources yet. Goes away when every target has content.
+let root = Context.packageDirectory
+let present = Set(targets.filter { FileManager.default.fileExists(atPath: "\(root)/\($0.path ?? "")") }.map(\.name))
+targets = targets.filter { present.contains($0.name) }
+for target in targets {
+    target.dependencies = target.dependencies.filter {
+        if case .byNameItem(let name, _) = $0 { return present.contains(name) }
+        return true
+    }
+}
+
+let package = Package(
+    name: "Coxswain", platforms: [.macOS(.v15)], dependencies: packages, targets: targets, swiftLanguageModes: [.v6])

@@ -1,0 +1,29 @@
+/// Every bound in one place, with its unit and its reason.
+package enum Limits {
+    /// Bytes of an encoded key: fits a SQLite index page and a gossip-free frame many times over.
+    package static let keyBytes = 4 * 1_024
+    /// Bytes of one row as it is logged.
+    package static let rowBytes = 1_024 * 1_024
+    /// Mutations in one batch.
+    package static let batchMutations = 1_000
+    /// Bytes of one batch as it is logged: one log record.
+    package static let batchBytes = 4 * 1_024 * 1_024
+    /// Columns of a table.
+    package static let columns = 256
+    /// Rows in one page of a scan.
+    package static let scanRows = 10_000
+    /// Bytes of one page of a scan.
+    package static let scanBytes = 4 * 1_024 * 1_024
+    /// Bytes of one frame on a link: a batch, or a block of a copy, with room for its envelope.
+    package static let frameBytes = 8 * 1_024 * 1_024
+    /// Bytes of one gossip datagram, sealed: below the smallest usual path MTU.
+    package static let datagramBytes = 1_400
+    /// Partitions that one `POST /tables` may make.
+    package static let partitionsPerCreate = 4_096
+    /// Bytes of a bearer token.
+    package static let tokenBytes = 8 * 1_024
+    /// Bytes of one configuration entry's value.
+    package static let configurationValueBytes = 64 * 1_024
+    /// Replicas of one partition.
+    package static let replicationFactor = 9
+}
