@@ -146,7 +146,10 @@ if !coresOnly {
             and: nio + [arguments, httpClient]),
         program(
             "Benchmarks", in: "Tests",
-            uses: ["Access", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage", "Model", "RoutingTable"],
+            uses: [
+                "Access", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage", "Model",
+                "RoutingTable",
+            ],
             and: nio),
         shellTests("Wire", uses: ["Model"]),
         shellTests("LogStorage", uses: ["DurableLog", "Model"]),

@@ -17,7 +17,9 @@ package struct Span: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     package static func < (a: Self, b: Self) -> Bool { a.microseconds < b.microseconds }
     package static func + (a: Self, b: Self) -> Self { Span(microseconds: a.microseconds.saturatingAdded(to: b.microseconds)) }
-    package static func - (a: Self, b: Self) -> Self { Span(microseconds: a.microseconds.saturatingSubtracted(by: b.microseconds)) }
+    package static func - (a: Self, b: Self) -> Self {
+        Span(microseconds: a.microseconds.saturatingSubtracted(by: b.microseconds))
+    }
     package static func * (a: Self, b: Int64) -> Self { Span(microseconds: a.microseconds.saturatingMultiplied(by: b)) }
     package static func / (a: Self, b: Int64) -> Self { Span(microseconds: a.microseconds / b) }
 
