@@ -1,0 +1,56 @@
+package import Model
+
+/// What an agent says to a coordinator in its session.
+package enum AgentFrame: Hashable, Sendable, WireCodable {
+    /// Send the changes since this revision, and go on (rule T2). Asked again, it starts again from there.
+    case watch(from: Revision)
+    case propose(RequestID, PartitionProposal)
+    case register(RequestID, NodeRegistration)
+    /// The sender's failure detector holds this life of `node` to be over (rule F1). `.none`: the session is not known to it.
+    case deathReport(NodeID, session: SessionID, generation: Generation)
+    case loadReport(NodeReport)
+    case ping(UInt64)
+
+    package init(wire: ProtoAgentFrame) throws(WireError) {
+        switch try Check.present(wire.frame, "AgentFrame.frame") {
+        case .watch(let revision): self = .watch(from: try Revision(wire: revision))
+        case .propose(let propose):
+            guard propose.hasProposal else { throw WireError("Propose.proposal", .missing) }
+            self = .propose(
+                try Check.formed(propose.requestID, "Propose.request_id", as: RequestID.init(_:)),
+                try PartitionProposal(wire: propose.proposal))
+        case .register(let register):
+            guard register.hasRegistration else { throw WireError("Register.registration", .missing) }
+            self = .register(
+                try Check.formed(register.requestID, "Register.request_id", as: RequestID.init(_:)),
+                try NodeRegistration(wire: register.registration))
+        case .deathReport(let report):
+            self = .deathReport(
+                try Check.node(report.node, "DeathReport.node"),
+                session: try Check.identifier(report.session, "DeathReport.session"),
+                generation: try Check.identifier(report.generation, "DeathReport.generation"))
+        case .loadReport(let report): self = .loadReport(try NodeReport(wire: report))
+        case .ping(let number): self = .ping(number)
+        }
+    }
+
+    package var wire: ProtoAgentFrame {
+        var wire = ProtoAgentFrame()
+        switch self {
+        case .watch(let revision): wire.watch = revision.wire
+        case .propose(let request, let proposal):
+            wire.propose.requestID = request.text
+            wire.propose.proposal = proposal.wire
+        case .register(let request, let registration):
+            wire.register.requestID = request.text
+            wire.register.registration = registration.wire
+        case .deathReport(let node, let session, let generation):
+            wire.deathReport.node = node.name
+            wire.deathReport.session = session.number
+            wire.deathReport.generation = generation.number
+        case .loadReport(let report): wire.loadReport = report.wire
+        case .ping(let number): wire.ping = number
+        }
+        return wire
+    }
+}

@@ -1,0 +1,114 @@
+package import Model
+
+/// What became of a registration.
+package enum RegistrationOutcome: Hashable, Sendable {
+    case registered(SessionID)
+    case refused(code: String, detail: String)
+    /// No leader answered: ask again under the same request id.
+    case unavailable
+}
+
+/// What a coordinator says of the group's leader.
+package enum LeaderHint: Hashable, Sendable {
+    case unknown
+    /// The coordinator at the other end of this link leads.
+    case here
+    case elsewhere(NodeID, linkAddress: String)
+}
+
+/// What a coordinator says to an agent in its session.
+package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
+    case delta(TopologyDelta)
+    case snapshot(SnapshotChunk)
+    case outcome(RequestID, ProposalOutcome)
+    case registered(RequestID, RegistrationOutcome)
+    case leader(LeaderHint)
+    /// The leader's quorum was confirmed this long before the frame was sent: what a fence needs (rule M4).
+    case quorumConfirmed(Span)
+    case pong(UInt64)
+
+    package init(wire: ProtoCoordinatorFrame) throws(WireError) {
+        switch try Check.present(wire.frame, "CoordinatorFrame.frame") {
+        case .delta(let delta): self = .delta(try TopologyDelta(wire: delta))
+        case .snapshot(let chunk): self = .snapshot(try SnapshotChunk(wire: chunk))
+        case .outcome(let outcome):
+            guard outcome.hasOutcome else { throw WireError("Outcome.outcome", .missing) }
+            self = .outcome(
+                try Check.formed(outcome.requestID, "Outcome.request_id", as: RequestID.init(_:)),
+                try ProposalOutcome(wire: outcome.outcome))
+        case .registered(let registered):
+            let request = try Check.formed(registered.requestID, "Registered.request_id", as: RequestID.init(_:))
+            self = .registered(request, try RegistrationOutcome(wire: registered))
+        case .leader(let leader): self = .leader(try LeaderHint(wire: leader))
+        case .quorumConfirmedUs(let age): self = .quorumConfirmed(try Check.span(age, "CoordinatorFrame.quorum_confirmed_us"))
+        case .pong(let number): self = .pong(number)
+        }
+    }
+
+    package var wire: ProtoCoordinatorFrame {
+        var wire = ProtoCoordinatorFrame()
+        switch self {
+        case .delta(let delta): wire.delta = delta.wire
+        case .snapshot(let chunk): wire.snapshot = chunk.wire
+        case .outcome(let request, let outcome):
+            wire.outcome.requestID = request.text
+            wire.outcome.outcome = outcome.wire
+        case .registered(let request, let outcome):
+            wire.registered.requestID = request.text
+            outcome.write(to: &wire.registered)
+        case .leader(let hint): wire.leader = hint.wire
+        case .quorumConfirmed(let age): wire.quorumConfirmedUs = age.microseconds
+        case .pong(let number): wire.pong = number
+        }
+        return wire
+    }
+}
+
+extension RegistrationOutcome {
+    init(wire: ProtoCoordinatorFrame.Registered) throws(WireError) {
+        switch try Check.present(wire.result, "Registered.result") {
+        case .session(let id): self = .registered(try Check.identifier(id, "Registered.session"))
+        case .refused(let refusal):
+            self = .refused(
+                code: try Check.text(refusal.code, "Refusal.code"), detail: try Check.text(refusal.detail, "Refusal.detail"))
+        case .unavailable(let marker):
+            try Check.marker(marker, "Registered.unavailable")
+            self = .unavailable
+        }
+    }
+
+    func write(to wire: inout ProtoCoordinatorFrame.Registered) {
+        switch self {
+        case .registered(let session): wire.session = session.number
+        case .refused(let code, let detail):
+            wire.refused.code = code
+            wire.refused.detail = detail
+        case .unavailable: wire.unavailable = true
+        }
+    }
+}
+
+extension LeaderHint {
+    init(wire: ProtoCoordinatorFrame.Leader) throws(WireError) {
+        if wire.isSelf {
+            self = .here
+        } else if wire.hasNode {
+            self = .elsewhere(
+                try Check.node(wire.node, "Leader.node"), linkAddress: try Check.text(wire.linkAddress, "Leader.link_address"))
+        } else {
+            self = .unknown
+        }
+    }
+
+    var wire: ProtoCoordinatorFrame.Leader {
+        var wire = ProtoCoordinatorFrame.Leader()
+        switch self {
+        case .unknown: break
+        case .here: wire.isSelf = true
+        case .elsewhere(let node, let address):
+            wire.node = node.name
+            wire.linkAddress = address
+        }
+        return wire
+    }
+}

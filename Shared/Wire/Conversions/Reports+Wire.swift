@@ -1,0 +1,111 @@
+package import Model
+
+extension EngineHealth: WireCodable {
+    package init(wire: ProtoEngineHealth) throws(WireError) {
+        switch try Check.present(wire.health, "EngineHealth.health") {
+        case .healthy(let marker):
+            try Check.marker(marker, "EngineHealth.healthy")
+            self = .healthy
+        case .degraded(let reason): self = .degraded(try Check.text(reason, "EngineHealth.degraded"))
+        case .failed(let reason): self = .failed(try Check.text(reason, "EngineHealth.failed"))
+        }
+    }
+
+    package var wire: ProtoEngineHealth {
+        var wire = ProtoEngineHealth()
+        switch self {
+        case .healthy: wire.healthy = true
+        case .degraded(let reason): wire.degraded = reason
+        case .failed(let reason): wire.failed = reason
+        }
+        return wire
+    }
+}
+
+extension PartitionReport: WireCodable {
+    package init(wire: ProtoPartitionReport) throws(WireError) {
+        self.init(
+            partition: try Check.identifier(wire.partition, "PartitionReport.partition"),
+            epoch: try Check.epoch(wire.epoch, "PartitionReport.epoch"), isPrimary: wire.isPrimary,
+            role: try ReplicaRole(wire: wire.role, "PartitionReport.role"),
+            rows: try Check.counter(wire.rows, "PartitionReport.rows"),
+            bytes: try Check.counter(wire.bytes, "PartitionReport.bytes"),
+            readsPerSecond: try Check.quantity(wire.readsPerSecond, "PartitionReport.reads_per_second"),
+            writesPerSecond: try Check.quantity(wire.writesPerSecond, "PartitionReport.writes_per_second"),
+            lag: try Check.span(wire.lagUs, "PartitionReport.lag_us"),
+            last: try Position(wire: wire.last), applied: try Position(wire: wire.applied))
+    }
+
+    package var wire: ProtoPartitionReport {
+        var wire = ProtoPartitionReport()
+        wire.partition = partition.number
+        wire.epoch = epoch.number
+        wire.isPrimary = isPrimary
+        wire.role = role.wire
+        wire.rows = rows
+        wire.bytes = bytes
+        wire.readsPerSecond = readsPerSecond
+        wire.writesPerSecond = writesPerSecond
+        wire.lagUs = lag.microseconds
+        wire.last = last.wire
+        wire.applied = applied.wire
+        return wire
+    }
+}
+
+extension OperationReport: WireCodable {
+    package init(wire: ProtoOperationReport) throws(WireError) {
+        self.init(
+            operation: try Check.identifier(wire.operation, "OperationReport.operation"),
+            stage: try Check.text(wire.stage, "OperationReport.stage"),
+            bytes: try Check.counter(wire.bytes, "OperationReport.bytes"),
+            totalBytes: try Check.counter(wire.totalBytes, "OperationReport.total_bytes"),
+            wireBytes: try Check.counter(wire.wireBytes, "OperationReport.wire_bytes"),
+            bytesPerSecond: try Check.quantity(wire.bytesPerSecond, "OperationReport.bytes_per_second"),
+            writePause: try Check.span(wire.writePauseUs, "OperationReport.write_pause_us"))
+    }
+
+    package var wire: ProtoOperationReport {
+        var wire = ProtoOperationReport()
+        wire.operation = operation.number
+        wire.stage = stage
+        wire.bytes = bytes
+        wire.totalBytes = totalBytes
+        wire.wireBytes = wireBytes
+        wire.bytesPerSecond = bytesPerSecond
+        wire.writePauseUs = writePause.microseconds
+        return wire
+    }
+}
+
+extension NodeReport: WireCodable {
+    package init(wire: ProtoNodeReport) throws(WireError) {
+        guard wire.hasEngine else { throw WireError("NodeReport.engine", .missing) }
+        self.init(
+            node: try Check.node(wire.node, "NodeReport.node"),
+            session: try Check.identifier(wire.session, "NodeReport.session"),
+            revision: try Revision(wire: wire.revision),
+            cpuPercent: try Check.quantity(wire.cpuPercent, "NodeReport.cpu_percent"),
+            diskPercent: try Check.quantity(wire.diskPercent, "NodeReport.disk_percent"),
+            operationsPerSecond: try Check.quantity(wire.operationsPerSecond, "NodeReport.operations_per_second"),
+            replicationLag: try Check.span(wire.replicationLagUs, "NodeReport.replication_lag_us"),
+            engine: try EngineHealth(wire: wire.engine),
+            partitions: try Check.list(wire.partitions, "NodeReport.partitions", PartitionReport.init(wire:)),
+            operations: try Check.list(wire.operations, "NodeReport.operations", OperationReport.init(wire:)))
+    }
+
+    package var wire: ProtoNodeReport {
+        var wire = ProtoNodeReport()
+        wire.node = node.name
+        wire.session = session.number
+        wire.revision = revision.wire
+        wire.cpuPercent = cpuPercent
+        wire.diskPercent = diskPercent
+        wire.operationsPerSecond = operationsPerSecond
+        wire.replicationLagUs = replicationLag.microseconds
+        wire.engine = engine.wire
+        wire.partitions = partitions.map(\.wire)
+        wire.operations = operations.map(\.wire)
+        return wire
+    }
+}
