@@ -1,0 +1,54 @@
+// How far one peer has come, as its primary knows it.
+
+import Model
+
+struct PeerProgress: Hashable, Sendable {
+    enum Mode: Hashable, Sendable {
+        /// Looking for the last place where the two logs agree; one prepare at a time. *Can move to: streaming, snapshot.*
+        case probing
+        /// Prepares follow each other without waiting, up to the window. *Can move to: probing (loss), snapshot.*
+        case streaming
+        /// The log no longer reaches back to where the peer stands. *Can move to: probing, when the peer has its snapshot.*
+        case snapshot
+    }
+
+    struct Flight: Hashable, Sendable {
+        let through: UInt64
+        let bytes: Int
+    }
+
+    var mode = Mode.probing
+    /// The next sequence to send.
+    var next: UInt64
+    /// On the peer's disk, under the present term.
+    var durable: UInt64 = 0
+    /// In the peer's log, under the present term.
+    var received: UInt64 = 0
+    var flights: [Flight] = []
+    var sentAt: LogicalInstant?
+    /// The commit point of the last prepare.
+    var sentCommit: UInt64 = 0
+    /// Since when the peer owes progress; nil when it owes none.
+    var stalledSince: LogicalInstant?
+    var heardAt: LogicalInstant?
+    var verified: ReplicationMessage.VerifyReport?
+    /// Entries after this one are kept for a snapshot that is on its way.
+    var pin: UInt64?
+    /// The peer's log ends below what it acknowledged (rule E4).
+    var hasLost = false
+
+    init(next: UInt64) { self.next = next }
+
+    var flightBytes: Int { flights.reduce(0) { $0 + $1.bytes } }
+
+    mutating func landed(through sequence: UInt64) {
+        flights.removeAll { $0.through <= sequence }
+    }
+
+    /// Goes back to the last place that the peer acknowledged.
+    mutating func probeAgain() {
+        mode = .probing
+        flights = []
+        next = max(received, durable) + 1
+    }
+}

@@ -1,0 +1,69 @@
+// What the node's log says of one partition after a restart.
+
+package import Model
+
+/// Folds one partition's records, in log order, into its log and its hard state. Older records may be missing as far as a
+/// checkpoint covers them.
+package struct RecoveredPartition: Hashable, Sendable {
+    package private(set) var hard = HardState()
+    private var base: LogPoint?
+    private var entries: [Entry] = []
+    /// The data of this partition was given up here: what stood before no longer counts.
+    package private(set) var isDropped = false
+
+    package init() {}
+
+    /// Why a partition's records do not make a log. The replica is damaged: it must leave every in-sync set (rule E4).
+    package enum Damage: Error, Hashable, Sendable {
+        /// An entry is missing between these two sequences.
+        case hole(after: UInt64, found: UInt64)
+        /// The chain breaks at this entry.
+        case brokenChain(at: Position)
+        /// The engine holds more than the log ever had.
+        case engineAhead(applied: UInt64, last: UInt64)
+        /// The log starts after the engine's position.
+        case logAhead(applied: UInt64, base: UInt64)
+    }
+
+    package mutating func add(_ record: LogRecord) {
+        switch record {
+        case .entry(_, let entry):
+            isDropped = false
+            while let last = entries.last, last.sequence >= entry.sequence { entries.removeLast() }
+            entries.append(entry)
+        case .cut(_, let through):
+            while let last = entries.last, last.sequence > through { entries.removeLast() }
+        case .reset(_, let point):
+            isDropped = false
+            base = point
+            entries = []
+        case .hardState(_, let state):
+            isDropped = false
+            hard = state
+        case .checkpoint(_, let point, let state):
+            isDropped = false
+            base = point
+            entries.removeAll { $0.sequence <= point.sequence }
+            hard = state
+        case .dropped:
+            self = RecoveredPartition()
+            isDropped = true
+        case .beat: break
+        }
+    }
+
+    /// The log, checked entry by entry, as it stands beside an engine that has applied `applied`.
+    package func log(origin: LogPoint, applied: UInt64) throws(Damage) -> ReplicaLog {
+        var log = ReplicaLog(base: base ?? origin)
+        guard applied >= log.base.sequence else { throw .logAhead(applied: applied, base: log.base.sequence) }
+        for entry in entries where entry.sequence > log.base.sequence {
+            guard entry.sequence == log.lastSequence + 1 else {
+                throw .hole(after: log.lastSequence, found: entry.sequence)
+            }
+            guard entry.follows(log.last) else { throw .brokenChain(at: entry.position) }
+            log.append(entry)
+        }
+        guard applied <= log.lastSequence else { throw .engineAhead(applied: applied, last: log.lastSequence) }
+        return log
+    }
+}

@@ -1,0 +1,129 @@
+// What a committed descriptor does to a replica: who it is now, and which fences, joins and waits that settles.
+
+package import Model
+
+extension Replica {
+    /// - Parameter grants: until when each peer may believe that it holds a lease of this node.
+    mutating func learn(
+        _ new: PartitionDescriptor, minInSync: Int, grants: [NodeID: LogicalInstant], at now: LogicalInstant
+    ) {
+        guard new.id == id, !isRetired else { return }
+        self.minInSync = minInSync
+        let old = descriptor
+        if let old, new.epoch <= old.epoch {
+            if new.epoch == old.epoch { descriptor = new }
+            return
+        }
+        guard new.epoch >= hard.epoch else {
+            // This disk has acknowledged under a newer epoch: the topology at hand is behind, and gives no role.
+            actions.append(.askTopology(hard.epoch))
+            return
+        }
+        descriptor = new
+        ackedDurable = 0
+        settle(with: new)
+        if hard.epoch != new.epoch {
+            hard.epoch = max(hard.epoch, new.epoch)
+            saveHardState()
+            ackBarrier = ticketOfThisStep
+        }
+        proposals.forget { $0.expectedEpoch.map { $0 < new.epoch } ?? false }
+
+        let isPrimary = new.primary == node && new.replica(on: node)?.role == .inSync
+        // One committed change that leaves the role here: the same primary goes on. After a gap somebody else may have led.
+        let continues = primary != nil && old?.epoch.next == new.epoch && old?.primary == node
+        if isPrimary, continues {
+            adoptMembers(of: new, at: now)
+        } else if isPrimary {
+            depose()
+            promote(from: old, to: new, grants: grants, at: now)
+        } else {
+            let served = primary != nil
+            depose()
+            if served, let successor = new.primary, successor != node {
+                actions.append(.send(message(.yielded), to: successor))
+            }
+        }
+    }
+
+    /// Clears a fence whose operation has ended, and a join that the epoch decides (rules M4, R4).
+    private mutating func settle(with new: PartitionDescriptor) {
+        if let fence = hard.fence, fence.operation != new.operation {
+            hard.fence = nil
+            saveHardState()
+        }
+        if let join = hard.pendingJoin, new.epoch > join.expecting {
+            hard.pendingJoin = nil
+            saveHardState()
+        }
+    }
+
+    /// Becomes primary of this epoch: raises the run on disk, waits until nobody else can be serving, opens (rules R1, R5).
+    private mutating func promote(
+        from old: PartitionDescriptor?, to new: PartitionDescriptor, grants: [NodeID: LogicalInstant], at now: LogicalInstant
+    ) {
+        hard.run = max(hard.run, log.last.position.run, heardTerm.run) + 1
+        saveHardState()
+        var waits: [NodeID: LogicalInstant] = [:]
+        if new.status != .creating {
+            if let old, old.epoch.next == new.epoch {
+                if let before = old.primary, before != node { waits[before] = grants[before] }
+            } else {
+                // Whoever shared the partition may have led in an epoch that this node never saw.
+                let suspects = Set((old?.replicas ?? []).map(\.node) + new.replicas.map(\.node)).subtracting([node])
+                for suspect in suspects { waits[suspect] = grants[suspect] }
+            }
+        }
+        primary = PrimaryState(term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits)
+        adoptMembers(of: new, at: now)
+    }
+
+    /// Keeps the progress of peers that stay, starts it for those that came.
+    private mutating func adoptMembers(of new: PartitionDescriptor, at now: LogicalInstant) {
+        guard var primary else { return }
+        let members = new.replicas.filter { $0.node != node }
+        primary.peers = primary.peers.filter { id, peer in
+            guard let before = primary.stores[id] else { return false }
+            return members.contains { $0.node == id && $0.store == before }
+        }
+        primary.stores = [:]
+        for member in members {
+            primary.stores[member.node] = member.store
+            // An evicted member is met anew: what it acknowledged before says nothing any more.
+            let isEvicted = member.role == .learner && primary.inSync.contains(member.node)
+            if primary.peers[member.node] == nil || isEvicted {
+                primary.peers[member.node] = PeerProgress(next: log.lastSequence + 1)
+            }
+            primary.peers[member.node]?.stalledSince = nil
+        }
+        primary.inSync = new.inSync
+        self.primary = primary
+    }
+
+    /// Gives up the primary role. Writes under way may or may not survive: only the next primary decides.
+    mutating func depose() {
+        guard let primary else { return }
+        for writer in primary.writers { actions.append(.refuse(writer.caller, .outcomeUnknown)) }
+        for reader in primary.readers { actions.append(.refuse(reader.caller, .notPrimary)) }
+        self.primary = nil
+        heardTerm = Term(epoch: Epoch(0), run: 0)
+        agreed = applied
+    }
+
+    func message(_ body: ReplicationMessage.Body) -> ReplicationMessage {
+        ReplicationMessage(partition: id, epoch: descriptor?.epoch ?? Epoch(0), body: body)
+    }
+}
+
+extension PartitionProposal {
+    /// The epoch that the proposal guards on.
+    package var expectedEpoch: Epoch? {
+        switch self {
+        case .replicaReady(_, let epoch), .evict(_, _, let epoch), .joinInSync(_, _, _, let epoch),
+            .switchPrimary(_, _, _, _, let epoch), .removeReplica(_, _, _, let epoch), .commitSplit(_, _, _, _, _, let epoch),
+            .abort(_, _, _, let epoch), .requestSplit(_, _, let epoch):
+            epoch
+        case .cleaned: nil
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// The following side: keeps this log equal to the primary's, and says what of it is on disk.
+
+import Model
+
+extension Replica {
+    mutating func receive(_ message: ReplicationMessage, from peer: NodeID, at now: LogicalInstant) {
+        guard let descriptor, message.partition == id else { return }
+        if message.epoch > descriptor.epoch {
+            // A bare number proves nothing; the descriptor comes from the coordinators (rule E2).
+            actions.append(.askTopology(message.epoch))
+            return
+        }
+        switch message.body {
+        case .prepare(let prepare):
+            guard message.epoch == descriptor.epoch else {
+                actions.append(.send(self.message(.stale), to: peer))
+                return
+            }
+            receive(prepare, from: peer)
+        case .ack(let ack):
+            guard message.epoch == descriptor.epoch else { return }
+            receive(ack, from: peer, at: now)
+        case .nack(let nack):
+            guard message.epoch == descriptor.epoch else { return }
+            receive(nack, from: peer, at: now)
+        case .stale: break
+        case .yielded:
+            guard message.epoch == descriptor.epoch else { return }
+            primary?.waits[peer] = nil
+        }
+    }
+
+    private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID) {
+        guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
+            prepare.term.epoch <= descriptor.epoch, prepare.term >= heardTerm, prepare.term >= log.last.position.term
+        else { return }
+        if prepare.term > heardTerm {
+            heardTerm = prepare.term
+            agreed = applying
+            ackedDurable = 0
+        }
+        // What is applied is committed, and every later primary has it: matching starts there at the latest.
+        var entries = prepare.entries[...]
+        var previous = prepare.previous
+        if previous.sequence < applying {
+            while let first = entries.first, first.sequence <= applying {
+                previous = first.point
+                entries.removeFirst()
+            }
+            if previous.sequence < applying {
+                reply(wanted: prepare.wantsReply)
+                return
+            }
+        }
+        guard let own = log.point(at: previous.sequence) else {
+            refuse(prepare, at: previous)
+            return
+        }
+        guard own == previous else {
+            if previous.sequence <= applying {
+                let mine = log.point(at: applying)?.position ?? log.base.position
+                halt(.cutBelowApplied(applied: mine, demanded: previous.position))
+            } else {
+                refuse(prepare, at: previous)
+            }
+            return
+        }
+        guard take(entries, after: previous) else { return }
+        commit = max(commit, min(prepare.commit, agreed))
+        reply(wanted: prepare.wantsReply)
+    }
+
+    /// Appends what is new and cuts what contradicts it.
+    private mutating func take(_ entries: ArraySlice<Entry>, after previous: LogPoint) -> Bool {
+        agreed = max(agreed, previous.sequence)
+        for entry in entries {
+            if let own = log.point(at: entry.sequence) {
+                if own == entry.point {
+                    agreed = max(agreed, entry.sequence)
+                    continue
+                }
+                guard entry.sequence > applying else {
+                    halt(.cutBelowApplied(applied: own.position, demanded: entry.position))
+                    return false
+                }
+                cut(through: entry.sequence - 1)
+            }
+            // A broken chain is damage on the way: what was good stays, the rest is sent again.
+            guard entry.follows(log.last) else { return true }
+            log.append(entry)
+            unsaved.append(.entry(id, entry))
+            agreed = entry.sequence
+        }
+        return true
+    }
+
+    private mutating func refuse(_ prepare: ReplicationMessage.Prepare, at previous: LogPoint) {
+        let hint = log.point(at: min(previous.sequence, log.lastSequence))?.position ?? log.base.position
+        let nack = ReplicationMessage.Nack(
+            term: prepare.term, refused: prepare.previous.sequence, hint: hint, isEmpty: isEmpty)
+        guard let primary = descriptor?.primary else { return }
+        actions.append(.send(message(.nack(nack)), to: primary))
+    }
+
+    private mutating func reply(wanted: Bool) {
+        if wanted { ackedDurable = 0 }
+    }
+
+    /// Acknowledges what is on disk and agrees with the primary's log (rule R1), when that is more than was said or was asked.
+    mutating func acknowledgeToPrimary() {
+        guard primary == nil, haltReason == nil, !isRetired, let leader = descriptor?.primary, leader != node,
+            heardTerm > Term(epoch: Epoch(0), run: 0), persistedTicket >= ackBarrier
+        else { return }
+        let saved = min(durable, agreed)
+        guard saved + 1 > ackedDurable else { return }
+        ackedDurable = saved + 1
+        let ack = ReplicationMessage.Ack(term: heardTerm, received: agreed, durable: saved, verified: lastVerified)
+        actions.append(.send(message(.ack(ack)), to: leader))
+    }
+}

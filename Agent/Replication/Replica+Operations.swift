@@ -1,0 +1,117 @@
+// What the driver of an operation (module Movement) has the primary do: compare, admit a learner, fence, cut in two.
+
+package import Model
+
+extension Replica {
+    /// Carries out an order, if this replica serves; an order that stands already changes nothing.
+    mutating func take(_ order: Order, at now: LogicalInstant) {
+        guard let primary, primary.phase == .serving, let descriptor else { return }
+        let ticket = ticketOfThisStep
+        switch order {
+        case .verify(let operation):
+            // One at a time; a comparison that nobody answered is taken again.
+            if let running = primary.verification, running.operation == operation, now < running.orderedAt + .seconds(60) {
+                return
+            }
+            let entry = self.order(.verify(operation), in: primary.term)
+            self.primary?.verification = Verification(operation: operation, position: entry.position, orderedAt: now)
+        case .join(let learner, let store):
+            guard hard.pendingJoin == nil, let replica = descriptor.replica(on: learner), replica.role == .learner,
+                replica.store == store, primary.peers[learner]?.mode == .streaming
+            else { return }
+            hard.pendingJoin = PendingJoin(node: learner, store: store, expecting: descriptor.epoch)
+            saveHardState()
+            self.primary?.joinTicket = ticket
+        case .fence(let operation):
+            guard hard.fence == nil, descriptor.operation == operation else { return }
+            hard.fence = Fence(operation: operation, epoch: descriptor.epoch)
+            saveHardState()
+            self.primary?.fenceTicket = ticket
+            self.primary?.fencedAt = now
+        case .split(let operation):
+            guard hard.fence?.operation == operation, isDrained, log.openSplit?.operation != operation else { return }
+            self.order(.split(operation), in: primary.term)
+        }
+    }
+
+    /// Proposes the pending learner once the union rule is on disk and it holds all up to the point from which writes wait for
+    /// it (rule R4), and repeats until the outcome is known.
+    mutating func driveJoin(at now: LogicalInstant) {
+        guard let primary, primary.phase == .serving, let join = hard.pendingJoin, persistedTicket >= primary.joinTicket,
+            let peer = primary.peers[join.node], peer.durable >= commit
+        else { return }
+        propose(.joinInSync(id, node: join.node, store: join.store, expecting: join.expecting), at: now)
+    }
+
+    /// Asks for the end of a fence that has stood too long, until its operation is over (rule M4).
+    mutating func watchFence(at now: LogicalInstant) {
+        guard let fence = hard.fence, let descriptor else { return }
+        let since = primary?.fencedAt ?? now
+        primary?.fencedAt = since
+        guard now >= since + settings.fenceWatchdog else { return }
+        propose(
+            .abort(fence.operation, partition: id, reason: "fence held for 250 ms", expecting: descriptor.epoch), at: now)
+    }
+
+    /// A split record whose operation ended without a split is taken back in the log, before the next write (rule M2).
+    mutating func cancelOrphanSplit() {
+        guard let primary, primary.phase == .serving, hard.fence == nil, let open = log.openSplit,
+            open.operation != descriptor?.operation
+        else { return }
+        order(.cancelSplit(open.operation), in: primary.term)
+    }
+
+    mutating func answered(_ proposal: PartitionProposal, _ outcome: ProposalOutcome, at now: LogicalInstant) {
+        proposals.answered(proposal, outcome, at: now)
+        // A refusal under this epoch settles a join: the same request can never be accepted later (rule R4).
+        if case .refused = outcome, case .joinInSync(_, let learner, let store, let epoch) = proposal,
+            hard.pendingJoin == PendingJoin(node: learner, store: store, expecting: epoch)
+        {
+            hard.pendingJoin = nil
+            saveHardState()
+        }
+    }
+
+    // MARK: - What the driver sees
+
+    /// Whether this replica is primary and has everything that was ever acknowledged.
+    package var isServing: Bool { primary?.phase == .serving }
+    package var isPrimary: Bool { primary != nil }
+
+    /// Fenced on disk, nothing in flight: every member of the in-sync set has the whole log (rule M4).
+    package var isDrained: Bool {
+        guard let primary, primary.phase == .serving, hard.fence != nil, hard.pendingJoin == nil else { return false }
+        return persistedTicket >= primary.fenceTicket && commit == log.lastSequence
+    }
+
+    /// The committed split record of this operation, at the end of the log (rule M2).
+    package func committedSplit(of operation: OperationID) -> LogPoint? {
+        guard let open = log.openSplit, open.operation == operation, open.point.sequence <= commit else { return nil }
+        return open.point
+    }
+
+    package var verification: Verification? { primary?.verification }
+
+    /// How far a peer is, as its primary knows it; nil when this replica does not lead or the peer is no member.
+    package func progress(of peer: NodeID) -> (durable: UInt64, needsSnapshot: Bool, lagBytes: Int)? {
+        guard let progress = primary?.peers[peer] else { return nil }
+        let first = max(progress.durable, log.base.sequence)
+        let missing = log.lastSequence - min(first, log.lastSequence)
+        let bytes =
+            missing == 0 ? 0 : Int(min(UInt64(log.byteCount), missing * UInt64(max(1, log.byteCount / max(1, log.count)))))
+        return (progress.durable, progress.mode == .snapshot, bytes)
+    }
+
+    /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).
+    package var checkpoint: LogRecord { .checkpoint(id, log.base, hard) }
+
+    /// Whether this replica has everything up to the point at which a split ends it.
+    package func holds(_ origin: Position) -> Bool {
+        applied >= origin.sequence && (log.point(at: origin.sequence).map { $0.position == origin } ?? true)
+    }
+
+    /// The coordinators committed the split at `origin`, which proves that everything up to it is committed (rule M2).
+    package mutating func finish(at origin: Position) {
+        if let point = log.point(at: origin.sequence), point.position == origin { commit = max(commit, origin.sequence) }
+    }
+}

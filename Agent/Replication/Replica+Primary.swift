@@ -1,0 +1,270 @@
+// The leading side: orders writes, sends them to every member, commits what all of them have on disk.
+
+package import Model
+
+extension Replica {
+    /// Whose acknowledgement a write needs beside this node's: the committed and the pending in-sync set (rule R4), sorted.
+    var required: [NodeID] {
+        guard let descriptor else { return [] }
+        let pending = hard.pendingJoin.map { [$0.node] } ?? []
+        return Array(Set(descriptor.inSync + pending).subtracting([node])).sorted()
+    }
+
+    /// Moves everything that time, acknowledgements or the disk allow.
+    mutating func advancePrimary(at now: LogicalInstant, leases: LeaseBook) {
+        guard primary != nil, descriptor != nil else { return }
+        openWhenFree(at: now)
+        advanceCommit(at: now, leases: leases)
+        serveWhenOpened()
+        cancelOrphanSplit()
+        driveJoin(at: now)
+        watchFence(at: now)
+        for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now) }
+        evictTheSilent(at: now)
+    }
+
+    /// Opens the term with its first entry.
+    private mutating func openWhenFree(at now: LogicalInstant) {
+        guard var primary, primary.phase == .preparing, persistedTicket >= primary.runTicket else { return }
+        primary.waits = primary.waits.filter { now < $0.value }
+        if primary.waits.isEmpty {
+            let opening = order(.opening, in: primary.term)
+            primary.phase = .opening(opening.sequence)
+            for peer in primary.peers.keys { primary.peers[peer]?.next = opening.sequence }
+        }
+        self.primary = primary
+    }
+
+    private mutating func serveWhenOpened() {
+        guard let primary, case .opening(let sequence) = primary.phase, commit >= sequence, applied >= sequence else { return }
+        self.primary?.phase = .serving
+    }
+
+    /// Commits what this node and every required member have on disk, and answers its writers (rule R1).
+    private mutating func advanceCommit(at now: LogicalInstant, leases: LeaseBook) {
+        guard var primary, primary.phase != .preparing, let descriptor else { return }
+        var everywhere = durable
+        for member in required { everywhere = min(everywhere, primary.peers[member]?.durable ?? 0) }
+        commit = max(commit, everywhere)
+        let done = primary.writers.prefix { $0.sequence <= commit }
+        guard !done.isEmpty else { return }
+        // Too few copies now, or no right to serve alone: it is committed here, and may yet be lost.
+        let isKept = descriptor.inSync.count >= minInSync && mayServeAlone(at: now, leases: leases)
+        for writer in done {
+            if isKept, let position = log.point(at: writer.sequence)?.position {
+                actions.append(.acknowledge(writer.caller, position))
+            } else {
+                actions.append(.refuse(writer.caller, .outcomeUnknown))
+            }
+        }
+        primary.writers.removeFirst(done.count)
+        self.primary = primary
+    }
+
+    @discardableResult
+    mutating func order(_ body: EntryBody, in term: Term) -> Entry {
+        let entry = log.order(body, in: term)
+        unsaved.append(.entry(id, entry))
+        return entry
+    }
+
+    // MARK: - Callers
+
+    mutating func write(_ payload: [UInt8], for caller: CallerID, at now: LogicalInstant, leases: LeaseBook) {
+        if let refusal = refusalOfWrites(at: now, leases: leases) {
+            actions.append(.refuse(caller, refusal))
+            return
+        }
+        guard let term = primary?.term else { return }
+        let entry = order(.write(payload), in: term)
+        primary?.writers.append(PrimaryState.Writer(sequence: entry.sequence, caller: caller))
+    }
+
+    /// Why a write would be refused now; nil when it would be ordered (rules E3, M4, R3, R6).
+    package func refusalOfWrites(at now: LogicalInstant, leases: LeaseBook) -> Refusal? {
+        guard let primary, let descriptor, !isRetired else { return .notPrimary }
+        guard primary.phase == .serving, descriptor.status == .active else { return .recovering }
+        guard hard.fence == nil else { return .fenced }
+        guard descriptor.inSync.count >= minInSync else {
+            return .notEnoughInSync(have: descriptor.inSync.count, need: minInSync)
+        }
+        guard leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
+        let pending = log.lastSequence - commit
+        guard pending < UInt64(settings.pendingWrites), log.byteCount < settings.learnerBytes + settings.pendingBytes else {
+            return .overloaded
+        }
+        return nil
+    }
+
+    mutating func read(for caller: CallerID, at now: LogicalInstant, leases: LeaseBook) {
+        if let refusal = refusalOfReads(at: now, leases: leases) {
+            actions.append(.refuse(caller, refusal))
+        } else {
+            primary?.readers.append(PrimaryState.Reader(caller: caller, through: commit))
+        }
+    }
+
+    /// Why a strong read would be refused now. Asked before the wait for the engine, after it, and for each page (R2, L1).
+    package func refusalOfReads(at now: LogicalInstant, leases: LeaseBook) -> Refusal? {
+        guard let primary, let descriptor, !isRetired else { return .notPrimary }
+        guard primary.phase == .serving else { return .recovering }
+        let isCovered = required.allSatisfy { leases.holds(id, at: descriptor.epoch, from: $0, now: now) }
+        guard isCovered, leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
+        return nil
+    }
+
+    mutating func answerReaders(at now: LogicalInstant, leases: LeaseBook) {
+        guard let readers = primary?.readers, readers.contains(where: { $0.through <= applied }) else { return }
+        let refusal = refusalOfReads(at: now, leases: leases)
+        for reader in readers where reader.through <= applied {
+            actions.append(refusal.map { .refuse(reader.caller, $0) } ?? .readable(reader.caller))
+        }
+        primary?.readers.removeAll { $0.through <= applied }
+    }
+
+    /// The last in-sync member of several replicas serves only under grants from a majority of all of them (rule R6).
+    func mayServeAlone(at now: LogicalInstant, leases: LeaseBook) -> Bool {
+        guard let descriptor, descriptor.replicas.count > 1, descriptor.inSync == [node] else { return true }
+        let granted = descriptor.replicas.filter { replica in
+            replica.node == node || leases.holds(id, at: descriptor.epoch, from: replica.node, now: now)
+        }
+        return granted.count * 2 > descriptor.replicas.count
+    }
+
+    // MARK: - Peers
+
+    /// Sends what the peer lacks and its window allows; a beacon when there is nothing to send.
+    private mutating func feed(_ id: NodeID, at now: LogicalInstant) {
+        guard let primary, primary.phase != .preparing, var peer = primary.peers[id] else { return }
+        let isQuiet = { (span: Span) in peer.sentAt.map { now >= $0 + span } ?? true }
+        switch peer.mode {
+        case .probing:
+            if isQuiet(settings.resendInterval) { send(to: id, &peer, wantsReply: true, at: now) }
+        case .snapshot:
+            if isQuiet(settings.beaconInterval) {
+                peer.next = log.lastSequence + 1
+                send(to: id, &peer, wantsReply: true, at: now)
+            }
+        case .streaming:
+            while peer.next <= log.lastSequence, peer.flights.count < settings.windowPrepares,
+                peer.flightBytes < settings.windowBytes
+            {
+                let before = peer.next
+                send(to: id, &peer, wantsReply: false, at: now)
+                if peer.next == before { break }
+            }
+            if !peer.flights.isEmpty, let stalled = peer.stalledSince, now >= stalled + settings.prepareTimeout / 2,
+                isQuiet(settings.prepareTimeout / 2)
+            {
+                peer.probeAgain()
+                send(to: id, &peer, wantsReply: true, at: now)
+            } else if isQuiet(settings.beaconInterval) {
+                send(to: id, &peer, wantsReply: true, at: now)
+            } else if peer.flights.isEmpty, commit > peer.sentCommit {
+                send(to: id, &peer, wantsReply: false, at: now)
+            }
+        }
+        if peer.durable >= log.lastSequence {
+            peer.stalledSince = nil
+        } else if peer.stalledSince == nil {
+            peer.stalledSince = now
+        }
+        self.primary?.peers[id] = peer
+    }
+
+    private mutating func send(to id: NodeID, _ peer: inout PeerProgress, wantsReply: Bool, at now: LogicalInstant) {
+        guard let term = primary?.term else { return }
+        guard let previous = log.point(at: peer.next - 1) else {
+            peer.mode = .snapshot
+            peer.next = log.lastSequence + 1
+            return
+        }
+        let entries = log.entries(
+            from: peer.next, through: log.lastSequence, bytes: settings.prepareBytes, limit: settings.prepareEntries)
+        let prepare = ReplicationMessage.Prepare(
+            term: term, previous: previous, entries: entries, commit: commit, wantsReply: wantsReply)
+        actions.append(.send(message(.prepare(prepare)), to: id))
+        peer.sentAt = now
+        peer.sentCommit = commit
+        if let last = entries.last {
+            let bytes = entries.reduce(0) { $0 + $1.body.byteCount }
+            peer.flights.append(PeerProgress.Flight(through: last.sequence, bytes: bytes))
+            if peer.mode == .streaming { peer.next = last.sequence + 1 }
+        }
+    }
+
+    mutating func receive(_ ack: ReplicationMessage.Ack, from id: NodeID, at now: LogicalInstant) {
+        guard let primary, ack.term == primary.term, var peer = primary.peers[id] else { return }
+        guard ack.received <= log.lastSequence, ack.durable <= ack.received else {
+            halt(.behindAcknowledged(peer: id, acknowledged: ack.received, last: log.lastSequence))
+            return
+        }
+        peer.heardAt = now
+        peer.received = max(peer.received, ack.received)
+        if ack.durable > peer.durable {
+            peer.durable = ack.durable
+            peer.stalledSince = peer.durable < log.lastSequence ? now : nil
+        }
+        peer.landed(through: peer.received)
+        if peer.mode != .streaming {
+            peer.mode = .streaming
+            peer.flights = []
+            peer.next = peer.received + 1
+        }
+        if let report = ack.verified {
+            peer.verified = report
+            self.primary?.verification?.taken(report, by: id)
+        }
+        self.primary?.peers[id] = peer
+    }
+
+    mutating func receive(_ nack: ReplicationMessage.Nack, from id: NodeID, at now: LogicalInstant) {
+        guard let primary, nack.term == primary.term, var peer = primary.peers[id] else { return }
+        // A late one: the peer has acknowledged past it since.
+        guard nack.refused > peer.received || peer.received == 0, nack.hint.sequence <= nack.refused else { return }
+        peer.heardAt = now
+        peer.flights = []
+        let isInSync = descriptor?.inSync.contains(id) ?? false
+        if isInSync, nack.hint.sequence < min(commit, nack.refused) {
+            // Every in-sync disk has what is committed; this one has lost some of it (rule E4).
+            peer.hasLost = true
+        }
+        let candidate = log.candidate(for: nack.hint).flatMap { point in
+            point.sequence < nack.refused ? point : log.point(at: nack.refused - min(1, nack.refused))
+        }
+        // A new copy of anything but a trifle is faster by snapshot than by replay.
+        let wantsSnapshot = nack.isEmpty && !isInSync && commit > 64
+        if let candidate, !wantsSnapshot {
+            if peer.mode == .snapshot || peer.next != candidate.sequence + 1 { peer.sentAt = nil }
+            peer.mode = .probing
+            peer.next = candidate.sequence + 1
+        } else {
+            peer.mode = .snapshot
+        }
+        self.primary?.peers[id] = peer
+    }
+
+    mutating func snapshotSending(to id: NodeID, at sequence: UInt64?) {
+        primary?.peers[id]?.pin = sequence
+        if sequence == nil, primary?.peers[id]?.mode == .snapshot { primary?.peers[id]?.sentAt = nil }
+    }
+
+    /// Proposes to leave out whoever holds up the others (rule R3), unless the partition would then refuse writes anyway.
+    private mutating func evictTheSilent(at now: LogicalInstant) {
+        guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active,
+            descriptor.inSync.count > max(1, minInSync), durable == log.lastSequence || durable > commit
+        else { return }
+        let patience = primary.phase == .serving ? settings.prepareTimeout : settings.openingTimeout
+        for member in descriptor.inSync where member != node {
+            guard let peer = primary.peers[member] else { continue }
+            let isSilent = peer.durable < durable && peer.stalledSince.map { now >= $0 + patience } ?? false
+            guard isSilent || peer.hasLost else { continue }
+            propose(.evict(id, node: member, expecting: descriptor.epoch), at: now)
+            return
+        }
+    }
+
+    mutating func propose(_ proposal: PartitionProposal, at now: LogicalInstant) {
+        if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+    }
+}

@@ -1,0 +1,89 @@
+// What replicas of one partition say to each other. Every message names the partition and the epoch that its sender knows (E2).
+
+package import Model
+
+package struct ReplicationMessage: Hashable, Sendable {
+    package let partition: PartitionID
+    package let epoch: Epoch
+    package let body: Body
+
+    package init(partition: PartitionID, epoch: Epoch, body: Body) {
+        self.partition = partition
+        self.epoch = epoch
+        self.body = body
+    }
+
+    package enum Body: Hashable, Sendable {
+        case prepare(Prepare)
+        case ack(Ack)
+        case nack(Nack)
+        /// "I know a newer epoch than yours": a reason to ask for the topology, no more.
+        case stale
+        /// The deposed primary has learned this epoch and serves nothing any more: its lease need not be waited out (R5).
+        case yielded
+    }
+
+    /// The primary's entries after `previous`; none of them in a beacon.
+    package struct Prepare: Hashable, Sendable {
+        package let term: Term
+        package let previous: LogPoint
+        package let entries: [Entry]
+        /// Everything up to this sequence is committed (rule R2).
+        package let commit: UInt64
+        /// An answer is wanted at once, not only when the entries are on disk.
+        package let wantsReply: Bool
+
+        package init(term: Term, previous: LogPoint, entries: [Entry], commit: UInt64, wantsReply: Bool) {
+            self.term = term
+            self.previous = previous
+            self.entries = entries
+            self.commit = commit
+            self.wantsReply = wantsReply
+        }
+    }
+
+    /// The sender's log agrees with the primary's up to `received`, and is on disk up to `durable` (rule R1).
+    package struct Ack: Hashable, Sendable {
+        package let term: Term
+        package let received: UInt64
+        package let durable: UInt64
+        /// The sender's last comparison, repeated until a newer one (rule M6).
+        package let verified: VerifyReport?
+
+        package init(term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?) {
+            self.term = term
+            self.received = received
+            self.durable = durable
+            self.verified = verified
+        }
+    }
+
+    /// The sender's log does not have the prepare's predecessor.
+    package struct Nack: Hashable, Sendable {
+        package let term: Term
+        /// The sequence that the prepare named as its predecessor: a late nack is known by it.
+        package let refused: UInt64
+        /// The sender's last position at or before it.
+        package let hint: Position
+        /// The sender holds nothing at all and wants a snapshot.
+        package let isEmpty: Bool
+
+        package init(term: Term, refused: UInt64, hint: Position, isEmpty: Bool) {
+            self.term = term
+            self.refused = refused
+            self.hint = hint
+            self.isEmpty = isEmpty
+        }
+    }
+
+    /// The checksum over the partition's rows after applying exactly the verify entry at `position`.
+    package struct VerifyReport: Hashable, Sendable {
+        package let position: Position
+        package let checksum: UInt64
+
+        package init(position: Position, checksum: UInt64) {
+            self.position = position
+            self.checksum = checksum
+        }
+    }
+}

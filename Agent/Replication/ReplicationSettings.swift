@@ -1,0 +1,32 @@
+package import Model
+
+/// The numbers of replication, with their reasons (PROTOCOLS, D).
+package struct ReplicationSettings: Hashable, Sendable {
+    /// A member that makes no progress for so long is evicted (rule R3).
+    package var prepareTimeout: Span = .milliseconds(500)
+    /// The same while a new primary opens its term: peers may still be starting.
+    package var openingTimeout: Span = .milliseconds(2_500)
+    /// An idle primary speaks so often.
+    package var beaconInterval: Span = .milliseconds(100)
+    /// A probe, or a window without progress, is sent again after so long.
+    package var resendInterval: Span = .milliseconds(40)
+    /// A proposal without an outcome is repeated after so long.
+    package var proposalInterval: Span = .milliseconds(200)
+    /// The holder of a fence asks for its end after so long (rule M4).
+    package var fenceWatchdog: Span = .milliseconds(250)
+    /// Entries in one prepare: bounded by bytes and by number.
+    package var prepareBytes = 1_024 * 1_024
+    package var prepareEntries = 512
+    /// Bytes and prepares under way to one peer.
+    package var windowBytes = 8 * 1_024 * 1_024
+    package var windowPrepares = 256
+    /// Ordered but uncommitted: beyond it writes are refused rather than queued.
+    package var pendingBytes = 32 * 1_024 * 1_024
+    package var pendingWrites = 8_192
+    /// Applied entries kept for a node that comes back soon (rule F5).
+    package var historyBytes = 4 * 1_024 * 1_024
+    /// Applied entries kept for a learner that still needs them; past it the learner starts with a new snapshot (rule R9).
+    package var learnerBytes = 64 * 1_024 * 1_024
+
+    package init() {}
+}

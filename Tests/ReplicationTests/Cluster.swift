@@ -1,0 +1,475 @@
+// A small world for replicas: a network that loses, doubles and reorders, disks that forget what was not synced, a catalog that
+// compares and sets, and clients that remember every answer. One seed, one history.
+
+import Model
+
+@testable import Replication
+
+struct Fault: Sendable {
+    var loss = 0.02
+    var duplication = 0.02
+    var maxDelay = Span.milliseconds(4)
+    static let none = Fault(loss: 0, duplication: 0, maxDelay: .milliseconds(1))
+}
+
+final class Cluster {
+    final class Node {
+        let id: NodeID
+        let store: StoreID
+        var replica: Replica
+        var leases: LeaseBook
+        var isUp = true
+        var generation: UInt64 = 1
+        // The disk: records with the ticket of their append; what is past `persisted` may be lost.
+        var disk: [(ticket: UInt64, record: LogRecord)] = []
+        var persistedRecords = 0
+        // The engine: rows, how far they stand, and the same as of the last sync.
+        var rows: Set<UInt64> = []
+        var applied: UInt64 = 0
+        var syncedRows: Set<UInt64> = []
+        var synced: UInt64 = 0
+        var knownEpoch = Epoch(0)
+        /// The engine works on one batch after the other.
+        var engineFreeAt = LogicalInstant.origin
+
+        init(_ id: NodeID, _ replica: Replica, leases: LeaseBook) {
+            self.id = id
+            self.store = StoreID(UInt64(id.name.utf8.last ?? 0))
+            self.replica = replica
+            self.leases = leases
+        }
+    }
+
+    enum Event {
+        case message(ReplicationMessage, from: NodeID, to: NodeID)
+        case leaseRequest(LeaseRequest, from: NodeID, to: NodeID)
+        case leaseGrant(LeaseGrant, from: NodeID, to: NodeID)
+        case persisted(NodeID, generation: UInt64, ticket: UInt64)
+        case applied(NodeID, generation: UInt64, [Entry])
+        case engineSync(NodeID, generation: UInt64)
+        case topology(PartitionDescriptor, to: NodeID)
+        case proposal(PartitionProposal, RequestID, from: NodeID)
+        case answer(PartitionProposal, ProposalOutcome, to: NodeID)
+        case snapshot(LogPoint, Set<UInt64>, to: NodeID, from: NodeID)
+        case checkRead(CallerID, at: NodeID, generation: UInt64)
+    }
+
+    let partition = PartitionID(7)
+    let settings: ReplicationSettings
+    let minInSync: Int
+    var random: SeededGenerator
+    var now = LogicalInstant(microseconds: 1_000_000)
+    var fault: Fault
+    var nodes: [NodeID: Node] = [:]
+    var order: [NodeID] = []
+    var queue: [(at: LogicalInstant, number: UInt64, event: Event)] = []
+    var eventNumber: UInt64 = 0
+    var cut: Set<[NodeID]> = []
+
+    // The catalog.
+    var descriptor: PartitionDescriptor
+    var answers: [RequestID: ProposalOutcome] = [:]
+    var coordinatorsUp = true
+
+    // The ledger.
+    var nextCaller: UInt64 = 0
+    var acknowledged: [UInt64: Position] = [:]
+    var refusals: [CallerID: Replica.Refusal] = [:]
+    var pendingReads: [UInt64: Set<UInt64>] = [:]
+    var goodReads = 0
+    var ordered: [Position: Entry] = [:]
+    var committedAt: [UInt64: LogPoint] = [:]
+    var violations: [String] = []
+    var halts: [String] = []
+    var proposalsSeen: [PartitionProposal] = []
+
+    init(
+        seed: UInt64, nodes count: Int, inSync: Int? = nil, minInSync: Int = 2, fault: Fault = Fault(),
+        settings: ReplicationSettings = ReplicationSettings()
+    ) throws {
+        random = SeededGenerator(seed: seed)
+        self.fault = fault
+        self.settings = settings
+        self.minInSync = minInSync
+        order = try (1...count).map { try NodeID("n\($0)") }
+        let members = order.prefix(inSync ?? count)
+        descriptor = PartitionDescriptor(
+            id: partition, table: TableID(1), range: .all, epoch: Epoch(1), primary: order[0],
+            replicas: members.map {
+                ReplicaDescriptor(
+                    node: $0, store: StoreID(UInt64($0.name.utf8.last ?? 0)), storage: StorageID(7), role: .inSync)
+            }, status: .active)
+        for id in order {
+            let replica = Replica(id: partition, node: id, settings: settings)
+            // The nodes have been up for long: no lease of an earlier life is left.
+            let leases = LeaseBook(startedAt: LogicalInstant(microseconds: -10_000_000), generation: Generation(1))
+            nodes[id] = Node(id, replica, leases: leases)
+        }
+        for id in order { push(.topology(descriptor, to: id), after: .zero) }
+    }
+
+    func node(_ index: Int) -> Node { nodes[order[index]]! }
+    var primaryNode: Node? { descriptor.primary.flatMap { nodes[$0] } }
+
+    // MARK: - Time
+
+    func push(_ event: Event, after delay: Span) {
+        eventNumber += 1
+        let item = (at: now + delay, number: eventNumber, event: event)
+        var low = 0
+        var high = queue.count
+        while low < high {
+            let middle = (low + high) / 2
+            if queue[middle].at < item.at || (queue[middle].at == item.at && queue[middle].number < item.number) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        queue.insert(item, at: low)
+    }
+
+    func chance(_ p: Double) -> Bool { Double.random(in: 0..<1, using: &random) < p }
+    func delay(_ most: Span) -> Span { .microseconds(Int64.random(in: 50...max(51, most.microseconds), using: &random)) }
+
+    /// Runs for a while, ticking every 10 ms; `also` runs at each tick.
+    func run(_ span: Span, also: (Cluster) -> Void = { _ in }) {
+        let end = now + span
+        while now < end {
+            let next = min(end, now + .milliseconds(10))
+            while let first = queue.first, first.at <= next {
+                queue.removeFirst()
+                now = max(now, first.at)
+                handle(first.event)
+            }
+            now = next
+            for id in order { tick(id) }
+            also(self)
+        }
+    }
+
+    /// Runs until it holds, at most for `span`.
+    func run(until condition: (Cluster) -> Bool, atMost span: Span = .seconds(20)) -> Bool {
+        let end = now + span
+        while now < end {
+            if condition(self) { return true }
+            run(.milliseconds(10))
+        }
+        return condition(self)
+    }
+
+    private func tick(_ id: NodeID) {
+        guard let node = nodes[id], node.isUp else { return }
+        node.leases.ownLogSynced(at: now)
+        let peers = order.filter { $0 != id }
+        for (peer, request) in node.leases.requests(
+            to: peers, knowing: Revision(history: 1, index: node.knownEpoch.number), at: now)
+        {
+            transmit(.leaseRequest(request, from: id, to: peer), id, peer)
+        }
+        if chance(0.1) { push(.engineSync(id, generation: node.generation), after: delay(.milliseconds(2))) }
+        // A watch that brings the newest descriptor again and again.
+        if coordinatorsUp, node.knownEpoch < descriptor.epoch, chance(0.3) {
+            push(.topology(descriptor, to: id), after: delay(fault.maxDelay))
+        }
+        if coordinatorsUp, descriptor.primary == nil, descriptor.inSync == [id], chance(0.05) { commit { $0.primary = id } }
+        give(id, [.tick])
+    }
+
+    // MARK: - What nodes do
+
+    func give(_ id: NodeID, _ inputs: [Replica.Input]) {
+        guard let node = nodes[id], node.isUp else { return }
+        perform(node.replica.step(inputs, at: now, leases: node.leases), by: node)
+    }
+
+    private func transmit(_ event: Event, _ from: NodeID, _ to: NodeID) {
+        if cut.contains([from, to].sorted()) || chance(fault.loss) { return }
+        push(event, after: delay(fault.maxDelay))
+        if chance(fault.duplication) { push(event, after: delay(fault.maxDelay * 4)) }
+    }
+
+    private func perform(_ actions: [Replica.Action], by node: Node) {
+        for action in actions {
+            switch action {
+            case .append(let records, let ticket):
+                for record in records {
+                    node.disk.append((ticket, record))
+                    if case .entry(_, let entry) = record { noteOrdered(entry, at: node) }
+                }
+                push(.persisted(node.id, generation: node.generation, ticket: ticket), after: delay(.milliseconds(3)))
+            case .send(let message, let peer): transmit(.message(message, from: node.id, to: peer), node.id, peer)
+            case .apply(let entries):
+                for entry in entries {
+                    if let before = committedAt[entry.sequence], before != entry.point {
+                        violations.append("\(node.id) applies \(entry.point) where \(before) was applied")
+                    }
+                    committedAt[entry.sequence] = entry.point
+                }
+                node.engineFreeAt = max(node.engineFreeAt, now) + delay(.milliseconds(1))
+                push(.applied(node.id, generation: node.generation, entries), after: node.engineFreeAt - now)
+            case .checksum: break
+            case .acknowledge(let caller, let position): acknowledged[caller.number] = position
+            case .readable(let caller):
+                checkRead(caller, at: node)
+            case .refuse(let caller, let refusal):
+                refusals[caller] = refusal
+                pendingReads[caller.number] = nil
+            case .propose(let proposal, let request):
+                proposalsSeen.append(proposal)
+                if coordinatorsUp { push(.proposal(proposal, request, from: node.id), after: delay(fault.maxDelay)) }
+            case .askTopology:
+                if coordinatorsUp { push(.topology(descriptor, to: node.id), after: delay(fault.maxDelay)) }
+            case .halted(let reason): halts.append("\(node.id) \(reason)")
+            }
+        }
+    }
+
+    private func noteOrdered(_ entry: Entry, at node: Node) {
+        if let before = ordered[entry.position], before != entry {
+            violations.append("two entries at \(entry.position)")
+        }
+        ordered[entry.position] = entry
+    }
+
+    private func handle(_ event: Event) {
+        switch event {
+        case .message(let message, let from, let to): give(to, [.received(message, from: from)])
+        case .leaseRequest(let request, let from, let to):
+            guard let node = nodes[to], node.isUp else { return }
+            let isBehind = request.revision.index < node.knownEpoch.number
+            let exclusions = isBehind ? [LeaseExclusion(partition: partition, epoch: node.knownEpoch)] : []
+            let grant = node.leases.grant(request, to: from, excluding: exclusions, at: now)
+            transmit(.leaseGrant(grant, from: to, to: from), to, from)
+        case .leaseGrant(let grant, let from, let to):
+            if let node = nodes[to], node.isUp { node.leases.granted(grant, by: from, at: now) }
+        case .persisted(let id, let generation, let ticket):
+            guard let node = nodes[id], node.isUp, node.generation == generation else { return }
+            node.persistedRecords = max(node.persistedRecords, (node.disk.lastIndex { $0.ticket <= ticket } ?? -1) + 1)
+            give(id, [.persisted(ticket: ticket)])
+        case .applied(let id, let generation, let entries):
+            guard let node = nodes[id], node.isUp, node.generation == generation else { return }
+            for entry in entries where entry.sequence > node.applied {
+                if case .write(let payload) = entry.body { node.rows.insert(Self.number(payload)) }
+                node.applied = entry.sequence
+            }
+            give(id, [.applied(node.applied)])
+        case .engineSync(let id, let generation):
+            guard let node = nodes[id], node.isUp, node.generation == generation else { return }
+            (node.syncedRows, node.synced) = (node.rows, node.applied)
+            give(id, [.synced(node.synced)])
+            if chance(0.2) { truncateDisk(node) }
+        case .topology(let descriptor, let id):
+            guard let node = nodes[id], node.isUp, descriptor.epoch > node.knownEpoch else { return }
+            node.knownEpoch = descriptor.epoch
+            var grants: [NodeID: LogicalInstant] = [:]
+            for peer in order where peer != id { grants[peer] = node.leases.lastGrantEnds(for: peer) }
+            give(id, [.learned(descriptor, minInSync: minInSync, grants: grants)])
+        case .proposal(let proposal, let request, let from):
+            guard coordinatorsUp else { return }
+            let outcome = answers[request] ?? decide(proposal)
+            answers[request] = outcome
+            push(.answer(proposal, outcome, to: from), after: delay(fault.maxDelay))
+        case .answer(let proposal, let outcome, let id): give(id, [.answered(proposal, outcome)])
+        case .snapshot(let point, let rows, let to, let from):
+            guard let node = nodes[to], node.isUp, node.applied < point.sequence else { return }
+            (node.rows, node.syncedRows, node.applied, node.synced) = (rows, rows, point.sequence, point.sequence)
+            give(to, [.snapshotInstalled(point)])
+            give(from, [.snapshotSending(to: to, at: nil)])
+        case .checkRead: break
+        }
+    }
+
+    /// Writes a checkpoint and drops the records that it makes needless, as the node's log does when it frees a segment.
+    private func truncateDisk(_ node: Node) {
+        guard node.persistedRecords == node.disk.count else { return }
+        let base = node.replica.log.base.sequence
+        let needed = node.disk.firstIndex { if case .entry(_, let entry) = $0.record { entry.sequence > base } else { false } }
+        let ticket = node.disk.last?.ticket ?? 0
+        node.disk.append((ticket, node.replica.checkpoint))
+        node.disk.removeFirst(needed ?? node.disk.count - 1)
+        node.persistedRecords = node.disk.count
+    }
+
+    // MARK: - The catalog
+
+    func decide(_ proposal: PartitionProposal) -> ProposalOutcome {
+        guard proposal.expectedEpoch == descriptor.epoch else { return .refused(code: "stale_epoch", detail: "") }
+        switch proposal {
+        case .evict(_, let node, _):
+            guard descriptor.inSync.contains(node), node != descriptor.primary else { return .refused(code: "no", detail: "") }
+            commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 } }
+        case .joinInSync(_, let node, _, _):
+            guard descriptor.learners.contains(node) else { return .refused(code: "no", detail: "") }
+            commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .inSync) : $0 } }
+        case .abort(let operation, _, _, _):
+            guard descriptor.operation == operation else { return .refused(code: "no", detail: "") }
+            commit { $0.operation = nil }
+        case .switchPrimary(_, let target, _, let operation, _):
+            guard descriptor.operation == operation, descriptor.inSync.contains(target) else {
+                return .refused(code: "no", detail: "")
+            }
+            commit {
+                $0.primary = target
+                $0.operation = nil
+            }
+        default: return .refused(code: "no", detail: "")
+        }
+        return .accepted(Revision(history: 1, index: descriptor.epoch.number))
+    }
+
+    func commit(_ change: (inout PartitionDescriptor) -> Void) {
+        change(&descriptor)
+        descriptor.epoch = descriptor.epoch.next
+        guard coordinatorsUp else { return }
+        for id in order { push(.topology(descriptor, to: id), after: delay(fault.maxDelay * 3)) }
+    }
+
+    static func with(_ replica: ReplicaDescriptor, _ role: ReplicaRole) -> ReplicaDescriptor {
+        ReplicaDescriptor(node: replica.node, store: replica.store, storage: replica.storage, role: role)
+    }
+
+    /// What the coordinators do when a node is dead (rule F2): it comes back as a learner.
+    func nodeFailed(_ id: NodeID) {
+        guard coordinatorsUp else { return }
+        if descriptor.inSync == [id] {
+            if descriptor.primary != nil { commit { $0.primary = nil } }
+            return
+        }
+        guard descriptor.inSync.contains(id) else { return }
+        commit { d in
+            d.replicas = d.replicas.map { $0.node == id ? Self.with($0, .learner) : $0 }
+            if d.primary == id {
+                let members = d.inSync
+                d.primary = members[Int.random(in: 0..<members.count, using: &random)]
+            }
+        }
+    }
+
+    // MARK: - Faults
+
+    func crash(_ id: NodeID) {
+        guard let node = nodes[id], node.isUp else { return }
+        node.isUp = false
+        // Of what was not synced, a prefix may have reached the disk all the same.
+        let unsure = node.disk.count - node.persistedRecords
+        let kept = node.persistedRecords + (unsure > 0 ? Int.random(in: 0...unsure, using: &random) : 0)
+        node.disk.removeLast(node.disk.count - kept)
+        node.persistedRecords = kept
+        (node.rows, node.applied) = (node.syncedRows, node.synced)
+    }
+
+    func restart(_ id: NodeID, knowing topology: PartitionDescriptor? = nil) {
+        guard let node = nodes[id], !node.isUp else { return }
+        var recovered = RecoveredPartition()
+        for (_, record) in node.disk {
+            guard let again = LogRecord.decoding(record.encoded()[...]), again == record else {
+                violations.append("\(record) does not survive its encoding")
+                return
+            }
+            recovered.add(record)
+        }
+        do {
+            let log = try recovered.log(origin: .start, applied: node.applied)
+            node.replica = Replica(
+                id: partition, node: id, log: log, hard: recovered.hard, applied: node.applied, settings: settings)
+        } catch {
+            violations.append("\(id) cannot recover: \(error)")
+            return
+        }
+        node.generation += 1
+        node.engineFreeAt = now
+        node.leases = LeaseBook(startedAt: now, generation: Generation(node.generation))
+        node.isUp = true
+        node.disk = node.disk.map { (0, $0.record) }
+        node.persistedRecords = node.disk.count
+        node.knownEpoch = Epoch(0)
+        push(.topology(topology ?? descriptor, to: id), after: delay(.milliseconds(5)))
+    }
+
+    // MARK: - Clients
+
+    static func payload(_ number: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
+    static func number(_ payload: [UInt8]) -> UInt64 { payload.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+
+    @discardableResult
+    func write(at id: NodeID) -> UInt64 {
+        nextCaller += 1
+        let number = nextCaller
+        give(id, [.write(CallerID(number), Self.payload(number))])
+        return number
+    }
+
+    @discardableResult
+    func read(at id: NodeID) -> UInt64 {
+        nextCaller += 1
+        pendingReads[nextCaller] = Set(acknowledged.keys)
+        give(id, [.read(CallerID(nextCaller))])
+        return nextCaller
+    }
+
+    /// A strong read sees every write that was acknowledged before it began.
+    private func checkRead(_ caller: CallerID, at node: Node) {
+        guard let before = pendingReads.removeValue(forKey: caller.number) else { return }
+        guard node.replica.refusalOfReads(at: now, leases: node.leases) == nil else { return }
+        goodReads += 1
+        let missing = before.subtracting(node.rows)
+        if !missing.isEmpty { violations.append("\(node.id) read without \(missing.count) acknowledged writes at \(now)") }
+    }
+
+    /// The driver of learners: a snapshot for whoever needs one, then the join (module Movement does this in the agent).
+    func helpLearners() {
+        guard let primary = primaryNode, primary.isUp, primary.replica.isServing else { return }
+        for learner in primary.replica.descriptor?.learners ?? [] {
+            guard let progress = primary.replica.progress(of: learner), let peer = nodes[learner] else { continue }
+            if progress.needsSnapshot {
+                let applied = primary.applied
+                guard let point = primary.replica.log.point(at: applied), chance(0.2) else { continue }
+                give(primary.id, [.snapshotSending(to: learner, at: applied)])
+                push(.snapshot(point, primary.rows, to: learner, from: primary.id), after: delay(.milliseconds(30)))
+            } else if primary.replica.log.lastSequence - min(progress.durable, primary.replica.log.lastSequence) < 20 {
+                give(primary.id, [.ordered(.join(learner, peer.store))])
+            }
+        }
+    }
+
+    /// Heals everything and waits until all members are equal; then states what must hold.
+    func settle() -> [String] {
+        fault = .none
+        cut = []
+        coordinatorsUp = true
+        for id in order where !nodes[id]!.isUp { restart(id) }
+        let isDone: (Cluster) -> Bool = { cluster in
+            guard let primary = cluster.primaryNode, primary.replica.isServing else { return false }
+            return cluster.descriptor.learners.isEmpty
+                && cluster.descriptor.replicas.allSatisfy { replica in
+                    let node = cluster.nodes[replica.node]!
+                    return node.applied == primary.replica.log.lastSequence && node.knownEpoch == cluster.descriptor.epoch
+                }
+        }
+        let end = now + .seconds(30)
+        while now < end, !isDone(self) { run(.milliseconds(50)) { $0.helpLearners() } }
+        var found = violations + halts
+        guard isDone(self), let primary = primaryNode else {
+            return found + ["does not come to rest: \(describe())"]
+        }
+        let lost = Set(acknowledged.keys).subtracting(primary.rows)
+        if !lost.isEmpty { found.append("\(lost.count) acknowledged writes are lost") }
+        for replica in descriptor.replicas where nodes[replica.node]!.rows != primary.rows {
+            found.append("\(replica.node) differs from the primary")
+        }
+        return found
+    }
+
+    func describe() -> String {
+        let states = order.map { id in
+            let replica = nodes[id]!.replica
+            return
+                "\(id): up=\(nodes[id]!.isUp) epoch=\(nodes[id]!.knownEpoch) last=\(replica.log.last) commit=\(replica.commit) "
+                + "durable=\(replica.durable) applied=\(nodes[id]!.applied) primary=\(replica.isPrimary) serving=\(replica.isServing) "
+                + "hard=\(replica.hard)"
+        }
+        return "\(descriptor.epoch) primary=\(descriptor.primary?.name ?? "-") inSync=\(descriptor.inSync)\n"
+            + states.joined(separator: "\n")
+    }
+}
