@@ -34,6 +34,8 @@ struct PeerProgress: Hashable, Sendable {
     var verified: ReplicationMessage.VerifyReport?
     /// Entries after this one are kept for a snapshot that is on its way.
     var pin: UInt64?
+    /// It was built from a snapshot in this primary's life.
+    var cameBySnapshot = false
     /// The peer's log ends below what it acknowledged (rule E4).
     var hasLost = false
 

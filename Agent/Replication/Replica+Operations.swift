@@ -93,13 +93,22 @@ extension Replica {
     package var verification: Verification? { primary?.verification }
 
     /// How far a peer is, as its primary knows it; nil when this replica does not lead or the peer is no member.
-    package func progress(of peer: NodeID) -> (durable: UInt64, needsSnapshot: Bool, lagBytes: Int)? {
+    package func progress(of peer: NodeID) -> PeerView? {
         guard let progress = primary?.peers[peer] else { return nil }
         let first = max(progress.durable, log.base.sequence)
         let missing = log.lastSequence - min(first, log.lastSequence)
         let bytes =
             missing == 0 ? 0 : Int(min(UInt64(log.byteCount), missing * UInt64(max(1, log.byteCount / max(1, log.count)))))
-        return (progress.durable, progress.mode == .snapshot, bytes)
+        return PeerView(
+            durable: progress.durable, needsSnapshot: progress.mode == .snapshot, cameBySnapshot: progress.cameBySnapshot,
+            lagBytes: bytes)
+    }
+
+    package struct PeerView: Hashable, Sendable {
+        package let durable: UInt64
+        package let needsSnapshot: Bool
+        package let cameBySnapshot: Bool
+        package let lagBytes: Int
     }
 
     /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).

@@ -176,6 +176,7 @@ extension Replica {
         guard let term = primary?.term else { return }
         guard let previous = log.point(at: peer.next - 1) else {
             peer.mode = .snapshot
+            peer.cameBySnapshot = true
             peer.next = log.lastSequence + 1
             return
         }
@@ -240,6 +241,7 @@ extension Replica {
             peer.next = candidate.sequence + 1
         } else {
             peer.mode = .snapshot
+            peer.cameBySnapshot = true
         }
         self.primary?.peers[id] = peer
     }

@@ -1,0 +1,143 @@
+// What is to be done next for a partition, by its primary. Level-triggered: the answer is a function of what is committed
+// (descriptor, operation) and of what the replica says now, so that a restart of anybody, at any step, needs no memory: the next
+// look goes on from the committed step (rules M1 to M3). The one thing remembered is how steady the gate has been.
+
+package import Model
+
+/// The next act of a partition's primary. Each may be carried out twice without harm.
+package enum Act: Hashable, Sendable {
+    /// Stream a snapshot to the learner, unless one is on its way.
+    case copy(to: NodeID)
+    /// Order the entry at which all replicas checksum their rows (rule M6).
+    case verify(OperationID)
+    /// Take the learner into the acknowledging set, then propose it for the in-sync set (rule R4).
+    case join(NodeID, StoreID)
+    case fence(OperationID)
+    /// Order the split record (rule M2).
+    case split(OperationID)
+    case propose(PartitionProposal)
+}
+
+package struct Driver: Hashable, Sendable {
+    private let node: NodeID
+    private let settings: MovementSettings
+    private var gate: Gate
+    private var gatedFor: OperationID?
+
+    package init(node: NodeID, settings: MovementSettings = MovementSettings()) {
+        self.node = node
+        self.settings = settings
+        self.gate = Gate(settings: settings)
+    }
+
+    /// - Precondition: this node's replica is serving as primary of `partition`; `operation` is the running one on it, if any.
+    package mutating func next(
+        for partition: PartitionDescriptor, operation: OperationDescriptor?, view: LeaderView, at now: LogicalInstant
+    ) -> [Act] {
+        if gatedFor != operation?.id {
+            gate = Gate(settings: settings)
+            gatedFor = operation?.id
+        }
+        guard partition.status == .active else { return [] }
+        guard let operation, operation.phase == .running else {
+            return partition.learners.flatMap { admit($0, to: partition, for: nil, view: view) }
+        }
+        switch operation.kind {
+        case .createTable, .dropTable: return []
+        case .move(_, let source, let target):
+            return move(partition, operation, from: source, to: target, view: view, at: now)
+        case .transferPrimary(_, let target):
+            return handOver(partition, operation, to: target, view: view, at: now)
+        case .split:
+            return split(partition, operation, view: view, at: now)
+        }
+    }
+
+    /// copy → verify → join; then hand over the role, if the source has it; then drop the source.
+    private mutating func move(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, from source: NodeID?, to target: NodeID,
+        view: LeaderView, at now: LogicalInstant
+    ) -> [Act] {
+        switch operation.step {
+        case .copy:
+            return admit(target, to: partition, for: operation.id, view: view)
+        case .handOver:
+            guard let source else { return [] }
+            if source == node { return handOver(partition, operation, to: target, view: view, at: now) }
+            return [
+                .propose(
+                    .removeReplica(partition.id, node: source, operation: operation.id, expecting: partition.epoch))
+            ]
+        case .replicas, .fence, .dropSource, .done:
+            return []
+        }
+    }
+
+    /// Brings a learner into the in-sync set: a snapshot if the log does not reach back, a comparison if it was built from one
+    /// or an operation asks for it, then the join.
+    private func admit(
+        _ learner: NodeID, to partition: PartitionDescriptor, for operation: OperationID?, view: LeaderView
+    ) -> [Act] {
+        guard let replica = partition.replica(on: learner), replica.role == .learner, let peer = view.peers[learner] else {
+            return []
+        }
+        if peer.needsSnapshot { return [.copy(to: learner)] }
+        guard peer.lagBytes <= settings.smallLag else { return [] }
+        // A member that only fell behind has the primary's own log, chained entry by entry: that is comparison enough.
+        if operation != nil || peer.cameBySnapshot {
+            let comparison = operation ?? OperationID(0)
+            switch peer.isEqual {
+            case nil: return [.verify(comparison)]
+            case false?:
+                guard let operation else { return [.copy(to: learner)] }
+                return [
+                    .propose(
+                        .abort(
+                            operation, partition: partition.id, reason: "the copy on \(learner) differs from the primary",
+                            expecting: partition.epoch))
+                ]
+            case true?: break
+            }
+        }
+        return [.join(learner, replica.store)]
+    }
+
+    /// gate → fence → drain → switch (rules M2, M4, M5).
+    private mutating func handOver(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, to target: NodeID, view: LeaderView,
+        at now: LogicalInstant
+    ) -> [Act] {
+        guard target != node, let replica = partition.replica(on: target), replica.role == .inSync else { return [] }
+        guard pass(partition, operation, view: view, at: now) else { return [] }
+        guard view.fence == operation.id else { return [.fence(operation.id)] }
+        guard view.isDrained else { return [] }
+        return [
+            .propose(
+                .switchPrimary(
+                    partition.id, to: target, store: replica.store, operation: operation.id, expecting: partition.epoch))
+        ]
+    }
+
+    /// gate → fence → drain → split record → both descriptors in one entry (rule M2).
+    private mutating func split(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
+    ) -> [Act] {
+        guard partition.learners.isEmpty, pass(partition, operation, view: view, at: now) else { return [] }
+        guard view.fence == operation.id else { return [.fence(operation.id)] }
+        guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
+        return [
+            .propose(
+                .commitSplit(
+                    partition.id, operation: operation.id, at: record.position, checksum: record.checksum,
+                    inSync: partition.inSync, expecting: partition.epoch))
+        ]
+    }
+
+    /// The gate stands before the fence only: once fenced, going on is the shortest way out.
+    private mutating func pass(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
+    ) -> Bool {
+        if view.fence == operation.id { return true }
+        return view.fence == nil && gate.look(view, inSync: partition.inSync, at: now)
+    }
+}

@@ -1,0 +1,186 @@
+import Model
+import Testing
+
+@testable import Movement
+
+@Suite struct DriverTests {
+    let a: NodeID
+    let b: NodeID
+    let c: NodeID
+    let now = LogicalInstant(microseconds: 5_000_000)
+
+    init() throws {
+        a = try NodeID("a")
+        b = try NodeID("b")
+        c = try NodeID("c")
+    }
+
+    func partition(inSync: [NodeID], learners: [NodeID] = [], operation: OperationID? = OperationID(9)) -> PartitionDescriptor {
+        let replicas =
+            inSync.map { ReplicaDescriptor(node: $0, store: StoreID(1), storage: StorageID(1), role: .inSync) }
+            + learners.map { ReplicaDescriptor(node: $0, store: StoreID(3), storage: StorageID(9), role: .learner) }
+        return PartitionDescriptor(
+            id: PartitionID(1), table: TableID(1), range: .all, epoch: Epoch(4), primary: a, replicas: replicas,
+            status: .active,
+            operation: operation)
+    }
+
+    func operation(_ kind: OperationKind, _ step: OperationStep) throws -> OperationDescriptor {
+        OperationDescriptor(
+            id: OperationID(9), kind: kind, step: step, epoch: Epoch(4), createdBy: try Principal("test"), reason: "",
+            createdAt: WallTime(milliseconds: 0))
+    }
+
+    func view(
+        fence: OperationID? = nil, drained: Bool = false, split: LeaderView.SplitRecord? = nil,
+        peers: [NodeID: LeaderView.Peer] = [:], lease: Bool = true,
+        quorum: LogicalInstant? = LogicalInstant(microseconds: 5_000_000)
+    ) -> LeaderView {
+        LeaderView(
+            fence: fence, isDrained: drained, splitRecord: split, peers: peers, uncommittedBytes: 0, hasLease: lease,
+            quorumConfirmedAt: quorum)
+    }
+
+    func peer(needsSnapshot: Bool = false, lag: Int = 0, equal: Bool? = nil, snapshot: Bool = true) -> LeaderView.Peer {
+        LeaderView.Peer(
+            store: StoreID(3), needsSnapshot: needsSnapshot, cameBySnapshot: snapshot, lagBytes: lag, isEqual: equal)
+    }
+
+    @Test("a move copies, then compares, then joins; a difference aborts it (M2, M6)")
+    func copySteps() throws {
+        var driver = Driver(node: a)
+        let descriptor = partition(inSync: [a, b], learners: [c])
+        let move = try operation(.move(partition: PartitionID(1), source: b, target: c), .copy)
+        let next = { (driver: inout Driver, peer: LeaderView.Peer) in
+            driver.next(for: descriptor, operation: move, view: self.view(peers: [self.c: peer]), at: self.now)
+        }
+        #expect(next(&driver, peer(needsSnapshot: true)) == [.copy(to: c)])
+        #expect(next(&driver, peer(lag: 1 << 20)) == [])
+        #expect(next(&driver, peer()) == [.verify(OperationID(9))])
+        #expect(next(&driver, peer(equal: true)) == [.join(c, StoreID(3))])
+        guard case .propose(.abort(OperationID(9), _, _, Epoch(4)))? = next(&driver, peer(equal: false)).first else {
+            Issue.record("a difference must abort")
+            return
+        }
+    }
+
+    @Test("a primary that moves away fences after a steady gate, drains, and only then proposes the switch (M4)")
+    func handOver() throws {
+        var driver = Driver(node: a)
+        let descriptor = partition(inSync: [a, b, c])
+        let move = try operation(.move(partition: PartitionID(1), source: a, target: c), .handOver)
+        var time = now
+        var looks = 0
+        var acts: [Act] = []
+        while acts.isEmpty, looks < 10 {
+            acts = driver.next(for: descriptor, operation: move, view: view(quorum: time), at: time)
+            time = time + .milliseconds(20)
+            looks += 1
+        }
+        #expect(acts == [.fence(OperationID(9))])
+        #expect(looks == 3)
+        #expect(driver.next(for: descriptor, operation: move, view: view(fence: OperationID(9)), at: time) == [])
+        let switched = driver.next(for: descriptor, operation: move, view: view(fence: OperationID(9), drained: true), at: time)
+        #expect(
+            switched == [
+                .propose(
+                    .switchPrimary(
+                        PartitionID(1), to: c, store: StoreID(1), operation: OperationID(9), expecting: Epoch(4)))
+            ])
+    }
+
+    @Test(
+        "no fence starts without a lease, or without a quorum confirmed in the last 200 ms (M4)",
+        arguments: [(false, Span.zero), (true, .milliseconds(300))])
+    func gate(lease: Bool, age: Span) throws {
+        var driver = Driver(node: a)
+        let transfer = try operation(.transferPrimary(partition: PartitionID(1), target: b), .fence)
+        var time = now
+        for _ in 0..<20 {
+            let view = view(lease: lease, quorum: time - age)
+            #expect(driver.next(for: partition(inSync: [a, b]), operation: transfer, view: view, at: time) == [])
+            time = time + .milliseconds(20)
+        }
+    }
+
+    @Test("the new primary removes a move's source from the descriptor")
+    func removesSource() throws {
+        var driver = Driver(node: a)
+        let move = try operation(.move(partition: PartitionID(1), source: b, target: a), .handOver)
+        let acts = driver.next(for: partition(inSync: [a, b, c]), operation: move, view: view(), at: now)
+        #expect(
+            acts == [
+                .propose(.removeReplica(PartitionID(1), node: b, operation: OperationID(9), expecting: Epoch(4)))
+            ])
+    }
+
+    @Test("a split orders its record once drained, and proposes exactly where it stands (M2)")
+    func split() throws {
+        var driver = Driver(node: a)
+        let kind = OperationKind.split(
+            partition: PartitionID(1), at: Key([1]), lower: PartitionID(2), upper: PartitionID(3))
+        let split = try operation(kind, .fence)
+        let descriptor = partition(inSync: [a, b])
+        let fenced = OperationID(9)
+        #expect(
+            driver.next(for: descriptor, operation: split, view: view(fence: fenced, drained: true), at: now)
+                == [.split(OperationID(9))])
+        let record = LeaderView.SplitRecord(position: Position(epoch: Epoch(3), run: 1, sequence: 70), checksum: 8)
+        let acts = driver.next(
+            for: descriptor, operation: split, view: view(fence: fenced, drained: true, split: record), at: now)
+        #expect(
+            acts == [
+                .propose(
+                    .commitSplit(
+                        PartitionID(1), operation: OperationID(9), at: record.position, checksum: 8, inSync: [a, b],
+                        expecting: Epoch(4)))
+            ])
+    }
+
+    @Test("an evicted member that only fell behind joins again without a comparison (F5)")
+    func returningMember() {
+        var driver = Driver(node: a)
+        let descriptor = partition(inSync: [a, b], learners: [c], operation: nil)
+        let acts = driver.next(
+            for: descriptor, operation: nil, view: view(peers: [c: peer(snapshot: false)]), at: now)
+        #expect(acts == [.join(c, StoreID(3))])
+    }
+}
+
+@Suite struct CleanupPlanTests {
+    private func topology(step: OperationStep, phase: OperationPhase, holds: Bool, kind: OperationKind? = nil) throws
+        -> (Topology, NodeID)
+    {
+        let node = try NodeID("n1")
+        let cleanup = Cleanup(node: node, storage: StorageID(5), partition: PartitionID(1))
+        let operation = OperationDescriptor(
+            id: OperationID(9), kind: kind ?? .move(partition: PartitionID(1), source: node, target: try NodeID("n2")),
+            step: step, phase: phase, epoch: Epoch(1), cleanups: [cleanup], createdBy: try Principal("test"), reason: "",
+            createdAt: WallTime(milliseconds: 0))
+        let replicas =
+            holds ? [ReplicaDescriptor(node: node, store: StoreID(1), storage: StorageID(5), role: .inSync)] : []
+        let partition = PartitionDescriptor(
+            id: PartitionID(1), table: TableID(1), range: .all, epoch: Epoch(1), primary: nil, replicas: replicas,
+            status: .active)
+        let topology = Topology(
+            revision: Revision(history: 1, index: 9), changes: [.operation(operation), .partition(partition)])
+        return (topology, node)
+    }
+
+    @Test("data is dropped after the committed end of its operation, never before (M3)")
+    func dropsAfterEnd() throws {
+        for (step, phase, expected) in [
+            (OperationStep.copy, OperationPhase.running, 0), (.handOver, .running, 0), (.dropSource, .running, 1),
+            (.copy, .aborted, 1),
+        ] {
+            let (topology, node) = try topology(step: step, phase: phase, holds: false)
+            #expect(CleanupPlan.due(on: node, in: topology).count == expected, "\(step) \(phase)")
+        }
+    }
+
+    @Test("a copy that a descriptor still names is never dropped")
+    func keepsWhatIsInUse() throws {
+        let (topology, node) = try topology(step: .dropSource, phase: .running, holds: true)
+        #expect(CleanupPlan.due(on: node, in: topology).isEmpty)
+    }
+}
