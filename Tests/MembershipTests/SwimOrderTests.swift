@@ -1,0 +1,165 @@
+import Membership
+import Model
+import Testing
+
+@Suite struct SwimOrderTests {
+    private func member(_ index: Int = 0) throws -> Swim {
+        Swim(
+            node: try NodeID("n\(index)"), generation: Generation(3), profile: try SwimNetwork.profile(index), tuning: .fast,
+            seed: 1, at: .origin)
+    }
+
+    private func record(
+        _ index: Int, generation: UInt64 = 1, incarnation: UInt64 = 0, _ status: MemberStatus, by accuser: Int? = nil
+    ) throws -> MemberRecord {
+        MemberRecord(
+            node: try NodeID("n\(index)"), life: Life(generation: Generation(generation), incarnation: incarnation),
+            status: status, profile: try SwimNetwork.profile(index), accuser: try accuser.map { try NodeID("n\($0)") })
+    }
+
+    private func gossip(_ rumours: [MemberRecord], from index: Int = 9) throws -> Swim.Input {
+        .received(
+            SwimMessage(
+                from: try NodeID("n\(index)"), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                body: .gossip, rumours: rumours), from: SwimNetwork.address(index))
+    }
+
+    @Test("whatever arrives in whatever order, what is held of a member never goes back")
+    func monotone() throws {
+        var swim = try member()
+        var generator = SeededGenerator(seed: 99)
+        var held: [NodeID: MemberRecord] = [:]
+        var now = LogicalInstant.origin
+        for _ in 0..<30_000 {
+            now = now + .milliseconds(Int64.random(in: 0...20, using: &generator))
+            let rumour = try record(
+                .random(in: 1...4, using: &generator), generation: .random(in: 1...4, using: &generator),
+                incarnation: .random(in: 0...5, using: &generator),
+                MemberStatus.allCases.randomElement(using: &generator) ?? .alive,
+                by: .random(in: 1...8, using: &generator))
+            _ = swim.step(try gossip([rumour]), at: now)
+            if Bool.random(using: &generator) { _ = swim.step(.tick, at: now) }
+            for member in swim.members {
+                if let before = held[member.node] {
+                    #expect(!before.outranks(member.record), "\(before) -> \(member.record)")
+                }
+                held[member.node] = member.record
+            }
+        }
+    }
+
+    @Test("a suspect that hears of its own suspicion refutes with a higher incarnation in the same answer")
+    func refutes() throws {
+        var swim = try member()
+        let accusation = try record(0, generation: 3, incarnation: 4, .suspect, by: 1)
+        let ping = SwimMessage(
+            from: try NodeID("n1"), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+            body: .ping(sequence: 5, target: try NodeID("n0")), rumours: [accusation])
+        let actions = swim.step(.received(ping, from: SwimNetwork.address(1)), at: .origin)
+        #expect(swim.life == Life(generation: Generation(3), incarnation: 5))
+        let answers = actions.compactMap { action -> SwimMessage? in
+            if case .send(let message, _) = action, case .ack = message.body { return message }
+            return nil
+        }
+        #expect(answers.count == 1)
+        #expect(answers.first?.rumours.contains(swim.ownRecord) == true)
+        #expect(swim.localHealth == 1)
+    }
+
+    @Test("rumours about a past life of ours are outlived, not refuted")
+    func pastLife() throws {
+        var swim = try member()
+        _ = swim.step(try gossip([try record(0, generation: 2, incarnation: 100, .dead, by: 1)]), at: .origin)
+        #expect(swim.life == Life(generation: Generation(3), incarnation: 0))
+        #expect(swim.localHealth == 0)
+    }
+
+    @Test("a newer life under our name is told of once")
+    func identity() throws {
+        var swim = try member()
+        let newer = try record(0, generation: 4, .alive)
+        let first = swim.step(try gossip([newer]), at: .origin)
+        let second = swim.step(try gossip([newer]), at: .origin)
+        #expect(first.contains(.identityInUse(newer)))
+        #expect(!second.contains(.identityInUse(newer)))
+    }
+
+    @Test("a ping for another node is not answered")
+    func misdirected() throws {
+        var swim = try member()
+        let ping = SwimMessage(
+            from: try NodeID("n1"), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+            body: .ping(sequence: 5, target: try NodeID("n2")), rumours: [try record(1, .alive)])
+        let actions = swim.step(.received(ping, from: SwimNetwork.address(1)), at: .origin)
+        #expect(actions.contains(.dropped(.misdirected)))
+        #expect(!actions.contains { if case .send = $0 { true } else { false } })
+    }
+
+    @Test("records with an empty or overlong address are dropped")
+    func implausible() throws {
+        var swim = try member()
+        for address in ["", String(repeating: "a", count: 97)] {
+            let profile = MemberProfile(
+                kind: .agent, zone: try ZoneName("a"), gossip: address, link: "x:1", store: StoreID(1), session: .none)
+            let bad = MemberRecord(
+                node: try NodeID("n5"), life: Life(generation: Generation(1), incarnation: 0), status: .alive, profile: profile)
+            let actions = swim.step(try gossip([bad]), at: .origin)
+            #expect(actions.contains(.dropped(.implausible)))
+        }
+        #expect(swim.member(try NodeID("n5")) == nil)
+    }
+
+    @Test("a zombie of an older life is told so, once in a while")
+    func zombie() throws {
+        var swim = try member()
+        _ = swim.step(try gossip([try record(5, generation: 7, .alive)]), at: .origin)
+        var answers = 0
+        for _ in 0..<50 {
+            // Its old life is dead by definition; what we hold outranks it and stays.
+            let actions = swim.step(try gossip([try record(5, generation: 6, .alive)], from: 5), at: .origin)
+            answers += actions.count { if case .send = $0 { true } else { false } }
+        }
+        #expect(answers <= 1)
+        #expect(swim.member(try NodeID("n5"))?.record.life.generation == Generation(7))
+    }
+
+    @Test("a session that is committed later reaches the others under a new incarnation")
+    func session() throws {
+        var swim = try member()
+        _ = swim.step(.registered(SessionID(55)), at: .origin)
+        #expect(swim.ownRecord.profile.session == SessionID(55))
+        #expect(swim.ownRecord.life.incarnation == 1)
+    }
+
+    @Test(
+        "the shortest suspicion grows with the logarithm of the cluster, and confirmations shorten the longest",
+        arguments: [
+            (8, 1_000), (10, 1_000), (30, 1_477), (100, 2_000),
+        ])
+    func suspicionTimes(members: Int, shortest: Int64) throws {
+        var swim = try member()
+        let others = try (1..<members).map { try record($0, .alive) }
+        for other in others { _ = swim.step(try gossip([other]), at: .origin) }
+        for accuser in [2, 3, 4] {
+            _ = swim.step(try gossip([try record(1, .suspect, by: accuser)], from: accuser), at: .origin)
+        }
+        // An answered probe after the suspicion began makes a verdict possible.
+        var now = LogicalInstant.origin
+        var died: LogicalInstant?
+        while died == nil, now < .origin + .seconds(20) {
+            now = now + .milliseconds(25)
+            for action in swim.step(.tick, at: now) {
+                if case .memberChanged(let record) = action, record.status == .dead { died = now }
+                guard case .send(let message, let address) = action, case .ping(let number, let target) = message.body,
+                    target.name != "n1"
+                else { continue }
+                let ack = SwimMessage(
+                    from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: .ack(sequence: number), rumours: [])
+                _ = swim.step(.received(ack, from: address), at: now)
+            }
+        }
+        let time = try #require(died) - .origin
+        #expect(abs(time.milliseconds - shortest) <= 60, "\(time)")
+    }
+}
