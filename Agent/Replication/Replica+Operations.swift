@@ -10,7 +10,9 @@ extension Replica {
         switch order {
         case .verify(let operation):
             // One at a time; a comparison that nobody answered is taken again.
-            if let running = primary.verification, running.operation == operation, now < running.orderedAt + .seconds(60) {
+            if let running = primary.verification, running.operation == operation,
+                now < running.orderedAt + settings.verifyPatience
+            {
                 return
             }
             let entry = self.order(.verify(operation), in: primary.term)
@@ -89,6 +91,26 @@ extension Replica {
         guard let open = log.openSplit, open.operation == operation, open.point.sequence <= commit else { return nil }
         return open.point
     }
+
+    /// Whether the order would change nothing.
+    package func stands(_ order: Order, at now: LogicalInstant) -> Bool {
+        switch order {
+        case .verify(let operation):
+            primary?.verification.map { $0.operation == operation && now < $0.orderedAt + settings.verifyPatience } ?? false
+        case .join: hard.pendingJoin != nil
+        case .fence: hard.fence != nil
+        case .split(let operation): !isDrained || log.openSplit?.operation == operation
+        }
+    }
+
+    /// Ordered, but not yet on every required disk.
+    package var uncommittedBytes: Int {
+        let missing = log.lastSequence - min(commit, log.lastSequence)
+        return missing == 0 ? 0 : log.byteCount / max(1, log.count) * Int(min(missing, UInt64(log.count)))
+    }
+
+    /// Whether committed entries wait to be handed to the engine.
+    package var needsApply: Bool { applying < min(commit, durable) }
 
     package var verification: Verification? { primary?.verification }
 

@@ -14,6 +14,8 @@ package struct ReplicationSettings: Hashable, Sendable {
     package var proposalInterval: Span = .milliseconds(200)
     /// The holder of a fence asks for its end after so long (rule M4).
     package var fenceWatchdog: Span = .milliseconds(250)
+    /// A comparison that somebody did not answer is taken again after so long.
+    package var verifyPatience: Span = .seconds(15)
     /// Entries in one prepare: bounded by bytes and by number.
     package var prepareBytes = 1_024 * 1_024
     package var prepareEntries = 512

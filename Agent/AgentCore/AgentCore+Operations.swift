@@ -1,0 +1,116 @@
+// How operations go on at the primary: the driver's acts become orders to the replica, proposals, and copies.
+
+package import Model
+import Movement
+package import Replication
+
+extension AgentCore {
+    /// Looks at one partition and does what its operation needs next.
+    mutating func drive(_ id: PartitionID, at now: LogicalInstant) {
+        guard var local = locals[id], let replica = local.replica, replica.isServing, !replica.isRetired,
+            let descriptor = replica.descriptor, descriptor.operation != nil || !descriptor.learners.isEmpty
+        else { return }
+        let operation = descriptor.operation.flatMap { topology.operations[$0] }
+        // An operation that this node has not learned yet is not "none".
+        guard descriptor.operation == nil || operation != nil else { return }
+        let view = view(of: replica, descriptor, operation, at: now)
+        let acts = local.driver.next(for: descriptor, operation: operation, view: view, at: now)
+        locals[id] = local
+        for act in acts { carryOut(act, of: id, replica, at: now) }
+    }
+
+    private mutating func carryOut(_ act: Act, of id: PartitionID, _ replica: Replica, at now: LogicalInstant) {
+        switch act {
+        case .copy(let target):
+            guard let local = locals[id], !local.copying.contains(target),
+                let storage = replica.descriptor?.replica(on: target)?.storage
+            else { return }
+            locals[id]?.copying.insert(target)
+            give(id, .snapshotSending(to: target, at: replica.applied))
+            actions.append(.copy(id, local.storage, to: target, targetStorage: storage))
+        case .verify(let operation): order(.verify(operation), to: id, replica, at: now)
+        case .join(let node, let store): order(.join(node, store), to: id, replica, at: now)
+        case .fence(let operation): order(.fence(operation), to: id, replica, at: now)
+        case .split(let operation): order(.split(operation), to: id, replica, at: now)
+        case .propose(let proposal):
+            if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+        }
+    }
+
+    /// Orders only what would change something, or the step would never end.
+    private mutating func order(
+        _ order: Replica.Order, to id: PartitionID, _ replica: Replica, at now: LogicalInstant
+    ) {
+        if replica.stands(order, at: now) { return }
+        give(id, .ordered(order))
+    }
+
+    private func view(
+        of replica: Replica, _ descriptor: PartitionDescriptor, _ operation: OperationDescriptor?, at now: LogicalInstant
+    ) -> LeaderView {
+        var peers: [NodeID: LeaderView.Peer] = [:]
+        let comparison = replica.verification.flatMap { $0.operation == operation?.id ?? OperationID(0) ? $0 : nil }
+        for member in descriptor.replicas where member.node != identity.node {
+            guard let progress = replica.progress(of: member.node) else { continue }
+            peers[member.node] = LeaderView.Peer(
+                store: member.store, needsSnapshot: progress.needsSnapshot, cameBySnapshot: progress.cameBySnapshot,
+                lagBytes: progress.lagBytes, isEqual: comparison?.agree(identity.node, member.node))
+        }
+        let record = operation.flatMap { replica.committedSplit(of: $0.id) }
+        return LeaderView(
+            fence: replica.hard.fence?.operation, isDrained: replica.isDrained,
+            splitRecord: record.map { LeaderView.SplitRecord(position: $0.position, checksum: $0.checksum) }, peers: peers,
+            uncommittedBytes: replica.uncommittedBytes, hasLease: replica.refusalOfReads(at: now, leases: leases) == nil,
+            quorumConfirmedAt: quorumConfirmedAt)
+    }
+
+    // MARK: - For the shell
+
+    /// Position and chain value at a sequence, while the log still reaches back to it: what a snapshot is stamped with.
+    package func point(of id: PartitionID, at sequence: UInt64) -> LogPoint? {
+        locals[id]?.replica?.log.point(at: sequence)
+    }
+
+    /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
+    package var checkpoints: [LogRecord] {
+        locals.sorted { $0.key < $1.key }.compactMap { $0.value.replica?.checkpoint }
+    }
+
+    /// The sequence up to which each partition's entries are no longer needed in the node's log.
+    package var forgotten: [PartitionID: UInt64] {
+        locals.compactMapValues { $0.replica?.log.base.sequence }
+    }
+
+    package struct ReplicaStatus: Hashable, Sendable {
+        package let partition: PartitionID
+        package let storage: StorageID
+        package let descriptor: PartitionDescriptor?
+        package let isPrimary: Bool
+        package let isServing: Bool
+        package let isFenced: Bool
+        package let last: Position
+        package let commit: UInt64
+        package let applied: UInt64
+        package let damage: String?
+    }
+
+    /// Every replica here, by partition.
+    package var replicas: [ReplicaStatus] {
+        locals.sorted { $0.key < $1.key }.map { id, local in
+            let replica = local.replica
+            return ReplicaStatus(
+                partition: id, storage: local.storage, descriptor: replica?.descriptor, isPrimary: replica?.isPrimary ?? false,
+                isServing: replica?.isServing ?? false, isFenced: replica?.hard.fence != nil,
+                last: replica?.log.last.position ?? .zero, commit: replica?.commit ?? 0, applied: replica?.applied ?? 0,
+                damage: local.damage ?? replica?.haltReason.map { "\($0)" })
+        }
+    }
+
+    /// The replica's storage, if this node holds one that may be read without a promise of freshness.
+    package func localStorage(of id: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {
+        guard let local = locals[id], let replica = local.replica, !replica.isRetired, !local.isDropping,
+            let descriptor = replica.descriptor, descriptor.replica(on: identity.node)?.role == .inSync
+        else { return nil }
+        return (local.storage, descriptor)
+    }
+}

@@ -1,0 +1,272 @@
+// Everything that an agent decides about the partitions of its node, in one value that is stepped: which replicas it holds, what
+// each of them does with a message, a write or a new descriptor, which leases it gives and holds, how its operations go on, and
+// what of its data is dropped. It knows no socket, file, clock or thread; its shell (AgentServer) carries out the actions in
+// order and hands back what came of them.
+//
+// Failure detection is a core of its own (Membership), stepped beside this one: neither must wait for the other.
+
+package import Model
+package import Movement
+package import Replication
+
+package struct AgentIdentity: Hashable, Sendable {
+    package let node: NodeID
+    package let store: StoreID
+    package let generation: Generation
+
+    package init(node: NodeID, store: StoreID, generation: Generation) {
+        self.node = node
+        self.store = store
+        self.generation = generation
+    }
+}
+
+/// A replica that the engine was found to hold at the start.
+package struct EngineReplica: Hashable, Sendable {
+    package let partition: PartitionID
+    package let storage: StorageID
+    package let applied: Position
+
+    package init(partition: PartitionID, storage: StorageID, applied: Position) {
+        self.partition = partition
+        self.storage = storage
+        self.applied = applied
+    }
+}
+
+package struct AgentSettings: Hashable, Sendable {
+    package var replication = ReplicationSettings()
+    package var leases = LeaseSettings()
+    package var movement = MovementSettings()
+    /// An idle node proves so often that its log can be written (rule L3).
+    package var beatInterval: Span = .milliseconds(200)
+    /// A holder that is behind by more changes gets no grant before it has caught up.
+    package var exclusionsPerGrant = 256
+
+    package init() {}
+}
+
+package struct AgentCore: Sendable {
+    package let identity: AgentIdentity
+    package let settings: AgentSettings
+    package internal(set) var topology: Topology
+    /// For each partition, the revision at which this node learned its present state.
+    var changedAt: [PartitionID: Revision] = [:]
+    var locals: [PartitionID: LocalReplica] = [:]
+    package internal(set) var leases: LeaseBook
+    /// The nodes of whose grants a partition led here needs one.
+    var leasePeers: [NodeID] = []
+    var proposals: ProposalBook
+    var quorumConfirmedAt: LogicalInstant?
+
+    var lastTicket: UInt64 = 0
+    /// Appends under way: the node's ticket, and the replica's for which it stands.
+    var outstanding: [Outstanding] = []
+    var lastAppendAt: LogicalInstant
+
+    var actions: [AgentAction] = []
+    /// Inputs for replicas in this step, in order; partitions in the order in which they first appeared.
+    var pending: [PartitionID: [Replica.Input]] = [:]
+    var touched: [PartitionID] = []
+
+    struct Outstanding: Hashable, Sendable {
+        let ticket: UInt64
+        let partition: PartitionID?
+        let replicaTicket: UInt64
+    }
+
+    /// Puts together what the disk holds. Call `start` before anything else.
+    package init(
+        identity: AgentIdentity, topology: Topology, recovered: [PartitionID: RecoveredPartition], engine: [EngineReplica],
+        startedAt now: LogicalInstant, settings: AgentSettings = AgentSettings()
+    ) {
+        self.identity = identity
+        self.settings = settings
+        self.topology = topology
+        self.leases = LeaseBook(startedAt: now, generation: identity.generation, settings: settings.leases)
+        self.proposals = ProposalBook(
+            prefix: "\(identity.node)/\(identity.generation)", interval: settings.replication.proposalInterval)
+        self.lastAppendAt = now
+        for found in engine { locals[found.partition] = recover(found, recovered[found.partition]) }
+    }
+
+    /// Takes up the roles that the topology on disk gives.
+    package mutating func start(at now: LogicalInstant) -> [AgentAction] {
+        for id in topology.partitions.keys { changedAt[id] = topology.revision }
+        for id in topology.retired.keys { changedAt[id] = topology.revision }
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
+            if let damage = local.damage { actions.append(.damaged(id, damage)) }
+        }
+        learn(Array(topology.partitions.keys) + Array(topology.retired.keys), at: now)
+        return finish(at: now)
+    }
+
+    /// Takes what happened, in order, and answers with what is to be done, in order.
+    package mutating func step(_ inputs: [AgentInput], at now: LogicalInstant) -> [AgentAction] {
+        for input in inputs { take(input, at: now) }
+        return finish(at: now)
+    }
+
+    private mutating func take(_ input: AgentInput, at now: LogicalInstant) {
+        switch input {
+        case .topology(let newer): adopt(newer, at: now)
+        case .delta(let delta): apply(delta, at: now)
+        case .received(.replication(let message), let peer):
+            if locals[message.partition]?.replica != nil {
+                give(message.partition, .received(message, from: peer))
+            } else if (topology.partitions[message.partition]?.epoch).map({ $0 < message.epoch }) ?? false {
+                actions.append(.askTopology)
+            }
+        case .received(.leaseRequest(let request), let peer): grant(request, to: peer, at: now)
+        case .received(.leaseGrant(let grant), let peer): leases.granted(grant, by: peer, at: now)
+        case .persisted(let ticket): persisted(ticket, at: now)
+        case .applied(let id, let sequence): give(id, .applied(sequence))
+        case .synced(let id, let sequence): give(id, .synced(sequence))
+        case .checksummed(let id, let position, let value): give(id, .checksummed(position, value))
+        case .write(let caller, let id, let epoch, let payload):
+            if let refusal = routing(of: id, at: epoch) {
+                actions.append(.refuse(caller, refusal))
+            } else {
+                give(id, .write(caller, payload))
+            }
+        case .read(let caller, let id, let epoch):
+            if let refusal = routing(of: id, at: epoch) {
+                actions.append(.refuse(caller, refusal))
+            } else {
+                give(id, .read(caller))
+            }
+        case .created(let id, let storage): created(id, storage, at: now)
+        case .childrenInstalled(let parent): childrenInstalled(of: parent, at: now)
+        case .dropped(let id, let storage): dropped(id, storage, at: now)
+        case .copyEnded(let id, let peer):
+            locals[id]?.copying.remove(peer)
+            give(id, .snapshotSending(to: peer, at: nil))
+        case .snapshotInstalled(let id, let storage, let point):
+            if locals[id]?.storage == storage { give(id, .snapshotInstalled(point)) }
+        case .answered(let proposal, let outcome):
+            proposals.answered(proposal, outcome, at: now)
+            if let id = proposal.partition { give(id, .answered(proposal, outcome)) }
+        case .quorumConfirmed(let at): quorumConfirmedAt = max(quorumConfirmedAt ?? at, at)
+        case .tick: tick(at: now)
+        }
+    }
+
+    private mutating func tick(at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.replica?.isPrimary ?? false { give(id, .tick) }
+        for (peer, request) in leases.requests(to: leasePeers, knowing: topology.revision, at: now) {
+            actions.append(.send(.leaseRequest(request), to: peer))
+        }
+        if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
+        proposeReadiness(at: now)
+        cleanUp(at: now)
+    }
+
+    // MARK: - Replicas
+
+    mutating func give(_ id: PartitionID, _ input: Replica.Input) {
+        guard locals[id]?.replica != nil else {
+            if case .write(let caller, _) = input { actions.append(.refuse(caller, .notHere(topology.partitions[id]))) }
+            if case .read(let caller) = input { actions.append(.refuse(caller, .notHere(topology.partitions[id]))) }
+            return
+        }
+        if pending[id] == nil { touched.append(id) }
+        pending[id, default: []].append(input)
+    }
+
+    /// Steps every replica that something happened to, until nothing is left to do.
+    private mutating func finish(at now: LogicalInstant) -> [AgentAction] {
+        while !touched.isEmpty {
+            let round = touched
+            touched = []
+            for id in round {
+                let inputs = pending.removeValue(forKey: id) ?? []
+                guard var local = locals[id] else { continue }
+                let done = local.replica?.step(inputs, at: now, leases: leases) ?? []
+                locals[id] = local
+                carryOut(done, of: id, at: now)
+                drive(id, at: now)
+                installChildren(of: id, at: now)
+            }
+        }
+        defer { actions = [] }
+        return actions
+    }
+
+    private mutating func carryOut(_ done: [Replica.Action], of id: PartitionID, at now: LogicalInstant) {
+        guard let storage = locals[id]?.storage else { return }
+        for action in done {
+            switch action {
+            case .append(let records, let ticket): append(records, for: id, ticket, at: now)
+            case .send(let message, let peer): actions.append(.send(.replication(message), to: peer))
+            case .apply(let entries): actions.append(.apply(id, storage, entries))
+            case .checksum(let position): actions.append(.checksum(id, storage, position))
+            case .acknowledge(let caller, let position): actions.append(.acknowledge(caller, position))
+            case .readable(let caller): actions.append(.readable(caller))
+            case .refuse(let caller, .notPrimary): actions.append(.refuse(caller, .notHere(topology.partitions[id])))
+            case .refuse(let caller, let refusal): actions.append(.refuse(caller, .replica(refusal)))
+            case .propose(let proposal, let request): actions.append(.propose(proposal, request))
+            case .askTopology: actions.append(.askTopology)
+            case .halted(let reason): actions.append(.damaged(id, "\(reason)"))
+            }
+        }
+    }
+
+    // MARK: - The node's log
+
+    mutating func append(_ records: [LogRecord], for id: PartitionID?, _ replicaTicket: UInt64, at now: LogicalInstant) {
+        lastTicket += 1
+        lastAppendAt = now
+        outstanding.append(Outstanding(ticket: lastTicket, partition: id, replicaTicket: replicaTicket))
+        actions.append(.append(records, ticket: lastTicket))
+    }
+
+    private mutating func persisted(_ ticket: UInt64, at now: LogicalInstant) {
+        leases.ownLogSynced(at: now)
+        let done = outstanding.prefix { $0.ticket <= ticket }
+        for append in done where append.replicaTicket > 0 {
+            if let id = append.partition { give(id, .persisted(ticket: append.replicaTicket)) }
+        }
+        outstanding.removeFirst(done.count)
+    }
+
+    // MARK: - Leases
+
+    /// Grants a lease over what the two nodes share, except what changed since the holder's revision (rule L1).
+    private mutating func grant(_ request: LeaseRequest, to peer: NodeID, at now: LogicalInstant) {
+        var exclusions: [LeaseExclusion] = []
+        for (id, revision) in changedAt where revision > request.revision {
+            if let retired = topology.retired[id] {
+                exclusions.append(LeaseExclusion(partition: id, epoch: retired.epoch.next))
+            } else if let partition = topology.partitions[id] {
+                exclusions.append(LeaseExclusion(partition: id, epoch: partition.epoch))
+            }
+        }
+        guard exclusions.count <= settings.exclusionsPerGrant else { return }
+        let grant = leases.grant(request, to: peer, excluding: exclusions, at: now)
+        actions.append(.send(.leaseGrant(grant), to: peer))
+    }
+
+    // MARK: - Callers
+
+    /// Why a request does not belong here at all (rules E2, E3); nil when the replica may judge it.
+    private mutating func routing(of id: PartitionID, at epoch: Epoch) -> RequestRefusal? {
+        guard let replica = locals[id]?.replica, let descriptor = replica.descriptor, !replica.isRetired else {
+            return .notHere(topology.partitions[id])
+        }
+        if epoch > descriptor.epoch { actions.append(.askTopology) }
+        return epoch == descriptor.epoch ? nil : .staleEpoch(descriptor)
+    }
+
+    /// Asked after the engine has read, before the answer leaves: the right to it must have held until now (rule R2).
+    package func confirmRead(of id: PartitionID, at epoch: Epoch, now: LogicalInstant) -> RequestRefusal? {
+        guard let replica = locals[id]?.replica, let descriptor = replica.descriptor else {
+            return .notHere(topology.partitions[id])
+        }
+        guard descriptor.epoch == epoch else { return .staleEpoch(descriptor) }
+        switch replica.refusalOfReads(at: now, leases: leases) {
+        case nil: return nil
+        case .notPrimary?: return .notHere(descriptor)
+        case let refusal?: return .replica(refusal)
+        }
+    }
+}

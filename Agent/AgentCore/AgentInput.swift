@@ -1,0 +1,85 @@
+package import Model
+package import Replication
+
+/// What agents say to each other about partitions.
+package enum PeerMessage: Hashable, Sendable {
+    case replication(ReplicationMessage)
+    case leaseRequest(LeaseRequest)
+    case leaseGrant(LeaseGrant)
+}
+
+/// What happened.
+package enum AgentInput: Hashable, Sendable {
+    /// A whole topology from the coordinators.
+    case topology(Topology)
+    case delta(TopologyDelta)
+    case received(PeerMessage, from: NodeID)
+    /// The append with this ticket, and all before it, are on disk.
+    case persisted(ticket: UInt64)
+    /// The engine has applied, and has on disk, up to these sequences.
+    case applied(PartitionID, UInt64)
+    case synced(PartitionID, UInt64)
+    case checksummed(PartitionID, Position, UInt64)
+    case write(CallerID, PartitionID, Epoch, [UInt8])
+    case read(CallerID, PartitionID, Epoch)
+    /// An empty replica exists, on disk.
+    case created(PartitionID, StorageID)
+    /// The engine has put the children in the parent's place, on disk.
+    case childrenInstalled(parent: PartitionID)
+    case dropped(PartitionID, StorageID)
+    /// A snapshot to this learner has ended, well or badly.
+    case copyEnded(PartitionID, to: NodeID)
+    /// A snapshot for a replica here is whole and on disk.
+    case snapshotInstalled(PartitionID, StorageID, LogPoint)
+    case answered(PartitionProposal, ProposalOutcome)
+    /// The coordinators' leader had its quorum at this moment of this node's clock.
+    case quorumConfirmed(LogicalInstant)
+    case tick
+}
+
+/// Why a request is refused here.
+package enum RequestRefusal: Error, Hashable, Sendable {
+    /// Another node leads, as far as this one knows.
+    case notHere(PartitionDescriptor?)
+    case staleEpoch(PartitionDescriptor)
+    case replica(Replica.Refusal)
+}
+
+/// What is to be done, in order.
+package enum AgentAction: Hashable, Sendable {
+    case append([LogRecord], ticket: UInt64)
+    case send(PeerMessage, to: NodeID)
+    case apply(PartitionID, StorageID, [Entry])
+    /// Checksum the rows as they are after the entry at this position, with which the `apply` before ends.
+    case checksum(PartitionID, StorageID, Position)
+    case acknowledge(CallerID, Position)
+    case readable(CallerID)
+    case refuse(CallerID, RequestRefusal)
+    case propose(PartitionProposal, RequestID)
+    /// Make an empty replica, on disk.
+    case create(PartitionDescriptor, StorageID)
+    /// Put the children in the parent's place, on disk, in one transaction.
+    case installChildren(parent: PartitionID, StorageID, children: [PartitionDescriptor])
+    case drop(PartitionID, StorageID)
+    /// Stream a snapshot to a learner.
+    case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID)
+    /// The mirror of the topology moved: publish routes, write it to disk.
+    case topologyChanged
+    /// Somebody knows more than this node: ask the coordinators again.
+    case askTopology
+    /// A replica is damaged and serves no more (rules E4, F6).
+    case damaged(PartitionID, String)
+}
+
+extension PartitionProposal {
+    /// The partition that the proposal is about.
+    package var partition: PartitionID? {
+        switch self {
+        case .replicaReady(let id, _), .evict(let id, _, _), .joinInSync(let id, _, _, _), .switchPrimary(let id, _, _, _, _),
+            .removeReplica(let id, _, _, _), .commitSplit(let id, _, _, _, _, _), .abort(_, let id, _, _),
+            .requestSplit(let id, _, _):
+            id
+        case .cleaned(_, let cleanup): cleanup.partition
+        }
+    }
+}
