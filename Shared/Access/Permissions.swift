@@ -1,0 +1,36 @@
+// Who may call what of the control API. Every route names one permission; who has no role has none (rule S5).
+
+/// One thing that the control API lets somebody do.
+package enum Permission: String, Hashable, Sendable, CaseIterable {
+    case readCluster = "cluster:read"
+    case registerNode = "node:register"
+    case changeNodes = "node:write"
+    case createJoinToken = "node:join-token"
+    case readTables = "table:read"
+    case changeTables = "table:write"
+    case movePartitions = "partition:write"
+    case readOperations = "operation:read"
+    case changePolicies = "policy:write"
+    case issueTokens = "token:issue"
+    case revokeTokens = "token:revoke"
+    case readConfiguration = "config:read"
+    case changeConfiguration = "config:write"
+}
+
+/// A set of permissions that is given as a whole.
+package enum Role: String, Hashable, Sendable, CaseIterable {
+    case viewer
+    case node
+    case `operator`
+    case securityAdmin = "security-admin"
+    case root
+
+    package func grants(_ permission: Permission) -> Bool {
+        switch permission {
+        case .readCluster, .readTables, .readOperations, .readConfiguration: true
+        case .registerNode: self == .node || self == .root
+        case .changeNodes, .changeTables, .movePartitions, .changeConfiguration: self == .operator || self == .root
+        case .createJoinToken, .changePolicies, .revokeTokens, .issueTokens: self == .securityAdmin || self == .root
+        }
+    }
+}
