@@ -1,0 +1,165 @@
+// The UDP socket of the membership protocol. Datagrams are sealed; whatever does not open, or does not read as a message, is counted
+// by its reason and skipped, so that a stranger on the network can waste our time but never end the loop.
+
+package import Logging
+package import Membership
+import Model
+package import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import Wire
+
+package final class GossipSocket: Service {
+    /// Totals since the start, for metrics.
+    package struct Counters: Hashable, Sendable {
+        package var received: UInt64 = 0
+        package var sent: UInt64 = 0
+        package var malformed: UInt64 = 0
+        package var unknownKey: UInt64 = 0
+        package var forged: UInt64 = 0
+        /// Opened, but no message of ours.
+        package var unreadable: UInt64 = 0
+        /// The reader was behind.
+        package var overflowed: UInt64 = 0
+        /// Not sent: no such address, too long, or the socket was not open or not writable.
+        package var unsent: UInt64 = 0
+    }
+
+    /// Messages that wait for their reader; at some thousand a second this is a moment, and SWIM repeats itself.
+    private static let inboundMessages = 1_024
+
+    private let address: HostPort
+    private let seal: any DatagramSealing
+    private let logger: Logger
+    private let group: any EventLoopGroup
+    private let state = Mutex<(counters: Counters, channel: (any Channel)?, known: [String: SocketAddress])>(
+        (Counters(), nil, [:]))
+    private let continuation: AsyncStream<SwimMessage>.Continuation
+    /// What members said, in order of arrival; for one reader.
+    package let messages: AsyncStream<SwimMessage>
+
+    package init(
+        address: HostPort, seal: any DatagramSealing, logger: Logger,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.address = address
+        self.seal = seal
+        self.logger = logger
+        self.group = group
+        (messages, continuation) = AsyncStream.makeStream(
+            of: SwimMessage.self, bufferingPolicy: .bufferingOldest(Self.inboundMessages))
+    }
+
+    package var counters: Counters { state.withLock { $0.counters } }
+    /// The bound port, once `run` has bound it.
+    package var port: Int? { state.withLock { $0.channel?.localAddress?.port } }
+
+    /// Sends one message, without waiting; a lost one is as if the network had lost it.
+    ///
+    /// - Parameter address: `host:port`; a name is looked up once and remembered.
+    package func send(_ message: SwimMessage, to address: String) {
+        let (channel, target) = state.withLock { ($0.channel, $0.known[address]) }
+        guard let channel else { return count { $0.unsent += 1 } }
+        if let target {
+            write(message, to: target, on: channel)
+        } else if let host = HostPort(address), let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
+            remember(literal, as: address)
+            write(message, to: literal, on: channel)
+        } else if let host = HostPort(address) {
+            // A name: its look-up may block, so it is not done on this thread.
+            NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) {
+                try SocketAddress.makeAddressResolvingHost(host.host, port: host.port)
+            }.whenComplete { [self] result in
+                guard case .success(let target) = result else { return count { $0.unsent += 1 } }
+                remember(target, as: address)
+                write(message, to: target, on: channel)
+            }
+        } else {
+            count { $0.unsent += 1 }
+        }
+    }
+
+    /// Binds and receives until shutdown.
+    package func run() async throws {
+        defer { continuation.finish() }
+        let channel = try await DatagramBootstrap(group: group)
+            .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: 1 << 20)
+            .channelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2_048))
+            .channelInitializer { [self] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        DatagramHandler(receive: { self.receive($0) }, logger: self.logger))
+                }
+            }
+            .bind(host: address.host, port: address.port).get()
+        state.withLock { $0.channel = channel }
+        await cancelWhenGracefulShutdown {
+            await withTaskCancellationHandler {
+                // It ends only by being closed, so there is nothing to learn from how.
+                try? await channel.closeFuture.get()
+            } onCancel: {
+                channel.close(promise: nil)
+            }
+        }
+        state.withLock { $0.channel = nil }
+    }
+
+    private func receive(_ datagram: [UInt8]) {
+        count { $0.received += 1 }
+        let plain: [UInt8]
+        do throws(DatagramRefusal) {
+            plain = try seal.open(datagram)
+        } catch {
+            switch error {
+            case .malformed: return count { $0.malformed += 1 }
+            case .unknownKey: return count { $0.unknownKey += 1 }
+            case .forged: return count { $0.forged += 1 }
+            }
+        }
+        guard let message = try? SwimMessage(bytes: plain) else { return count { $0.unreadable += 1 } }
+        if case .dropped = continuation.yield(message) { count { $0.overflowed += 1 } }
+    }
+
+    private func write(_ message: SwimMessage, to target: SocketAddress, on channel: any Channel) {
+        guard let sealed = try? seal.seal(message.serialized()), sealed.count <= Limits.datagramBytes, channel.isWritable else {
+            return count { $0.unsent += 1 }
+        }
+        count { $0.sent += 1 }
+        channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: sealed)), promise: nil)
+    }
+
+    private func remember(_ target: SocketAddress, as address: String) {
+        state.withLock { state in
+            // Members come and go, but never in such numbers: a bound against hostile gossip.
+            if state.known.count >= 16_384 { state.known = [:] }
+            state.known[address] = target
+        }
+    }
+
+    private func count(_ change: (inout Counters) -> Void) {
+        state.withLock { change(&$0.counters) }
+    }
+}
+
+/// Hands datagrams over; an error of the socket (an ICMP refusal, say) is no reason to stop.
+private final class DatagramHandler: ChannelInboundHandler {
+    typealias InboundIn = AddressedEnvelope<ByteBuffer>
+
+    private let receive: ([UInt8]) -> Void
+    private let logger: Logger
+
+    init(receive: @escaping ([UInt8]) -> Void, logger: Logger) {
+        self.receive = receive
+        self.logger = logger
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        receive(Array(unwrapInboundIn(data).data.readableBytesView))
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        logger.debug("gossip socket", metadata: ["error": "\(error)"])
+    }
+}

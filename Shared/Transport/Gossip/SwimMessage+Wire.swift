@@ -1,0 +1,122 @@
+package import Membership
+import Model
+package import Wire
+
+extension MemberKind: WireEnumeration {
+    package var wire: ProtoMemberKind {
+        switch self {
+        case .agent: .agent
+        case .coordinator: .coordinator
+        }
+    }
+}
+
+extension MemberStatus: WireEnumeration {
+    package var wire: ProtoMemberStatus {
+        switch self {
+        case .alive: .alive
+        case .suspect: .suspect
+        case .dead: .dead
+        case .left: .left
+        }
+    }
+}
+
+extension MemberRecord: WireCodable {
+    package init(wire: ProtoMemberRecord) throws(WireError) {
+        func address(_ text: String, _ field: String) throws(WireError) -> String {
+            try Check.text(text, field, atMost: MemberProfile.addressBytes)
+        }
+        self.init(
+            node: try Check.node(wire.node, "MemberRecord.node"),
+            life: Life(
+                generation: try Check.identifier(wire.generation, "MemberRecord.generation"),
+                incarnation: try Check.counter(wire.incarnation, "MemberRecord.incarnation")),
+            status: try MemberStatus(wire: wire.status, "MemberRecord.status"),
+            profile: MemberProfile(
+                kind: try MemberKind(wire: wire.kind, "MemberRecord.kind"),
+                zone: try Check.formed(wire.zone, "MemberRecord.zone", as: ZoneName.init(_:)),
+                gossip: try address(wire.gossip, "MemberRecord.gossip"), link: try address(wire.link, "MemberRecord.link"),
+                store: StoreID(wire.store), session: try Check.identifier(wire.session, "MemberRecord.session")),
+            accuser: wire.hasAccuser ? try Check.node(wire.accuser, "MemberRecord.accuser") : nil)
+    }
+
+    package var wire: ProtoMemberRecord {
+        var wire = ProtoMemberRecord()
+        wire.node = node.name
+        wire.generation = life.generation.number
+        wire.incarnation = life.incarnation
+        wire.status = status.wire
+        wire.kind = profile.kind.wire
+        wire.zone = profile.zone.name
+        wire.gossip = profile.gossip
+        wire.link = profile.link
+        wire.store = profile.store.number
+        wire.session = profile.session.number
+        if let accuser { wire.accuser = accuser.name }
+        return wire
+    }
+}
+
+extension SwimMessage: WireCodable {
+    /// Records of one datagram: more than fit one, so that the limit never decides.
+    private static let mostRumours = 64
+
+    package init(wire: ProtoSwimMessage) throws(WireError) {
+        self.init(
+            from: try Check.node(wire.from, "SwimMessage.from"),
+            life: Life(
+                generation: try Check.identifier(wire.generation, "SwimMessage.generation"),
+                incarnation: try Check.counter(wire.incarnation, "SwimMessage.incarnation")),
+            revision: try Revision(wire: wire.revision),
+            body: try Self.body(Check.present(wire.body, "SwimMessage.body")),
+            rumours: try Check.list(
+                wire.rumours, "SwimMessage.rumours", atMost: Self.mostRumours, MemberRecord.init(wire:)))
+    }
+
+    private static func body(_ wire: ProtoSwimMessage.OneOf_Body) throws(WireError) -> Body {
+        switch wire {
+        case .ping(let ping):
+            return .ping(sequence: ping.sequence, target: try Check.node(ping.target, "Ping.target"))
+        case .pingRequest(let request):
+            return .pingRequest(
+                sequence: request.sequence, target: try Check.node(request.target, "PingRequest.target"),
+                address: try Check.text(request.address, "PingRequest.address", atMost: MemberProfile.addressBytes))
+        case .ack(let sequence): return .ack(sequence: sequence)
+        case .nack(let sequence): return .nack(sequence: sequence)
+        case .gossip(let marker):
+            try Check.marker(marker, "SwimMessage.gossip")
+            return .gossip
+        case .sync(let sync):
+            let page = try Check.count(sync.page, "Sync.page", atMost: Int(UInt16.max))
+            let pages = try Check.count(sync.pages, "Sync.pages", atMost: Int(UInt16.max))
+            return .sync(page: UInt16(page), pages: UInt16(pages), answer: sync.answer)
+        }
+    }
+
+    package var wire: ProtoSwimMessage {
+        var wire = ProtoSwimMessage()
+        wire.from = from.name
+        wire.generation = life.generation.number
+        wire.incarnation = life.incarnation
+        wire.revision = revision.wire
+        wire.rumours = rumours.map(\.wire)
+        switch body {
+        case .ping(let sequence, let target):
+            wire.ping.sequence = sequence
+            wire.ping.target = target.name
+        case .pingRequest(let sequence, let target, let address):
+            wire.pingRequest.sequence = sequence
+            wire.pingRequest.target = target.name
+            wire.pingRequest.address = address
+        case .ack(let sequence): wire.ack = sequence
+        case .nack(let sequence): wire.nack = sequence
+        case .gossip: wire.gossip = true
+        case .sync(let page, let pages, let answer):
+            wire.sync.page = UInt32(page)
+            wire.sync.pages = UInt32(pages)
+            wire.sync.answer = answer
+        }
+        return wire
+    }
+}

@@ -1,0 +1,70 @@
+package import Model
+package import NIOCore
+import NIOPosix
+import NIOSSL
+package import Wire
+
+/// Opens links to peers.
+package struct LinkDialer: Sendable {
+    private let endpoint: LinkEndpoint
+    private let limits: LinkLimits
+    private let group: any EventLoopGroup
+
+    package init(
+        endpoint: LinkEndpoint, limits: LinkLimits = LinkLimits(),
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.endpoint = endpoint
+        self.limits = limits
+        self.group = group
+    }
+
+    /// Connects, proves who both sides are, and opens the conversation.
+    ///
+    /// - Parameters:
+    ///   - address: `host:port`.
+    ///   - expecting: who must be there; nil when any member in a fitting role will do.
+    /// - Throws: `LinkError`; nothing is left open.
+    package func connect(
+        to address: String, expecting: NodeID? = nil, conversation: Conversation, timeout: Span? = nil
+    ) async throws(LinkError) -> Link {
+        guard let target = HostPort(address) else { throw .unreachable("'\(address)' is not host:port") }
+        let wiring = try await open(target)
+        do throws(LinkError) {
+            let endpoint = endpoint
+            let link = try await withDeadline(timeout ?? limits.connectTimeout, on: wiring) {
+                () throws(LinkError) -> Link in
+                try await wiring.send(endpoint.hello(conversation).serialized())
+                let (hello, identity) = try await wiring.receiveHello(endpoint: endpoint)
+                if let expecting, hello.node != expecting {
+                    throw .refusedHello("expected \(expecting), found \(hello.node)")
+                }
+                return Link(peer: hello, identity: identity, wiring: wiring)
+            }
+            return link
+        } catch {
+            wiring.abort()
+            throw error
+        }
+    }
+
+    private func open(_ target: HostPort) async throws(LinkError) -> LinkWiring {
+        var bootstrap = ClientBootstrap(group: group)
+            .connectTimeout(.microseconds(limits.connectTimeout.microseconds))
+            .channelOption(
+                ChannelOptions.recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: 1 << 20))
+        limits.socketOptions { bootstrap = bootstrap.channelOption($0, value: $1) }
+        let context = endpoint.contexts().client
+        do {
+            return try await bootstrap.connect(host: target.host, port: target.port) { [limits] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try LinkWiring(
+                        channel: channel, tls: try NIOSSLClientHandler(context: context, serverHostname: nil), limits: limits)
+                }
+            }
+        } catch {
+            throw .unreachable(String(describing: error))
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import Logging
+import Model
+import Synchronization
+import Testing
+import Transport
+import Wire
+
+@Suite struct PeerLinksTests {
+    /// Collects what arrives, for as long as `body` runs.
+    private func withSink(
+        _ endpoint: LinkEndpoint, port: Int, into received: borrowing Mutex<[[UInt8]]>,
+        _ body: (Int) async throws -> Void
+    ) async throws {
+        let (stream, continuation) = AsyncStream.makeStream(of: [UInt8].self)
+        let listener = LinkListener(
+            endpoint: endpoint, address: HostPort(host: "127.0.0.1", port: port),
+            handlers: [
+                .replication: { link in
+                    do { for try await frame in link.frames { continuation.yield(frame) } } catch {}
+                }
+            ], logger: quiet)
+        let task = Task { try await listener.run() }
+        #expect(await eventually { listener.port != nil })
+        try await body(listener.port ?? 0)
+        task.cancel()
+        _ = try? await task.value
+        continuation.finish()
+        for await frame in stream { received.withLock { $0.append(frame) } }
+    }
+
+    @Test("a peer that comes back on its address is linked again, and events tell of it")
+    func reconnects() async throws {
+        let authority = try TestAuthority()
+        let server = try authority.endpoint("n1")
+        let n1 = try NodeID("n1")
+        let links = PeerLinks(endpoint: try authority.endpoint("n2"), conversation: .replication, logger: quiet)
+        let keeper = Task { await links.run() }
+        let first = Mutex<[[UInt8]]>([])
+        let second = Mutex<[[UInt8]]>([])
+        var bound = 0
+        #expect(!links.send([0], to: n1))
+        try await withSink(server, port: 0, into: first) { port in
+            bound = port
+            links.setPeers([n1: "127.0.0.1:\(port)"])
+            #expect(await eventually { links.connected == [n1] })
+            #expect(links.send([1], to: n1))
+            #expect(links.send([2], to: n1))
+            #expect(await eventually { links.counters.sent == 2 })
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(first.withLock { $0 } == [[1], [2]])
+        #expect(await eventually { links.connected.isEmpty })
+        #expect(!links.send([3], to: n1))
+        try await withSink(server, port: bound, into: second) { _ in
+            #expect(await eventually { links.connected == [n1] })
+            #expect(links.send([4], to: n1))
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(second.withLock { $0 } == [[4]])
+        #expect(links.counters.droppedUnconnected == 2)
+        keeper.cancel()
+        await keeper.value
+        var events: [String] = []
+        for await event in links.events {
+            switch event {
+            case .connected(let hello): events.append("+\(hello.node)")
+            case .disconnected(let node): events.append("-\(node)")
+            }
+        }
+        #expect(events == ["+n1", "-n1", "+n1", "-n1"])
+    }
+
+    @Test("a peer that is no longer named loses its link, and one that moved is found at its new address")
+    func changes() async throws {
+        let authority = try TestAuthority()
+        let server = try authority.endpoint("n1")
+        let n1 = try NodeID("n1")
+        let links = PeerLinks(endpoint: try authority.endpoint("n2"), conversation: .replication, logger: quiet)
+        let keeper = Task { await links.run() }
+        let first = Mutex<[[UInt8]]>([])
+        let second = Mutex<[[UInt8]]>([])
+        try await withSink(server, port: 0, into: first) { one in
+            try await withSink(server, port: 0, into: second) { two in
+                links.setPeers([n1: "127.0.0.1:\(one)"])
+                #expect(await eventually { links.connected == [n1] })
+                links.send([1], to: n1)
+                try await Task.sleep(for: .milliseconds(100))
+                links.setPeers([n1: "127.0.0.1:\(two)"])
+                #expect(await eventually { links.counters.connects == 2 && links.connected == [n1] })
+                links.send([2], to: n1)
+                try await Task.sleep(for: .milliseconds(100))
+                links.setPeers([:])
+                #expect(await eventually { links.connected.isEmpty })
+                #expect(!links.send([3], to: n1))
+            }
+        }
+        #expect(first.withLock { $0 } == [[1]])
+        #expect(second.withLock { $0 } == [[2]])
+        keeper.cancel()
+        await keeper.value
+    }
+}
