@@ -72,7 +72,7 @@ extension AgentCore {
     }
 
     /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
-    package var checkpoints: [LogRecord] {
+    package var checkpoints: [PartitionRecord] {
         locals.sorted { $0.key < $1.key }.compactMap { $0.value.replica?.checkpoint }
     }
 

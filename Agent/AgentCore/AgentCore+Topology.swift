@@ -121,7 +121,7 @@ extension AgentCore {
             return
         }
         locals[id]?.isInstalling = true
-        var records: [LogRecord] = children.map {
+        var records: [PartitionRecord] = children.map {
             .reset($0.id, LogPoint(position: $0.origin, checksum: $0.originChecksum))
         }
         records.append(.dropped(id))

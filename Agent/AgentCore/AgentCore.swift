@@ -213,7 +213,7 @@ package struct AgentCore: Sendable {
 
     // MARK: - The node's log
 
-    mutating func append(_ records: [LogRecord], for id: PartitionID?, _ replicaTicket: UInt64, at now: LogicalInstant) {
+    mutating func append(_ records: [PartitionRecord], for id: PartitionID?, _ replicaTicket: UInt64, at now: LogicalInstant) {
         lastTicket += 1
         lastAppendAt = now
         outstanding.append(Outstanding(ticket: lastTicket, partition: id, replicaTicket: replicaTicket))

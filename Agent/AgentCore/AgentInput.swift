@@ -47,7 +47,7 @@ package enum RequestRefusal: Error, Hashable, Sendable {
 
 /// What is to be done, in order.
 package enum AgentAction: Hashable, Sendable {
-    case append([LogRecord], ticket: UInt64)
+    case append([PartitionRecord], ticket: UInt64)
     case send(PeerMessage, to: NodeID)
     case apply(PartitionID, StorageID, [Entry])
     /// Checksum the rows as they are after the entry at this position, with which the `apply` before ends.

@@ -25,7 +25,7 @@ package struct RecoveredPartition: Hashable, Sendable {
         case logAhead(applied: UInt64, base: UInt64)
     }
 
-    package mutating func add(_ record: LogRecord) {
+    package mutating func add(_ record: PartitionRecord) {
         switch record {
         case .entry(_, let entry):
             isDropped = false

@@ -134,7 +134,7 @@ extension Replica {
     }
 
     /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).
-    package var checkpoint: LogRecord { .checkpoint(id, log.base, hard) }
+    package var checkpoint: PartitionRecord { .checkpoint(id, log.base, hard) }
 
     /// Whether this replica has everything up to the point at which a split ends it.
     package func holds(_ origin: Position) -> Bool {

@@ -50,7 +50,7 @@ package struct Replica: Hashable, Sendable {
     }
 
     package enum Action: Hashable, Sendable {
-        case append([LogRecord], ticket: UInt64)
+        case append([PartitionRecord], ticket: UInt64)
         case send(ReplicationMessage, to: NodeID)
         case apply([Entry])
         /// Checksum the rows after exactly the entry at this position, which the `apply` before this one ends with.
@@ -102,7 +102,7 @@ package struct Replica: Hashable, Sendable {
     /// The first acknowledgement in an epoch waits for this ticket: the cut, and the epoch itself, are then on disk (R5).
     var ackBarrier: UInt64 = 0
     /// Records of this step, not yet handed out.
-    var unsaved: [LogRecord] = []
+    var unsaved: [PartitionRecord] = []
 
     /// The newest term heard of in this epoch, and how far this log is known to agree with its primary's.
     var heardTerm = Term(epoch: Epoch(0), run: 0)

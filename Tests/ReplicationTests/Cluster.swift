@@ -21,7 +21,7 @@ final class Cluster {
         var isUp = true
         var generation: UInt64 = 1
         // The disk: records with the ticket of their append; what is past `persisted` may be lost.
-        var disk: [(ticket: UInt64, record: LogRecord)] = []
+        var disk: [(ticket: UInt64, record: PartitionRecord)] = []
         var persistedRecords = 0
         // The engine: rows, how far they stand, and the same as of the last sync.
         var rows: Set<UInt64> = []
@@ -363,7 +363,7 @@ final class Cluster {
         guard let node = nodes[id], !node.isUp else { return }
         var recovered = RecoveredPartition()
         for (_, record) in node.disk {
-            guard let again = LogRecord.decoding(record.encoded()[...]), again == record else {
+            guard let again = PartitionRecord.decoding(record.encoded()[...]), again == record else {
                 violations.append("\(record) does not survive its encoding")
                 return
             }

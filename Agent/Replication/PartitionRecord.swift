@@ -45,7 +45,7 @@ package struct HardState: Hashable, Sendable {
 }
 
 /// One record of the node's log.
-package enum LogRecord: Hashable, Sendable {
+package enum PartitionRecord: Hashable, Sendable {
     case entry(PartitionID, Entry)
     /// Every entry after `through` is taken back.
     case cut(PartitionID, through: UInt64)
@@ -104,7 +104,7 @@ package enum LogRecord: Hashable, Sendable {
     }
 
     /// The record that `bytes` are, whole; nil when they are none.
-    package static func decoding(_ bytes: ArraySlice<UInt8>) -> LogRecord? {
+    package static func decoding(_ bytes: ArraySlice<UInt8>) -> PartitionRecord? {
         var reader = ByteReader(bytes)
         guard let record = reader.record(), reader.isAtEnd else { return nil }
         return record
@@ -130,7 +130,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    fileprivate mutating func record() -> LogRecord? {
+    fileprivate mutating func record() -> PartitionRecord? {
         guard let kind = byte() else { return nil }
         if kind == 7 { return .beat }
         guard let id = uint64().map({ PartitionID($0) }) else { return nil }

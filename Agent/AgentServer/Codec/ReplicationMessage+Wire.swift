@@ -1,0 +1,162 @@
+// Replication messages as protocol buffers. What comes from a peer is checked here for form; what it means is the core's to judge.
+
+import FoundationEssentials
+import Model
+package import Replication
+package import Wire
+
+extension LogPoint: WireCodable {
+    package init(wire: ProtoLogPoint) throws(WireError) {
+        self.init(position: try Position(wire: wire.position), checksum: wire.checksum)
+    }
+
+    package var wire: ProtoLogPoint {
+        var wire = ProtoLogPoint()
+        wire.position = position.wire
+        wire.checksum = checksum
+        return wire
+    }
+}
+
+extension Entry: WireCodable {
+    package init(wire: ProtoLogEntry) throws(WireError) {
+        let body: EntryBody
+        switch try Check.present(wire.body, "LogEntry.body") {
+        case .opening(let marker):
+            try Check.marker(marker, "LogEntry.opening")
+            body = .opening
+        case .write(let payload): body = .write(try Check.bytes(payload, "LogEntry.write", atMost: Limits.batchBytes))
+        case .verify(let operation): body = .verify(OperationID(try Check.counter(operation, "LogEntry.verify")))
+        case .split(let operation): body = .split(OperationID(try Check.counter(operation, "LogEntry.split")))
+        case .cancelSplit(let operation):
+            body = .cancelSplit(OperationID(try Check.counter(operation, "LogEntry.cancel_split")))
+        }
+        self.init(position: try Position(wire: wire.position), body: body, checksum: wire.checksum)
+    }
+
+    package var wire: ProtoLogEntry {
+        var wire = ProtoLogEntry()
+        wire.position = position.wire
+        wire.checksum = checksum
+        switch body {
+        case .opening: wire.opening = true
+        case .write(let payload): wire.write = Data(payload)
+        case .verify(let operation): wire.verify = operation.number
+        case .split(let operation): wire.split = operation.number
+        case .cancelSplit(let operation): wire.cancelSplit = operation.number
+        }
+        return wire
+    }
+}
+
+extension Term {
+    init(epoch: UInt64, run: UInt64, _ field: String) throws(WireError) {
+        self.init(epoch: try Check.epoch(epoch, "\(field).term_epoch"), run: try Check.counter(run, "\(field).term_run"))
+    }
+}
+
+extension ReplicationMessage: WireCodable {
+    package init(wire: ProtoReplicationMessage) throws(WireError) {
+        self.init(
+            partition: try Check.identifier(wire.partition, "ReplicationMessage.partition"),
+            epoch: try Check.epoch(wire.epoch, "ReplicationMessage.epoch"), body: try Body(wire: wire.body))
+    }
+
+    package var wire: ProtoReplicationMessage {
+        var wire = ProtoReplicationMessage()
+        wire.partition = partition.number
+        wire.epoch = epoch.number
+        switch body {
+        case .prepare(let prepare): wire.prepare = prepare.wire
+        case .ack(let ack): wire.ack = ack.wire
+        case .nack(let nack): wire.nack = nack.wire
+        case .stale: wire.stale = true
+        case .yielded: wire.yielded = true
+        }
+        return wire
+    }
+}
+
+extension ReplicationMessage.Body {
+    init(wire body: ProtoReplicationMessage.OneOf_Body?) throws(WireError) {
+        switch try Check.present(body, "ReplicationMessage.body") {
+        case .prepare(let prepare): self = .prepare(try ReplicationMessage.Prepare(wire: prepare))
+        case .ack(let ack): self = .ack(try ReplicationMessage.Ack(wire: ack))
+        case .nack(let nack): self = .nack(try ReplicationMessage.Nack(wire: nack))
+        case .stale(let marker):
+            try Check.marker(marker, "ReplicationMessage.stale")
+            self = .stale
+        case .yielded(let marker):
+            try Check.marker(marker, "ReplicationMessage.yielded")
+            self = .yielded
+        }
+    }
+}
+
+extension ReplicationMessage.Prepare {
+    init(wire: ProtoReplicationMessage.Prepare) throws(WireError) {
+        var entries: [Entry] = []
+        entries.reserveCapacity(wire.entries.count)
+        for entry in wire.entries { entries.append(try Entry(wire: entry)) }
+        self.init(
+            term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Prepare"), previous: try LogPoint(wire: wire.previous),
+            entries: entries, commit: try Check.counter(wire.commit, "Prepare.commit"), wantsReply: wire.wantsReply)
+    }
+
+    var wire: ProtoReplicationMessage.Prepare {
+        var wire = ProtoReplicationMessage.Prepare()
+        wire.termEpoch = term.epoch.number
+        wire.termRun = term.run
+        wire.previous = previous.wire
+        wire.entries = entries.map(\.wire)
+        wire.commit = commit
+        wire.wantsReply = wantsReply
+        return wire
+    }
+}
+
+extension ReplicationMessage.Ack {
+    init(wire: ProtoReplicationMessage.Ack) throws(WireError) {
+        var verified: ReplicationMessage.VerifyReport?
+        if wire.hasVerified {
+            verified = ReplicationMessage.VerifyReport(
+                position: try Position(wire: wire.verified.position), checksum: wire.verified.checksum)
+        }
+        self.init(
+            term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Ack"),
+            received: try Check.counter(wire.received, "Ack.received"), durable: try Check.counter(wire.durable, "Ack.durable"),
+            verified: verified)
+    }
+
+    var wire: ProtoReplicationMessage.Ack {
+        var wire = ProtoReplicationMessage.Ack()
+        wire.termEpoch = term.epoch.number
+        wire.termRun = term.run
+        wire.received = received
+        wire.durable = durable
+        if let verified {
+            wire.verified.position = verified.position.wire
+            wire.verified.checksum = verified.checksum
+        }
+        return wire
+    }
+}
+
+extension ReplicationMessage.Nack {
+    init(wire: ProtoReplicationMessage.Nack) throws(WireError) {
+        self.init(
+            term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Nack"),
+            refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint), isEmpty: wire.isEmpty
+        )
+    }
+
+    var wire: ProtoReplicationMessage.Nack {
+        var wire = ProtoReplicationMessage.Nack()
+        wire.termEpoch = term.epoch.number
+        wire.termRun = term.run
+        wire.refused = refused
+        wire.hint = hint.wire
+        wire.isEmpty = isEmpty
+        return wire
+    }
+}
