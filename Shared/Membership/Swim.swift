@@ -66,6 +66,8 @@ package struct Swim: Hashable, Sendable {
         package var refutations: UInt64 = 0
         package var verdicts: UInt64 = 0
         package var lateTicks: UInt64 = 0
+
+        package init() {}
     }
 
     package let node: NodeID

@@ -1,0 +1,73 @@
+package import Membership
+package import Model
+
+/// Everything that an agent says about itself at one moment: for its status endpoint, its metrics, and the report that it sends to
+/// the coordinators.
+package struct AgentStatus: Sendable {
+    package var node: NodeID
+    package var cluster: ClusterID
+    package var zone: ZoneName
+    package var store: StoreID
+    package var generation: Generation
+    /// `.none` until the coordinators have committed the registration of this start.
+    package var session: SessionID
+    package var addresses: NodeAddresses
+    package var version: String
+    /// Since the start of the process.
+    package var uptime: Span
+    /// All other members that SWIM holds, in the order of their names.
+    package var members: [Member]
+    package var localHealth: Int64
+    package var swim: Swim.Counters
+    /// The applied routing revision.
+    package var revision: Revision
+    /// The newest revision that anybody has told of; greater than `revision` while this agent is behind.
+    package var newestRevision: Revision
+    /// How long ago a coordinator last confirmed that `revision` is current.
+    package var revisionAge: Span
+    /// Whether a session with a coordinator stands.
+    package var connectedTo: NodeID?
+    /// The replicas on this node, in the order of their partitions.
+    package var partitions: [PartitionReport]
+    /// Operations that this node drives or takes part in.
+    package var operations: [OperationReport]
+    package var engine: EngineHealth
+    /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
+    package var fenced: [PartitionID]
+    package var withoutLease: [PartitionID]
+    package var fsyncs: UInt64
+    package var logBytes: UInt64
+
+    package init(
+        node: NodeID, cluster: ClusterID, zone: ZoneName, store: StoreID, generation: Generation, session: SessionID,
+        addresses: NodeAddresses, version: String, uptime: Span, members: [Member] = [], localHealth: Int64 = 0,
+        swim: Swim.Counters = Swim.Counters(), revision: Revision, newestRevision: Revision, revisionAge: Span,
+        connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
+        engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [], fsyncs: UInt64 = 0,
+        logBytes: UInt64 = 0
+    ) {
+        self.node = node
+        self.cluster = cluster
+        self.zone = zone
+        self.store = store
+        self.generation = generation
+        self.session = session
+        self.addresses = addresses
+        self.version = version
+        self.uptime = uptime
+        self.members = members
+        self.localHealth = localHealth
+        self.swim = swim
+        self.revision = revision
+        self.newestRevision = newestRevision
+        self.revisionAge = revisionAge
+        self.connectedTo = connectedTo
+        self.partitions = partitions
+        self.operations = operations
+        self.engine = engine
+        self.fenced = fenced
+        self.withoutLease = withoutLease
+        self.fsyncs = fsyncs
+        self.logBytes = logBytes
+    }
+}

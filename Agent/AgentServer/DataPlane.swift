@@ -1,0 +1,59 @@
+package import Model
+package import RoutingTable
+
+/// What the gateway and the status endpoint ask of the running agent. Every call names the epoch of the route by which it came
+/// (rule E2); the owner checks it against what it holds (rule E3).
+package protocol DataPlane: Sendable {
+    /// The current routing table: taken once per request, never waited for (rule T4).
+    var routes: Routes { get }
+
+    /// Orders a batch and returns when every member of the in-sync set has it on disk (rule R1).
+    func write(_ mutations: [Mutation], to partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> Position
+
+    /// Waits until the engine has applied the commit point of this moment, and checks the lease after the wait (rule R2).
+    func strongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> ReplicaLocation
+
+    /// Confirms, after the engine was read, that the right to serve still stands.
+    func confirmStrongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal)
+
+    /// Any replica that this node holds, whatever its lag (rule M9).
+    func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation
+
+    func status() async -> AgentStatus
+}
+
+/// Where on this node the rows of a partition are.
+package struct ReplicaLocation: Sendable {
+    package let partition: PartitionDescriptor
+    package let table: TableDescriptor
+    package let storage: StorageID
+    package let range: KeyRange
+
+    package init(partition: PartitionDescriptor, table: TableDescriptor, storage: StorageID, range: KeyRange) {
+        self.partition = partition
+        self.table = table
+        self.storage = storage
+        self.range = range
+    }
+}
+
+/// Why the agent does not serve a request.
+package enum DataRefusal: Error, Hashable, Sendable {
+    /// Lives elsewhere; the descriptor mends the caller's route. Nothing was done.
+    case notHere(PartitionDescriptor?)
+    /// The caller's epoch is not the present one. Nothing was done.
+    case staleEpoch(PartitionDescriptor)
+    /// Writes are stopped for a moment by an operation (rule M4). Nothing was done.
+    case fenced
+    /// Below `minInSync` (rule R3). Nothing was done.
+    case notEnoughInSync(have: Int, need: Int)
+    /// The right to serve is not proved at this moment (rule L1). Nothing was done.
+    case noLease
+    /// The replica is not ready yet: it compares, catches up or applies. Nothing was done.
+    case recovering
+    /// Too many requests wait already. Nothing was done.
+    case overloaded
+    /// The write may or may not have happened; the text says why.
+    case outcomeUnknown(String)
+    case unavailable(String)
+}
