@@ -1,0 +1,60 @@
+package import Model
+
+// What is refused before an operation is proposed. The catalog's compare-and-set decides; these tell the operator why, first.
+
+/// Checks that a copy of `partition` can move from `source` (any holder but the target when nil) to `target`.
+///
+/// - Returns: the descriptor whose epoch the proposal must expect.
+package func checkMove(
+    of partition: PartitionID, from source: NodeID?, to target: NodeID, in topology: Topology, operationsPerNode: Int = 2
+) throws(PlanRefusal) -> PartitionDescriptor {
+    let descriptor = try quietPartition(partition, in: topology)
+    let node = try healthyNode(target, in: topology)
+    guard descriptor.replica(on: node.id) == nil else { throw .targetHoldsReplica(target) }
+    let load = NodeLoad(of: topology)
+    if let source {
+        guard descriptor.replica(on: source) != nil else { throw .sourceHoldsNoReplica(source) }
+        guard load.operations(on: source) < operationsPerNode else {
+            throw .nodeBusy(source, operations: load.operations(on: source))
+        }
+    }
+    guard load.operations(on: target) < operationsPerNode else {
+        throw .nodeBusy(target, operations: load.operations(on: target))
+    }
+    return descriptor
+}
+
+/// Checks that `partition` can be split at `key`: quiet, without learners, the key strictly inside (rule M2).
+package func checkSplit(
+    of partition: PartitionID, at key: Key, in topology: Topology
+) throws(PlanRefusal) -> PartitionDescriptor {
+    let descriptor = try quietPartition(partition, in: topology)
+    guard descriptor.range.split(at: key) != nil else { throw .splitKeyOutsideRange(partition, descriptor.range) }
+    return descriptor
+}
+
+/// Checks that `target` can take the primary role of `partition`.
+package func checkTransfer(
+    of partition: PartitionID, to target: NodeID, in topology: Topology
+) throws(PlanRefusal) -> PartitionDescriptor {
+    let descriptor = try quietPartition(partition, in: topology)
+    let node = try healthyNode(target, in: topology)
+    guard descriptor.replica(on: node.id)?.role == .inSync else { throw .targetNotInSync(target) }
+    guard descriptor.primary != target else { throw .alreadyPrimary(target) }
+    return descriptor
+}
+
+/// An active partition with a primary on which nothing is under way.
+private func quietPartition(_ id: PartitionID, in topology: Topology) throws(PlanRefusal) -> PartitionDescriptor {
+    guard let descriptor = topology.partitions[id] else { throw .unknownPartition(id) }
+    guard descriptor.status == .active else { throw .partitionNotActive(id) }
+    if let operation = descriptor.operation { throw .partitionBusy(id, operation) }
+    guard descriptor.primary != nil else { throw .noPrimary(id) }
+    return descriptor
+}
+
+private func healthyNode(_ id: NodeID, in topology: Topology) throws(PlanRefusal) -> NodeDescriptor {
+    guard let node = topology.nodes[id] else { throw .unknownNode(id) }
+    guard node.status == .healthy else { throw .nodeNotHealthy(id, node.status) }
+    return node
+}

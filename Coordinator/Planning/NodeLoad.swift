@@ -1,0 +1,29 @@
+package import Model
+
+/// How many copies and primaries each node holds, by the committed topology. The planners' measure of balance; ties go to the lower
+/// node name, so that a plan is a function of its inputs.
+package struct NodeLoad: Sendable {
+    package private(set) var replicas: [NodeID: Int] = [:]
+    package private(set) var primaries: [NodeID: Int] = [:]
+    package private(set) var operations: [NodeID: Int] = [:]
+
+    package init(of topology: Topology) {
+        for partition in topology.partitions.values {
+            for replica in partition.replicas { replicas[replica.node, default: 0] += 1 }
+            if let primary = partition.primary { primaries[primary, default: 0] += 1 }
+        }
+        for operation in topology.operations.values where operation.phase == .running {
+            guard case .move(_, let source, let target) = operation.kind else { continue }
+            operations[target, default: 0] += 1
+            if let source { operations[source, default: 0] += 1 }
+        }
+    }
+
+    package func replicas(on node: NodeID) -> Int { replicas[node] ?? 0 }
+    package func primaries(on node: NodeID) -> Int { primaries[node] ?? 0 }
+    package func operations(on node: NodeID) -> Int { operations[node] ?? 0 }
+
+    mutating func addReplica(on node: NodeID) { replicas[node, default: 0] += 1 }
+    mutating func addPrimary(on node: NodeID) { primaries[node, default: 0] += 1 }
+    mutating func addOperation(on node: NodeID) { operations[node, default: 0] += 1 }
+}

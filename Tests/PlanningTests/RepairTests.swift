@@ -1,0 +1,76 @@
+import Model
+import Planning
+import Testing
+
+@Suite struct RepairTests {
+    private let limits = RepairLimits(delay: .seconds(20))
+    private let late = LogicalInstant.origin + .seconds(100)
+
+    /// Five nodes in three zones (z0: n1 n4, z1: n2 n5, z2: n3); partition 7 lost its copy on n1, which failed at the origin.
+    private func damaged(_ partitions: [PartitionDescriptor]) throws -> Topology {
+        var topology = try topology(nodes: 5, zones: 3, partitions: partitions)
+        topology.commit([.node(try node(1, zone: 0, status: .failed))], at: Revision(history: 1, index: 10))
+        return topology
+    }
+
+    @Test("a missing copy goes to the zone that has none")
+    func restoresZoneSpread() throws {
+        let plans = planRepairs(
+            in: try damaged([try partition(7, on: [2, 3])]), absentSince: [try NodeID("n1"): .origin], now: late,
+            breakerHolds: false, limits: limits)
+        #expect(plans.map(\.target) == [try NodeID("n4")])
+        #expect(plans.map(\.expecting) == [Epoch(4)])
+        #expect(plans.map(\.targetSession) == [SessionID(4)])
+    }
+
+    @Test("F5: nothing is copied before the delay is over, since the node may return")
+    func waits() throws {
+        let topology = try damaged([try partition(7, on: [2, 3])])
+        let early = LogicalInstant.origin + .seconds(19)
+        #expect(
+            planRepairs(
+                in: topology, absentSince: [try NodeID("n1"): .origin], now: early, breakerHolds: false, limits: limits
+            ).isEmpty)
+        #expect(planRepairs(in: topology, absentSince: [:], now: late, breakerHolds: false, limits: limits).isEmpty)
+    }
+
+    @Test("F4: nothing is copied while the mass-failure breaker holds")
+    func breaker() throws {
+        #expect(
+            planRepairs(
+                in: try damaged([try partition(7, on: [2, 3])]), absentSince: [try NodeID("n1"): .origin], now: late,
+                breakerHolds: true, limits: limits
+            ).isEmpty)
+    }
+
+    @Test("the partition with the fewest in-sync copies is repaired first")
+    func mostEndangeredFirst() throws {
+        let plans = planRepairs(
+            in: try damaged([try partition(7, on: [2, 3]), try partition(8, on: [2])]),
+            absentSince: [try NodeID("n1"): .origin], now: late, breakerHolds: false, limits: limits)
+        #expect(plans.map(\.partition) == [PartitionID(8), PartitionID(7)])
+    }
+
+    @Test("one node takes part in no more copies at a time than the limit")
+    func perNodeLimit() throws {
+        let partitions = try (1...20).map { try partition(UInt64($0), on: [2, 3]) }
+        let plans = planRepairs(
+            in: try damaged(partitions), absentSince: [try NodeID("n1"): .origin], now: late, breakerHolds: false,
+            limits: limits)
+        #expect(plans.count == 4)
+        for target in Set(plans.map(\.target)) { #expect(plans.count { $0.target == target } == 2) }
+    }
+
+    @Test("a partition that waits for its last node, or that has an operation under way, is left alone")
+    func leavesAlone() throws {
+        var waiting = try partition(7, on: [2])
+        waiting.primary = nil
+        var busy = try partition(8, on: [2, 3])
+        busy.operation = OperationID(5)
+        #expect(
+            planRepairs(
+                in: try damaged([waiting, busy]), absentSince: [try NodeID("n1"): .origin], now: late, breakerHolds: false,
+                limits: limits
+            ).isEmpty)
+    }
+}
