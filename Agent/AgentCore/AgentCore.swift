@@ -175,6 +175,7 @@ package struct AgentCore: Sendable {
 
     /// Steps every replica that something happened to, until nothing is left to do.
     private mutating func finish(at now: LogicalInstant) -> [AgentAction] {
+        var driven: Set<PartitionID> = []
         while !touched.isEmpty {
             let round = touched
             touched = []
@@ -184,7 +185,8 @@ package struct AgentCore: Sendable {
                 let done = local.replica?.step(inputs, at: now, leases: leases) ?? []
                 locals[id] = local
                 carryOut(done, of: id, at: now)
-                drive(id, at: now)
+                // Once a step: an order that its replica cannot take yet is given again at the next.
+                if driven.insert(id).inserted { drive(id, at: now) }
                 installChildren(of: id, at: now)
             }
         }

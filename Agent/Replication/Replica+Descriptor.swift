@@ -74,6 +74,7 @@ extension Replica {
                 for suspect in suspects { waits[suspect] = grants[suspect] }
             }
         }
+        waits = waits.filter { peer, _ in yielded[peer].map { $0 < new.epoch } ?? true }
         primary = PrimaryState(term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits)
         adoptMembers(of: new, at: now)
     }

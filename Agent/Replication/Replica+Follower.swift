@@ -5,6 +5,11 @@ import Model
 extension Replica {
     mutating func receive(_ message: ReplicationMessage, from peer: NodeID, at now: LogicalInstant) {
         guard let descriptor, message.partition == id else { return }
+        if case .yielded = message.body {
+            // It may come before the descriptor that it speaks of.
+            yielded[peer] = max(yielded[peer] ?? message.epoch, message.epoch)
+            if message.epoch >= descriptor.epoch { primary?.waits[peer] = nil }
+        }
         if message.epoch > descriptor.epoch {
             // A bare number proves nothing; the descriptor comes from the coordinators (rule E2).
             actions.append(.askTopology(message.epoch))
@@ -23,10 +28,7 @@ extension Replica {
         case .nack(let nack):
             guard message.epoch == descriptor.epoch else { return }
             receive(nack, from: peer, at: now)
-        case .stale: break
-        case .yielded:
-            guard message.epoch == descriptor.epoch else { return }
-            primary?.waits[peer] = nil
+        case .stale, .yielded: break
         }
     }
 

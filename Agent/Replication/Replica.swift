@@ -109,6 +109,8 @@ package struct Replica: Hashable, Sendable {
     var agreed: UInt64
     var ackedDurable: UInt64 = 0
     var lastVerified: ReplicationMessage.VerifyReport?
+    /// The newest epoch at which each peer said that it serves no more (rule R5).
+    var yielded: [NodeID: Epoch] = [:]
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
     var isEmpty: Bool { log.lastSequence == 0 }
 
