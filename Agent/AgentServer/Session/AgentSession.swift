@@ -1,0 +1,262 @@
+// The agent's conversation with the coordinator group: it registers this life of the node, follows the topology, carries proposals
+// out and their outcomes in, and reports load. It talks to one coordinator at a time, prefers the leader, and when the other side
+// falls silent it goes to the next. Nothing that the agent serves waits for it (rule R7).
+//
+// What is asked while no coordinator is in reach is dropped: whoever asks repeats it under the same request id until it is answered.
+
+package import Logging
+package import Model
+import NIOCore
+import ServiceLifecycle
+import Synchronization
+package import Transport
+import Wire
+
+package final class AgentSession: Service {
+    private enum Pace {
+        static let connectTimeout = Span.milliseconds(1_500)
+        static let ping = Duration.milliseconds(500)
+        static let report = Span.seconds(2)
+        static let registration = Span.seconds(1)
+        /// A coordinator that says nothing for so long is given up; it answers every ping.
+        static let silence = Span.milliseconds(2_500)
+        /// How long one that could not be reached is not gone to for being the leader.
+        static let avoidance = Span.seconds(5)
+        static let pendingProposals = 4_096
+    }
+
+    private struct State {
+        var link: Link?
+        var status = SessionStatus()
+        var proposals: [RequestID: PartitionProposal] = [:]
+        var registrations = 0
+        var registeredAt: LogicalInstant?
+        var avoided: [NodeID: LogicalInstant] = [:]
+        var preferred: CoordinatorAddress?
+    }
+
+    private let node: NodeID
+    private let generation: Generation
+    private let dialer: LinkDialer
+    private let coordinators: @Sendable () -> [CoordinatorAddress]
+    private let registration: NodeRegistration
+    private let owner: any SessionOwner
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    /// - Parameter coordinators: asked before each round of dialling, so that a changed group is found.
+    package init(
+        endpoint: LinkEndpoint, coordinators: @escaping @Sendable () -> [CoordinatorAddress], registration: NodeRegistration,
+        owner: any SessionOwner, logger: Logger
+    ) {
+        node = endpoint.node
+        generation = endpoint.generation
+        dialer = LinkDialer(endpoint: endpoint)
+        self.coordinators = coordinators
+        self.registration = registration
+        self.owner = owner
+        self.logger = logger
+    }
+
+    package var status: SessionStatus { state.withLock { $0.status } }
+
+    // MARK: - What the agent asks
+
+    /// Sends a proposal; its outcome comes as `SessionEvent.answered`, or not at all.
+    package func propose(_ proposal: PartitionProposal, as request: RequestID) {
+        let link = state.withLock { state -> Link? in
+            guard let link = state.link, state.proposals.count < Pace.pendingProposals else { return nil }
+            state.proposals[request] = proposal
+            return link
+        }
+        link?.offer(AgentFrame.propose(request, proposal).serialized())
+    }
+
+    package func reportDeath(of node: NodeID, session: SessionID, generation: Generation) {
+        offer(.deathReport(node, session: session, generation: generation))
+    }
+
+    /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
+    package func askTopology(from revision: Revision) { offer(.watch(from: revision)) }
+
+    private func offer(_ frame: AgentFrame) {
+        state.withLock { $0.link }?.offer(frame.serialized())
+    }
+
+    // MARK: - Links
+
+    /// Keeps a session open until shutdown.
+    package func run() async { await cancelWhenGracefulShutdown { await self.keep() } }
+
+    private func keep() async {
+        var next = Int.random(in: 0..<64)
+        while !Task.isCancelled {
+            let known = coordinators()
+            let preferred = state.withLock { state -> CoordinatorAddress? in
+                defer { state.preferred = nil }
+                return state.preferred
+            }
+            guard let target = preferred ?? (known.isEmpty ? nil : known[next % known.count]) else { return await idle() }
+            next += 1
+            do throws(LinkError) {
+                let link = try await dialer.connect(
+                    to: target.link, expecting: target.node, conversation: .session, timeout: Pace.connectTimeout)
+                await hold(link, to: target.node)
+            } catch {
+                state.withLock { $0.avoided[target.node] = BootClock.now() + Pace.avoidance }
+                logger.debug("no coordinator", metadata: ["coordinator": "\(target.node)", "reason": "\(error)"])
+            }
+            // Spread, so that the agents of a lost coordinator do not all fall upon the next at one moment.
+            do { try await Task.sleep(for: .milliseconds(Int64.random(in: 20...150))) } catch { return }
+        }
+    }
+
+    private func idle() async {
+        logger.error("no coordinators are configured")
+        // A misconfigured agent still serves what it holds.
+        do { try await Task.sleep(for: .seconds(86_400)) } catch {}
+    }
+
+    private func hold(_ link: Link, to coordinator: NodeID) async {
+        state.withLock { state in
+            state.link = link
+            state.proposals = [:]
+            state.status.coordinator = coordinator
+            state.status.heardAt = BootClock.now()
+            state.registeredAt = nil
+        }
+        logger.info("session open", metadata: ["coordinator": "\(coordinator)"])
+        await owner.received(.connected(coordinator))
+        link.offer(AgentFrame.watch(from: await owner.revision()).serialized())
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.listen(on: link) }
+            group.addTask { await self.speak(on: link) }
+            await group.next()
+            link.abort()
+            group.cancelAll()
+        }
+        state.withLock { state in
+            state.link = nil
+            state.status.coordinator = nil
+        }
+        logger.info("session closed", metadata: ["coordinator": "\(coordinator)"])
+        await owner.received(.disconnected(coordinator))
+    }
+
+    // MARK: - Speaking
+
+    /// Registers, pings and reports, until the other side is silent for too long.
+    private func speak(on link: Link) async {
+        var number: UInt64 = 0
+        var reportedAt: LogicalInstant?
+        while !Task.isCancelled, !link.isClosed {
+            let now = BootClock.now()
+            if let heard = state.withLock({ $0.status.heardAt }), now - heard > Pace.silence {
+                logger.warning("the coordinator is silent", metadata: ["coordinator": "\(link.peer.node)"])
+                return
+            }
+            register(on: link, at: now)
+            number += 1
+            link.offer(AgentFrame.ping(number).serialized())
+            if reportedAt.map({ now - $0 >= Pace.report }) ?? true, let report = await owner.report() {
+                link.offer(AgentFrame.loadReport(report).serialized())
+                reportedAt = now
+            }
+            do { try await Task.sleep(for: Pace.ping) } catch { return }
+        }
+    }
+
+    /// Asks for a session until there is one; always under the same request id, so that it is made once (rules E6, C5).
+    private func register(on link: Link, at now: LogicalInstant) {
+        let request = state.withLock { state -> RequestID? in
+            guard state.status.session == .none else { return nil }
+            if let at = state.registeredAt, now - at < Pace.registration { return nil }
+            state.registeredAt = now
+            return try? RequestID("\(node)/\(generation)/register/\(state.registrations)")
+        }
+        if let request { link.offer(AgentFrame.register(request, registration).serialized()) }
+    }
+
+    // MARK: - Listening
+
+    private func listen(on link: Link) async {
+        var assembler = SnapshotAssembler()
+        do {
+            for try await bytes in link.frames {
+                state.withLock { $0.status.heardAt = BootClock.now() }
+                if try await take(try CoordinatorFrame(bytes: bytes), &assembler) == .leave { return }
+            }
+        } catch {
+            logger.warning("a session ended", metadata: ["coordinator": "\(link.peer.node)", "reason": "\(error)"])
+        }
+    }
+
+    private enum Next { case stay, leave }
+
+    private func take(_ frame: CoordinatorFrame, _ assembler: inout SnapshotAssembler) async throws(WireError) -> Next {
+        switch frame {
+        case .delta(let delta):
+            await owner.received(.delta(delta))
+            noticeFailure(in: delta.changes)
+        case .snapshot(let chunk):
+            if let topology = try assembler.add(chunk) {
+                await owner.received(.topology(topology))
+                noticeFailure(in: topology.nodes[node].map { [.node($0)] } ?? [])
+            }
+        case .outcome(let request, let outcome):
+            if let proposal = state.withLock({ $0.proposals.removeValue(forKey: request) }) {
+                await owner.received(.answered(proposal, outcome))
+            }
+        case .registered(_, let outcome): await registered(outcome)
+        case .leader(let hint): return follow(hint)
+        case .quorumConfirmed(let age): await owner.received(.quorumConfirmed(BootClock.now() - age))
+        case .pong: break
+        }
+        return .stay
+    }
+
+    private func registered(_ outcome: RegistrationOutcome) async {
+        switch outcome {
+        case .registered(let session):
+            state.withLock { $0.status.session = session }
+            logger.info("registered", metadata: ["session": "\(session)"])
+            await owner.received(.registered(session))
+        case .refused(let code, let detail):
+            // The answer under this request id stands for ever; the next try is another request.
+            state.withLock { $0.registrations += 1 }
+            logger.error("registration refused", metadata: ["code": "\(code)", "detail": "\(detail)"])
+            await owner.received(.registrationRefused(code: code, detail: detail))
+        case .unavailable: break
+        }
+    }
+
+    /// A node that was held for dead while it lived needs a new session: the old one is over (rule F2).
+    private func noticeFailure(in changes: [TopologyChange]) {
+        for case .node(let descriptor) in changes where descriptor.id == node && descriptor.status == .failed {
+            state.withLock { state in
+                guard state.status.session != .none, descriptor.session >= state.status.session else { return }
+                state.status.session = .none
+                state.registrations += 1
+                state.registeredAt = nil
+            }
+        }
+    }
+
+    /// Goes to the leader, unless it could not be reached a moment ago.
+    private func follow(_ hint: LeaderHint) -> Next {
+        state.withLock { state in
+            switch hint {
+            case .unknown: state.status.leader = nil
+            case .here: state.status.leader = state.status.coordinator
+            case .elsewhere(let leader, let address):
+                state.status.leader = leader
+                guard leader != state.status.coordinator, !address.isEmpty,
+                    state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true
+                else { return .stay }
+                state.preferred = CoordinatorAddress(node: leader, link: address)
+                return .leave
+            }
+            return .stay
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package import Model
+
+/// What a session learns from the coordinators, in the order in which it learned it.
+package enum SessionEvent: Hashable, Sendable {
+    case connected(NodeID)
+    case disconnected(NodeID)
+    /// The catalog holds this session of the node (rule E6).
+    case registered(SessionID)
+    case registrationRefused(code: String, detail: String)
+    case topology(Topology)
+    case delta(TopologyDelta)
+    case answered(PartitionProposal, ProposalOutcome)
+    /// The leader had its quorum at this moment of this node's clock, or shortly before (rule M4).
+    case quorumConfirmed(LogicalInstant)
+}
+
+/// The side of the agent that a session serves. The session waits for each call, so a busy agent holds the coordinators back.
+package protocol SessionOwner: Sendable {
+    /// The newest revision that the agent has: where the watch goes on.
+    func revision() async -> Revision
+    func received(_ event: SessionEvent) async
+    /// What to tell the leader about this node now.
+    func report() async -> NodeReport?
+}
+
+/// What a status page shows of a session.
+package struct SessionStatus: Hashable, Sendable {
+    package var coordinator: NodeID?
+    package var leader: NodeID?
+    package var session = SessionID.none
+    /// When the coordinator last said anything.
+    package var heardAt: LogicalInstant?
+}
+
+/// A coordinator and where its links are accepted.
+package struct CoordinatorAddress: Hashable, Sendable {
+    package let node: NodeID
+    package let link: String
+
+    package init(node: NodeID, link: String) {
+        self.node = node
+        self.link = link
+    }
+}

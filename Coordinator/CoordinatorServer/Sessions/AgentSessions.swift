@@ -1,0 +1,173 @@
+// The coordinator's side of an agent's session: one link, on which the agent asks and the topology streams.
+//
+// A stream that is slow holds back only itself: the feed keeps the deltas, and a watcher that falls behind them gets a snapshot.
+
+package import Logging
+package import Model
+import Synchronization
+package import Transport
+import Wire
+
+/// Serves agents' sessions.
+package final class AgentSessions: Sendable {
+    private enum Bounds {
+        /// Proposals of one agent under way at a time; one more is answered "unavailable", and repeated by the agent.
+        static let proposals = 256
+        static let beacon = Duration.milliseconds(100)
+        static let silence = Span.seconds(10)
+    }
+
+    private let backend: any SessionBackend
+    private let logger: Logger
+    private let open = Mutex<[NodeID: Int]>([:])
+
+    package init(backend: any SessionBackend, logger: Logger) {
+        self.backend = backend
+        self.logger = logger
+    }
+
+    /// The agents that have a session here now.
+    package var connected: [NodeID] { open.withLock { $0.keys.sorted() } }
+
+    /// Holds one session until the agent, the network or shutdown ends it: the listener's handler for `.session`.
+    package func serve(_ link: Link) async {
+        let node = link.peer.node
+        open.withLock { $0[node, default: 0] += 1 }
+        logger.info("session open", metadata: ["agent": "\(node)", "remote": "\(link.remoteAddress)"])
+        let conversation = SessionConversation(node: node, link: link, backend: backend, proposals: Bounds.proposals)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await conversation.beacon(every: Bounds.beacon, silence: Bounds.silence) }
+            group.addTask { await conversation.watch() }
+            group.addTask {
+                do {
+                    try await conversation.listen()
+                } catch {
+                    self.logger.warning("a session ended", metadata: ["agent": "\(node)", "reason": "\(error)"])
+                }
+            }
+            await group.next()
+            group.cancelAll()
+            link.abort()
+        }
+        open.withLock { open in
+            let left = (open[node] ?? 1) - 1
+            open[node] = left > 0 ? left : nil
+        }
+        logger.info("session closed", metadata: ["agent": "\(node)"])
+    }
+}
+
+/// One session's tasks and what they share.
+private final class SessionConversation: Sendable {
+    private let node: NodeID
+    private let link: Link
+    private let backend: any SessionBackend
+    private let proposals: Int
+    private let heardAt = Mutex(BootClock.now())
+    private let watches: (stream: AsyncStream<Revision>, continuation: AsyncStream<Revision>.Continuation)
+
+    init(node: NodeID, link: Link, backend: any SessionBackend, proposals: Int) {
+        self.node = node
+        self.link = link
+        self.backend = backend
+        self.proposals = proposals
+        watches = AsyncStream.makeStream(of: Revision.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    // MARK: - The agent's questions
+
+    func listen() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var underWay = 0
+            for try await bytes in link.frames {
+                heardAt.withLock { $0 = BootClock.now() }
+                let frame = try AgentFrame(bytes: bytes)
+                switch frame {
+                case .watch(let revision): watches.continuation.yield(revision)
+                case .ping(let number): link.offer(CoordinatorFrame.pong(number).serialized())
+                case .loadReport(let report):
+                    // An agent speaks for its own node only.
+                    if report.node == node { await backend.take(report) }
+                case .propose, .register, .deathReport:
+                    // Asked one beside the other: a commit takes a while, and the frames behind it must not wait.
+                    if underWay >= proposals {
+                        try await group.next()
+                        underWay -= 1
+                    }
+                    underWay += 1
+                    group.addTask { try await self.answer(frame) }
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func answer(_ frame: AgentFrame) async throws(LinkError) {
+        switch frame {
+        case .propose(let request, let proposal):
+            let outcome = await backend.propose(proposal, as: request, by: node)
+            try await link.send(CoordinatorFrame.outcome(request, outcome).serialized())
+        case .register(let request, let registration):
+            let outcome = await backend.register(registration, as: request, by: node)
+            try await link.send(CoordinatorFrame.registered(request, outcome).serialized())
+        case .deathReport(let dead, let session, let generation):
+            await backend.reportDeath(of: dead, session: session, generation: generation, by: node)
+        case .watch, .ping, .loadReport: break
+        }
+    }
+
+    // MARK: - The topology's stream
+
+    /// Streams from where the agent last said that it stands.
+    func watch() async {
+        await withTaskGroup(of: Void.self) { group in
+            for await revision in watches.stream {
+                // One stream at a time: the old one must have ended before the new one starts, or deltas would cross.
+                group.cancelAll()
+                await group.waitForAll()
+                group.addTask { await self.stream(from: revision) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func stream(from start: Revision) async {
+        var revision = start
+        do {
+            while let update = await backend.feed.updates(after: revision) {
+                switch update {
+                case .deltas(let deltas):
+                    for delta in deltas {
+                        try await link.send(CoordinatorFrame.delta(delta).serialized())
+                        revision = delta.to
+                    }
+                case .snapshot(let topology):
+                    for chunk in SnapshotChunk.chunks(of: topology) {
+                        try await link.send(CoordinatorFrame.snapshot(chunk).serialized())
+                    }
+                    revision = topology.revision
+                }
+            }
+        } catch {
+            // The link is gone; the listening task says why.
+        }
+    }
+
+    // MARK: - Signs of life
+
+    /// Tells who leads when that changes, and how fresh the quorum is; ends when the agent has fallen silent.
+    func beacon(every interval: Duration, silence: Span) async {
+        var told: LeaderHint?
+        while !Task.isCancelled, !link.isClosed, BootClock.now() - heardAt.withLock({ $0 }) < silence {
+            let hint = await backend.leader()
+            if hint != told {
+                link.offer(CoordinatorFrame.leader(hint).serialized())
+                told = hint
+            }
+            if let age = await backend.quorumAge(), age >= .zero {
+                link.offer(CoordinatorFrame.quorumConfirmed(age).serialized())
+            }
+            do { try await Task.sleep(for: interval) } catch { return }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+package import Model
+package import Wire
+
+/// What agents' sessions ask of the coordinator that serves them. A member that does not lead passes it on to the one that does, or
+/// answers that it is unavailable; it never waits for longer than a second.
+package protocol SessionBackend: Sendable {
+    /// What this member has applied, and what comes.
+    var feed: TopologyFeed { get }
+
+    func propose(_ proposal: PartitionProposal, as request: RequestID, by node: NodeID) async -> ProposalOutcome
+    func register(_ registration: NodeRegistration, as request: RequestID, by node: NodeID) async -> RegistrationOutcome
+    func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async
+    /// A hint for planners and people; kept in memory only.
+    func take(_ report: NodeReport) async
+    func leader() async -> LeaderHint
+    /// How long ago this member, as leader, was sure of its quorum; nil when it does not lead.
+    func quorumAge() async -> Span?
+}

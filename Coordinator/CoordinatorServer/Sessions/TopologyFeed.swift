@@ -1,0 +1,99 @@
+// What the members of a coordinator group hand to those who watch: the newest topology, and the deltas that led to it lately. A
+// watcher says where it stands and waits for what comes after; one that stands too far back gets the whole (rule T2).
+
+package import Model
+import Synchronization
+
+package final class TopologyFeed: Sendable {
+    package enum Update: Hashable, Sendable {
+        case deltas([TopologyDelta])
+        case snapshot(Topology)
+    }
+
+    private struct State {
+        var topology: Topology
+        /// Each starts where the one before ended; the last one ends at the topology.
+        var deltas: [TopologyDelta] = []
+        var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+
+    private let retained: Int
+    private let state: Mutex<State>
+
+    /// - Parameter retained: deltas kept for watchers that come back.
+    package init(_ topology: Topology, retained: Int = 4_096) {
+        self.retained = retained
+        state = Mutex(State(topology: topology))
+    }
+
+    package var topology: Topology { state.withLock { $0.topology } }
+
+    /// Called after each commit that changed something, in commit order.
+    package func publish(_ delta: TopologyDelta, leadingTo topology: Topology) {
+        wakeAfter { state in
+            if state.topology.revision == delta.from { state.deltas.append(delta) } else { state.deltas = [] }
+            // Half at a time, so that shifting the array costs nothing per delta.
+            if state.deltas.count > 2 * retained { state.deltas.removeFirst(state.deltas.count - retained) }
+            state.topology = topology
+        }
+    }
+
+    /// Called when the state came from elsewhere than from deltas: a restart, or a snapshot from the leader.
+    package func reset(_ topology: Topology) {
+        wakeAfter { state in
+            guard state.topology.revision != topology.revision else { return }
+            state.deltas = []
+            state.topology = topology
+        }
+    }
+
+    private func wakeAfter(_ change: (inout sending State) -> Void) {
+        let waiters = state.withLock { state -> [UInt64: CheckedContinuation<Void, Never>] in
+            change(&state)
+            defer { state.waiters = [:] }
+            return state.waiters
+        }
+        for waiter in waiters.values { waiter.resume() }
+    }
+
+    /// What leads from `revision` to the newest; waits until there is something. A watcher that is ahead of this member waits too.
+    ///
+    /// - Returns: nil when the task was cancelled.
+    package func updates(after revision: Revision) async -> Update? {
+        while !Task.isCancelled {
+            if let update = update(after: revision) { return update }
+            await change(from: revision)
+        }
+        return nil
+    }
+
+    private func update(after revision: Revision) -> Update? {
+        state.withLock { state in
+            guard state.topology.revision > revision else { return nil }
+            guard revision.history == state.topology.revision.history,
+                let first = state.deltas.firstIndex(where: { $0.from >= revision }), state.deltas[first].from == revision
+            else { return .snapshot(state.topology) }
+            return .deltas(Array(state.deltas[first...].prefix(256)))
+        }
+    }
+
+    private func change(from revision: Revision) async {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let isReady = state.withLock { state in
+                    if state.topology.revision > revision || Task.isCancelled { return true }
+                    state.waiters[id] = continuation
+                    return false
+                }
+                if isReady { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
+    }
+}
