@@ -1,0 +1,62 @@
+# Coxswain: everything that a fresh machine needs, in two commands: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+
+PROGRAMS := coxswain-agent coxswain-coordinator coxctl
+SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4
+
+PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
+
+.PHONY: deps build release demo test test-cores bench lint format proto clean
+
+## deps: installs the Debian packages that are missing
+deps:
+	@missing=(); for package in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing+=($$package); done; \
+	if [ $${#missing[@]} -eq 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+	  echo "missing packages: $${missing[*]}"; echo "install them as root: apt-get install $${missing[*]}"; exit 1; fi; \
+	echo "installing $${missing[*]}"; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null
+
+## build: everything, for debugging
+build: deps
+	swift build
+
+## release: the programs, optimised; one product at a time
+release: deps
+	@set -e; for program in $(PROGRAMS); do swift build -c release --product $$program; done
+
+## demo: a real cluster of processes shows the main job; ONCE=1 ends by itself and exits 0 only if every step held
+demo: release
+	.build/release/coxctl demo $(if $(ONCE),--once)
+
+## test: every test
+test: deps
+	swift build --build-tests
+	SWIFT_BACKTRACE=enable=no swift test --skip-build
+
+## test-cores: the pure cores alone, in seconds
+test-cores:
+	CORES_ONLY=1 swift test --scratch-path .build-core
+
+## bench: figures in release; JSON=1 prints one object a row
+bench: release
+	swift build -c release --product Benchmarks
+	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full)
+
+## lint: formatting, and the rules that TidyTests keep
+lint:
+	swift format lint --configuration .swift-format --strict --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.pb\.swift$$')
+	CORES_ONLY=1 swift test --scratch-path .build-core --filter TidyTests
+
+## format: rewrites the sources in the one form
+format:
+	swift format --configuration .swift-format --in-place --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.pb\.swift$$')
+
+## proto: makes the Swift of the contract anew; needs protoc and protoc-gen-swift
+proto:
+	protoc -I Shared/Wire/Protocols --swift_opt=Visibility=Package --swift_out=Shared/Wire/Generated $(PROTOCOLS)
+
+clean:
+	rm -rf .build .build-core
