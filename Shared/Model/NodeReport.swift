@@ -107,16 +107,19 @@ package struct NodeReport: Hashable, Sendable {
 }
 
 /// What an agent says of itself when it registers a new session (rules E4, E6). Its name comes from its certificate.
-package struct NodeRegistration: Hashable, Sendable {
+package struct AgentRegistration: Hashable, Sendable {
     package let store: StoreID
     package let generation: Generation
     package let zone: ZoneName
     package let addresses: NodeAddresses
     package let instanceType: String
     package let version: String
+    /// Whether the node's log was read back whole; a damaged one leaves every in-sync set.
+    package let isLogIntact: Bool
 
     package init(
-        store: StoreID, generation: Generation, zone: ZoneName, addresses: NodeAddresses, instanceType: String, version: String
+        store: StoreID, generation: Generation, zone: ZoneName, addresses: NodeAddresses, instanceType: String, version: String,
+        isLogIntact: Bool
     ) {
         self.store = store
         self.generation = generation
@@ -124,5 +127,6 @@ package struct NodeRegistration: Hashable, Sendable {
         self.addresses = addresses
         self.instanceType = instanceType
         self.version = version
+        self.isLogIntact = isLogIntact
     }
 }

@@ -59,10 +59,10 @@ struct Arbitrary {
             status: any(), instanceType: text(), version: text())
     }
 
-    mutating func registration() throws -> NodeRegistration {
-        NodeRegistration(
+    mutating func registration() throws -> AgentRegistration {
+        AgentRegistration(
             store: StoreID(bits()), generation: id(), zone: try zone(), addresses: addresses(), instanceType: text(),
-            version: text())
+            version: text(), isLogIntact: flag())
     }
 
     mutating func table() throws -> TableDescriptor {
@@ -217,7 +217,7 @@ struct Arbitrary {
     mutating func agentFrame() throws -> AgentFrame {
         switch below(6) {
         case 0: .watch(from: revision())
-        case 1: .propose(try request(), try proposal())
+        case 1: .propose(try request(), try proposal(), id())
         case 2: .register(try request(), try registration())
         case 3: .deathReport(try node(), session: id(), generation: id())
         case 4: .loadReport(try report())

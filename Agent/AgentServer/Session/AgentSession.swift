@@ -39,14 +39,14 @@ package final class AgentSession: Service {
     private let generation: Generation
     private let dialer: LinkDialer
     private let coordinators: @Sendable () -> [CoordinatorAddress]
-    private let registration: NodeRegistration
+    private let registration: AgentRegistration
     private let owner: any SessionOwner
     private let logger: Logger
     private let state = Mutex(State())
 
     /// - Parameter coordinators: asked before each round of dialling, so that a changed group is found.
     package init(
-        endpoint: LinkEndpoint, coordinators: @escaping @Sendable () -> [CoordinatorAddress], registration: NodeRegistration,
+        endpoint: LinkEndpoint, coordinators: @escaping @Sendable () -> [CoordinatorAddress], registration: AgentRegistration,
         owner: any SessionOwner, logger: Logger
     ) {
         node = endpoint.node
@@ -64,12 +64,12 @@ package final class AgentSession: Service {
 
     /// Sends a proposal; its outcome comes as `SessionEvent.answered`, or not at all.
     package func propose(_ proposal: PartitionProposal, as request: RequestID) {
-        let link = state.withLock { state -> Link? in
-            guard let link = state.link, state.proposals.count < Pace.pendingProposals else { return nil }
-            state.proposals[request] = proposal
-            return link
+        let (link, session) = state.withLock { state -> (Link?, SessionID) in
+            guard state.status.session != .none, state.proposals.count < Pace.pendingProposals else { return (nil, .none) }
+            if state.link != nil { state.proposals[request] = proposal }
+            return (state.link, state.status.session)
         }
-        link?.offer(AgentFrame.propose(request, proposal).serialized())
+        link?.offer(AgentFrame.propose(request, proposal, session).serialized())
     }
 
     package func reportDeath(of node: NodeID, session: SessionID, generation: Generation) {

@@ -104,8 +104,8 @@ private final class SessionConversation: Sendable {
 
     private func answer(_ frame: AgentFrame) async throws(LinkError) {
         switch frame {
-        case .propose(let request, let proposal):
-            let outcome = await backend.propose(proposal, as: request, by: node)
+        case .propose(let request, let proposal, let session):
+            let outcome = await backend.propose(proposal, as: request, by: node, in: session)
             try await link.send(CoordinatorFrame.outcome(request, outcome).serialized())
         case .register(let request, let registration):
             let outcome = await backend.register(registration, as: request, by: node)

@@ -7,8 +7,11 @@ package protocol SessionBackend: Sendable {
     /// What this member has applied, and what comes.
     var feed: TopologyFeed { get }
 
-    func propose(_ proposal: PartitionProposal, as request: RequestID, by node: NodeID) async -> ProposalOutcome
-    func register(_ registration: NodeRegistration, as request: RequestID, by node: NodeID) async -> RegistrationOutcome
+    /// In the name of a session of `node` (rule E6).
+    func propose(
+        _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
+    ) async -> ProposalOutcome
+    func register(_ registration: AgentRegistration, as request: RequestID, by node: NodeID) async -> RegistrationOutcome
     func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async
     /// A hint for planners and people; kept in memory only.
     func take(_ report: NodeReport) async

@@ -4,8 +4,9 @@ package import Model
 package enum AgentFrame: Hashable, Sendable, WireCodable {
     /// Send the changes since this revision, and go on (rule T2). Asked again, it starts again from there.
     case watch(from: Revision)
-    case propose(RequestID, PartitionProposal)
-    case register(RequestID, NodeRegistration)
+    /// In the name of a session of the sender (rule E6).
+    case propose(RequestID, PartitionProposal, SessionID)
+    case register(RequestID, AgentRegistration)
     /// The sender's failure detector holds this life of `node` to be over (rule F1). `.none`: the session is not known to it.
     case deathReport(NodeID, session: SessionID, generation: Generation)
     case loadReport(NodeReport)
@@ -18,12 +19,12 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
             guard propose.hasProposal else { throw WireError("Propose.proposal", .missing) }
             self = .propose(
                 try Check.formed(propose.requestID, "Propose.request_id", as: RequestID.init(_:)),
-                try PartitionProposal(wire: propose.proposal))
+                try PartitionProposal(wire: propose.proposal), try Check.identifier(propose.session, "Propose.session"))
         case .register(let register):
             guard register.hasRegistration else { throw WireError("Register.registration", .missing) }
             self = .register(
                 try Check.formed(register.requestID, "Register.request_id", as: RequestID.init(_:)),
-                try NodeRegistration(wire: register.registration))
+                try AgentRegistration(wire: register.registration))
         case .deathReport(let report):
             self = .deathReport(
                 try Check.node(report.node, "DeathReport.node"),
@@ -38,9 +39,10 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
         var wire = ProtoAgentFrame()
         switch self {
         case .watch(let revision): wire.watch = revision.wire
-        case .propose(let request, let proposal):
+        case .propose(let request, let proposal, let session):
             wire.propose.requestID = request.text
             wire.propose.proposal = proposal.wire
+            wire.propose.session = session.number
         case .register(let request, let registration):
             wire.register.requestID = request.text
             wire.register.registration = registration.wire

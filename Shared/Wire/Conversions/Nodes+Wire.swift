@@ -60,26 +60,28 @@ extension NodeDescriptor: WireCodable {
     }
 }
 
-extension NodeRegistration: WireCodable {
-    package init(wire: ProtoNodeRegistration) throws(WireError) {
-        guard wire.hasAddresses else { throw WireError("NodeRegistration.addresses", .missing) }
+extension AgentRegistration: WireCodable {
+    package init(wire: ProtoAgentRegistration) throws(WireError) {
+        guard wire.hasAddresses else { throw WireError("AgentRegistration.addresses", .missing) }
         self.init(
             store: StoreID(wire.store),
-            generation: try Check.identifier(wire.generation, "NodeRegistration.generation"),
-            zone: try Check.formed(wire.zone, "NodeRegistration.zone", as: ZoneName.init(_:)),
+            generation: try Check.identifier(wire.generation, "AgentRegistration.generation"),
+            zone: try Check.formed(wire.zone, "AgentRegistration.zone", as: ZoneName.init(_:)),
             addresses: try NodeAddresses(wire: wire.addresses),
-            instanceType: try Check.text(wire.instanceType, "NodeRegistration.instance_type"),
-            version: try Check.text(wire.version, "NodeRegistration.version"))
+            instanceType: try Check.text(wire.instanceType, "AgentRegistration.instance_type"),
+            version: try Check.text(wire.version, "AgentRegistration.version"),
+            isLogIntact: wire.isLogIntact)
     }
 
-    package var wire: ProtoNodeRegistration {
-        var wire = ProtoNodeRegistration()
+    package var wire: ProtoAgentRegistration {
+        var wire = ProtoAgentRegistration()
         wire.store = store.number
         wire.generation = generation.number
         wire.zone = zone.name
         wire.addresses = addresses.wire
         wire.instanceType = instanceType
         wire.version = version
+        wire.isLogIntact = isLogIntact
         return wire
     }
 }

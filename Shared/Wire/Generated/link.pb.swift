@@ -177,6 +177,8 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     /// Clears the value of `proposal`. Subsequent reads from it will return its default value.
     package mutating func clearProposal() {self._proposal = nil}
 
+    package var session: UInt64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -207,8 +209,8 @@ package nonisolated struct ProtoAgentFrame: Sendable {
 
     package var requestID: String = String()
 
-    package var registration: ProtoNodeRegistration {
-      get {_registration ?? ProtoNodeRegistration()}
+    package var registration: ProtoAgentRegistration {
+      get {_registration ?? ProtoAgentRegistration()}
       set {_registration = newValue}
     }
     /// Returns true if `registration` has been explicitly set.
@@ -220,7 +222,7 @@ package nonisolated struct ProtoAgentFrame: Sendable {
 
     package init() {}
 
-    fileprivate var _registration: ProtoNodeRegistration? = nil
+    fileprivate var _registration: ProtoAgentRegistration? = nil
   }
 
   package init() {}
@@ -626,7 +628,7 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ProtoAgentFrame.Propose: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoAgentFrame.protoMessageName + ".Propose"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}proposal\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}proposal\0\u{1}session\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -636,6 +638,7 @@ nonisolated extension ProtoAgentFrame.Propose: SwiftProtobuf.Message, SwiftProto
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.requestID) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._proposal) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       default: break
       }
     }
@@ -652,12 +655,16 @@ nonisolated extension ProtoAgentFrame.Propose: SwiftProtobuf.Message, SwiftProto
     try { if let v = self._proposal {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if self.session != 0 {
+      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoAgentFrame.Propose, rhs: ProtoAgentFrame.Propose) -> Bool {
     if lhs.requestID != rhs.requestID {return false}
     if lhs._proposal != rhs._proposal {return false}
+    if lhs.session != rhs.session {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

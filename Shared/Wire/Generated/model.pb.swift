@@ -2010,7 +2010,7 @@ package nonisolated struct ProtoNodeReport: Sendable {
   fileprivate var _engine: ProtoEngineHealth? = nil
 }
 
-package nonisolated struct ProtoNodeRegistration: Sendable {
+package nonisolated struct ProtoAgentRegistration: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -2033,6 +2033,8 @@ package nonisolated struct ProtoNodeRegistration: Sendable {
   package var instanceType: String = String()
 
   package var version: String = String()
+
+  package var isLogIntact: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4914,9 +4916,9 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
-nonisolated extension ProtoNodeRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".NodeRegistration"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{3}instance_type\0\u{1}version\0")
+nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AgentRegistration"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{3}instance_type\0\u{1}version\0\u{3}is_log_intact\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4930,6 +4932,7 @@ nonisolated extension ProtoNodeRegistration: SwiftProtobuf.Message, SwiftProtobu
       case 4: try { try decoder.decodeSingularMessageField(value: &self._addresses) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.instanceType) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.isLogIntact) }()
       default: break
       }
     }
@@ -4958,16 +4961,20 @@ nonisolated extension ProtoNodeRegistration: SwiftProtobuf.Message, SwiftProtobu
     if !self.version.isEmpty {
       try visitor.visitSingularStringField(value: self.version, fieldNumber: 6)
     }
+    if self.isLogIntact != false {
+      try visitor.visitSingularBoolField(value: self.isLogIntact, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ProtoNodeRegistration, rhs: ProtoNodeRegistration) -> Bool {
+  package static func ==(lhs: ProtoAgentRegistration, rhs: ProtoAgentRegistration) -> Bool {
     if lhs.store != rhs.store {return false}
     if lhs.generation != rhs.generation {return false}
     if lhs.zone != rhs.zone {return false}
     if lhs._addresses != rhs._addresses {return false}
     if lhs.instanceType != rhs.instanceType {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.isLogIntact != rhs.isLogIntact {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
