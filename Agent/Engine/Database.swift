@@ -1,0 +1,195 @@
+import CSQLite
+import Model
+
+/// One connection to one database file, with its prepared statements. Belongs to one actor; not for concurrent use.
+final class Database {
+    enum Mode { case create, write, read }
+
+    let storage: StorageID
+    private let handle: OpaquePointer
+    private var statements: [String: Statement] = [:]
+
+    init(_ path: String, of storage: StorageID, _ mode: Mode) throws(EngineError) {
+        var opened: OpaquePointer?
+        let access =
+            switch mode {
+            case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+            case .write: SQLITE_OPEN_READWRITE
+            case .read: SQLITE_OPEN_READONLY
+            }
+        // The actor is the mutex.
+        let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        guard let opened else { throw .failed(storage, detail: "no memory for a connection") }
+        guard code == SQLITE_OK else {
+            let error = Self.error(code, opened, storage)
+            sqlite3_close_v2(opened)
+            throw error
+        }
+        self.storage = storage
+        handle = opened
+        // Other connections of ours hold locks for moments only; an operator's shell may hold one longer.
+        sqlite3_busy_timeout(handle, 10_000)
+    }
+
+    deinit {
+        for statement in statements.values { statement.finalize() }
+        sqlite3_close_v2(handle)
+    }
+
+    /// Runs statements that give no rows of interest.
+    func execute(_ sql: String) throws(EngineError) {
+        let code = sqlite3_exec(handle, sql, nil, nil, nil)
+        guard code == SQLITE_OK else { throw error(code) }
+    }
+
+    /// A prepared statement, kept for the next time. Reset, with nothing bound.
+    func prepare(_ sql: String) throws(EngineError) -> Statement {
+        if let kept = statements[sql] {
+            kept.reset()
+            return kept
+        }
+        var made: OpaquePointer?
+        let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &made, nil)
+        guard code == SQLITE_OK, let made else { throw error(code) }
+        let statement = Statement(made, in: self)
+        statements[sql] = statement
+        return statement
+    }
+
+    /// Runs `body` in one transaction; an error undoes all of it.
+    func transaction<T>(_ body: () throws(EngineError) -> T) throws(EngineError) -> T {
+        try execute("BEGIN IMMEDIATE")
+        do {
+            let result = try body()
+            try execute("COMMIT")
+            return result
+        } catch {
+            // Some errors have ended the transaction already; the one that is thrown is the one that matters.
+            for statement in statements.values { statement.reset() }
+            sqlite3_exec(handle, "ROLLBACK", nil, nil, nil)
+            throw error
+        }
+    }
+
+    var changes: Int { Int(sqlite3_changes64(handle)) }
+
+    func error(_ code: Int32) -> EngineError { Self.error(code, handle, storage) }
+
+    private static func error(_ code: Int32, _ handle: OpaquePointer, _ storage: StorageID) -> EngineError {
+        let detail = "\(String(cString: sqlite3_errmsg(handle))) (\(String(cString: sqlite3_errstr(code))), \(code))"
+        switch code & 0xFF {
+        case SQLITE_CORRUPT, SQLITE_NOTADB: return .damaged(storage, detail: detail)
+        case SQLITE_FULL: return .diskFull(storage)
+        case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY: return .inputOutput(storage, detail: detail)
+        default: return .failed(storage, detail: detail)
+        }
+    }
+}
+
+/// A prepared statement of one connection.
+struct Statement {
+    private let handle: OpaquePointer
+    private unowned let database: Database
+
+    init(_ handle: OpaquePointer, in database: Database) {
+        self.handle = handle
+        self.database = database
+    }
+
+    func finalize() { sqlite3_finalize(handle) }
+
+    func reset() {
+        sqlite3_reset(handle)
+        sqlite3_clear_bindings(handle)
+    }
+
+    /// True: there is a row to read. False: done.
+    func step() throws(EngineError) -> Bool {
+        let code = sqlite3_step(handle)
+        switch code {
+        case SQLITE_ROW: return true
+        case SQLITE_DONE: return false
+        default: throw database.error(code)
+        }
+    }
+
+    /// Runs a statement that gives no rows, and lets go of what was bound.
+    func run() throws(EngineError) {
+        defer { reset() }
+        while try step() {}
+    }
+
+    // SQLite copies what is bound: Swift's buffers live only as long as the call.
+    private static let copy = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+    func bind(_ number: Int64, at index: Int32) throws(EngineError) { try check(sqlite3_bind_int64(handle, index, number)) }
+
+    /// Counters beyond 2^63 keep their bits.
+    func bind(_ number: UInt64, at index: Int32) throws(EngineError) { try bind(Int64(bitPattern: number), at: index) }
+
+    func bind(_ key: Key, at index: Int32) throws(EngineError) { try bind(key.bytes, at: index) }
+
+    func bind(_ bytes: [UInt8], at index: Int32) throws(EngineError) {
+        // A nil pointer would bind null.
+        try check(
+            bytes.isEmpty
+                ? sqlite3_bind_zeroblob(handle, index, 0)
+                : sqlite3_bind_blob64(handle, index, bytes, UInt64(bytes.count), Self.copy))
+    }
+
+    func bind(_ value: Value, at index: Int32) throws(EngineError) {
+        switch value {
+        case .null: try check(sqlite3_bind_null(handle, index))
+        case .integer(let number), .timestamp(let number): try bind(number, at: index)
+        case .boolean(let flag): try bind(flag ? 1 as Int64 : 0, at: index)
+        case .double(let number): try check(sqlite3_bind_double(handle, index, number))
+        case .bytes(let bytes): try bind(bytes, at: index)
+        case .text(let text):
+            var text = text
+            let code = text.withUTF8 { utf8 in
+                // A nil pointer would bind null.
+                guard let start = utf8.baseAddress, utf8.count > 0 else {
+                    return sqlite3_bind_text(handle, index, "", 0, Self.copy)
+                }
+                return start.withMemoryRebound(to: CChar.self, capacity: utf8.count) {
+                    sqlite3_bind_text64(handle, index, $0, UInt64(utf8.count), Self.copy, UInt8(SQLITE_UTF8))
+                }
+            }
+            try check(code)
+        }
+    }
+
+    func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+    func unsigned(_ column: Int32) -> UInt64 { UInt64(bitPattern: integer(column)) }
+    func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+
+    func bytes(_ column: Int32) -> [UInt8] {
+        guard let start = sqlite3_column_blob(handle, column) else { return [] }
+        return [UInt8](UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column))))
+    }
+
+    func text(_ column: Int32) -> String { String(decoding: bytes(column), as: UTF8.self) }
+
+    /// A value as the column's type says; a stored value of another kind is damage.
+    func value(_ column: Int32, as type: ColumnType) throws(EngineError) -> Value {
+        let stored = sqlite3_column_type(handle, column)
+        switch (type, stored) {
+        case (_, SQLITE_NULL): return .null
+        case (.integer, SQLITE_INTEGER): return .integer(integer(column))
+        case (.timestamp, SQLITE_INTEGER): return .timestamp(integer(column))
+        case (.boolean, SQLITE_INTEGER): return .boolean(integer(column) != 0)
+        case (.double, SQLITE_FLOAT): return .double(sqlite3_column_double(handle, column))
+        case (.bytes, SQLITE_BLOB): return .bytes(bytes(column))
+        case (.text, SQLITE_TEXT):
+            guard let text = String(validating: bytes(column), as: UTF8.self) else {
+                throw .damaged(database.storage, detail: "column \(column) holds text that is not UTF-8")
+            }
+            return .text(text)
+        default: throw .damaged(database.storage, detail: "column \(column) of type \(type.rawValue) holds another kind")
+        }
+    }
+
+    private func check(_ code: Int32) throws(EngineError) {
+        if code != SQLITE_OK { throw database.error(code) }
+    }
+}

@@ -1,0 +1,54 @@
+package import Model
+
+/// Why the engine did not do what it was asked. Unless the case says otherwise, nothing was changed.
+package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// This node has no such storage.
+    case unknownStorage(StorageID)
+    /// A storage of that number holds another table.
+    case storageInUse(StorageID, by: TableID)
+    /// The storage does not hold that partition.
+    case unknownPartition(PartitionID, StorageID)
+    /// An entry does not follow the last applied one.
+    case gap(PartitionID, applied: Position, next: Position)
+    /// An entry stands at an applied sequence, but is another one: the replica went its own way.
+    case diverged(PartitionID, applied: Position, entry: Position)
+    /// The partition stands elsewhere than the caller supposes.
+    case notAt(PartitionID, applied: Position, expected: Position)
+    /// A row or key lies outside the partition's range.
+    case outOfRange(Key, KeyRange)
+    /// A row is not one of this table.
+    case invalidRow(RowError)
+    /// Rows of a partition that the storage still holds would go.
+    case rangeInUse(KeyRange, by: PartitionID)
+    /// A chunk of an import comes out of turn; ask for the cursor.
+    case notNextChunk(expected: UInt64, found: UInt64)
+    /// The file does not hold what was written to it. Its replicas must be rebuilt from others (rule F6).
+    case damaged(StorageID, detail: String)
+    /// The disk is full.
+    case diskFull(StorageID)
+    /// The disk or the file system failed.
+    case inputOutput(StorageID, detail: String)
+    /// SQLite refused for another reason.
+    case failed(StorageID, detail: String)
+
+    package var description: String {
+        switch self {
+        case .unknownStorage(let storage): "storage \(storage) is not on this node"
+        case .storageInUse(let storage, let table): "storage \(storage) already holds table \(table)"
+        case .unknownPartition(let partition, let storage): "storage \(storage) does not hold partition \(partition)"
+        case .gap(let partition, let applied, let next): "partition \(partition) stands at \(applied); \(next) does not follow"
+        case .diverged(let partition, let applied, let entry):
+            "partition \(partition) applied \(applied) where \(entry) is committed"
+        case .notAt(let partition, let applied, let expected):
+            "partition \(partition) stands at \(applied), not at \(expected)"
+        case .outOfRange(let key, let range): "key \(key) is outside \(range)"
+        case .invalidRow(let error): "\(error)"
+        case .rangeInUse(let range, let partition): "\(range) overlaps partition \(partition)"
+        case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
+        case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
+        case .diskFull(let storage): "no room left on the disk of storage \(storage)"
+        case .inputOutput(let storage, let detail): "storage \(storage): input/output error: \(detail)"
+        case .failed(let storage, let detail): "storage \(storage): \(detail)"
+        }
+    }
+}

@@ -1,0 +1,213 @@
+// The embedded engine: one SQLite database per storage, in one folder. Each storage has one writing connection and a few reading
+// ones, each on a thread of its own; readers see the last committed state and never wait for the writer (write-ahead log).
+
+import FoundationEssentials
+package import Model
+import Synchronization
+
+package final class SQLiteEngine: StorageEngine {
+    private let folder: String
+    private let storages = Mutex<[StorageID: SQLiteStorage]>([:])
+
+    /// - Parameter folder: made when it is missing.
+    package init(folder: String) { self.folder = folder }
+
+    package func open() async throws(EngineError) -> StorageInventory {
+        let names: [String]
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        } catch { throw .inputOutput(StorageID(0), detail: "\(folder): \(error)") }
+        StorageFile.sweep(folder, names: names)
+        var states: [StorageState] = []
+        var damaged: [(storage: StorageID, error: EngineError)] = []
+        for id in names.compactMap(StorageFile.storage(named:)).sorted() {
+            let file = StorageFile(folder: folder, storage: id)
+            do {
+                let writer = StorageWriter(file)
+                guard let schema = try await writer.load() else {
+                    // Its making was cut off before anybody was told of it.
+                    try file.remove()
+                    continue
+                }
+                let storage = SQLiteStorage(file, schema, writer)
+                states.append(try await storage.state())
+                storages.withLock { $0[id] = storage }
+            } catch {
+                damaged.append((id, error))
+            }
+        }
+        return StorageInventory(storages: states, damaged: damaged)
+    }
+
+    package func close() async {
+        let open = storages.withLock { storages in
+            defer { storages = [:] }
+            return storages
+        }
+        for storage in open.values { await storage.close() }
+    }
+
+    private func storage(_ id: StorageID) throws(EngineError) -> SQLiteStorage {
+        guard let storage = storages.withLock({ $0[id] }) else { throw .unknownStorage(id) }
+        return storage
+    }
+
+    // MARK: Making and removing
+
+    package func create(
+        _ id: StorageID, for table: TableDescriptor, holding partition: PartitionState
+    ) async throws(EngineError) {
+        if let existing = try await state(of: id) {
+            guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
+            guard existing.partitions.contains(where: { $0.partition == partition.partition }) else {
+                throw .unknownPartition(partition.partition, id)
+            }
+            return
+        }
+        try await make(id, StorageSchema(table), holding: partition, importing: nil)
+    }
+
+    private func make(
+        _ id: StorageID, _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
+    ) async throws(EngineError) {
+        let file = StorageFile(folder: folder, storage: id)
+        let writer = StorageWriter(file)
+        try await writer.create(schema, holding: partition, importing: importing)
+        storages.withLock { $0[id] = SQLiteStorage(file, schema, writer) }
+    }
+
+    package func state(of id: StorageID) async throws(EngineError) -> StorageState? {
+        guard let storage = storages.withLock({ $0[id] }) else { return nil }
+        return try await storage.state()
+    }
+
+    package func remove(_ partition: PartitionID, from id: StorageID) async throws(EngineError) {
+        guard let storage = storages.withLock({ $0[id] }) else { return }
+        let (partitions, imported) = try await storage.writer.records()
+        let others = partitions.filter { $0.partition != partition }
+        if others.isEmpty, imported == nil || imported?.start.partition == partition {
+            storages.withLock { $0[id] = nil }
+            await storage.close()
+            try storage.file.remove()
+            return
+        }
+        // The other partitions' writes go on between the steps.
+        while try await storage.writer.clear(partition, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
+        _ = try await storage.writer.forget(partition)
+    }
+
+    private static let clearedAtOnce = 2_000
+
+    // MARK: Entries
+
+    @discardableResult
+    package func apply(
+        _ entries: [CommittedEntry], to partition: PartitionID, in id: StorageID
+    ) async throws(EngineError) -> PartitionState {
+        try await storage(id).writer.apply(entries, to: partition)
+    }
+
+    @discardableResult
+    package func sync(_ id: StorageID) async throws(EngineError) -> [PartitionState] {
+        try await storage(id).writer.sync()
+    }
+
+    package func split(
+        _ parent: PartitionID, into children: [PartitionState], in id: StorageID, at position: Position
+    ) async throws(EngineError) {
+        try await storage(id).writer.split(parent, into: children, at: position)
+    }
+
+    // MARK: Reading
+
+    package func get(_ key: Key, in id: StorageID) async throws(EngineError) -> [Value]? {
+        try await storage(id).reader.get(key)
+    }
+
+    package func scan(
+        _ range: KeyRange, in id: StorageID, rowLimit: Int, byteLimit: Int
+    ) async throws(EngineError) -> RowPage {
+        try await storage(id).reader.scan(range, rowLimit: rowLimit, byteLimit: byteLimit)
+    }
+
+    package func snapshot(of partition: PartitionID, in id: StorageID) async throws(EngineError) -> any StorageSnapshot {
+        let storage = try storage(id)
+        let reader = StorageReader(storage.file, storage.schema, label: "snapshot")
+        return SQLiteSnapshot(state: try await reader.beginSnapshot(of: partition), reader: reader)
+    }
+
+    package func statistics(of range: KeyRange, in id: StorageID) async throws(EngineError) -> RangeStatistics {
+        try await storage(id).background.statistics(of: range)
+    }
+
+    package func middleKey(of range: KeyRange, in id: StorageID) async throws(EngineError) -> Key? {
+        try await storage(id).background.middleKey(of: range)
+    }
+
+    // MARK: Imports
+
+    package func beginImport(
+        _ id: StorageID, for table: TableDescriptor, at start: PartitionState
+    ) async throws(EngineError) -> ImportState {
+        if let existing = try await state(of: id) {
+            guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
+            guard let imported = existing.imported, imported.start.partition == start.partition else {
+                throw .rangeInUse(start.range, by: existing.partitions.first?.partition ?? start.partition)
+            }
+            return imported
+        }
+        let imported = ImportState(start: start, chunks: 0, last: nil)
+        try await make(id, StorageSchema(table), holding: nil, importing: imported)
+        return imported
+    }
+
+    @discardableResult
+    package func ingest(_ rows: [Row], chunk: UInt64, into id: StorageID) async throws(EngineError) -> ImportState {
+        try await storage(id).writer.ingest(rows, chunk: chunk)
+    }
+
+    package func finishImport(_ id: StorageID) async throws(EngineError) -> PartitionState {
+        try await storage(id).writer.finishImport()
+    }
+
+    package func trim(_ range: KeyRange, in id: StorageID, limit: Int) async throws(EngineError) -> Int {
+        try await storage(id).writer.trim(range, limit: limit)
+    }
+}
+
+/// One open storage.
+final class SQLiteStorage: Sendable {
+    let file: StorageFile
+    let schema: StorageSchema
+    let writer: StorageWriter
+    /// For what takes long, so that requests do not wait behind it.
+    let background: StorageReader
+    private let readers: [StorageReader]
+    private let turn = Atomic<Int>(0)
+
+    init(_ file: StorageFile, _ schema: StorageSchema, _ writer: StorageWriter) {
+        self.file = file
+        self.schema = schema
+        self.writer = writer
+        background = StorageReader(file, schema, label: "background")
+        readers = (0..<2).map { StorageReader(file, schema, label: "reader-\($0)") }
+    }
+
+    /// The reader whose turn it is.
+    var reader: StorageReader {
+        let ticket = turn.wrappingAdd(1, ordering: .relaxed).oldValue
+        return readers[abs(ticket % readers.count)]
+    }
+
+    func state() async throws(EngineError) -> StorageState {
+        let (partitions, imported) = try await writer.records()
+        return StorageState(
+            storage: file.storage, table: schema.table, tableName: schema.name, partitions: partitions, imported: imported)
+    }
+
+    func close() async {
+        for reader in readers + [background] { await reader.close() }
+        await writer.close()
+    }
+}

@@ -1,0 +1,181 @@
+// What an agent asks of a database beside it.
+//
+// A storage is one database file with one table. It holds one partition, or several after splits; each has an applied position
+// of its own, which changes in the same transaction as the rows (rules R2, M2). An engine is a view of the node's log: after a
+// power loss both go back together, and the log is read again from there. So `apply` needs no fsync; `sync` tells what may leave
+// the log (rule R9).
+
+package import Model
+
+/// Where one partition stands in its storage.
+package struct PartitionState: Hashable, Sendable {
+    package let partition: PartitionID
+    package let range: KeyRange
+    /// The last entry whose changes the rows show.
+    package var applied: Position
+    /// The checksum chain's value there.
+    package var checksum: UInt32
+
+    package init(partition: PartitionID, range: KeyRange, applied: Position, checksum: UInt32) {
+        self.partition = partition
+        self.range = range
+        self.applied = applied
+        self.checksum = checksum
+    }
+}
+
+/// One committed entry of a partition's order. No mutations: it only moves the position.
+package struct CommittedEntry: Hashable, Sendable {
+    package let position: Position
+    package let checksum: UInt32
+    package let mutations: [Mutation]
+
+    package init(position: Position, checksum: UInt32, mutations: [Mutation]) {
+        self.position = position
+        self.checksum = checksum
+        self.mutations = mutations
+    }
+}
+
+/// A copy that has not all arrived yet: the rows up to `last` are stored, as the source had them at `start` or later. Its durable
+/// cursor lets the source go on where it stopped, as long as its log still reaches back to `start`.
+package struct ImportState: Hashable, Sendable {
+    /// The partition as it will stand when the import is finished: at the position of the first snapshot that was read.
+    package let start: PartitionState
+    /// Chunks stored; also the number of the next one.
+    package var chunks: UInt64
+    /// The last key stored.
+    package var last: Key?
+
+    package init(start: PartitionState, chunks: UInt64, last: Key?) {
+        self.start = start
+        self.chunks = chunks
+        self.last = last
+    }
+}
+
+/// What one storage holds.
+package struct StorageState: Hashable, Sendable {
+    package let storage: StorageID
+    package let table: TableID
+    package let tableName: RelationName
+    /// Sorted.
+    package let partitions: [PartitionState]
+    package let imported: ImportState?
+
+    package init(
+        storage: StorageID, table: TableID, tableName: RelationName, partitions: [PartitionState], imported: ImportState?
+    ) {
+        self.storage = storage
+        self.table = table
+        self.tableName = tableName
+        self.partitions = partitions
+        self.imported = imported
+    }
+}
+
+/// What was found at the start.
+package struct StorageInventory: Sendable {
+    /// Sorted by storage.
+    package let storages: [StorageState]
+    /// Files that could not be opened, with the reason; their replicas must be rebuilt.
+    package let damaged: [(storage: StorageID, error: EngineError)]
+}
+
+/// A part of a scan, in key order.
+package struct RowPage: Hashable, Sendable {
+    package let rows: [Row]
+    /// Where the next page starts; nil at the end.
+    package let next: Key?
+
+    package init(rows: [Row], next: Key?) {
+        self.rows = rows
+        self.next = next
+    }
+}
+
+/// A checksum of rows in key order: equal on two nodes when the rows are equal.
+package struct RangeChecksum: Hashable, Sendable {
+    package let rows: UInt64
+    package let bytes: UInt64
+    package let hash: UInt64
+
+    package init(rows: UInt64, bytes: UInt64, hash: UInt64) {
+        self.rows = rows
+        self.bytes = bytes
+        self.hash = hash
+    }
+}
+
+/// How much a range holds; `bytes` counts keys and values, not pages.
+package struct RangeStatistics: Hashable, Sendable {
+    package let rows: UInt64
+    package let bytes: UInt64
+
+    package init(rows: UInt64, bytes: UInt64) {
+        self.rows = rows
+        self.bytes = bytes
+    }
+}
+
+/// One partition's rows as of one position, whatever is applied meanwhile. Close it: an open one keeps the file's log from shrinking.
+package protocol StorageSnapshot: Sendable {
+    /// The partition as it stood.
+    nonisolated var state: PartitionState { get }
+    /// The rows after `key` in order (from the start: nil), about `byteLimit` bytes of them, at least one unless there is none.
+    func rows(after key: Key?, byteLimit: Int) async throws(EngineError) -> [Row]
+    func checksum() async throws(EngineError) -> RangeChecksum
+    func close() async
+}
+
+package protocol StorageEngine: Sendable {
+    /// Opens what is there. Called once, first.
+    func open() async throws(EngineError) -> StorageInventory
+    /// Makes an empty storage that holds `partition`, durably. The same storage again: no change.
+    func create(_ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState) async throws(EngineError)
+    /// What the storage holds; nil when there is none of that number.
+    func state(of storage: StorageID) async throws(EngineError) -> StorageState?
+
+    /// Applies entries in one transaction. Entries at or below the applied position are skipped, so a repeated call is harmless.
+    /// - Throws: `gap`, `diverged`, `outOfRange`, `invalidRow` and what the disk does.
+    /// - Returns: where the partition stands now.
+    @discardableResult
+    func apply(
+        _ entries: [CommittedEntry], to partition: PartitionID, in storage: StorageID
+    ) async throws(EngineError) -> PartitionState
+    /// Makes durable what was applied before the call.
+    /// - Returns: where each partition of the storage stands on disk (rule R9).
+    @discardableResult
+    func sync(_ storage: StorageID) async throws(EngineError) -> [PartitionState]
+    /// Puts `children` in the parent's place, durably, once it stands at exactly `position` (rule M2). Once done: no change.
+    func split(
+        _ parent: PartitionID, into children: [PartitionState], in storage: StorageID, at position: Position
+    ) async throws(EngineError)
+    /// Removes a partition and its rows, and the storage with its last partition or import. Nothing there: no change.
+    func remove(_ partition: PartitionID, from storage: StorageID) async throws(EngineError)
+
+    func get(_ key: Key, in storage: StorageID) async throws(EngineError) -> [Value]?
+    func scan(
+        _ range: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
+    ) async throws(EngineError) -> RowPage
+    func snapshot(of partition: PartitionID, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot
+    /// Reads every row's header; not for each request.
+    func statistics(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> RangeStatistics
+    /// A key that halves the range's bytes, above its first row; nil when there are fewer than two rows.
+    func middleKey(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> Key?
+
+    /// Makes a storage for a copy that starts at `start`, or finds the one begun earlier, which may have begun elsewhere.
+    func beginImport(
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState
+    ) async throws(EngineError) -> ImportState
+    /// Stores a chunk with the cursor. The chunk before the next one: no change.
+    @discardableResult
+    func ingest(_ rows: [Row], chunk: UInt64, into storage: StorageID) async throws(EngineError) -> ImportState
+    /// The copy is complete: its partition stands where the import began, durably.
+    func finishImport(_ storage: StorageID) async throws(EngineError) -> PartitionState
+    /// Removes up to `limit` rows that lie in no partition.
+    /// - Returns: how many went; fewer than `limit`: no more are left.
+    func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int
+    /// Ends what is open. No call may follow.
+    func close() async
+}

@@ -1,0 +1,59 @@
+import FoundationEssentials
+import Model
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Where one storage's database lies.
+struct StorageFile: Sendable {
+    let folder: String
+    let storage: StorageID
+
+    var path: String { "\(folder)/storage-\(storage).sqlite" }
+
+    /// The storage whose database a file of that name is.
+    static func storage(named name: String) -> StorageID? {
+        guard name.hasPrefix("storage-"), name.hasSuffix(".sqlite") else { return nil }
+        return UInt64(name.dropFirst("storage-".count).dropLast(".sqlite".count)).map { StorageID($0) }
+    }
+
+    /// Removes the database. The name goes first and the write-ahead log after it: a log without its database would be taken for
+    /// the log of the next one of that name, a database without its log would be an older one.
+    func remove() throws(EngineError) {
+        let dropped = path + ".dropped"
+        if rename(path, dropped) != 0, errno != ENOENT { throw failure("rename") }
+        for leftover in ["\(path)-wal", "\(path)-shm", dropped] where unlink(leftover) != 0 && errno != ENOENT {
+            throw failure("unlink \(leftover)")
+        }
+        try syncFolder()
+    }
+
+    /// Removes what an interrupted removal left.
+    static func sweep(_ folder: String, names: [String]) {
+        let databases = Set(names.filter { storage(named: $0) != nil })
+        for name in names {
+            let owner = name.hasSuffix("-wal") || name.hasSuffix("-shm") ? String(name.dropLast(4)) : nil
+            let isOrphan = owner.map { storage(named: $0) != nil && !databases.contains($0) } ?? false
+            // What stays is swept at the next start.
+            if isOrphan || name.hasSuffix(".sqlite.dropped") { unlink("\(folder)/\(name)") }
+        }
+    }
+
+    /// Makes the names in the folder durable.
+    func syncFolder() throws(EngineError) {
+        let descriptor = Self.openFolder(folder)
+        guard descriptor >= 0 else { throw failure("open \(folder)") }
+        defer { Self.closeFolder(descriptor) }
+        guard fsync(descriptor) == 0 else { throw failure("fsync \(folder)") }
+    }
+
+    private static func openFolder(_ path: String) -> Int32 { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    private static func closeFolder(_ descriptor: Int32) { close(descriptor) }
+
+    private func failure(_ call: String) -> EngineError {
+        .inputOutput(storage, detail: "\(call): \(String(cString: strerror(errno)))")
+    }
+}

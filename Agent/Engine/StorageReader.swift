@@ -1,0 +1,161 @@
+import KeyEncoding
+import Model
+
+/// A read connection to one storage, opened at its first use.
+actor StorageReader {
+    nonisolated let executor: QueueExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let file: StorageFile
+    private let schema: StorageSchema
+    private var opened: Database?
+
+    init(_ file: StorageFile, _ schema: StorageSchema, label: String) {
+        self.file = file
+        self.schema = schema
+        executor = QueueExecutor(label: "storage-\(file.storage).\(label)")
+    }
+
+    func close() { opened = nil }
+
+    func get(_ key: Key) throws(EngineError) -> [Value]? {
+        try RowReader(connection(), schema).get(key)
+    }
+
+    func scan(_ range: KeyRange, rowLimit: Int, byteLimit: Int) throws(EngineError) -> RowPage {
+        let rows = RowReader(try connection(), schema)
+        return try rows.page(range, rowLimit: rowLimit, byteLimit: byteLimit)
+    }
+
+    func statistics(of range: KeyRange) throws(EngineError) -> RangeStatistics {
+        let select = try connection().prepare(schema.statistics(bounded: range.high != nil))
+        defer { select.reset() }
+        try select.bind(range)
+        guard try select.step() else { return RangeStatistics(rows: 0, bytes: 0) }
+        return RangeStatistics(rows: select.unsigned(0), bytes: select.unsigned(1))
+    }
+
+    func middleKey(of range: KeyRange) throws(EngineError) -> Key? {
+        let total = try statistics(of: range)
+        guard total.rows > 1 else { return nil }
+        let select = try connection().prepare(schema.sizes(bounded: range.high != nil))
+        defer { select.reset() }
+        try select.bind(range)
+        var (passed, middle) = (UInt64(0), Key?.none)
+        while try select.step() {
+            // Never the first row's key: the lower half would be empty.
+            if passed > 0 { middle = Key(select.bytes(0)) }
+            if passed >= total.bytes / 2, middle != nil { break }
+            passed += max(1, select.unsigned(1))
+        }
+        return middle
+    }
+
+    // MARK: A snapshot: one read transaction on a connection that nobody else uses
+
+    /// Starts the transaction and fixes what it will see.
+    func beginSnapshot(of partition: PartitionID) throws(EngineError) -> PartitionState {
+        let database = try connection()
+        try database.execute("BEGIN")
+        guard let state = try PartitionTable(database: database).state(of: partition) else {
+            opened = nil
+            throw .unknownPartition(partition, file.storage)
+        }
+        return state
+    }
+
+    func rows(of range: KeyRange, after key: Key?, byteLimit: Int) throws(EngineError) -> [Row] {
+        guard let rest = key.map({ KeyRange(checkingLow: max($0.next, range.low), high: range.high) }) ?? range else {
+            return []
+        }
+        return try RowReader(connection(), schema).page(rest, rowLimit: .max, byteLimit: byteLimit).rows
+    }
+
+    func checksum(of range: KeyRange) throws(EngineError) -> RangeChecksum {
+        try RowReader(connection(), schema).checksum(range)
+    }
+
+    private func connection() throws(EngineError) -> Database {
+        if let opened { return opened }
+        let database = try Database(file.path, of: file.storage, .read)
+        try database.execute("PRAGMA cache_size = -8192")
+        opened = database
+        return database
+    }
+}
+
+/// A snapshot and the connection that holds it.
+struct SQLiteSnapshot: StorageSnapshot {
+    let state: PartitionState
+    let reader: StorageReader
+
+    func rows(after key: Key?, byteLimit: Int) async throws(EngineError) -> [Row] {
+        try await reader.rows(of: state.range, after: key, byteLimit: byteLimit)
+    }
+
+    func checksum() async throws(EngineError) -> RangeChecksum { try await reader.checksum(of: state.range) }
+
+    func close() async { await reader.close() }
+}
+
+/// Reads rows through one connection.
+struct RowReader {
+    let database: Database
+    let schema: StorageSchema
+
+    init(_ database: Database, _ schema: StorageSchema) {
+        self.database = database
+        self.schema = schema
+    }
+
+    func get(_ key: Key) throws(EngineError) -> [Value]? {
+        let select = try database.prepare(schema.get)
+        defer { select.reset() }
+        try select.bind(key, at: 1)
+        return try select.step() ? try values(of: select, from: 0) : nil
+    }
+
+    func page(_ range: KeyRange, rowLimit: Int, byteLimit: Int) throws(EngineError) -> RowPage {
+        let select = try database.prepare(schema.scan(bounded: range.high != nil))
+        defer { select.reset() }
+        try select.bind(range)
+        var rows: [Row] = []
+        var bytes = 0
+        while try select.step() {
+            let key = Key(select.bytes(0))
+            if rows.count >= rowLimit || (bytes >= byteLimit && !rows.isEmpty) { return RowPage(rows: rows, next: key) }
+            let row = Row(key: key, values: try values(of: select, from: 1))
+            bytes += row.byteCount
+            rows.append(row)
+        }
+        return RowPage(rows: rows, next: nil)
+    }
+
+    func checksum(_ range: KeyRange) throws(EngineError) -> RangeChecksum {
+        let select = try database.prepare(schema.scan(bounded: range.high != nil))
+        defer { select.reset() }
+        try select.bind(range)
+        var hash = RangeHash()
+        while try select.step() {
+            hash.add(Row(key: Key(select.bytes(0)), values: try values(of: select, from: 1)))
+        }
+        return hash.checksum
+    }
+
+    private func values(of row: Statement, from first: Int32) throws(EngineError) -> [Value] {
+        var values: [Value] = []
+        values.reserveCapacity(schema.shape.columns.count)
+        for (offset, column) in schema.shape.columns.enumerated() {
+            values.append(try row.value(first + Int32(offset), as: column.type))
+        }
+        return values
+    }
+}
+
+extension Statement {
+    /// Binds the bounds of a range as the first and second parameter.
+    func bind(_ range: KeyRange) throws(EngineError) {
+        try bind(range.low, at: 1)
+        if let high = range.high { try bind(high, at: 2) }
+    }
+}

@@ -1,0 +1,245 @@
+import Model
+
+/// The one writer of a storage.
+actor StorageWriter {
+    nonisolated let executor: QueueExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    private let file: StorageFile
+    private var opened: Database?
+    private var schema: StorageSchema?
+    /// Something was committed since the last `sync`.
+    private var isDirty = true
+
+    init(_ file: StorageFile) {
+        self.file = file
+        executor = QueueExecutor(label: "storage-\(file.storage).writer")
+    }
+
+    func close() { opened = nil }
+
+    // MARK: The file
+
+    /// Makes the file with the given records, all of it on disk when it returns.
+    func create(
+        _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
+    ) throws(EngineError) {
+        let database = try Database(file.path, of: file.storage, .create)
+        // Rows of a few kilobytes stay in one page of the tree.
+        try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        try database.transaction { () throws(EngineError) in
+            try schema.install(in: database)
+            if let partition { try PartitionTable(database: database).put(partition) }
+            if let importing { try PartitionTable(database: database).put(importing) }
+        }
+        try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try file.syncFolder()
+        try settle(database)
+        opened = database
+        self.schema = schema
+    }
+
+    /// Opens an existing file.
+    /// - Returns: nil when its making was cut off; it holds nothing then.
+    func load() throws(EngineError) -> StorageSchema? {
+        let database = try Database(file.path, of: file.storage, .write)
+        guard let schema = try StorageSchema(in: database) else { return nil }
+        try settle(database)
+        opened = database
+        self.schema = schema
+        return schema
+    }
+
+    private func settle(_ database: Database) throws(EngineError) {
+        // NORMAL: a commit costs no fsync; after a power loss the file is consistent and a little older.
+        try database.execute(
+            "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864")
+    }
+
+    private func connection() throws(EngineError) -> (Database, StorageSchema) {
+        guard let opened, let schema else { throw .unknownStorage(file.storage) }
+        return (opened, schema)
+    }
+
+    func records() throws(EngineError) -> (partitions: [PartitionState], imported: ImportState?) {
+        let table = PartitionTable(database: try connection().0)
+        return (try table.all(), try table.imported())
+    }
+
+    // MARK: Entries
+
+    func apply(_ entries: [CommittedEntry], to partition: PartitionID) throws(EngineError) -> PartitionState {
+        let (database, schema) = try connection()
+        let table = PartitionTable(database: database)
+        return try database.transaction { () throws(EngineError) in
+            guard var state = try table.state(of: partition) else { throw .unknownPartition(partition, file.storage) }
+            let before = state.applied
+            for entry in entries {
+                guard entry.position.sequence > state.applied.sequence else {
+                    guard entry.position.sequence < state.applied.sequence || entry.position == state.applied else {
+                        throw .diverged(partition, applied: state.applied, entry: entry.position)
+                    }
+                    continue
+                }
+                guard entry.position.sequence == state.applied.sequence + 1 else {
+                    throw .gap(partition, applied: state.applied, next: entry.position)
+                }
+                try RowWriter(database, schema).apply(entry.mutations, within: state.range)
+                state.applied = entry.position
+                state.checksum = entry.checksum
+            }
+            if state.applied != before {
+                try table.move(partition, to: state.applied, checksum: state.checksum)
+                isDirty = true
+            }
+            return state
+        }
+    }
+
+    func sync() throws(EngineError) -> [PartitionState] {
+        let (database, _) = try connection()
+        if isDirty {
+            // One commit under FULL flushes the write-ahead log, and with it all that was committed before.
+            try database.execute("PRAGMA synchronous = FULL")
+            let outcome = Result { () throws(EngineError) in
+                try database.execute(
+                    """
+                    INSERT INTO _coxswain_storage VALUES ('syncs', 1)
+                    ON CONFLICT DO UPDATE SET value = value + 1
+                    """)
+            }
+            try database.execute("PRAGMA synchronous = NORMAL")
+            try outcome.get()
+            isDirty = false
+        }
+        return try PartitionTable(database: database).all()
+    }
+
+    func split(_ parent: PartitionID, into children: [PartitionState], at position: Position) throws(EngineError) {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        try database.transaction { () throws(EngineError) in
+            guard let state = try table.state(of: parent) else {
+                for child in children {
+                    guard try table.state(of: child.partition) != nil else { throw .unknownPartition(parent, file.storage) }
+                }
+                return
+            }
+            guard state.applied == position else {
+                throw .notAt(parent, applied: state.applied, expected: position)
+            }
+            try table.remove(parent)
+            for child in children { try table.put(child) }
+        }
+        isDirty = true
+        _ = try sync()
+    }
+
+    // MARK: Imports
+
+    func ingest(_ rows: [Row], chunk: UInt64) throws(EngineError) -> ImportState {
+        let (database, schema) = try connection()
+        let table = PartitionTable(database: database)
+        guard var imported = try table.imported() else { throw .notNextChunk(expected: 0, found: chunk) }
+        // The answer to the chunk before was lost.
+        if imported.chunks > 0, chunk == imported.chunks - 1 { return imported }
+        guard chunk == imported.chunks else { throw .notNextChunk(expected: imported.chunks, found: chunk) }
+        imported.chunks += 1
+        imported.last = rows.last?.key ?? imported.last
+        let updated = imported
+        try database.transaction { () throws(EngineError) in
+            try RowWriter(database, schema).apply(
+                rows.map { .put(key: $0.key, values: $0.values) }, within: imported.start.range)
+            try table.put(updated)
+        }
+        isDirty = true
+        return imported
+    }
+
+    func finishImport() throws(EngineError) -> PartitionState {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        guard let imported = try table.imported() else {
+            // Finished before, and the answer was lost.
+            if let state = try table.all().first { return state }
+            throw .unknownStorage(file.storage)
+        }
+        try database.transaction { () throws(EngineError) in
+            try table.remove(imported.start.partition)
+            try table.put(imported.start)
+        }
+        isDirty = true
+        _ = try sync()
+        return imported.start
+    }
+
+    // MARK: Removal
+
+    /// Removes some rows of a partition that is to go. Fewer than `limit`: no more are left.
+    func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Int {
+        let (database, _) = try connection()
+        guard let state = try PartitionTable(database: database).state(of: partition) else { return 0 }
+        return try delete(state.range, limit: limit)
+    }
+
+    /// Forgets a partition or its import.
+    /// - Returns: whether the storage holds anything still.
+    func forget(_ partition: PartitionID) throws(EngineError) -> Bool {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        try database.transaction { () throws(EngineError) in try table.remove(partition) }
+        isDirty = true
+        _ = try sync()
+        let (partitions, imported) = try records()
+        return !partitions.isEmpty || imported != nil
+    }
+
+    func trim(_ range: KeyRange, limit: Int) throws(EngineError) -> Int {
+        let (partitions, imported) = try records()
+        for state in partitions + (imported.map { [$0.start] } ?? []) where state.range.overlaps(range) {
+            throw .rangeInUse(range, by: state.partition)
+        }
+        return try delete(range, limit: limit)
+    }
+
+    private func delete(_ range: KeyRange, limit: Int) throws(EngineError) -> Int {
+        let (database, schema) = try connection()
+        let delete = try database.prepare(schema.trim(bounded: range.high != nil))
+        try delete.bind(range)
+        try delete.bind(Int64(limit), at: 3)
+        try delete.run()
+        isDirty = true
+        return database.changes
+    }
+}
+
+/// Writes rows through one connection, inside its transaction.
+struct RowWriter {
+    private let database: Database
+    private let schema: StorageSchema
+    private let put: Statement
+    private let delete: Statement
+
+    init(_ database: Database, _ schema: StorageSchema) throws(EngineError) {
+        self.database = database
+        self.schema = schema
+        put = try database.prepare(schema.put)
+        delete = try database.prepare(schema.delete)
+    }
+
+    func apply(_ mutations: [Mutation], within range: KeyRange) throws(EngineError) {
+        for mutation in mutations {
+            guard range.contains(mutation.key) else { throw .outOfRange(mutation.key, range) }
+            switch mutation {
+            case .delete(let key):
+                try delete.bind(key, at: 1)
+                try delete.run()
+            case .put(let key, let values):
+                do { try schema.shape.checkTypes(values) } catch { throw .invalidRow(error) }
+                try put.bind(key, at: 1)
+                for (index, value) in values.enumerated() { try put.bind(value, at: Int32(index + 2)) }
+                try put.run()
+            }
+        }
+    }
+}
