@@ -1,0 +1,177 @@
+import Model
+
+extension Transaction {
+    // MARK: - Policies
+
+    /// What one principal may do with one table; replaces what was said before.
+    /// - Throws: `tableNotFound`, `invalidValue`, `limitReached`.
+    mutating func setPolicy(
+        table name: RelationName, principal: Principal, actions: [TableAction], effect: AccessPolicy.Effect
+    ) throws(CatalogRejection) -> CommandPayload {
+        let table = try require(name)
+        guard !actions.isEmpty, Set(actions).count == actions.count else {
+            throw CatalogRejection(.invalidValue, "name each action once, and at least one", field: "actions")
+        }
+        let key = PolicyKey(table: table.id, principal: principal)
+        guard base.policies[key] != nil || base.policies.count < CatalogLimits.policies else {
+            throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.policies) policies")
+        }
+        append(
+            .policy(AccessPolicy(table: table.id, principal: principal, actions: actions, effect: effect, version: index)))
+        return .version(index)
+    }
+
+    mutating func removePolicy(table name: RelationName, principal: Principal) throws(CatalogRejection) -> CommandPayload {
+        let table = try require(name)
+        guard base.policies[PolicyKey(table: table.id, principal: principal)] != nil else {
+            throw CatalogRejection(.policyNotFound, "there is no policy for \(principal) on \(name)", field: "principal")
+        }
+        append(.policyRemoved(table.id, principal))
+        return .nothing
+    }
+
+    // MARK: - Keys and revocations
+
+    /// Publishes the public half of a key that a coordinator will sign with. The same key twice is no change (rule S4).
+    mutating func addSigningKey(_ key: SigningKey) throws(CatalogRejection) -> CommandPayload {
+        if let known = base.signingKeys[key.id] {
+            guard known.publicKey == key.publicKey, known.algorithm == key.algorithm else {
+                throw CatalogRejection(.keyExists, "key \(key.id) is another one", field: "kid")
+            }
+            return .nothing
+        }
+        guard !key.id.isEmpty, key.id.utf8.count <= CatalogLimits.configurationKeyBytes, key.publicKey.count <= 1_024 else {
+            throw CatalogRejection(.invalidValue, "the key's id or body has no possible length", field: "kid")
+        }
+        guard base.signingKeys.count < CatalogLimits.signingKeys else {
+            throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.signingKeys) signing keys")
+        }
+        append(.signingKey(key))
+        return .nothing
+    }
+
+    mutating func retireSigningKey(_ id: String) throws(CatalogRejection) -> CommandPayload {
+        guard base.signingKeys[id] != nil else {
+            throw CatalogRejection(.entryNotFound, "there is no signing key \(id)", field: "kid")
+        }
+        append(.signingKeyRemoved(id))
+        return .nothing
+    }
+
+    /// Refuses a token from now on, and forgets the revocations of those that have expired since.
+    mutating func revoke(_ token: RevokedToken) throws(CatalogRejection) -> CommandPayload {
+        guard !token.id.isEmpty, token.id.utf8.count <= CatalogLimits.configurationKeyBytes else {
+            throw CatalogRejection(.invalidValue, "a token id has 1 to 255 bytes", field: "jti")
+        }
+        // An hour beyond its end: agents' clocks may be behind.
+        let horizon = now.milliseconds - Span.seconds(3_600).milliseconds
+        let expired = base.revokedTokens.values.filter { $0.expiresAt.milliseconds < horizon }.map(\.id).sorted()
+        guard base.revokedTokens.count - expired.count < CatalogLimits.revokedTokens else {
+            throw CatalogRejection(.limitReached, "\(CatalogLimits.revokedTokens) tokens are revoked already")
+        }
+        for id in expired where id != token.id { append(.tokenForgotten(id)) }
+        append(.tokenRevoked(token))
+        return .nothing
+    }
+
+    // MARK: - Configuration
+
+    /// Sets and removes entries of one scope, all or none.
+    /// - Throws: `versionMismatch`, `entryNotFound` (to remove what is not there), `invalidValue`, `limitReached`.
+    mutating func configure(_ scope: ConfigurationScope, _ writes: [ConfigurationWrite]) throws(CatalogRejection)
+        -> CommandPayload
+    {
+        guard !writes.isEmpty, Set(writes.map(\.key)).count == writes.count else {
+            throw CatalogRejection(.invalidValue, "name each key once, and at least one", field: "key")
+        }
+        guard base.configuration.count + writes.count <= CatalogLimits.configurationEntries else {
+            throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
+        }
+        for write in writes {
+            let known = base.configuration[ConfigurationKey(scope: scope, key: write.key)]
+            if let expected = write.expecting, expected != known?.version ?? 0 {
+                throw CatalogRejection(
+                    .versionMismatch, "entry \(write.key) is at version \(known?.version ?? 0), not \(expected)",
+                    field: write.key)
+            }
+            if let value = write.value {
+                try ConfigurationRules.check(write.key, value)
+                append(.configuration(ConfigurationEntry(scope: scope, key: write.key, value: value, version: index)))
+            } else {
+                guard known != nil else {
+                    throw CatalogRejection(.entryNotFound, "there is no entry \(write.key) in \(scope)", field: write.key)
+                }
+                append(.configurationRemoved(scope, write.key))
+            }
+        }
+        return .version(index)
+    }
+
+    // MARK: - Join tokens
+
+    mutating func createJoinToken(_ token: JoinToken) throws(CatalogRejection) -> CommandPayload {
+        joinTokens = joinTokens.filter { $0.value.expiresAt > now && $0.value.usesLeft > 0 }
+        guard joinTokens[token.id] == nil else {
+            throw CatalogRejection(.keyExists, "there is a join token \(token.id)", field: "id")
+        }
+        guard token.usesLeft > 0, token.expiresAt > now, token.secretDigest.count == 32 else {
+            throw CatalogRejection(.invalidValue, "a join token needs a use, a time to live and a digest", field: "uses")
+        }
+        guard joinTokens.count < CatalogLimits.joinTokens else {
+            throw CatalogRejection(.limitReached, "\(CatalogLimits.joinTokens) join tokens are open")
+        }
+        joinTokens[token.id] = token
+        return .nothing
+    }
+
+    /// Takes one use of a token. One refusal for everything that can be wrong: it tells a guesser nothing.
+    mutating func useJoinToken(
+        _ id: String, secretDigest: [UInt8], node: NodeID, zone: ZoneName
+    ) throws(CatalogRejection) -> CommandPayload {
+        guard var token = joinTokens[id], token.secretDigest == secretDigest, token.expiresAt > now, token.usesLeft > 0,
+            token.zone.map({ $0 == zone }) ?? true
+        else {
+            throw CatalogRejection(
+                .joinTokenRefused, "the join token is unknown, spent, expired or for another zone", field: "token")
+        }
+        if self.node(node)?.status == .decommissioned {
+            throw CatalogRejection(.nodeDecommissioned, "node \(node) is decommissioned", field: "node_id")
+        }
+        token.usesLeft -= 1
+        joinTokens[id] = token.usesLeft > 0 ? token : nil
+        return .nothing
+    }
+}
+
+/// Which configuration values are refused whoever sets them: keys of the cluster's own have stated ranges; others are kept as they
+/// are given, for the programs that read them.
+package enum ConfigurationRules {
+    package static let integers: [(key: String, range: ClosedRange<Int>)] = [
+        ("breaker_window_seconds", 1...3_600),
+        ("min_in_sync", 1...Limits.replicationFactor),
+        ("operations_per_node", 1...16),
+        ("repair_delay_seconds", 0...86_400),
+        ("replication_factor", 1...Limits.replicationFactor),
+    ]
+
+    /// - Throws: `invalidValue` or `limitReached`, naming the key.
+    package static func check(_ key: String, _ value: String) throws(CatalogRejection) {
+        let bytes = key.utf8
+        guard (1...CatalogLimits.configurationKeyBytes).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            throw CatalogRejection(.invalidValue, "a key has 1 to 255 printable ASCII bytes", field: "key")
+        }
+        guard value.utf8.count <= Limits.configurationValueBytes else {
+            throw CatalogRejection(
+                .limitReached, "the value of \(key) is longer than \(Limits.configurationValueBytes) bytes", field: key)
+        }
+        if let rule = integers.first(where: { $0.key == key }) {
+            guard let number = Int(value), rule.range.contains(number) else {
+                throw CatalogRejection(.invalidValue, "\(key) is an integer in \(rule.range)", field: key)
+            }
+        }
+        if key == "consistency_level", value != "\"strong\"", value != "\"eventual\"" {
+            throw CatalogRejection(.invalidValue, "consistency_level is \"strong\" or \"eventual\"", field: key)
+        }
+    }
+}

@@ -1,0 +1,254 @@
+import Model
+
+extension Transaction {
+    // MARK: - Coming
+
+    /// An agent's start: a new session, and what its data folder says of its replicas (rules E4, E6).
+    ///
+    /// The same store with a higher generation keeps its places: it goes on from its log. Another store is an empty disk, a generation
+    /// that went back or a damaged log is not to be trusted: the node leaves every in-sync set, and comes back as a learner. A
+    /// partition that waited for this node as its last in-sync member gets it as primary again, if the store is the one that it
+    /// waited for.
+    /// - Returns: the new session; for the same start asked for twice, the session that it has.
+    /// - Throws: `nodeDecommissioned`, `generationWentBack` when two processes use one start, `limitReached`.
+    mutating func register(_ registration: NodeRegistration) throws(CatalogRejection) -> CommandPayload {
+        let addresses = registration.addresses
+        for text in [addresses.gossip, addresses.link, addresses.service] { try check(text, field: "addresses") }
+        try check(registration.instanceType, field: "instance_type")
+        try check(registration.version, field: "version")
+
+        let known = node(registration.node)
+        guard known != nil || base.nodes.count < CatalogLimits.nodes else {
+            throw CatalogRejection(.limitReached, "the cluster has \(CatalogLimits.nodes) nodes")
+        }
+        var isDamaged = !registration.isLogIntact
+        if let known, known.session != .none {
+            guard known.status != .decommissioned else {
+                throw CatalogRejection(.nodeDecommissioned, "node \(known.id) is decommissioned")
+            }
+            if known.store == registration.store, registration.generation < known.generation {
+                isDamaged = true
+            } else if known.store == registration.store, registration.generation == known.generation {
+                guard known.addresses == registration.addresses else {
+                    throw CatalogRejection(
+                        .generationWentBack, "start \(known.generation) of node \(known.id) is registered at other addresses")
+                }
+                if known.status != .failed { return .session(known.session) }
+            }
+        }
+
+        var node = NodeDescriptor(
+            id: registration.node, store: registration.store, session: SessionID(index), generation: registration.generation,
+            zone: registration.zone, addresses: registration.addresses, status: .healthy,
+            instanceType: registration.instanceType, version: registration.version)
+        if known?.status == .draining { node.status = .draining }
+        if node.instanceType.isEmpty { node.instanceType = known?.instanceType ?? "" }
+        let hasOtherStore = known.map { $0.session != .none && $0.store != registration.store } ?? false
+        if isDamaged || hasOtherStore { leaveInSyncSets(node.id, because: "node \(node.id) came back without its data") }
+        put(node)
+        failedAt[node.id] = nil
+        if hasOtherStore { adoptStore(registration.store, on: node.id) }
+        if !isDamaged { resumeWaiting(for: node) }
+        return .session(SessionID(index))
+    }
+
+    /// Makes a node known before it has started. It holds nothing until its agent registers.
+    mutating func declare(
+        _ id: NodeID, zone: ZoneName, host: String, instanceType: String
+    ) throws(CatalogRejection) -> CommandPayload {
+        try check(host, field: "host")
+        try check(instanceType, field: "instance_type")
+        guard base.nodes[id] != nil || base.nodes.count < CatalogLimits.nodes else {
+            throw CatalogRejection(.limitReached, "the cluster has \(CatalogLimits.nodes) nodes")
+        }
+        var declared =
+            node(id)
+            ?? NodeDescriptor(
+                id: id, store: StoreID(0), session: .none, generation: Generation(0), zone: zone,
+                addresses: NodeAddresses(gossip: "", link: "", service: host), status: .healthy)
+        guard declared.status != .decommissioned else {
+            throw CatalogRejection(.nodeDecommissioned, "node \(id) is decommissioned", field: "node_id")
+        }
+        // A started agent speaks for itself.
+        if declared.session == .none {
+            declared.zone = zone
+            declared.addresses.service = host
+        }
+        if !instanceType.isEmpty { declared.instanceType = instanceType }
+        put(declared)
+        return .version(index)
+    }
+
+    /// The node answers again, and never stopped: its session is as it was.
+    /// - Throws: `nodeNotFound`, `staleSession`.
+    mutating func welcomeBack(_ id: NodeID, session: SessionID) throws(CatalogRejection) -> CommandPayload {
+        var node = try require(id)
+        guard node.session == session, session != .none else {
+            throw CatalogRejection(.staleSession, "node \(id) is in session \(node.session), not \(session)")
+        }
+        guard node.status == .failed || node.status == .suspected else { return .nothing }
+        node.status = .healthy
+        put(node)
+        failedAt[id] = nil
+        resumeWaiting(for: node)
+        return .nothing
+    }
+
+    /// Promotes a returned node where it is the last in-sync member (rule F2).
+    private mutating func resumeWaiting(for node: NodeDescriptor) {
+        for var partition in partitions(where: { $0.primary == nil && $0.status != .deleting }) {
+            guard let replica = partition.replica(on: node.id), replica.role == .inSync, replica.store == node.store else {
+                continue
+            }
+            partition.primary = node.id
+            putRaised(partition)
+        }
+    }
+
+    /// Learners of a node whose disk was replaced are made anew on the new one. A replica that is still the last in-sync one keeps
+    /// the old store's name: only that disk holds the data. What was to be cleaned is gone with the old disk.
+    private mutating func adoptStore(_ store: StoreID, on id: NodeID) {
+        for var partition in partitions(where: { $0.replica(on: id).map { $0.role == .learner && $0.store != store } ?? false })
+        {
+            for place in partition.replicas.indices where partition.replicas[place].node == id {
+                partition.replicas[place].store = store
+            }
+            putRaised(partition)
+        }
+        forgetCleanups(on: id)
+    }
+
+    private mutating func forgetCleanups(on id: NodeID) {
+        for operation in operations(where: { $0.cleanups.contains { $0.node == id } }) {
+            for cleanup in operation.cleanups where cleanup.node == id { cleaned(operation.id, cleanup) }
+        }
+    }
+
+    // MARK: - Failing
+
+    /// Declares a node failed, once, and in the same entry gives its partitions new primaries (rule F2).
+    ///
+    /// Each primary that it held goes to another in-sync member, chosen from the state at apply; it leaves every in-sync set; the
+    /// operations that need it end. The last member never leaves: its partition waits, without a primary, at a new epoch.
+    /// - Throws: `nodeNotFound`, `staleSession` (it has started again since), `operationEnded` when it is failed already,
+    ///   `notEnoughWitnesses`.
+    mutating func fail(_ id: NodeID, session: SessionID, witnesses: [Witness]) throws(CatalogRejection) -> CommandPayload {
+        var node = try require(id)
+        guard node.session == session, session != .none else {
+            throw CatalogRejection(.staleSession, "node \(id) is in session \(node.session), not \(session)")
+        }
+        guard node.status != .failed, node.status != .decommissioned else {
+            throw CatalogRejection(.nodeUnavailable, "node \(id) is \(node.status.rawValue) already")
+        }
+        try require(witnesses, of: id)
+        node.status = .failed
+        put(node)
+        failedAt[id] = now
+        leaveInSyncSets(id, because: "node \(id) failed")
+        for operation in operations(where: { operation in
+            guard case .dropTable = operation.kind else { return false }
+            return operation.phase == .running
+        }) { finishDropIfClean(operation.id) }
+        return .nothing
+    }
+
+    /// Two witnesses, in two zones if there are live members in two.
+    private func require(_ witnesses: [Witness], of id: NodeID) throws(CatalogRejection) {
+        let independent = Set(witnesses.map(\.id)).subtracting([id])
+        guard independent.count >= 2 else {
+            throw CatalogRejection(.notEnoughWitnesses, "\(independent.count) of 2 witnesses found node \(id) dead")
+        }
+        let liveZones = Set(allNodes.filter { $0.id != id && $0.status == .healthy && $0.session != .none }.map(\.zone))
+        let zones = Set(witnesses.filter { $0.id != id }.map(\.zone))
+        guard zones.count >= 2 || liveZones.count < 2 else {
+            throw CatalogRejection(.notEnoughWitnesses, "all witnesses of node \(id)'s death stand in one zone")
+        }
+    }
+
+    /// Takes a node out of every in-sync set and every operation that needs it; promotes others in its place.
+    private mutating func leaveInSyncSets(_ id: NodeID, because cause: String) {
+        var promotion = Promotion(self)
+        for partition in partitions(where: { $0.replica(on: id) != nil }) {
+            leave(partition.id, node: id, promotion: &promotion, because: cause)
+        }
+        for table in Set(base.tables.values.filter { $0.status == .creating }.map(\.id)).sorted() { activateIfComplete(table) }
+    }
+
+    private mutating func leave(_ id: PartitionID, node: NodeID, promotion: inout Promotion, because cause: String) {
+        guard let found = partition(id), found.replica(on: node) != nil, found.status != .deleting else { return }
+        let others = found.inSync.filter { $0 != node }
+        if found.inSync.contains(node), others.isEmpty {
+            waitForLast(node, of: found, because: cause)
+            return
+        }
+        if found.inSync.contains(node) {
+            demote(node, in: found)
+            noLongerAwait(node, of: id)
+        }
+        endOperation(on: id, lostNode: node, because: cause)
+        // Asked after the operation has ended: the target of an ended move is no candidate.
+        if var changed = partition(id), changed.primary == nil, let heir = promotion.choose(among: changed.inSync) {
+            changed.primary = heir
+            putRaised(changed)
+        }
+    }
+
+    /// The last in-sync member stays one, but serves nobody until it returns.
+    private mutating func waitForLast(_ node: NodeID, of partition: PartitionDescriptor, because cause: String) {
+        if let operation = partition.operation.flatMap({ operation($0) }) { abort(operation, because: cause) }
+        guard var waiting = self.partition(partition.id) else { return }
+        waiting.primary = nil
+        putRaised(waiting)
+    }
+
+    /// An operation that names a lost node ends, with one exception: a move whose target is in sync does without its source.
+    private mutating func endOperation(on id: PartitionID, lostNode node: NodeID, because cause: String) {
+        guard let partition = partition(id), let operation = partition.operation.flatMap({ operation($0) }) else { return }
+        switch operation.kind {
+        case .move(_, _, let target) where target == node: abort(operation, because: cause)
+        case .move(_, let source, let target) where source == node:
+            if operation.step == .handOver, partition.inSync.contains(target) {
+                dropSource(node, of: partition, in: operation)
+            } else {
+                abort(operation, because: cause)
+            }
+        case .split, .transferPrimary: abort(operation, because: cause)
+        case .move, .createTable, .dropTable: break
+        }
+    }
+
+    // MARK: - Leaving
+
+    /// No new replica goes to the node; planners move away what it has.
+    mutating func drain(_ id: NodeID) throws(CatalogRejection) -> CommandPayload {
+        var node = try require(id, field: "node_id")
+        guard node.status != .decommissioned else {
+            throw CatalogRejection(.nodeDecommissioned, "node \(id) is decommissioned", field: "node_id")
+        }
+        guard node.status != .failed else { return .version(index) }
+        node.status = .draining
+        put(node)
+        return .version(index)
+    }
+
+    /// The node is gone for good: its learners and what it had to clean are forgotten.
+    /// - Throws: `nodeHoldsReplicas` while any of its replicas counts, or an operation names it.
+    mutating func decommission(_ id: NodeID) throws(CatalogRejection) -> CommandPayload {
+        var node = try require(id, field: "node_id")
+        let holds = partitions { $0.replica(on: id) != nil && $0.status != .deleting }
+        if let first = holds.first(where: { $0.inSync.contains(id) || $0.operation != nil }) {
+            throw CatalogRejection(
+                .nodeHoldsReplicas, "node \(id) holds \(holds.count) replicas, partition \(first.id)'s among them",
+                field: "node_id")
+        }
+        for var partition in holds {
+            partition.replicas.removeAll { $0.node == id }
+            putRaised(partition)
+        }
+        node.status = .decommissioned
+        put(node)
+        failedAt[id] = nil
+        forgetCleanups(on: id)
+        return .version(index)
+    }
+}

@@ -1,0 +1,289 @@
+import Model
+
+extension Transaction {
+    /// What an agent asks for one of its partitions.
+    ///
+    /// Compare-and-set on the partition's epoch and on the agent's session: what was decided from old state, or by a process that has
+    /// been replaced, changes nothing.
+    /// - Throws: `staleSession`, `staleEpoch`, and what the single proposals name. The catalog is unchanged after any of them.
+    /// - Source: PROTOCOLS E1, E6, R3 to R5, M1 to M6.
+    mutating func consider(
+        _ proposal: PartitionProposal, from node: NodeID, session: SessionID
+    ) throws(CatalogRejection) -> CommandPayload {
+        let proposer = try require(node)
+        guard proposer.session == session, session != .none else {
+            throw CatalogRejection(.staleSession, "node \(node) is in session \(proposer.session), not \(session)")
+        }
+        switch proposal {
+        case .replicaReady(let id, let epoch): return try replicaReady(id, on: node, expecting: epoch)
+        case .evict(let id, let member, let epoch): return try evict(member, from: id, by: node, expecting: epoch)
+        case .joinInSync(let id, let member, let store, let epoch):
+            return try join(member, store: store, to: id, by: node, expecting: epoch)
+        case .switchPrimary(let id, let target, let store, let operation, let epoch):
+            return try switchPrimary(of: id, to: target, store: store, in: operation, by: node, expecting: epoch)
+        case .removeReplica(let id, let member, let operation, let epoch):
+            return try removeReplica(on: member, of: id, in: operation, by: node, expecting: epoch)
+        case .commitSplit(let id, let operation, let position, let checksum, let inSync, let epoch):
+            return try commitSplit(
+                of: id, in: operation, at: position, checksum: checksum, inSync: inSync, by: node, expecting: epoch)
+        case .abort(let operation, let id, let reason, let epoch):
+            return try abort(operation, on: id, because: reason, by: node, expecting: epoch)
+        case .cleaned(let operation, let cleanup):
+            guard cleanup.node == node else {
+                throw CatalogRejection(.notAReplica, "node \(node) speaks for \(cleanup.node)")
+            }
+            cleaned(operation, cleanup)
+            return .nothing
+        case .requestSplit(let id, let key, let epoch):
+            _ = try requireOwn(id, primary: node, expecting: epoch)
+            return try beginSplit(id, at: key, expecting: epoch)
+        }
+    }
+
+    /// The partition at the epoch seen, if the proposer is its primary.
+    private func requireOwn(_ id: PartitionID, primary node: NodeID, expecting epoch: Epoch) throws(CatalogRejection)
+        -> PartitionDescriptor
+    {
+        let partition = try require(id, expecting: epoch)
+        guard partition.primary == node else {
+            throw CatalogRejection(
+                .notPrimary, "the primary of partition \(id) is \(partition.primary?.name ?? "nobody"), not \(node)")
+        }
+        guard partition.status != .deleting else {
+            throw CatalogRejection(.tableNotActive, "partition \(id) is being dropped")
+        }
+        return partition
+    }
+
+    /// Makes a member that does not answer a learner, so that writes go on without it (rule R3).
+    ///
+    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end.
+    /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
+    private mutating func evict(
+        _ member: NodeID, from id: PartitionID, by node: NodeID, expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        let partition = try requireOwn(id, primary: node, expecting: epoch)
+        guard partition.inSync.contains(member) else {
+            throw CatalogRejection(.notInSync, "node \(member) is not in sync for partition \(id)")
+        }
+        guard member != node else {
+            throw CatalogRejection(.lastReplica, "a primary does not evict itself")
+        }
+        demote(member, in: partition)
+        endOperation(on: id, harmedBy: member, because: "node \(member) left the in-sync set")
+        if partition.status == .creating {
+            noLongerAwait(member, of: id)
+            activateIfComplete(partition.table)
+        }
+        return .nothing
+    }
+
+    /// Turns an in-sync replica into a learner.
+    mutating func demote(_ member: NodeID, in partition: PartitionDescriptor) {
+        var changed = partition
+        for place in changed.replicas.indices where changed.replicas[place].node == member {
+            changed.replicas[place].role = .learner
+        }
+        if changed.primary == member { changed.primary = nil }
+        putRaised(changed)
+    }
+
+    /// Ends the operation on a partition when it cannot go on without `member`, which has just left the in-sync set.
+    ///
+    /// A move does not need its source's data: without it, it goes on. A split and a transfer were fenced with one in-sync set and
+    /// may not be switched with another.
+    mutating func endOperation(on id: PartitionID, harmedBy member: NodeID, because cause: String) {
+        guard let partition = partition(id), let operation = partition.operation.flatMap({ operation($0) }) else { return }
+        switch operation.kind {
+        case .move(_, _, let target) where target == member: abort(operation, because: cause)
+        case .split, .transferPrimary: abort(operation, because: cause)
+        case .move, .createTable, .dropTable: break
+        }
+    }
+
+    /// Takes a learner that holds everything into the in-sync set (rule R4), and its move one step on.
+    /// - Throws: `notPrimary`, `notAReplica`, `storeMismatch`, `nodeUnavailable`.
+    private mutating func join(
+        _ member: NodeID, store: StoreID, to id: PartitionID, by node: NodeID, expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        var partition = try requireOwn(id, primary: node, expecting: epoch)
+        guard let place = partition.replicas.firstIndex(where: { $0.node == member && $0.role == .learner }) else {
+            throw CatalogRejection(.notAReplica, "node \(member) is no learner of partition \(id)")
+        }
+        guard partition.replicas[place].store == store, self.node(member)?.store == store else {
+            throw CatalogRejection(.storeMismatch, "node \(member) joins with store \(store), which is not its own")
+        }
+        switch self.node(member)?.status {
+        case .healthy, .suspected, .draining: break
+        case .failed, .decommissioned, nil:
+            throw CatalogRejection(.nodeUnavailable, "node \(member) is failed")
+        }
+        partition.replicas[place].role = .inSync
+        let joined = putRaised(partition)
+        guard var operation = partition.operation.flatMap({ operation($0) }),
+            case .move(_, let source, member) = operation.kind, operation.step == .copy
+        else { return .nothing }
+        // The copy is wanted now: what was recorded for its removal is settled.
+        operation.cleanups.removeAll { $0.node == member && $0.partition == id }
+        operation.epoch = joined
+        if source == nil {
+            partition.operation = nil
+            operation.cleanups += dropDeadReplicas(of: &partition)
+            putRaised(partition)
+            end(operation, as: .succeeded)
+        } else {
+            operation.step = .handOver
+            put(operation)
+        }
+        return .nothing
+    }
+
+    /// After a repair: learners on failed nodes leave while there are more replicas than the table asks for. Their data is recorded
+    /// for removal when the nodes return.
+    private func dropDeadReplicas(of partition: inout PartitionDescriptor) -> [Cleanup] {
+        guard let wanted = table(partition.table)?.replicationFactor else { return [] }
+        var cleanups: [Cleanup] = []
+        for replica in partition.replicas where partition.replicas.count > wanted && replica.role == .learner {
+            switch node(replica.node)?.status {
+            case .failed, .decommissioned, nil:
+                partition.replicas.removeAll { $0.node == replica.node }
+                cleanups.append(Cleanup(node: replica.node, storage: replica.storage, partition: partition.id))
+            case .healthy, .suspected, .draining: break
+            }
+        }
+        return cleanups
+    }
+
+    /// The fenced primary gives its role away: the point of no return of a move or transfer (rules M2, M5). It stays in sync.
+    /// - Throws: `notPrimary`, `wrongOperation`, `notInSync`, `storeMismatch`.
+    private mutating func switchPrimary(
+        of id: PartitionID, to target: NodeID, store: StoreID, in operationID: OperationID, by node: NodeID,
+        expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        var partition = try requireOwn(id, primary: node, expecting: epoch)
+        var operation = try requireRunning(operationID, on: partition)
+        guard let replica = partition.replica(on: target), replica.role == .inSync else {
+            throw CatalogRejection(.notInSync, "node \(target) is not in sync for partition \(id)")
+        }
+        guard replica.store == store, self.node(target)?.store == store else {
+            throw CatalogRejection(.storeMismatch, "node \(target) was ready with store \(store), which is not its own")
+        }
+        switch operation.kind {
+        case .transferPrimary(_, target):
+            partition.primary = target
+            partition.operation = nil
+            operation.epoch = putRaised(partition)
+            end(operation, as: .succeeded)
+        case .move(_, _, target) where operation.step == .handOver:
+            partition.primary = target
+            operation.epoch = putRaised(partition)
+            put(operation)
+        case .createTable, .dropTable, .move, .split, .transferPrimary:
+            throw CatalogRejection(.wrongOperation, "operation \(operationID) does not make \(target) the primary")
+        }
+        return .nothing
+    }
+
+    /// A move's source leaves the descriptor; its data is recorded for removal.
+    /// - Throws: `notPrimary`, `wrongOperation`, `notInSync` when the target has left the in-sync set.
+    private mutating func removeReplica(
+        on member: NodeID, of id: PartitionID, in operationID: OperationID, by node: NodeID, expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        let partition = try requireOwn(id, primary: node, expecting: epoch)
+        let operation = try requireRunning(operationID, on: partition)
+        guard case .move(_, .some(member), let target) = operation.kind, operation.step == .handOver, member != node else {
+            throw CatalogRejection(.wrongOperation, "operation \(operationID) does not take the replica from \(member)")
+        }
+        guard partition.inSync.contains(target) else {
+            throw CatalogRejection(.notInSync, "node \(target) is not in sync for partition \(id)")
+        }
+        dropSource(member, of: partition, in: operation)
+        return .nothing
+    }
+
+    /// - Precondition: `source` is not the primary, and another member is in sync.
+    mutating func dropSource(_ source: NodeID, of partition: PartitionDescriptor, in operation: OperationDescriptor) {
+        var changed = partition
+        var next = operation
+        if let replica = changed.replica(on: source) {
+            next.cleanups.append(Cleanup(node: source, storage: replica.storage, partition: partition.id))
+        }
+        changed.replicas.removeAll { $0.node == source }
+        changed.operation = nil
+        next.epoch = putRaised(changed)
+        next.step = .dropSource
+        put(next)
+        if next.cleanups.isEmpty { end(next, as: .succeeded) }
+    }
+
+    /// Replaces a partition by its two halves, in one entry (rules M2, M8).
+    ///
+    /// Guards on the epoch and on the in-sync set that reported the split record: only where all of it holds the record may the
+    /// children start there.
+    /// - Throws: `notPrimary`, `wrongOperation`, `notInSync`, `learnersPresent`.
+    private mutating func commitSplit(
+        of id: PartitionID, in operationID: OperationID, at position: Position, checksum: UInt32, inSync: [NodeID],
+        by node: NodeID, expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        let partition = try requireOwn(id, primary: node, expecting: epoch)
+        var operation = try requireRunning(operationID, on: partition)
+        guard case .split(_, let key, let lower, let upper) = operation.kind else {
+            throw CatalogRejection(.wrongOperation, "operation \(operationID) is no split")
+        }
+        guard inSync.sorted() == partition.inSync else {
+            throw CatalogRejection(.notInSync, "the split record was held by another in-sync set")
+        }
+        guard partition.learners.isEmpty else {
+            throw CatalogRejection(.learnersPresent, "partition \(id) has learners")
+        }
+        guard let halves = partition.range.split(at: key) else {
+            throw CatalogRejection(.splitKeyOutside, "the key is not strictly inside \(partition.range)")
+        }
+        let next = partition.epoch.next
+        for (child, range) in [(lower, halves.lower), (upper, halves.upper)] {
+            put(
+                PartitionDescriptor(
+                    id: child, table: partition.table, range: range, epoch: next, primary: partition.primary,
+                    replicas: partition.replicas, status: .active, origin: position, originChecksum: checksum))
+        }
+        retire(partition, epoch: next, children: [lower, upper])
+        operation.epoch = next
+        end(operation, as: .succeeded)
+        return .nothing
+    }
+
+    /// The primary, whose fence it may be, or a move's target ends an operation before its switch (rule M4).
+    private mutating func abort(
+        _ operationID: OperationID, on id: PartitionID, because reason: String, by node: NodeID, expecting epoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        try check(reason, field: "reason")
+        let operation = try require(operationID)
+        guard operation.phase == .running else {
+            throw CatalogRejection(.operationEnded, "operation \(operationID) has \(operation.phase.rawValue)")
+        }
+        let partition = try require(id, expecting: epoch)
+        guard operation.kind.partition == id else {
+            throw CatalogRejection(.wrongOperation, "operation \(operationID) is not on partition \(id)")
+        }
+        var isTarget = false
+        if case .move(_, _, node) = operation.kind { isTarget = true }
+        guard partition.primary == node || isTarget else {
+            throw CatalogRejection(.notPrimary, "node \(node) does not drive operation \(operationID)")
+        }
+        try abortBeforeSwitch(operation, because: reason)
+        return .nothing
+    }
+
+    private func requireRunning(_ id: OperationID, on partition: PartitionDescriptor) throws(CatalogRejection)
+        -> OperationDescriptor
+    {
+        let operation = try require(id)
+        guard operation.phase == .running else {
+            throw CatalogRejection(.operationEnded, "operation \(id) has \(operation.phase.rawValue)")
+        }
+        guard partition.operation == id else {
+            throw CatalogRejection(.wrongOperation, "operation \(id) is not under way on partition \(partition.id)")
+        }
+        return operation
+    }
+}

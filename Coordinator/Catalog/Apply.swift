@@ -1,0 +1,104 @@
+import Model
+
+extension Transaction {
+    /// Carries out one command on the overlay.
+    /// - Throws: why not; the overlay is then thrown away by the caller.
+    mutating func execute(_ command: Command) throws(CatalogRejection) -> CommandPayload {
+        switch command {
+        case .registerNode(let registration): return try register(registration)
+        case .declareNode(let node, let zone, let host, let instanceType):
+            return try declare(node, zone: zone, host: host, instanceType: instanceType)
+        case .partition(let proposal, let from, let session): return try consider(proposal, from: from, session: session)
+        case .createTable(let creation): return try createTable(creation)
+        case .dropTable(let name): return try dropTable(name)
+        case .setCapacity(let name, let capacity): return try setCapacity(of: name, to: capacity)
+        case .beginMove(let plan): return try beginMove(plan)
+        case .beginSplit(let id, let key, let epoch): return try beginSplit(id, at: key, expecting: epoch)
+        case .beginTransfer(let id, let target, let session, let epoch):
+            return try beginTransfer(id, to: target, session: session, expecting: epoch)
+        case .abortOperation(let id, let reason): return try abortOperation(id, reason: reason)
+        case .nodeFailed(let node, let session, let witnesses):
+            return try fail(node, session: session, witnesses: witnesses)
+        case .nodeReturned(let node, let session): return try welcomeBack(node, session: session)
+        case .drain(let node): return try drain(node)
+        case .decommission(let node): return try decommission(node)
+        case .setPolicy(let table, let principal, let actions, let effect):
+            return try setPolicy(table: table, principal: principal, actions: actions, effect: effect)
+        case .removePolicy(let table, let principal): return try removePolicy(table: table, principal: principal)
+        case .addSigningKey(let key): return try addSigningKey(key)
+        case .retireSigningKey(let id): return try retireSigningKey(id)
+        case .revokeToken(let token): return try revoke(token)
+        case .configure(let scope, let writes): return try configure(scope, writes)
+        case .createJoinToken(let token): return try createJoinToken(token)
+        case .useJoinToken(let id, let digest, let node, let zone):
+            return try useJoinToken(id, secretDigest: digest, node: node, zone: zone)
+        }
+    }
+
+    // MARK: - What several commands ask
+
+    func require(_ id: NodeID, field: String? = nil) throws(CatalogRejection) -> NodeDescriptor {
+        guard let node = node(id) else { throw CatalogRejection(.nodeNotFound, "there is no node \(id)", field: field) }
+        return node
+    }
+
+    func require(_ name: RelationName) throws(CatalogRejection) -> TableDescriptor {
+        guard let table = base.table(named: name) else {
+            throw CatalogRejection(.tableNotFound, "there is no table \(name)", field: "table_name")
+        }
+        return table
+    }
+
+    func require(_ id: OperationID) throws(CatalogRejection) -> OperationDescriptor {
+        guard let operation = operation(id) else { throw CatalogRejection(.operationNotFound, "there is no operation \(id)") }
+        return operation
+    }
+
+    /// The partition, if it stands at the epoch that the caller saw (rule E1).
+    func require(_ id: PartitionID, expecting epoch: Epoch?) throws(CatalogRejection) -> PartitionDescriptor {
+        if let retired = base.retired[id] {
+            let children = retired.children.map(\.description).joined(separator: ", ")
+            throw CatalogRejection(
+                .partitionRetired, children.isEmpty ? "partition \(id) is gone" : "partition \(id) was split into \(children)")
+        }
+        guard let partition = partition(id) else {
+            throw CatalogRejection(.partitionNotFound, "there is no partition \(id)")
+        }
+        guard epoch.map({ $0 == partition.epoch }) ?? true else {
+            throw CatalogRejection(
+                .staleEpoch, "partition \(id) is at \(partition.epoch), not \(epoch?.description ?? "any")")
+        }
+        return partition
+    }
+
+    /// An active partition on which no operation is under way.
+    func requireIdle(_ id: PartitionID, expecting epoch: Epoch) throws(CatalogRejection) -> PartitionDescriptor {
+        let partition = try require(id, expecting: epoch)
+        guard partition.status == .active else {
+            throw CatalogRejection(.tableNotActive, "partition \(id) is \(partition.status.rawValue)")
+        }
+        if let operation = partition.operation {
+            throw CatalogRejection(.partitionBusy, "operation \(operation) is under way on partition \(id)")
+        }
+        return partition
+    }
+
+    /// A healthy node in the session that the plan saw (rule M7).
+    @discardableResult
+    func requireEligible(_ seen: NodeSession, field: String? = nil) throws(CatalogRejection) -> NodeDescriptor {
+        let node = try require(seen.node, field: field)
+        guard node.status == .healthy, node.session != .none else {
+            throw CatalogRejection(.nodeUnavailable, "node \(node.id) is \(node.status.rawValue)", field: field)
+        }
+        guard node.session == seen.session else {
+            throw CatalogRejection(.stalePlan, "node \(node.id) has started again since", field: field)
+        }
+        return node
+    }
+
+    func check(_ text: String, field: String) throws(CatalogRejection) {
+        guard text.utf8.count <= CatalogLimits.textBytes else {
+            throw CatalogRejection(.limitReached, "\(field) is longer than \(CatalogLimits.textBytes) bytes", field: field)
+        }
+    }
+}
