@@ -154,7 +154,7 @@ if !coresOnly {
         shellTests("Wire", uses: ["Model"]),
         shellTests("LogStorage", uses: ["DurableLog", "Model"]),
         shellTests("Compression"),
-        shellTests("Identity", uses: ["Access", "Model"]),
+        shellTests("Identity", uses: ["Access", "Model"], and: nio),
         shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
         shellTests("Telemetry", uses: ["Model"], and: [metrics, logging]),
         shellTests("Client", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"]),
