@@ -56,7 +56,7 @@ format:
 
 ## proto: makes the Swift of the contract anew; needs protoc and protoc-gen-swift
 proto:
-	protoc -I Shared/Wire/Protocols --swift_opt=Visibility=Package --swift_out=Shared/Wire/Generated $(PROTOCOLS)
+	protoc -I Shared/Wire/Protocols --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_out=Shared/Wire/Generated $(PROTOCOLS)
 
 clean:
 	rm -rf .build .build-core
