@@ -3,7 +3,7 @@
 
 package import Logging
 package import Membership
-import Model
+package import Model
 package import NIOCore
 import NIOPosix
 import ServiceLifecycle
@@ -20,14 +20,9 @@ package final class GossipSocket: Service {
         package var forged: UInt64 = 0
         /// Opened, but no message of ours.
         package var unreadable: UInt64 = 0
-        /// The reader was behind.
-        package var overflowed: UInt64 = 0
         /// Not sent: no such address, too long, or the socket was not open or not writable.
         package var unsent: UInt64 = 0
     }
-
-    /// Messages that wait for their reader; at some thousand a second this is a moment, and SWIM repeats itself.
-    private static let inboundMessages = 1_024
 
     private let address: HostPort
     private let seal: any DatagramSealing
@@ -35,20 +30,27 @@ package final class GossipSocket: Service {
     private let group: any EventLoopGroup
     private let state = Mutex<(counters: Counters, channel: (any Channel)?, known: [String: SocketAddress])>(
         (Counters(), nil, [:]))
-    private let continuation: AsyncStream<SwimMessage>.Continuation
-    /// What members said, in order of arrival; for one reader.
-    package let messages: AsyncStream<SwimMessage>
+    private let interval: Span
+    private let received: @Sendable (SwimMessage, String) -> Void
+    private let ticked: @Sendable () -> Void
 
+    /// - Parameters:
+    ///   - received: called for each message with the `host:port` that it came from.
+    ///   - ticked: called every `interval`. Both are called on one thread, one at a time, and must not block; what the socket
+    ///     holds is handed over before the next tick, so that a process that was stopped does not take that for its peers' silence.
     package init(
         address: HostPort, seal: any DatagramSealing, logger: Logger,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, tickEvery interval: Span,
+        received: @escaping @Sendable (_ message: SwimMessage, _ address: String) -> Void,
+        ticked: @escaping @Sendable () -> Void
     ) {
         self.address = address
         self.seal = seal
         self.logger = logger
         self.group = group
-        (messages, continuation) = AsyncStream.makeStream(
-            of: SwimMessage.self, bufferingPolicy: .bufferingOldest(Self.inboundMessages))
+        self.interval = interval
+        self.received = received
+        self.ticked = ticked
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
@@ -82,7 +84,6 @@ package final class GossipSocket: Service {
 
     /// Binds and receives until shutdown.
     package func run() async throws {
-        defer { continuation.finish() }
         let channel = try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: 1 << 20)
@@ -90,11 +91,13 @@ package final class GossipSocket: Service {
             .channelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramHandler(receive: { self.receive($0) }, logger: self.logger))
+                        DatagramHandler(receive: { self.receive($0, from: $1) }, logger: self.logger))
                 }
             }
             .bind(host: address.host, port: address.port).get()
         state.withLock { $0.channel = channel }
+        let period = TimeAmount.microseconds(interval.microseconds)
+        let ticks = channel.eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { [ticked] _ in ticked() }
         await cancelWhenGracefulShutdown {
             await withTaskCancellationHandler {
                 // It ends only by being closed, so there is nothing to learn from how.
@@ -103,10 +106,11 @@ package final class GossipSocket: Service {
                 channel.close(promise: nil)
             }
         }
+        ticks.cancel()
         state.withLock { $0.channel = nil }
     }
 
-    private func receive(_ datagram: [UInt8]) {
+    private func receive(_ datagram: [UInt8], from sender: SocketAddress) {
         count { $0.received += 1 }
         let plain: [UInt8]
         do throws(DatagramRefusal) {
@@ -119,7 +123,7 @@ package final class GossipSocket: Service {
             }
         }
         guard let message = try? SwimMessage(bytes: plain) else { return count { $0.unreadable += 1 } }
-        if case .dropped = continuation.yield(message) { count { $0.overflowed += 1 } }
+        received(message, HostPort(host: sender.ipAddress ?? "", port: sender.port ?? 0).description)
     }
 
     private func write(_ message: SwimMessage, to target: SocketAddress, on channel: any Channel) {
@@ -147,16 +151,17 @@ package final class GossipSocket: Service {
 private final class DatagramHandler: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
-    private let receive: ([UInt8]) -> Void
+    private let receive: ([UInt8], SocketAddress) -> Void
     private let logger: Logger
 
-    init(receive: @escaping ([UInt8]) -> Void, logger: Logger) {
+    init(receive: @escaping ([UInt8], SocketAddress) -> Void, logger: Logger) {
         self.receive = receive
         self.logger = logger
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        receive(Array(unwrapInboundIn(data).data.readableBytesView))
+        let envelope = unwrapInboundIn(data)
+        receive(Array(envelope.data.readableBytesView), envelope.remoteAddress)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

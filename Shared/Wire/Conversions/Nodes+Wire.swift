@@ -61,7 +61,7 @@ extension NodeDescriptor: WireCodable {
 }
 
 extension AgentRegistration: WireCodable {
-    package init(wire: ProtoAgentRegistration) throws(WireError) {
+    package init(wire: ProtoNodeRegistration) throws(WireError) {
         guard wire.hasAddresses else { throw WireError("AgentRegistration.addresses", .missing) }
         self.init(
             store: StoreID(wire.store),
@@ -73,8 +73,8 @@ extension AgentRegistration: WireCodable {
             isLogIntact: wire.isLogIntact)
     }
 
-    package var wire: ProtoAgentRegistration {
-        var wire = ProtoAgentRegistration()
+    package var wire: ProtoNodeRegistration {
+        var wire = ProtoNodeRegistration()
         wire.store = store.number
         wire.generation = generation.number
         wire.zone = zone.name

@@ -1,0 +1,138 @@
+// A member's part in the failure detector: the pure core, its socket and its clock. It decides nothing (rule F1): what it finds goes
+// to the process as events, and what the process knows for certain, the committed topology, comes in as its roster.
+
+package import Logging
+package import Membership
+package import Model
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+
+/// What a process hears from its failure detector.
+package enum GossipEvent: Hashable, Sendable {
+    /// A member is new, or its status or what it says of itself has changed.
+    case memberChanged(MemberRecord)
+    /// This life of an agent is over, on evidence of our own; repeated until the topology shows it (rules F1, F2).
+    case deathFound(NodeID, Generation, SessionID)
+    /// Somebody has a newer revision than any that was known here (rule T2).
+    case revisionHeard(Revision, from: NodeID)
+    /// Another process lives under our name (rule E4).
+    case identityInUse(MemberRecord)
+}
+
+package final class GossipService: Service {
+    private let core: Mutex<Swim>
+    private let coordinators: [RosterEntry]
+    private let logger: Logger
+    private let socket = Mutex<GossipSocket?>(nil)
+    private let address: HostPort
+    private let seal: any DatagramSealing
+    private let tick: Span
+    private let drops = Mutex<UInt64>(0)
+    private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
+    private let continuation: AsyncStream<GossipEvent>.Continuation
+    /// For one reader; one that is behind by more than 4096 loses the oldest, which the core repeats if it matters.
+    package let events: AsyncStream<GossipEvent>
+
+    /// - Parameters:
+    ///   - address: where the socket is bound; `profile.gossip` is what others are told.
+    ///   - coordinators: the configured group: who is called first, and always. Ourselves are left out.
+    package init(
+        node: NodeID, generation: Generation, profile: MemberProfile, tuning: SwimTuning, address: HostPort,
+        seal: any DatagramSealing, coordinators: [RosterEntry], logger: Logger
+    ) {
+        core = Mutex(
+            Swim(
+                node: node, generation: generation, profile: profile, tuning: tuning, seed: UInt64.random(in: .min ... .max),
+                at: BootClock.now()))
+        self.coordinators = coordinators.filter { $0.node != node }
+        self.logger = logger
+        self.address = address
+        self.seal = seal
+        tick = tuning.tick
+        departed = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        (events, continuation) = AsyncStream.makeStream(of: GossipEvent.self, bufferingPolicy: .bufferingNewest(4_096))
+    }
+
+    // MARK: - What the process knows
+
+    /// Takes the committed topology: who should be there, which revision we have, and which deaths are settled.
+    package func adopt(_ topology: Topology) {
+        let nodes = topology.nodes.values.filter { $0.status != .decommissioned }.sorted { $0.id < $1.id }
+        let own = core.withLock { $0.node }
+        let roster = nodes.filter { $0.id != own && !$0.addresses.gossip.isEmpty }.map { node in
+            RosterEntry(
+                node: node.id, generation: node.generation,
+                profile: MemberProfile(
+                    kind: .agent, zone: node.zone, gossip: node.addresses.gossip, link: node.addresses.link, store: node.store,
+                    session: node.session))
+        }
+        step(.roster(coordinators + roster))
+        step(.revisionApplied(topology.revision))
+        for node in nodes where node.status == .failed { step(.deathSettled(node.id, node.session)) }
+    }
+
+    package func registered(_ session: SessionID) { step(.registered(session)) }
+
+    // MARK: - What is believed
+
+    package var members: [Member] { core.withLock { $0.members } }
+    package var ownRecord: MemberRecord { core.withLock { $0.ownRecord } }
+    package var newestRevision: Revision { core.withLock { $0.newestRevision } }
+    package var protocolCounters: Swim.Counters { core.withLock { $0.counters } }
+    package var socketCounters: GossipSocket.Counters? { socket.withLock { $0?.counters } }
+    package var localHealth: Int64 { core.withLock { $0.localHealth } }
+    /// Messages without effect.
+    package var dropped: UInt64 { drops.withLock { $0 } }
+    package var isIsolated: Bool { core.withLock { $0.isIsolated(at: BootClock.now()) } }
+    package var port: Int? { socket.withLock { $0?.port } }
+
+    // MARK: - Running
+
+    /// Takes part until shutdown, then says good-bye.
+    package func run() async throws {
+        let socket = GossipSocket(
+            address: address, seal: seal, logger: logger, tickEvery: tick,
+            received: { [self] message, sender in step(.received(message, from: sender)) },
+            ticked: { [self] in step(.tick) })
+        self.socket.withLock { $0 = socket }
+        defer { continuation.finish() }
+        step(.roster(coordinators))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await socket.run() }
+            group.addTask {
+                // The good-bye needs the socket, so shutdown is awaited here and the socket's task is cancelled after it.
+                try? await gracefulShutdown()
+                self.step(.leave)
+                for await _ in self.departed.stream { break }
+            }
+            try await group.next()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
+    /// The one way into the core: the answer is carried out in order, and outside the lock, since sending may call back.
+    private func step(_ input: Swim.Input) {
+        let actions = core.withLock { $0.step(input, at: BootClock.now()) }
+        guard !actions.isEmpty else { return }
+        let socket = socket.withLock { $0 }
+        for action in actions {
+            switch action {
+            case .send(let message, let address): socket?.send(message, to: address)
+            case .memberChanged(let record):
+                logger.info(
+                    "member", metadata: ["member": "\(record.node)", "status": "\(record.status)", "life": "\(record.life)"])
+                continuation.yield(.memberChanged(record))
+            case .reportDeath(let node, let generation, let session):
+                continuation.yield(.deathFound(node, generation, session))
+            case .revisionHeard(let revision, let node): continuation.yield(.revisionHeard(revision, from: node))
+            case .identityInUse(let record):
+                logger.critical("another process lives under our name", metadata: ["other": "\(record)"])
+                continuation.yield(.identityInUse(record))
+            case .departed: departed.continuation.yield()
+            case .dropped: drops.withLock { $0 += 1 }
+            }
+        }
+    }
+}
