@@ -159,7 +159,9 @@ if !coresOnly {
         shellTests("Telemetry", uses: ["Model"], and: [metrics, logging]),
         shellTests("Client", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"]),
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),
-        shellTests("AgentServer", uses: ["AgentCore", "Engine", "Model", "Wire"]),
+        shellTests(
+            "AgentServer",
+            uses: ["Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "Membership", "Model", "RoutingTable", "Wire"]),
         shellTests("CoordinatorServer", uses: ["Catalog", "Consensus", "CoordinatorCore", "Model", "Wire"]),
         .testTarget(
             name: "EndToEndTests",

@@ -1,0 +1,98 @@
+package import Access
+import Identity
+package import Model
+import Synchronization
+
+// Tokens are verified here, with keys and revocations of the local topology: no coordinator is asked (rule S3). The order matters:
+// the header chooses one of our keys, the key fixes the algorithm, the signature is checked, and only then is a claim believed.
+
+/// Verifies the bearer tokens of data requests, and remembers those that were good.
+package final class TokenVerifier: Sendable {
+    /// How often tokens were seen, for metrics.
+    package struct Counters: Hashable, Sendable {
+        /// Signatures checked and found good.
+        package var verified: UInt64 = 0
+        /// Good by the cache.
+        package var cached: UInt64 = 0
+        /// By the refusal's code.
+        package var refused: [String: UInt64] = [:]
+    }
+
+    private struct State {
+        var cache: TokenCache
+        /// Parsed keys, of the key set as last used.
+        var keys: [SigningKey: PublicKey] = [:]
+        var counters = Counters()
+    }
+
+    private let rules: TokenRules
+    private let state: Mutex<State>
+
+    package init(cluster: ClusterID, remembering capacity: Int = 4_096) {
+        rules = TokenRules(cluster: cluster)
+        state = Mutex(State(cache: TokenCache(capacity: capacity)))
+    }
+
+    package var counters: Counters { state.withLock(\.counters) }
+
+    /// - Parameters:
+    ///   - authorization: the value of the request's `Authorization` field.
+    ///   - topology: where the keys and revocations are taken from, at its revision.
+    /// - Returns: the claims of a token that allows `request` at `now`.
+    package func verify(
+        authorization: String?, for request: AccessRequest, under topology: Topology, at now: WallTime
+    ) throws(TokenRefusal) -> TokenClaims {
+        do throws(TokenRefusal) {
+            let token = try Self.bearer(authorization)
+            let claims = try trusted(token, keys: topology.signingKeys)
+            try rules.checkUse(claims, for: request, revoked: topology.revokedTokens, at: now)
+            return claims
+        } catch {
+            state.withLock { $0.counters.refused[error.code, default: 0] += 1 }
+            throw error
+        }
+    }
+
+    /// The token of `Bearer …`; the scheme's case does not matter (RFC 9110 §11.1).
+    private static func bearer(_ authorization: String?) throws(TokenRefusal) -> String {
+        guard let authorization else { throw .missing }
+        guard authorization.utf8.count <= Limits.tokenBytes + 16 else { throw .oversize }
+        let parts = authorization.split(separator: " ", omittingEmptySubsequences: true)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { throw .missing }
+        return String(parts[1])
+    }
+
+    /// The claims of a token whose signature and origin are good, by the cache or by looking.
+    private func trusted(_ token: String, keys: [String: SigningKey]) throws(TokenRefusal) -> TokenClaims {
+        let known = state.withLock { state -> TokenClaims? in
+            guard let found = state.cache.token(token, keys: keys) else { return nil }
+            state.counters.cached += 1
+            return found.claims
+        }
+        if let known { return known }
+        let text = try TokenText(token)
+        let key = try rules.key(for: text.header, among: keys)
+        // Outside the lock: a signature takes a hundred microseconds, a look-up less than one.
+        guard let publicKey = publicKey(for: key), publicKey.isValid(text.signature, for: text.signedBytes) else {
+            throw .badSignature
+        }
+        let claims = try text.claims()
+        try rules.checkOrigin(claims)
+        state.withLock { state in
+            state.cache.insert(VerifiedToken(key: key, claims: claims), for: token)
+            state.counters.verified += 1
+        }
+        return claims
+    }
+
+    private func publicKey(for key: SigningKey) -> PublicKey? {
+        if let known = state.withLock({ $0.keys[key] }) { return known }
+        guard let parsed = try? PublicKey(spki: key.publicKey, algorithm: key.algorithm) else { return nil }
+        state.withLock { state in
+            // Keys come and go rarely; a full set is started anew.
+            if state.keys.count >= 64 { state.keys = [:] }
+            state.keys[key] = parsed
+        }
+        return parsed
+    }
+}

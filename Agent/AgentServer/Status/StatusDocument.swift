@@ -1,0 +1,179 @@
+import Membership
+import Model
+
+/// `/status` as JSON. Field names are snake_case, as everywhere in the API; durations are whole milliseconds.
+struct StatusDocument: Encodable {
+    struct Identity: Encodable {
+        let nodeID: String
+        let cluster: String
+        let zone: String
+        let store: String
+        let generation: UInt64
+        let session: UInt64
+        let version: String
+        let gateway: String
+        let link: String
+        let gossip: String
+        let uptimeMs: Int64
+
+        private enum CodingKeys: String, CodingKey {
+            case nodeID = "node_id"
+            case cluster, zone, store, generation, session, version, gateway, link, gossip
+            case uptimeMs = "uptime_ms"
+        }
+    }
+
+    struct MemberEntry: Encodable {
+        let nodeID: String
+        let kind: String
+        let status: String
+        let zone: String
+        let generation: UInt64
+        let incarnation: UInt64
+
+        private enum CodingKeys: String, CodingKey {
+            case nodeID = "node_id"
+            case kind, status, zone, generation, incarnation
+        }
+    }
+
+    struct Routing: Encodable {
+        let revision: String
+        let newestRevisionHeard: String
+        let ageMs: Int64
+        let coordinator: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case revision
+            case newestRevisionHeard = "newest_revision_heard"
+            case ageMs = "age_ms"
+            case coordinator
+        }
+    }
+
+    struct PartitionEntry: Encodable {
+        let partitionID: String
+        let role: String
+        let epoch: UInt64
+        let lagMs: Int64
+        let operationsPerSecond: Double
+        let rows: UInt64
+        let bytes: UInt64
+        let last: String
+        let applied: String
+        let fenced: Bool
+        let lease: Bool
+
+        private enum CodingKeys: String, CodingKey {
+            case partitionID = "partition_id"
+            case role, epoch
+            case lagMs = "lag_ms"
+            case operationsPerSecond = "ops_per_sec"
+            case rows, bytes, last, applied, fenced, lease
+        }
+    }
+
+    struct OperationEntry: Encodable {
+        let operationID: String
+        let stage: String
+        let bytes: UInt64
+        let totalBytes: UInt64
+        let wireBytes: UInt64
+        let bytesPerSecond: Double
+        let writePauseMs: Double
+
+        private enum CodingKeys: String, CodingKey {
+            case operationID = "operation_id"
+            case stage, bytes
+            case totalBytes = "total_bytes"
+            case wireBytes = "wire_bytes"
+            case bytesPerSecond = "bytes_per_second"
+            case writePauseMs = "write_pause_ms"
+        }
+    }
+
+    struct Engine: Encodable {
+        let health: String
+        let detail: String?
+        let fsyncs: UInt64
+        let logBytes: UInt64
+
+        private enum CodingKeys: String, CodingKey {
+            case health, detail, fsyncs
+            case logBytes = "log_bytes"
+        }
+    }
+
+    let identity: Identity
+    let members: [MemberEntry]
+    let localHealth: Int64
+    let routing: Routing
+    let partitions: [PartitionEntry]
+    let operations: [OperationEntry]
+    let engine: Engine
+
+    private enum CodingKeys: String, CodingKey {
+        case identity, members
+        case localHealth = "local_health"
+        case routing, partitions, operations, engine
+    }
+
+    init(_ status: AgentStatus) {
+        identity = Identity(
+            nodeID: status.node.name, cluster: status.cluster.text, zone: status.zone.name,
+            store: String(status.store.number, radix: 16), generation: status.generation.number, session: status.session.number,
+            version: status.version, gateway: status.addresses.service, link: status.addresses.link,
+            gossip: status.addresses.gossip, uptimeMs: status.uptime.milliseconds)
+        members = status.members.map {
+            MemberEntry(
+                nodeID: $0.node.name, kind: "\($0.profile.kind)", status: "\($0.status)", zone: $0.profile.zone.name,
+                generation: $0.record.life.generation.number, incarnation: $0.record.life.incarnation)
+        }
+        localHealth = status.localHealth
+        routing = Routing(
+            revision: status.revision.description, newestRevisionHeard: status.newestRevision.description,
+            ageMs: status.revisionAge.milliseconds, coordinator: status.connectedTo?.name)
+        partitions = status.partitions.map { report in
+            PartitionEntry(
+                partitionID: report.partition.description, role: report.roleName, epoch: report.epoch.number,
+                lagMs: report.lag.milliseconds, operationsPerSecond: report.readsPerSecond + report.writesPerSecond,
+                rows: report.rows, bytes: report.bytes, last: report.last.description, applied: report.applied.description,
+                fenced: status.fenced.contains(report.partition), lease: !status.withoutLease.contains(report.partition))
+        }
+        operations = status.operations.map {
+            OperationEntry(
+                operationID: $0.operation.description, stage: $0.stage, bytes: $0.bytes, totalBytes: $0.totalBytes,
+                wireBytes: $0.wireBytes, bytesPerSecond: $0.bytesPerSecond,
+                writePauseMs: Double($0.writePause.microseconds) / 1_000)
+        }
+        engine = Engine(
+            health: status.engine.name, detail: status.engine.detail, fsyncs: status.fsyncs, logBytes: status.logBytes)
+    }
+}
+
+extension PartitionReport {
+    var roleName: String {
+        if isPrimary { return "primary" }
+        switch role {
+        case .inSync: return "in-sync"
+        case .learner: return "learner"
+        }
+    }
+}
+
+extension EngineHealth {
+    var name: String {
+        switch self {
+        case .healthy: "healthy"
+        case .degraded: "degraded"
+        case .failed: "failed"
+        }
+    }
+
+    var detail: String? {
+        switch self {
+        case .healthy: nil
+        case .degraded(let detail), .failed(let detail): detail
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Membership
+import Model
+
+/// `/metrics` of one status, in the Prometheus text format. Labels are bounded: none names a partition or a node.
+struct StatusMetrics {
+    private var text = ""
+
+    static func render(_ status: AgentStatus, tokens: TokenVerifier.Counters?) -> String {
+        var metrics = StatusMetrics()
+        metrics.members(status)
+        metrics.routing(status)
+        metrics.partitions(status)
+        metrics.engine(status)
+        if let tokens { metrics.access(tokens) }
+        return metrics.text
+    }
+
+    private mutating func family(_ name: String, _ type: String, _ help: String, _ samples: [(labels: String, value: String)]) {
+        text += "# HELP coxswain_\(name) \(help)\n# TYPE coxswain_\(name) \(type)\n"
+        for sample in samples {
+            text += "coxswain_\(name)\(sample.labels.isEmpty ? "" : "{\(sample.labels)}") \(sample.value)\n"
+        }
+    }
+
+    private mutating func members(_ status: AgentStatus) {
+        family(
+            "gossip_members", "gauge", "Members that this node holds, by their status.",
+            MemberStatus.allCases.map { state in
+                ("state=\"\(state)\"", String(status.members.count { $0.status == state }))
+            })
+        family("gossip_local_health", "gauge", "Local health multiplier; 0 is healthy.", [("", String(status.localHealth))])
+        family(
+            "gossip_probes_total", "counter", "Probes sent, by outcome.",
+            [
+                ("result=\"failed\"", String(status.swim.failedProbes)),
+                ("result=\"answered\"", String(status.swim.probes - min(status.swim.probes, status.swim.failedProbes))),
+            ])
+        family("gossip_suspicions_total", "counter", "Suspicions held.", [("", String(status.swim.suspicions))])
+        family(
+            "gossip_refutations_total", "counter", "Suspicions of this node refuted.", [("", String(status.swim.refutations))])
+        family("gossip_late_ticks_total", "counter", "Pauses of this process noticed.", [("", String(status.swim.lateTicks))])
+    }
+
+    private mutating func routing(_ status: AgentStatus) {
+        family("routing_revision", "gauge", "Index of the applied routing revision.", [("", String(status.revision.index))])
+        family(
+            "routing_newest_revision", "gauge", "Index of the newest revision heard of.",
+            [("", String(status.newestRevision.index))])
+        family(
+            "routing_age_seconds", "gauge", "Since a coordinator last confirmed the revision.",
+            [("", String(status.revisionAge.seconds))])
+        family("coordinator_connected", "gauge", "A session stands.", [("", status.connectedTo == nil ? "0" : "1")])
+    }
+
+    private mutating func partitions(_ status: AgentStatus) {
+        let roles = ["primary", "in-sync", "learner"]
+        family(
+            "partitions", "gauge", "Replicas on this node, by role.",
+            roles.map { role in ("role=\"\(role)\"", String(status.partitions.count { $0.roleName == role })) })
+        family("partitions_fenced", "gauge", "Partitions led here that refuse writes.", [("", String(status.fenced.count))])
+        family(
+            "partitions_without_lease", "gauge", "Partitions led here that wait for a lease.",
+            [("", String(status.withoutLease.count))])
+        family(
+            "replication_lag_seconds", "gauge", "The largest lag among the replicas.",
+            [("", String((status.partitions.map(\.lag).max() ?? .zero).seconds))])
+        family(
+            "reads_per_second", "gauge", "Reads served.", [("", String(status.partitions.reduce(0) { $0 + $1.readsPerSecond }))]
+        )
+        family(
+            "writes_per_second", "gauge", "Writes applied.",
+            [("", String(status.partitions.reduce(0) { $0 + $1.writesPerSecond }))])
+        family(
+            "engine_bytes", "gauge", "Bytes of the replicas in the engine.",
+            [("", String(status.partitions.reduce(0) { $0 &+ $1.bytes }))])
+        family(
+            "operations_running", "gauge", "Operations in which this node takes part.", [("", String(status.operations.count))])
+    }
+
+    private mutating func engine(_ status: AgentStatus) {
+        family(
+            "engine_health", "gauge", "1 for the present state.",
+            ["healthy", "degraded", "failed"].map { ("state=\"\($0)\"", status.engine.name == $0 ? "1" : "0") })
+        family("log_fsyncs_total", "counter", "Times the log was forced to disk.", [("", String(status.fsyncs))])
+        family("log_bytes", "gauge", "Bytes of the log on disk.", [("", String(status.logBytes))])
+        family("uptime_seconds", "gauge", "Since the process started.", [("", String(status.uptime.seconds))])
+    }
+
+    private mutating func access(_ tokens: TokenVerifier.Counters) {
+        let refused = tokens.refused.sorted { $0.key < $1.key }.map { ("result=\"\($0.key)\"", String($0.value)) }
+        family(
+            "jwt_verify_total", "counter", "Tokens seen, by result.",
+            [("result=\"verified\"", String(tokens.verified)), ("result=\"cached\"", String(tokens.cached))] + refused)
+    }
+}

@@ -1,0 +1,123 @@
+import FoundationEssentials
+import Hummingbird
+import Logging
+import Model
+import NIOCore
+import RoutingTable
+import Testing
+
+@testable import AgentServer
+
+@Suite struct StatusAnswersTests {
+    /// An agent that knows one table and leads its only partition.
+    private struct Plane: DataPlane {
+        let routes: Routes
+        let report: AgentStatus
+
+        init(engine: EngineHealth = .healthy) throws {
+            let node = try NodeID("n1")
+            let addresses = NodeAddresses(gossip: "127.0.0.1:3", link: "127.0.0.1:2", service: "127.0.0.1:1")
+            let column = Column(name: try RelationName("name"), type: .text)
+            let table = TableDescriptor(
+                id: TableID(4), name: try RelationName("packages"), columns: [column], partitionKey: column.name, sortKey: nil,
+                replicationFactor: 1, minInSync: 1, status: .active, capacity: Capacity(mode: .onDemand),
+                createdAt: WallTime(milliseconds: 0))
+            let partition = PartitionDescriptor(
+                id: PartitionID(7), table: table.id, range: .all, epoch: Epoch(3), primary: node,
+                replicas: [ReplicaDescriptor(node: node, store: StoreID(1), storage: StorageID(7), role: .inSync)],
+                status: .active)
+            let descriptor = NodeDescriptor(
+                id: node, store: StoreID(1), session: SessionID(5), generation: Generation(2), zone: try ZoneName("a"),
+                addresses: addresses, status: .healthy)
+            routes = try Routes(
+                Topology(
+                    revision: Revision(history: 1, index: 12),
+                    changes: [.node(descriptor), .table(table), .partition(partition)]))
+            report = AgentStatus(
+                node: node, cluster: try ClusterID("0123456789abcdef0123456789abcdef"), zone: try ZoneName("a"),
+                store: StoreID(1), generation: Generation(2), session: SessionID(5), addresses: addresses, version: "0.1",
+                uptime: .seconds(3), revision: routes.revision, newestRevision: routes.revision, revisionAge: .zero,
+                partitions: [
+                    PartitionReport(
+                        partition: partition.id, epoch: Epoch(3), isPrimary: true, role: .inSync, rows: 10, bytes: 1_000,
+                        readsPerSecond: 1, writesPerSecond: 2, lag: .milliseconds(4), last: .zero, applied: .zero)
+                ], engine: engine, fsyncs: 17)
+        }
+
+        func write(_ mutations: [Mutation], to: PartitionID, at: Epoch) async throws(DataRefusal) -> Position {
+            throw .unavailable("not asked here")
+        }
+        func strongRead(of: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation {
+            throw .unavailable("not asked here")
+        }
+        func confirmStrongRead(of: PartitionID, at: Epoch) async throws(DataRefusal) { throw .unavailable("not asked here") }
+        func localRead(of: PartitionID) async throws(DataRefusal) -> ReplicaLocation { throw .unavailable("not asked here") }
+        func status() async -> AgentStatus { report }
+    }
+
+    private func text(_ response: Response) async throws -> String {
+        final class Sink: ResponseBodyWriter {
+            var bytes: [UInt8] = []
+            func write(_ buffer: ByteBuffer) async throws { bytes += buffer.readableBytesView }
+            func finish(_ trailing: HTTPFields?) async throws {}
+        }
+        let sink = Sink()
+        try await response.body.write(sink)
+        return String(decoding: sink.bytes, as: UTF8.self)
+    }
+
+    private func answers(engine: EngineHealth = .healthy) throws -> StatusAnswers {
+        StatusAnswers(plane: try Plane(engine: engine), tokens: nil, furtherMetrics: { "further 1\n" })
+    }
+
+    @Test("/status names the node, its partitions with role and epoch, and the revision")
+    func status() async throws {
+        let body = try await text(answers().status())
+        for part in [
+            #""node_id":"n1""#, #""partition_id":"7""#, #""role":"primary""#, #""epoch":3"#, #""revision":"1:12""#,
+            #""fsyncs":17"#,
+            #""health":"healthy""#,
+        ] {
+            #expect(body.contains(part), "\(part) in \(body)")
+        }
+    }
+
+    @Test("/metrics is well-formed: every family has help and type before its samples")
+    func metrics() async throws {
+        let body = try await text(answers().metrics())
+        var known: Set<Substring> = ["further"]
+        for line in body.split(separator: "\n") {
+            if line.hasPrefix("# TYPE ") {
+                known.insert(line.split(separator: " ")[2])
+            } else if !line.hasPrefix("#") {
+                #expect(known.contains(line.prefix { $0 != " " && $0 != "{" }), "\(line)")
+            }
+        }
+        #expect(body.contains("coxswain_partitions{role=\"primary\"} 1\n"))
+        #expect(body.hasSuffix("further 1\n"))
+    }
+
+    @Test("a failed engine makes the node not ready")
+    func readiness() async throws {
+        #expect(try await answers().readiness().status == .ok)
+        #expect(try await answers(engine: .failed("disk")).readiness().status == .serviceUnavailable)
+    }
+
+    @Test(
+        "only loopback names pass as host",
+        arguments: [
+            ("127.0.0.1:7471", true), ("localhost", true), ("LOCALHOST:1", true), ("[::1]:7471", true),
+            ("evil.example:7471", false),
+            ("127.0.0.1.evil.example", false), ("", false), ("[::2]", false),
+        ])
+    func hosts(authority: String, passes: Bool) {
+        #expect(StatusServer.isLoopback(LoopbackHost.host(of: authority)) == passes)
+    }
+
+    @Test("the endpoint does not bind to anything but loopback")
+    func binding() throws {
+        #expect(throws: StatusServer.Refusal.notLoopback("0.0.0.0")) {
+            try StatusServer(host: "0.0.0.0", port: 0, plane: try Plane(), logger: Logger(label: "test"))
+        }
+    }
+}
