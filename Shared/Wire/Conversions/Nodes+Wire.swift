@@ -61,7 +61,7 @@ extension NodeDescriptor: WireCodable {
 }
 
 extension AgentRegistration: WireCodable {
-    package init(wire: ProtoNodeRegistration) throws(WireError) {
+    package init(wire: ProtoAgentRegistration) throws(WireError) {
         guard wire.hasAddresses else { throw WireError("AgentRegistration.addresses", .missing) }
         self.init(
             store: StoreID(wire.store),
@@ -73,8 +73,8 @@ extension AgentRegistration: WireCodable {
             isLogIntact: wire.isLogIntact)
     }
 
-    package var wire: ProtoNodeRegistration {
-        var wire = ProtoNodeRegistration()
+    package var wire: ProtoAgentRegistration {
+        var wire = ProtoAgentRegistration()
         wire.store = store.number
         wire.generation = generation.number
         wire.zone = zone.name

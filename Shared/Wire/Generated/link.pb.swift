@@ -209,8 +209,8 @@ package nonisolated struct ProtoAgentFrame: Sendable {
 
     package var requestID: String = String()
 
-    package var registration: ProtoNodeRegistration {
-      get {_registration ?? ProtoNodeRegistration()}
+    package var registration: ProtoAgentRegistration {
+      get {_registration ?? ProtoAgentRegistration()}
       set {_registration = newValue}
     }
     /// Returns true if `registration` has been explicitly set.
@@ -222,7 +222,7 @@ package nonisolated struct ProtoAgentFrame: Sendable {
 
     package init() {}
 
-    fileprivate var _registration: ProtoNodeRegistration? = nil
+    fileprivate var _registration: ProtoAgentRegistration? = nil
   }
 
   package init() {}

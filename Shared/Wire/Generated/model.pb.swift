@@ -2010,7 +2010,7 @@ package nonisolated struct ProtoNodeReport: Sendable {
   fileprivate var _engine: ProtoEngineHealth? = nil
 }
 
-package nonisolated struct ProtoNodeRegistration: Sendable {
+package nonisolated struct ProtoAgentRegistration: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -4916,8 +4916,8 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
-nonisolated extension ProtoNodeRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".NodeRegistration"
+nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AgentRegistration"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{3}instance_type\0\u{1}version\0\u{3}is_log_intact\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -4967,7 +4967,7 @@ nonisolated extension ProtoNodeRegistration: SwiftProtobuf.Message, SwiftProtobu
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ProtoNodeRegistration, rhs: ProtoNodeRegistration) -> Bool {
+  package static func ==(lhs: ProtoAgentRegistration, rhs: ProtoAgentRegistration) -> Bool {
     if lhs.store != rhs.store {return false}
     if lhs.generation != rhs.generation {return false}
     if lhs.zone != rhs.zone {return false}
