@@ -18,9 +18,16 @@ extension Swim {
     /// So many speak at once.
     private static let firstSpeakers = 3
 
+    /// The topology may know of a death before we do: then there is nothing left to report.
+    mutating func settle(_ node: NodeID, _ session: SessionID) {
+        settled[node] = max(settled[node] ?? .none, session)
+        reports.removeAll { $0.node == node && $0.session <= session }
+    }
+
     mutating func prepareReport(of member: Member, evidence: Bool, at now: LogicalInstant) {
         guard member.profile.kind == .agent, member.status == .dead else { return }
         reports.removeAll { $0.node == member.node }
+        if let known = settled[member.node], member.profile.session <= known { return }
         var delay = Span.zero
         if speakingRank(for: member.node) >= Self.firstSpeakers {
             delay =

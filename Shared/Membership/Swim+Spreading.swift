@@ -104,6 +104,7 @@ extension Swim {
     mutating func reap(at now: LogicalInstant) {
         for member in table.all where !member.isActive && !member.inRoster && now - member.since > tuning.reapAfter {
             table[member.node] = nil
+            settled[member.node] = nil
             queue.forget(member.node)
             reports.removeAll { $0.node == member.node }
         }

@@ -101,6 +101,8 @@ package struct Swim: Hashable, Sendable {
     var nextReconnect: LogicalInstant
     var corrected: [Correction] = []
     var reports: [DeathReport] = []
+    /// The newest session of each node that is known to have failed. Looked up only.
+    var settled: [NodeID: SessionID] = [:]
     var toldOfIdentity = false
 
     enum Phase: Hashable, Sendable {
@@ -143,7 +145,7 @@ package struct Swim: Hashable, Sendable {
             revision = max(revision, applied)
             newestRevision = max(newestRevision, applied)
         case .registered(let session): publish(session)
-        case .deathSettled(let node, let session): reports.removeAll { $0.node == node && $0.session <= session }
+        case .deathSettled(let node, let session): settle(node, session)
         case .leave: startLeaving(at: now)
         }
         return actions

@@ -67,6 +67,17 @@ import Testing
         #expect(network.reports.count == before)
     }
 
+    @Test("a death that the topology shows already is not reported")
+    func settledBefore() throws {
+        var network = try cluster(5, seed: 3)
+        let dead = try NodeID("n4")
+        for index in 0..<4 { network.input(.deathSettled(dead, SessionID(4)), to: index) }
+        network.kill(4)
+        network.run(for: .seconds(6))
+        #expect(network.all(see: 4, as: .dead))
+        #expect(network.reports.isEmpty)
+    }
+
     @Test("every tenth datagram lost kills nobody", arguments: [10, 30])
     func loss(count: Int) throws {
         for seed in 1...3 as ClosedRange<UInt64> {
