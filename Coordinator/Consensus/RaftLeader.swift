@@ -1,0 +1,178 @@
+// A leader's work: append, send, count, commit, and step down when it no longer leads anybody (Raft §5.3, §5.4.2; thesis §6.2, §10.2.1).
+
+import Model
+
+/// What only a leader has.
+struct Leadership: Sendable {
+    /// Of every other member.
+    var progress: [NodeID: Progress]
+    /// Bytes appended in this term and not committed.
+    var uncommittedBytes: Int
+    var heartbeatDue: LogicalInstant
+    var quorumCheckDue: LogicalInstant
+    /// Whether there is something that the members have not been sent.
+    var hasNews = true
+    /// The newest read round begun; counted up by this leader, never used twice.
+    var round: UInt64 = 0
+    /// The round that is on its way.
+    var openRound: ReadRound?
+}
+
+extension Raft {
+    mutating func becomeLeader(at now: LogicalInstant) {
+        role = .leader
+        reads.failForwarded()
+        incoming = nil
+        let peers = configuration.members.filter { $0 != id }
+        leadership = Leadership(
+            progress: Dictionary(uniqueKeysWithValues: peers.map { ($0, Progress(next: log.last.index.next)) }),
+            uncommittedBytes: 0, heartbeatDue: now, quorumCheckDue: now + settings.electionTimeout)
+        _ = appendAsLeader(.leaderStarted)
+    }
+
+    mutating func appendAsLeader(_ content: EntryContent) -> EntryID {
+        let entry = Entry(id: EntryID(term: term, index: log.last.index.next), content: content)
+        log.append(entry)
+        leadership?.uncommittedBytes += content.weight
+        leadership?.hasNews = true
+        return entry.id
+    }
+
+    // MARK: - Time
+
+    mutating func leaderTick(at now: LogicalInstant) {
+        guard let current = leadership else { return }
+        if now >= current.quorumCheckDue {
+            guard leadsQuorum else { return becomeFollower(term, leader: nil, at: now) }
+            for peer in current.progress.keys { leadership?.progress[peer]?.isActive = false }
+            leadership?.quorumCheckDue = now + settings.electionTimeout
+        }
+        // A disk that stands still while heartbeats go out would leave the group without writes and without an election.
+        if let oldest = log.oldestWriteStartedAt, now - oldest > settings.electionTimeout * 4 {
+            return becomeFollower(term, leader: nil, at: now)
+        }
+        if now >= current.heartbeatDue { sendHeartbeats(at: now) }
+    }
+
+    private var leadsQuorum: Bool {
+        guard let leadership else { return false }
+        let active = leadership.progress.filter { $0.value.isActive }.map(\.key)
+        return configuration.isQuorum(Set(active + [id]))
+    }
+
+    mutating func sendHeartbeats(at now: LogicalInstant) {
+        guard let current = leadership else { return }
+        leadership?.heartbeatDue = now + settings.heartbeatInterval
+        for peer in current.progress.keys.sorted() {
+            let commit = min(log.commit, current.progress[peer]?.match ?? .zero)
+            messages.append(to: peer, .heartbeat(Heartbeat(term: term, commit: commit, round: current.round)))
+        }
+    }
+
+    // MARK: - Sending
+
+    /// Sends what is new to everybody who may be sent something: one append for all proposals since the last call.
+    mutating func broadcast(at now: LogicalInstant) {
+        beginReadRound(at: now)
+        guard let current = leadership, current.hasNews else { return }
+        leadership?.hasNews = false
+        for peer in current.progress.keys.sorted() { send(to: peer, evenEmpty: true, at: now) }
+    }
+
+    /// Sends one append or more, or a snapshot when the entries are gone.
+    private mutating func send(to peer: NodeID, evenEmpty: Bool, at now: LogicalInstant) {
+        guard var progress = leadership?.progress[peer] else { return }
+        var mayBeEmpty = evenEmpty
+        while progress.maySend(settings) {
+            let before = progress.next.previous
+            guard let term = log.term(at: before) else {
+                beginSnapshot(for: peer, &progress, at: now)
+                break
+            }
+            let entries = log.entries(from: progress.next, bytes: settings.appendBytes)
+            guard !entries.isEmpty || mayBeEmpty else { break }
+            mayBeEmpty = false
+            let previous = EntryID(term: term, index: before)
+            messages.append(to: peer, .append(Append(term: self.term, previous: previous, entries: entries, commit: log.commit)))
+            if let last = entries.last {
+                progress.sent(upTo: last.id.index, bytes: entries.reduce(0) { $0 + $1.content.weight })
+            } else {
+                // Nothing follows that could be counted: an empty probe waits for its answer like a full one.
+                if case .probe = progress.mode { progress.sent(upTo: before, bytes: 0) }
+                break
+            }
+        }
+        leadership?.progress[peer] = progress
+    }
+
+    /// With the window full, or after silence: an empty append finds out what was lost.
+    private mutating func probe(_ peer: NodeID) {
+        guard let progress = leadership?.progress[peer], case .replicate = progress.mode else { return }
+        let before = progress.next.previous
+        guard let term = log.term(at: before) else { return }
+        let previous = EntryID(term: term, index: before)
+        messages.append(to: peer, .append(Append(term: self.term, previous: previous, entries: [], commit: log.commit)))
+    }
+
+    // MARK: - Answers
+
+    mutating func handle(_ answer: AppendAnswer, from peer: NodeID, at now: LogicalInstant) {
+        guard isLeader, var progress = leadership?.progress[peer] else { return }
+        progress.isActive = true
+        switch answer.outcome {
+        case .staleTerm: break
+        case .matched(let index):
+            // Only a broken peer holds what was never sent to it.
+            guard index <= log.last.index else { return }
+            let rises = progress.matched(index)
+            leadership?.progress[peer] = progress
+            if rises { advanceCommit() }
+            send(to: peer, evenEmpty: false, at: now)
+            return
+        case .rejected(let at, let hint):
+            // The follower says where its log can agree at the latest; ours may know an even earlier place.
+            let agreement = log.agreement(atLatest: hint)
+            if progress.rejected(at: at, agreesAtLatest: agreement.index) {
+                leadership?.progress[peer] = progress
+                send(to: peer, evenEmpty: true, at: now)
+                return
+            }
+        }
+        leadership?.progress[peer] = progress
+    }
+
+    mutating func handle(_ answer: HeartbeatAnswer, from peer: NodeID, at now: LogicalInstant) {
+        guard isLeader, var progress = leadership?.progress[peer] else { return }
+        progress.isActive = true
+        progress.confirmedRound = max(progress.confirmedRound, answer.round)
+        progress.linkWorks()
+        leadership?.progress[peer] = progress
+        confirmReads()
+        if case .snapshot(_, let offset, let sentAt) = progress.mode, now - sentAt > settings.electionTimeout {
+            sendChunk(to: peer, offset: offset, at: now)
+        } else if progress.match < log.last.index {
+            if progress.maySend(settings), progress.next <= log.last.index {
+                send(to: peer, evenEmpty: true, at: now)
+            } else {
+                probe(peer)
+            }
+        }
+    }
+
+    // MARK: - Commit
+
+    /// Counts only entries of the own term (Raft §5.4.2); earlier ones are committed with them. Its own log counts as far as it is on
+    /// disk.
+    mutating func advanceCommit() {
+        guard let leadership else { return }
+        let index = configuration.committed { node in
+            node == id ? log.stable : (leadership.progress[node]?.match ?? .zero)
+        }
+        guard index > log.commit, log.term(at: index) == term else { return }
+        for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index && entry.id.term == term {
+            self.leadership?.uncommittedBytes -= entry.content.weight
+        }
+        log.commit(to: index)
+        self.leadership?.hasNews = true
+    }
+}

@@ -1,0 +1,261 @@
+// A whole group in one value: members, a network that loses, doubles and overtakes, disks that forget what was not flushed. One seed
+// decides everything. After each event the promises of Raft are checked (Raft figure 3).
+
+import Consensus
+import Model
+
+struct Violation: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// What a member's disk holds for certain, and the writes that are still in its cache, in order.
+struct Disk: Sendable {
+    var hardState = HardState()
+    var snapshot: Snapshot
+    var entries: [Entry] = []
+    var cache: [Persist] = []
+
+    init(_ founding: MemberConfiguration) { snapshot = .founding(founding) }
+
+    /// Makes the oldest write in the cache durable.
+    mutating func flushOne() -> Persist {
+        let write = cache.removeFirst()
+        hardState = write.hardState
+        if let newer = write.snapshot {
+            if write.replacesLog { entries = [] }
+            snapshot = newer
+            entries.removeAll { $0.id.index <= newer.id.index }
+        }
+        if let first = write.entries.first {
+            entries.removeAll { $0.id.index >= first.id.index }
+            entries += write.entries.filter { $0.id.index > snapshot.id.index }
+        }
+        return write
+    }
+}
+
+struct Member: Sendable {
+    var raft: Raft?
+    var disk: Disk
+    /// The state machine: a chain of digests, so that order and content both count.
+    var digest: UInt64 = 0
+    var applied: LogIndex = .zero
+    var answered: [ConfirmedRead] = []
+    var failed: [UInt64] = []
+    var faults: [Fault] = []
+}
+
+struct Group {
+    struct Weather {
+        /// In percent.
+        var loss: UInt64 = 0
+        var doubles: UInt64 = 0
+        var reorders = false
+    }
+
+    let names: [NodeID]
+    let settings: RaftSettings
+    var members: [NodeID: Member] = [:]
+    var now = LogicalInstant.origin
+    var wire: [(from: NodeID, to: NodeID, message: Message)] = []
+    var cut: Set<String> = []
+    var weather = Weather()
+    var random: SeededGenerator
+    /// Flushes happen at once unless a test makes the disks slow.
+    var slowDisks = false
+    var compactEvery: UInt64?
+
+    // What the checks remember.
+    var leaders: [Term: NodeID] = [:]
+    var chosen: [LogIndex: Entry] = [:]
+    var digests: [LogIndex: UInt64] = [:]
+    var highestCommit: LogIndex = .zero
+
+    init(_ count: Int, seed: UInt64 = 1, settings: RaftSettings = Group.settings) throws {
+        names = try (1...count).map { try NodeID("c\($0)") }
+        self.settings = settings
+        random = SeededGenerator(seed: seed)
+        let configuration = try MemberConfiguration(voters: names)
+        for name in names {
+            members[name] = Member(disk: Disk(configuration))
+            start(name)
+        }
+    }
+
+    static let settings = RaftSettings(
+        electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20), inFlightMessages: 4, appendBytes: 400,
+        uncommittedBytes: 100_000, snapshotChunkBytes: 5, trailingEntries: 3)
+
+    mutating func start(_ name: NodeID) {
+        guard var member = members[name] else { return }
+        member.raft = Raft(
+            id: name, settings: settings, hardState: member.disk.hardState, snapshot: member.disk.snapshot,
+            entries: member.disk.entries, seed: random.next(), at: now)
+        (member.digest, member.applied) = (0, .zero)
+        members[name] = member
+    }
+
+    /// Kills the process; what was in the disk's cache survives as far as luck goes, in order.
+    mutating func crash(_ name: NodeID) {
+        let survive = members[name].map { Int.random(in: 0...$0.disk.cache.count, using: &random) } ?? 0
+        for _ in 0..<survive { _ = members[name]?.disk.flushOne() }
+        members[name]?.disk.cache = []
+        members[name]?.raft = nil
+    }
+
+    func raft(_ name: NodeID) -> Raft? { members[name]?.raft }
+    var leader: NodeID? {
+        names.filter { raft($0)?.isLeader == true }.max { (raft($0)?.term ?? .zero) < (raft($1)?.term ?? .zero) }
+    }
+
+    mutating func block(_ from: NodeID, _ to: NodeID) { cut.insert("\(from)>\(to)") }
+    mutating func isolate(_ name: NodeID) { for other in names where other != name { block(name, other); block(other, name) } }
+    mutating func heal() { cut = []; weather = Weather() }
+
+    // MARK: - Running
+
+    mutating func input(_ input: Raft.Input, to name: NodeID) throws {
+        members[name]?.raft?.step(input, at: now)
+        try settle(name)
+    }
+
+    @discardableResult
+    mutating func propose(_ text: String, at name: NodeID) throws -> EntryID? {
+        let id = try? members[name]?.raft?.propose(Array(text.utf8))
+        try settle(name)
+        return id
+    }
+
+    /// Carries out everything that a member has ready.
+    mutating func settle(_ name: NodeID) throws {
+        while let ready = members[name]?.raft?.takeReady(at: now) {
+            for envelope in ready.messages { post(envelope, from: name) }
+            if let write = ready.persist { members[name]?.disk.cache.append(write) }
+            members[name]?.faults += ready.faults
+            if let snapshot = ready.install { try install(snapshot, at: name) }
+            for entry in ready.committed { try apply(entry, at: name) }
+            members[name]?.answered += ready.reads
+            members[name]?.failed += ready.failedReads
+            if !slowDisks { try flush(name) }
+            try compact(name)
+        }
+        try check(name)
+    }
+
+    mutating func flush(_ name: NodeID) throws {
+        while members[name]?.disk.cache.isEmpty == false { try flushOne(name) }
+    }
+
+    mutating func flushOne(_ name: NodeID) throws {
+        guard members[name]?.disk.cache.isEmpty == false, let write = members[name]?.disk.flushOne() else { return }
+        for envelope in write.answers { post(envelope, from: name) }
+        members[name]?.raft?.step(.persisted(write.sequence), at: now)
+    }
+
+    mutating func post(_ envelope: Envelope, from name: NodeID) {
+        guard !cut.contains("\(name)>\(envelope.to)"), random.next() % 100 >= weather.loss else { return }
+        wire.append((name, envelope.to, envelope.message))
+        if random.next() % 100 < weather.doubles { wire.append((name, envelope.to, envelope.message)) }
+    }
+
+    mutating func deliverOne() throws {
+        guard !wire.isEmpty else { return }
+        let at = weather.reorders ? Int(random.next() % UInt64(wire.count)) : 0
+        let (from, to, message) = wire.remove(at: at)
+        guard !cut.contains("\(from)>\(to)") else { return }
+        try input(.received(message, from: from), to: to)
+    }
+
+    mutating func deliverAll() throws {
+        var budget = 100_000
+        while !wire.isEmpty, budget > 0 {
+            budget -= 1
+            try deliverOne()
+        }
+    }
+
+    /// Lets time pass in small steps, delivering everything in each.
+    mutating func run(_ span: Span, step: Span = .milliseconds(5)) throws {
+        let end = now + span
+        while now < end {
+            now = now + step
+            for name in names where (raft(name)?.nextDeadline ?? end) <= now { try input(.tick, to: name) }
+            if slowDisks { for name in names { try flush(name); try settle(name) } }
+            try deliverAll()
+        }
+    }
+
+    // MARK: - The state machine and the checks
+
+    private mutating func apply(_ entry: Entry, at name: NodeID) throws {
+        guard var member = members[name] else { return }
+        guard entry.id.index == member.applied.next else {
+            throw Violation(description: "\(name) applied \(entry.id) after \(member.applied)")
+        }
+        member.applied = entry.id.index
+        var hasher = SeededGenerator(seed: member.digest ^ entry.id.index.number)
+        var digest = hasher.next() ^ entry.id.term.number
+        if case .command(let bytes) = entry.content { for byte in bytes { digest = digest &* 31 &+ UInt64(byte) } }
+        member.digest = digest
+        members[name] = member
+        // State machine safety: nobody ever applies another entry at this index.
+        if let other = chosen[entry.id.index], other != entry {
+            throw Violation(description: "\(name) applied \(entry.id), another applied \(other.id)")
+        }
+        chosen[entry.id.index] = entry
+        if let other = digests[entry.id.index], other != digest { throw Violation(description: "states differ at \(entry.id)") }
+        digests[entry.id.index] = digest
+    }
+
+    private mutating func install(_ snapshot: Snapshot, at name: NodeID) throws {
+        let digest = snapshot.data.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard digests[snapshot.id.index] == digest else { throw Violation(description: "snapshot \(snapshot.id) is of no state") }
+        members[name]?.digest = digest
+        members[name]?.applied = snapshot.id.index
+    }
+
+    private mutating func compact(_ name: NodeID) throws {
+        guard let compactEvery, let member = members[name], let raft = member.raft,
+            member.applied == raft.log.applied, member.applied.number >= raft.snapshot.id.index.number + compactEvery
+        else { return }
+        let data = (0..<8).map { UInt8(truncatingIfNeeded: member.digest >> (56 - 8 * UInt64($0))) }
+        members[name]?.raft?.takeSnapshot(data, at: member.applied)
+    }
+
+    private mutating func check(_ name: NodeID) throws {
+        guard let raft = raft(name) else { return }
+        if raft.isLeader {
+            // Election safety: one leader in a term, for ever.
+            if let other = leaders[raft.term], other != name {
+                throw Violation(description: "\(name) and \(other) both lead \(raft.term)")
+            }
+            // Leader completeness: whoever is elected holds every entry that was committed before.
+            if leaders[raft.term] == nil {
+                for (index, entry) in chosen where index > raft.log.base.index {
+                    guard raft.log.term(at: index) == entry.id.term else {
+                        throw Violation(description: "leader \(name) of \(raft.term) lacks \(entry.id)")
+                    }
+                }
+            }
+            leaders[raft.term] = name
+        }
+        if let fault = members[name]?.faults.first { throw Violation(description: "\(name): \(fault)") }
+    }
+
+    /// Log matching: where two logs hold the same entry, they are equal up to it.
+    func checkLogs() throws {
+        for a in names {
+            for b in names where a < b {
+                guard let x = raft(a)?.log, let y = raft(b)?.log else { continue }
+                var agreed = false
+                var index = min(x.last.index, y.last.index)
+                while index > max(x.base.index, y.base.index) {
+                    let same = x.term(at: index) == y.term(at: index)
+                    if agreed && !same { throw Violation(description: "\(a) and \(b) differ before \(index)") }
+                    if same { agreed = true }
+                    index = index.previous
+                }
+            }
+        }
+    }
+}
