@@ -106,10 +106,15 @@ extension Raft {
     }
 
     /// With the window full, or after silence: an empty append finds out what was lost.
-    private mutating func probe(_ peer: NodeID) {
-        guard let progress = leadership?.progress[peer], case .replicate = progress.mode else { return }
+    private mutating func probe(_ peer: NodeID, at now: LogicalInstant) {
+        guard var progress = leadership?.progress[peer], case .replicate = progress.mode else { return }
         let before = progress.next.previous
-        guard let term = log.term(at: before) else { return }
+        guard let term = log.term(at: before) else {
+            // What was lost on its way is compacted away by now.
+            beginSnapshot(for: peer, &progress, at: now)
+            leadership?.progress[peer] = progress
+            return
+        }
         let previous = EntryID(term: term, index: before)
         messages.append(to: peer, .append(Append(term: self.term, previous: previous, entries: [], commit: log.commit)))
     }
@@ -154,7 +159,7 @@ extension Raft {
             if progress.maySend(settings), progress.next <= log.last.index {
                 send(to: peer, evenEmpty: true, at: now)
             } else {
-                probe(peer)
+                probe(peer, at: now)
             }
         }
     }
