@@ -1,0 +1,66 @@
+import Catalog
+import Model
+import Testing
+
+@Suite struct CatalogAccessTests {
+    @Test("configuration is compare-and-set, all writes of a command or none")
+    func configuration() throws {
+        var world = World()
+        let first = try world.run(.configure(.global, [ConfigurationWrite(key: "colour", value: "\"red\"", expecting: 0)]))
+        #expect(first == .accepted(.version(1)))
+        let stale = try world.run(
+            .configure(
+                .global,
+                [
+                    ConfigurationWrite(key: "other", value: "1"),
+                    ConfigurationWrite(key: "colour", value: "\"blue\"", expecting: 0),
+                ]))
+        #expect(stale.refusal == .versionMismatch)
+        #expect(world.topology.configuration.count == 1)
+        #expect(
+            try world.run(.configure(.global, [ConfigurationWrite(key: "replication_factor", value: "99")])).refusal
+                == .invalidValue)
+        #expect(try world.run(.configure(.global, [ConfigurationWrite(key: "colour", value: nil, expecting: 1)])).isAccepted)
+        #expect(world.topology.configuration.isEmpty)
+    }
+
+    @Test("a join token is good for its uses, its zone and its time, and for nothing else")
+    func joinTokens() throws {
+        var world = World()
+        let secret = [UInt8](repeating: 7, count: 32)
+        let zone = try ZoneName("a")
+        let token = JoinToken(
+            id: "j1", secretDigest: secret, expiresAt: WallTime(milliseconds: world.time.milliseconds + 1_000), usesLeft: 1,
+            zone: zone, createdBy: try Principal("operator/ada"))
+        #expect(try world.run(.createJoinToken(token)).isAccepted)
+        let node = try NodeID("n1")
+        func use(_ digest: [UInt8], _ zone: ZoneName) throws -> CommandResult {
+            try world.run(.useJoinToken("j1", secretDigest: digest, node: node, zone: zone))
+        }
+        #expect(try use([1], zone).refusal == .joinTokenRefused)
+        #expect(try use(secret, try ZoneName("b")).refusal == .joinTokenRefused)
+        #expect(try use(secret, zone).isAccepted)
+        #expect(try use(secret, zone).refusal == .joinTokenRefused)
+        let short = JoinToken(
+            id: "j2", secretDigest: secret, expiresAt: WallTime(milliseconds: world.time.milliseconds + 1), usesLeft: 1,
+            zone: nil, createdBy: try Principal("operator/ada"))
+        #expect(try world.run(.createJoinToken(short)).isAccepted)
+        world.time = WallTime(milliseconds: world.time.milliseconds + 2)
+        #expect(try world.run(.useJoinToken("j2", secretDigest: secret, node: node, zone: zone)).refusal == .joinTokenRefused)
+    }
+
+    @Test("the audit trail chains every command, refused ones too, and shows an altered record")
+    func audit() throws {
+        var world = World()
+        try world.start(nodes: 2)
+        try world.run(.dropTable(try RelationName("nothing")))
+        var tail = world.state.audit.tail
+        #expect(tail.map(\.outcome) == ["OK", "OK", "TABLE_NOT_FOUND"])
+        #expect(AuditChain.firstBreak(in: tail, digest: World.digest) == nil)
+        let old = tail[1]
+        tail[1] = AuditRecord(
+            index: old.index, time: old.time, actor: try Principal("operator/eve"), command: old.command, subject: old.subject,
+            reason: old.reason, requestID: old.requestID, traceID: old.traceID, outcome: old.outcome, hash: old.hash)
+        #expect(AuditChain.firstBreak(in: tail, digest: World.digest)?.index == 2)
+    }
+}

@@ -1,0 +1,136 @@
+import Catalog
+import Model
+import Testing
+
+@Suite struct FailureTests {
+    private let n1: NodeID
+    private let n2: NodeID
+    private let n3: NodeID
+    private let n4: NodeID
+
+    init() throws { (n1, n2, n3, n4) = (try NodeID("n1"), try NodeID("n2"), try NodeID("n3"), try NodeID("n4")) }
+
+    private func partition(_ world: World, _ id: PartitionID) throws -> PartitionDescriptor {
+        try #require(world.topology.partitions[id])
+    }
+
+    @Test("one entry gives every partition of a failed node another primary, balanced, one epoch up (F2)")
+    func promotes() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let keys: [UInt8] = [10, 20, 30, 40, 50]
+        try world.run(.createTable(try world.creation("t", splitAt: keys, on: Array(repeating: [n1, n2, n3], count: 6))))
+        let applied = world.apply(
+            try world.entry(
+                .nodeFailed(
+                    n1, session: world.session(n1),
+                    witnesses: [
+                        Witness(id: try NodeID("c1"), zone: try ZoneName("b")), Witness(id: n3, zone: try ZoneName("c")),
+                    ])))
+        #expect(applied.result.isAccepted)
+        let primaries = world.topology.partitions.values.compactMap(\.primary)
+        #expect(primaries.count { $0 == n2 } == 3 && primaries.count { $0 == n3 } == 3)
+        #expect(world.topology.partitions.values.allSatisfy { $0.epoch == Epoch(2) && $0.learners == [n1] })
+        #expect(world.topology.nodes[n1]?.status == .failed)
+        #expect(try world.fail(n1).refusal == .nodeUnavailable)
+    }
+
+    @Test("one witness is not enough, nor are two in one zone where there are more (F2)")
+    func witnesses() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let a = try ZoneName("a")
+        let (c1, c2) = (try NodeID("c1"), try NodeID("c2"))
+        let session = world.session(n1)
+        for witnesses in [[Witness(id: c1, zone: a)], [Witness(id: c1, zone: a), Witness(id: c2, zone: a)]] {
+            let result = try world.run(.nodeFailed(n1, session: session, witnesses: witnesses))
+            #expect(result.refusal == .notEnoughWitnesses)
+        }
+        let old = try world.run(.nodeFailed(n1, session: SessionID(999), witnesses: []))
+        #expect(old.refusal == .staleSession)
+    }
+
+    @Test("the last in-sync member never leaves: its partition waits without a primary, and gets it back when it returns (F2)")
+    func lastMember() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        for node in [n2, n3, n1] { #expect(try world.fail(node).isAccepted) }
+        let waiting = try partition(world, id)
+        #expect(waiting.primary == nil && waiting.inSync == [n1] && waiting.epoch == Epoch(4))
+        try world.start(node: 2, generation: 2)
+        #expect(try partition(world, id).primary == nil)
+        try world.start(node: 1, generation: 2)
+        let back = try partition(world, id)
+        #expect(back.primary == n1 && back.epoch == Epoch(5))
+    }
+
+    @Test("an empty disk under a known name leaves every in-sync set; the last copy waits for the old one (E4)")
+    func emptyDisk() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        try world.start(node: 2, store: 777, generation: 1)
+        let after = try partition(world, id)
+        #expect(after.inSync == [n1, n3] && after.replica(on: n2)?.store == StoreID(777))
+        for node in [n3, n1] { #expect(try world.fail(node).isAccepted) }
+        try world.start(node: 1, store: 778, generation: 1)
+        #expect(try partition(world, id).primary == nil)
+        #expect(try partition(world, id).replica(on: n1)?.store == StoreID(100))
+        try world.start(node: 1, store: 100, generation: 3)
+        #expect(try partition(world, id).primary == n1)
+    }
+
+    @Test("a restored disk, whose generation went back, is not trusted with the last copy either (E4)")
+    func restoredDisk() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        try world.start(node: 1, generation: 5)
+        let id = try world.makeTable().id
+        try world.start(node: 1, generation: 4)
+        #expect(try partition(world, id).inSync == [n2, n3])
+        #expect(try partition(world, id).primary != n1)
+    }
+
+    @Test("a move ends with its target, and goes on without its source once the target is in sync")
+    func moveSurvivesSource() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: n1, target: target, epoch: Epoch(1))))
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1)
+        #expect(try world.fail(n1).isAccepted)
+        let after = try partition(world, id)
+        #expect(
+            after.inSync == [n2, n3, n4] && after.replica(on: n1) == nil && after.primary != nil && after.epoch == Epoch(4))
+        let operation = try #require(world.topology.operations.values.first { $0.kind.partition == id })
+        #expect(operation.step == .dropSource && operation.cleanups.map(\.node) == [n1])
+    }
+
+    @Test("a repair that is done drops the replica of the failed node that it replaces")
+    func repairDropsDead() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        #expect(try world.fail(n2).isAccepted)
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(3)), from: n1)
+        let after = try partition(world, id)
+        #expect(after.replicas.map(\.node) == [n1, n3, n4] && after.epoch == Epoch(4) && after.operation == nil)
+        let operation = try #require(world.topology.operations.values.first { $0.kind.partition == id })
+        #expect(operation.phase == .succeeded && operation.cleanups.map(\.node) == [n2])
+    }
+
+    @Test("a proposal of an earlier session changes nothing (E6)")
+    func oldSession() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        let old = world.session(n1)
+        try world.start(node: 1, generation: 2)
+        let result = try world.run(.partition(.evict(id, node: n2, expecting: Epoch(1)), from: n1, session: old))
+        #expect(result.refusal == .staleSession)
+    }
+}
