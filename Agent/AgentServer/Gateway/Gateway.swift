@@ -1,0 +1,33 @@
+package import Engine
+import Hummingbird
+import HummingbirdCore
+import HummingbirdTLS
+package import Logging
+import NIOCore
+package import NIOSSL
+import ServiceLifecycle
+
+/// Serves data requests over HTTPS. What a request may cost is bounded before any of it is read: 16 KiB of header in at most 100
+/// fields, bodies by what they carry, idle connections by time.
+package struct Gateway: Service {
+    private let application: Application<GatewayResponder>
+
+    /// - Parameter tls: a server's configuration that shows this node's certificate.
+    package init(
+        host: String, port: Int, tls: TLSConfiguration, plane: any DataPlane, engine: any StorageEngine,
+        tokens: any TokenChecking, logger: Logger
+    ) throws {
+        let channel = HTTP1Channel.Configuration(
+            idleTimeout: .seconds(75),
+            httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+                maxHeaderFieldSize: 16 * 1_024, maxHeaderListSize: 16 * 1_024, maxHeaderFieldCount: 100))
+        application = Application(
+            responder: GatewayResponder(plane: plane, engine: engine, tokens: tokens, logger: logger),
+            server: try .tls(.http1(configuration: channel), tlsConfiguration: tls),
+            configuration: ApplicationConfiguration(
+                address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(10_000)),
+            logger: logger)
+    }
+
+    package func run() async throws { try await application.run() }
+}

@@ -1,0 +1,276 @@
+import Access
+import Engine
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import KeyEncoding
+import Logging
+import Model
+import NIOCore
+import RoutingTable
+
+// What clients call. The gateway of the primary's node orders and reads; another node's refuses with the descriptor of the
+// partition, so that the caller's route is mended by the refusal (rule E3).
+//
+//   GET|PUT|DELETE /v1/tables/{table}/rows?key=[…]             one row; GET takes consistency=strong|eventual
+//   GET            /v1/tables/{table}/rows?from=&to=&limit=    a page of one partition's rows, `next` says where to go on
+//   POST           /v1/tables/{table}/rows:batch               {"operations":[…]}, atomic in one partition
+//   GET            /v1/tables/{table}/routes                   the table's columns, partitions and gateways
+
+/// Answers data requests.
+struct GatewayResponder: HTTPResponder {
+    typealias Context = BasicRequestContext
+
+    let plane: any DataPlane
+    let engine: any StorageEngine
+    let tokens: any TokenChecking
+    let logger: Logger
+
+    func respond(to request: Request, context: Context) async throws -> Response {
+        do throws(GatewayProblem) {
+            return try await answer(request)
+        } catch {
+            if error.status.code >= 500, error.status != .serviceUnavailable {
+                logger.debug("refused", metadata: ["code": "\(error.code)", "detail": "\(error.detail)"])
+            }
+            return error.response
+        }
+    }
+
+    private func answer(_ request: Request) async throws(GatewayProblem) -> Response {
+        let parts = request.uri.path.split(separator: "/", omittingEmptySubsequences: true)
+        guard parts.count == 4, parts[0] == "v1", parts[1] == "tables" else {
+            throw GatewayProblem(
+                .notFound, "NOT_FOUND", "no such resource", hint: "rows are at /v1/tables/{table}/rows", field: "path")
+        }
+        let name: RelationName
+        do throws(InvalidValue) { name = try RelationName(String(parts[2])) } catch {
+            throw .badRequest("INVALID_NAME", error.description, field: "table")
+        }
+        let routes = plane.routes
+        switch (parts[3], request.method) {
+        case ("rows", .get):
+            let table = try admit(request, .read, name, routes)
+            return request.uri.queryParameters["key"] != nil
+                ? try await get(request, table, routes) : try await scan(request, table, routes)
+        case ("rows", .put):
+            let table = try admit(request, .write, name, routes)
+            let key = try key(of: request, in: table.table)
+            let body = try await self.body(of: request, limit: 2 * Limits.rowBytes)
+            let row = try RowReading.document([String: DocumentScalar].self, from: body)
+            return try await write([try RowReading(table.table).put(row, under: key, place: "body")], to: table, routes)
+        case ("rows", .delete):
+            let table = try admit(request, .write, name, routes)
+            return try await write([.delete(key: try key(of: request, in: table.table))], to: table, routes)
+        case ("rows:batch", .post):
+            let table = try admit(request, .write, name, routes)
+            return try await batch(try await body(of: request, limit: 2 * Limits.batchBytes), table, routes)
+        case ("routes", .get):
+            return JSONText.response(.ok, RouteText.table(try admit(request, .read, name, routes), in: routes))
+        case ("rows", _), ("rows:batch", _), ("routes", _):
+            throw GatewayProblem(
+                .methodNotAllowed, "METHOD_NOT_ALLOWED", "\(request.method) is not offered here", field: "method")
+        default:
+            throw GatewayProblem(
+                .notFound, "NOT_FOUND", "no such resource", hint: "rows are at /v1/tables/{table}/rows", field: "path")
+        }
+    }
+
+    /// The table, if the bearer may do `action` with it. Who may not is told so before anything of the table shows.
+    private func admit(
+        _ request: Request, _ action: TableAction, _ name: RelationName, _ routes: Routes
+    ) throws(GatewayProblem) -> TableRoutes {
+        let now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+        do throws(TokenRefusal) {
+            _ = try tokens.verify(
+                authorization: request.headers[.authorization], for: AccessRequest(table: name, action: action),
+                under: routes.topology, at: now)
+        } catch { throw GatewayProblem(error) }
+        guard let table = routes.table(name), table.table.status != .deleting else {
+            throw GatewayProblem(
+                .notFound, "TABLE_NOT_FOUND", "no table '\(name)' at revision \(routes.revision)", field: "table")
+        }
+        guard table.table.status == .active else {
+            throw GatewayProblem(
+                .serviceUnavailable, "TABLE_CREATING", "table '\(name)' is being created", hint: "ask again", field: "table",
+                retryAfter: .milliseconds(200))
+        }
+        return table
+    }
+
+    // MARK: Reading
+
+    private enum Consistency: String { case strong, eventual }
+
+    private func get(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+        let key = try key(of: request, in: table.table)
+        let partition = try route(key, in: table)
+        let (storage, values) = try await read(request, partition, routes) {
+            (storage) async throws(EngineError) in try await engine.get(key, in: storage)
+        }
+        _ = storage
+        guard let values else {
+            throw GatewayProblem(.notFound, "ROW_NOT_FOUND", "no row under this key", field: "key")
+        }
+        return JSONText.response(
+            .ok,
+            JSONText.object([
+                ("row", JSONText.row(values, of: table.table.columns)), ("partition", partition.id.description),
+                ("epoch", String(partition.epoch.number)),
+            ]))
+    }
+
+    private func scan(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+        let layout = KeyLayout(table.table)
+        let low = try bound(request, "from", layout) ?? .least
+        let high = try bound(request, "to", layout)
+        var limit = 1_000
+        if let text = request.uri.queryParameters["limit"] {
+            guard let number = Int(text), (1...Limits.scanRows).contains(number) else {
+                throw .badRequest("INVALID_LIMIT", "limit is 1 to \(Limits.scanRows)", field: "limit")
+            }
+            limit = number
+        }
+        guard let range = KeyRange(checkingLow: low, high: high) else {
+            throw .badRequest("EMPTY_RANGE", "'to' is not above 'from'", field: "to")
+        }
+        let partition = try route(low, in: table)
+        // One page never leaves one partition; what follows may live at another gateway.
+        let end = [range.high, partition.range.high].compactMap { $0 }.min()
+        let part = KeyRange(low: low, high: end)
+        let rows = limit
+        let (_, page) = try await read(request, partition, routes) { (storage) async throws(EngineError) in
+            try await engine.scan(part, in: storage, rowLimit: rows, byteLimit: Limits.scanBytes)
+        }
+        let following = page.next ?? (end == range.high ? nil : end)
+        let next: String?
+        do throws(KeyError) { next = try following.map { key throws(KeyError) in try layout.text(of: key) } } catch {
+            throw GatewayProblem(.internalServerError, "INVALID_BOUND", error.description)
+        }
+        return JSONText.response(
+            .ok,
+            JSONText.object([
+                ("rows", JSONText.array(page.rows.map { JSONText.row($0.values, of: table.table.columns) })),
+                ("next", JSONText.optional(next)), ("partition", partition.id.description),
+                ("epoch", String(partition.epoch.number)),
+            ]))
+    }
+
+    /// Reads under the consistency that the request asks for; strong unless it says otherwise (rules R2, M9).
+    private func read<Result: Sendable>(
+        _ request: Request, _ partition: PartitionDescriptor, _ routes: Routes,
+        _ body: (StorageID) async throws(EngineError) -> Result
+    ) async throws(GatewayProblem) -> (StorageID, Result) {
+        let wanted = request.uri.queryParameters["consistency"].map(String.init) ?? Consistency.strong.rawValue
+        guard let consistency = Consistency(rawValue: wanted) else {
+            throw .badRequest("INVALID_CONSISTENCY", "consistency is strong or eventual", field: "consistency")
+        }
+        let storage: StorageID
+        do throws(DataRefusal) {
+            switch consistency {
+            case .strong: storage = try await plane.strongRead(of: partition.id, at: partition.epoch).storage
+            case .eventual: storage = try await plane.localRead(of: partition.id).storage
+            }
+        } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
+        let result: Result
+        do throws(EngineError) { result = try await body(storage) } catch { throw GatewayProblem(error) }
+        if consistency == .strong {
+            do throws(DataRefusal) { try await plane.confirmStrongRead(of: partition.id, at: partition.epoch) } catch {
+                throw GatewayProblem(error, routedTo: partition, in: plane.routes)
+            }
+        }
+        return (storage, result)
+    }
+
+    // MARK: Writing
+
+    private func batch(_ body: Data, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+        let document = try RowReading.document(BatchDocument.self, from: body)
+        guard (1...Limits.batchMutations).contains(document.operations.count) else {
+            throw GatewayProblem(
+                .unprocessableContent, "BATCH_LENGTH",
+                "\(document.operations.count) operations; 1 to \(Limits.batchMutations) are taken", field: "body.operations")
+        }
+        let reading = RowReading(table.table)
+        var mutations: [Mutation] = []
+        var bytes = 0
+        for (index, operation) in document.operations.enumerated() {
+            let mutation = try reading.mutation(operation, at: index)
+            bytes += Self.loggedBytes(mutation)
+            mutations.append(mutation)
+        }
+        guard bytes <= Limits.batchBytes else {
+            throw .tooLarge("BATCH_TOO_LARGE", bytes: bytes, limit: Limits.batchBytes, field: "body.operations")
+        }
+        return try await write(mutations, to: table, routes)
+    }
+
+    /// A little more than the mutation takes in the log.
+    private static func loggedBytes(_ mutation: Mutation) -> Int {
+        switch mutation {
+        case .put(let key, let values): Row(key: key, values: values).byteCount + 16 * (values.count + 1)
+        case .delete(let key): key.bytes.count + 16
+        }
+    }
+
+    private func write(_ mutations: [Mutation], to table: TableRoutes, _ routes: Routes) async throws(GatewayProblem)
+        -> Response
+    {
+        guard let first = mutations.first else { throw .badRequest("BATCH_LENGTH", "nothing to write", field: "body") }
+        let partition = try route(first.key, in: table)
+        if let index = mutations.firstIndex(where: { !partition.range.contains($0.key) }) {
+            throw GatewayProblem(
+                .unprocessableContent, "CROSS_PARTITION", "operation \(index) lies in another partition than operation 0",
+                hint: "a batch is atomic within one partition; send one batch for each", field: "body.operations[\(index)]",
+                partition: RouteText.partition(partition, in: routes))
+        }
+        do throws(DataRefusal) {
+            let position = try await plane.write(mutations, to: partition.id, at: partition.epoch)
+            return JSONText.response(
+                .ok,
+                JSONText.object([
+                    ("partition", partition.id.description), ("epoch", String(position.epoch.number)),
+                    ("position", JSONText.position(position)),
+                ]))
+        } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
+    }
+
+    // MARK: Parts of a request
+
+    private func route(_ key: Key, in table: TableRoutes) throws(GatewayProblem) -> PartitionDescriptor {
+        guard let route = table.route(key) else {
+            throw GatewayProblem(.notFound, "TABLE_NOT_FOUND", "the table is being dropped", field: "table")
+        }
+        return route.partition
+    }
+
+    private func key(of request: Request, in table: TableDescriptor) throws(GatewayProblem) -> Key {
+        guard let text = request.uri.queryParameters["key"] else {
+            throw .badRequest(
+                "MISSING_PARAMETER", "key= is missing", hint: "a percent-encoded JSON array of the key columns' values",
+                field: "key")
+        }
+        do throws(KeyTextError) { return try KeyLayout(table).key(text: String(text)) } catch {
+            throw GatewayProblem(error, field: "key")
+        }
+    }
+
+    private func bound(_ request: Request, _ name: String, _ layout: KeyLayout) throws(GatewayProblem) -> Key? {
+        guard let text = request.uri.queryParameters[name[...]] else { return nil }
+        do throws(KeyTextError) { return try layout.bound(text: String(text)) } catch {
+            throw GatewayProblem(error, field: name)
+        }
+    }
+
+    private func body(of request: Request, limit: Int) async throws(GatewayProblem) -> Data {
+        do {
+            let buffer = try await request.body.collect(upTo: limit)
+            return Data(buffer.readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw GatewayProblem(
+                .contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes", field: "body")
+        } catch {
+            throw .badRequest("MALFORMED_BODY", "the body ended early", field: "body")
+        }
+    }
+}
