@@ -39,7 +39,7 @@ var targets: [Target] = [
     core("AgentCore", in: "Agent", uses: ["Access", "Membership", "Model", "Movement", "Replication", "RoutingTable"]),
     core("Consensus", in: "Coordinator", uses: ["Model"]),
     core("Catalog", in: "Coordinator", uses: ["Model"]),
-    core("Planning", in: "Coordinator", uses: ["Model"]),
+    core("Planning", in: "Coordinator", uses: ["Catalog", "Model"]),
     core("CoordinatorCore", in: "Coordinator", uses: ["Catalog", "Consensus", "Membership", "Model", "Planning"]),
     coreTests("Model"),
     coreTests("Membership", uses: ["Model"]),
@@ -52,7 +52,7 @@ var targets: [Target] = [
     coreTests("AgentCore", uses: ["Membership", "Model", "Movement", "Replication", "RoutingTable"]),
     coreTests("Consensus", uses: ["Model"]),
     coreTests("Catalog", uses: ["Model"]),
-    coreTests("Planning", uses: ["Model"]),
+    coreTests("Planning", uses: ["Catalog", "Model"]),
     coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
 ]

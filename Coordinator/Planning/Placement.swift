@@ -1,19 +1,8 @@
+package import Catalog
 package import Model
 
 // Where the copies of a new table go: as many zones as there are, then the nodes with the fewest copies; primaries to the node with
 // the fewest primaries. Greedy and exact enough: with equal nodes the counts differ by one at most.
-
-/// Where one new partition's copies go.
-package struct Placement: Hashable, Sendable {
-    package let primary: NodeID
-    /// All copies, the primary's included, sorted by node.
-    package let nodes: [NodeID]
-
-    package init(primary: NodeID, nodes: [NodeID]) {
-        self.primary = primary
-        self.nodes = nodes.sorted()
-    }
-}
 
 /// A placement with what it was based on (rule M7): it holds while these sessions stand.
 package struct PlacementPlan: Hashable, Sendable {
@@ -24,17 +13,6 @@ package struct PlacementPlan: Hashable, Sendable {
     package init(placements: [Placement], sessions: [NodeSession]) {
         self.placements = placements
         self.sessions = sessions
-    }
-}
-
-/// A node's life that a plan counted on.
-package struct NodeSession: Hashable, Sendable {
-    package let node: NodeID
-    package let session: SessionID
-
-    package init(node: NodeID, session: SessionID) {
-        self.node = node
-        self.session = session
     }
 }
 

@@ -1,3 +1,4 @@
+package import Catalog
 package import Model
 
 // Which copies to make again after failures: the partitions with the fewest in-sync copies first, a few at a time, never while the
@@ -19,14 +20,6 @@ package struct RepairLimits: Hashable, Sendable {
     }
 }
 
-/// One copy to be made: the epoch that was read guards it (rule M7).
-package struct RepairPlan: Hashable, Sendable {
-    package let partition: PartitionID
-    package let target: NodeID
-    package let targetSession: SessionID
-    package let expecting: Epoch
-}
-
 /// The repairs to propose now, most endangered partition first.
 ///
 /// - Parameters:
@@ -35,7 +28,7 @@ package struct RepairPlan: Hashable, Sendable {
 package func planRepairs(
     in topology: Topology, absentSince: [NodeID: LogicalInstant], now: LogicalInstant, breakerHolds: Bool,
     limits: RepairLimits = RepairLimits()
-) -> [RepairPlan] {
+) -> [MovePlan] {
     guard !breakerHolds else { return [] }
     // A node that failed a moment ago may return; until the delay is over, its copies are not missed.
     let mayReturn = topology.nodes.values.contains { node in
@@ -44,7 +37,7 @@ package func planRepairs(
     guard !mayReturn else { return [] }
     let eligible = topology.nodes.values.filter { $0.status == .healthy }.sorted { $0.id < $1.id }
     var load = NodeLoad(of: topology)
-    var plans: [RepairPlan] = []
+    var plans: [MovePlan] = []
     let endangered = topology.partitions.values
         .compactMap { partition -> (partition: PartitionDescriptor, missing: Int)? in
             guard partition.status == .active, partition.operation == nil, partition.primary != nil,
@@ -64,7 +57,9 @@ package func planRepairs(
         load.addReplica(on: target.id)
         load.addOperation(on: target.id)
         plans.append(
-            RepairPlan(partition: partition.id, target: target.id, targetSession: target.session, expecting: partition.epoch))
+            MovePlan(
+                partition: partition.id, source: nil, target: NodeSession(node: target.id, session: target.session),
+                epoch: partition.epoch))
     }
     return plans
 }

@@ -1,3 +1,4 @@
+import Catalog
 import Model
 import Planning
 import Testing
@@ -18,9 +19,9 @@ import Testing
         let plans = planRepairs(
             in: try damaged([try partition(7, on: [2, 3])]), absentSince: [try NodeID("n1"): .origin], now: late,
             breakerHolds: false, limits: limits)
-        #expect(plans.map(\.target) == [try NodeID("n4")])
-        #expect(plans.map(\.expecting) == [Epoch(4)])
-        #expect(plans.map(\.targetSession) == [SessionID(4)])
+        #expect(plans.map(\.target.node) == [try NodeID("n4")])
+        #expect(plans.map(\.epoch) == [Epoch(4)])
+        #expect(plans.map(\.target.session) == [SessionID(4)])
     }
 
     @Test("F5: nothing is copied before the delay is over, since the node may return")

@@ -327,8 +327,6 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     /// Clears the value of `registration`. Subsequent reads from it will return its default value.
     package mutating func clearRegistration() {self._registration = nil}
 
-    package var isLogIntact: Bool = false
-
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -1520,7 +1518,7 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoCatalogCommand.RegisterNode: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".RegisterNode"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}registration\0\u{3}is_log_intact\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}registration\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1530,7 +1528,6 @@ nonisolated extension ProtoCatalogCommand.RegisterNode: SwiftProtobuf.Message, S
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._registration) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self.isLogIntact) }()
       default: break
       }
     }
@@ -1547,16 +1544,12 @@ nonisolated extension ProtoCatalogCommand.RegisterNode: SwiftProtobuf.Message, S
     try { if let v = self._registration {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
-    if self.isLogIntact != false {
-      try visitor.visitSingularBoolField(value: self.isLogIntact, fieldNumber: 3)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCatalogCommand.RegisterNode, rhs: ProtoCatalogCommand.RegisterNode) -> Bool {
     if lhs.node != rhs.node {return false}
     if lhs._registration != rhs._registration {return false}
-    if lhs.isLogIntact != rhs.isLogIntact {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
