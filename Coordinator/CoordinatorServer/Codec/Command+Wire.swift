@@ -1,0 +1,182 @@
+package import Catalog
+import FoundationEssentials
+import Model
+package import Wire
+
+// The commands in the coordinators' log. What is written here is read for as long as a log or a snapshot may be.
+
+extension CatalogEntry: WireCodable {
+    package init(wire: ProtoCatalogEntry) throws(WireError) {
+        guard wire.hasCommand else { throw WireError("CatalogEntry.command", .missing) }
+        self.init(
+            command: try Command(wire: wire.command), actor: try principalName(wire.actor, "CatalogEntry.actor"),
+            reason: try Check.text(wire.reason, "CatalogEntry.reason"),
+            requestID: try Check.formed(wire.requestID, "CatalogEntry.request_id", as: RequestID.init(_:)),
+            fingerprint: try Check.bytes(wire.fingerprint, "CatalogEntry.fingerprint", atMost: 64),
+            traceID: try Check.text(wire.traceID, "CatalogEntry.trace_id"),
+            time: try Check.wallTime(wire.timeMs, "CatalogEntry.time_ms"))
+    }
+
+    package var wire: ProtoCatalogEntry {
+        var wire = ProtoCatalogEntry()
+        wire.command = command.wire
+        wire.actor = actor.name
+        wire.reason = reason
+        wire.requestID = requestID.text
+        wire.fingerprint = Data(fingerprint)
+        wire.traceID = traceID
+        wire.timeMs = time.milliseconds
+        return wire
+    }
+}
+
+extension Command: WireCodable {
+    package init(wire: ProtoCatalogCommand) throws(WireError) {
+        switch try Check.present(wire.command, "CatalogCommand.command") {
+        case .registerNode(let it): self = .registerNode(try NodeRegistration(wire: it))
+        case .declareNode(let it):
+            self = .declareNode(
+                try Check.node(it.node, "DeclareNode.node"), zone: try zoneName(it.zone, "DeclareNode.zone"),
+                host: try Check.text(it.host, "DeclareNode.host"),
+                instanceType: try Check.text(it.instanceType, "DeclareNode.instance_type"))
+        case .partition(let it):
+            self = .partition(
+                try PartitionProposal(wire: it.proposal), from: try Check.node(it.from, "Partition.from"),
+                session: try Check.identifier(it.session, "Partition.session"))
+        case .createTable(let it): self = .createTable(try TableCreation(wire: it))
+        case .dropTable(let name): self = .dropTable(try relationName(name, "drop_table"))
+        case .setCapacity(let it):
+            self = .setCapacity(try relationName(it.table, "SetCapacity.table"), try Capacity(wire: it.capacity))
+        case .beginMove(let it):
+            self = .beginMove(
+                MovePlan(
+                    partition: try Check.identifier(it.partition, "BeginMove.partition"),
+                    source: it.hasSource ? try Check.node(it.source, "BeginMove.source") : nil,
+                    target: try NodeSession(wire: it.target), epoch: try Check.epoch(it.epoch, "BeginMove.epoch")))
+        case .beginSplit(let it):
+            self = .beginSplit(
+                try Check.identifier(it.partition, "BeginSplit.partition"), at: try Check.key(it.at, "BeginSplit.at"),
+                expecting: try Check.epoch(it.expecting, "BeginSplit.expecting"))
+        case .beginTransfer(let it):
+            let target = try NodeSession(wire: it.target)
+            self = .beginTransfer(
+                try Check.identifier(it.partition, "BeginTransfer.partition"), to: target.node, session: target.session,
+                expecting: try Check.epoch(it.expecting, "BeginTransfer.expecting"))
+        case .abortOperation(let it):
+            self = .abortOperation(
+                try Check.identifier(it.operation, "AbortOperation.operation"),
+                reason: try Check.text(it.reason, "AbortOperation.reason"))
+        case .nodeFailed(let it):
+            let node = try NodeSession(wire: it.node)
+            self = .nodeFailed(
+                node.node, session: node.session,
+                witnesses: try Check.list(it.witnesses, "NodeFailed.witnesses", atMost: 1_024, Witness.init(wire:)))
+        case .nodeReturned(let it):
+            let node = try NodeSession(wire: it)
+            self = .nodeReturned(node.node, session: node.session)
+        case .drain(let name): self = .drain(try Check.node(name, "drain"))
+        case .decommission(let name): self = .decommission(try Check.node(name, "decommission"))
+        case .setPolicy(let it):
+            self = .setPolicy(
+                table: try relationName(it.table, "Policy.table"),
+                principal: try principalName(it.principal, "Policy.principal"),
+                actions: try Check.list(it.actions, "Policy.actions", atMost: TableAction.allCases.count) {
+                    (action) throws(WireError) in try TableAction(wire: action, "Policy.actions")
+                },
+                effect: try AccessPolicy.Effect(wire: it.effect, "Policy.effect"))
+        case .removePolicy(let it):
+            self = .removePolicy(
+                table: try relationName(it.table, "PolicyName.table"),
+                principal: try principalName(it.principal, "PolicyName.principal"))
+        case .addSigningKey(let key): self = .addSigningKey(try SigningKey(wire: key))
+        case .retireSigningKey(let id): self = .retireSigningKey(try Check.text(id, "retire_signing_key"))
+        case .revokeToken(let token): self = .revokeToken(try RevokedToken(wire: token))
+        case .configure(let it):
+            self = .configure(
+                try ConfigurationScope(wire: it.scope),
+                try Check.list(it.writes, "Configure.writes", atMost: 4_096, ConfigurationWrite.init(wire:)))
+        case .createJoinToken(let token): self = .createJoinToken(try JoinToken(wire: token))
+        case .useJoinToken(let it):
+            self = .useJoinToken(
+                try Check.text(it.id, "UseJoinToken.id"),
+                secretDigest: try Check.bytes(it.secretDigest, "UseJoinToken.secret_digest", atMost: 64),
+                node: try Check.node(it.node, "UseJoinToken.node"), zone: try zoneName(it.zone, "UseJoinToken.zone"))
+        }
+    }
+
+    package var wire: ProtoCatalogCommand {
+        var wire = ProtoCatalogCommand()
+        switch self {
+        case .registerNode(let registration): wire.registerNode = registration.wire
+        case .declareNode(let node, let zone, let host, let instanceType):
+            wire.declareNode.node = node.name
+            wire.declareNode.zone = zone.name
+            wire.declareNode.host = host
+            wire.declareNode.instanceType = instanceType
+        case .partition(let proposal, let node, let session):
+            wire.partition.proposal = proposal.wire
+            wire.partition.from = node.name
+            wire.partition.session = session.number
+        case .createTable(let creation): wire.createTable = creation.wire
+        case .dropTable(let name): wire.dropTable = name.name
+        case .setCapacity(let table, let capacity):
+            wire.setCapacity.table = table.name
+            wire.setCapacity.capacity = capacity.wire
+        case .beginMove(let plan):
+            wire.beginMove.partition = plan.partition.number
+            if let source = plan.source { wire.beginMove.source = source.name }
+            wire.beginMove.target = plan.target.wire
+            wire.beginMove.epoch = plan.epoch.number
+        case .beginSplit(let partition, let key, let epoch):
+            wire.beginSplit.partition = partition.number
+            wire.beginSplit.at = Data(key.bytes)
+            wire.beginSplit.expecting = epoch.number
+        case .beginTransfer(let partition, let node, let session, let epoch):
+            wire.beginTransfer.partition = partition.number
+            wire.beginTransfer.target = NodeSession(node: node, session: session).wire
+            wire.beginTransfer.expecting = epoch.number
+        case .abortOperation(let operation, let reason):
+            wire.abortOperation.operation = operation.number
+            wire.abortOperation.reason = reason
+        case .nodeFailed(let node, let session, let witnesses):
+            wire.nodeFailed.node = NodeSession(node: node, session: session).wire
+            wire.nodeFailed.witnesses = witnesses.map(\.wire)
+        case .nodeReturned(let node, let session): wire.nodeReturned = NodeSession(node: node, session: session).wire
+        case .drain(let node): wire.drain = node.name
+        case .decommission(let node): wire.decommission = node.name
+        case .setPolicy(let table, let principal, let actions, let effect):
+            wire.setPolicy.table = table.name
+            wire.setPolicy.principal = principal.name
+            wire.setPolicy.actions = actions.map(\.wire)
+            wire.setPolicy.effect = effect.wire
+        case .removePolicy(let table, let principal):
+            wire.removePolicy.table = table.name
+            wire.removePolicy.principal = principal.name
+        case .addSigningKey(let key): wire.addSigningKey = key.wire
+        case .retireSigningKey(let id): wire.retireSigningKey = id
+        case .revokeToken(let token): wire.revokeToken = token.wire
+        case .configure(let scope, let writes):
+            wire.configure.scope = scope.wire
+            wire.configure.writes = writes.map(\.wire)
+        case .createJoinToken(let token): wire.createJoinToken = token.wire
+        case .useJoinToken(let id, let digest, let node, let zone):
+            wire.useJoinToken.id = id
+            wire.useJoinToken.secretDigest = Data(digest)
+            wire.useJoinToken.node = node.name
+            wire.useJoinToken.zone = zone.name
+        }
+        return wire
+    }
+}
+
+func relationName(_ name: String, _ field: String) throws(WireError) -> RelationName {
+    try Check.formed(name, field) { (name) throws(InvalidValue) in try RelationName(name) }
+}
+
+func principalName(_ name: String, _ field: String) throws(WireError) -> Principal {
+    try Check.formed(name, field, as: Principal.init(_:))
+}
+
+func zoneName(_ name: String, _ field: String) throws(WireError) -> ZoneName {
+    try Check.formed(name, field, as: ZoneName.init(_:))
+}

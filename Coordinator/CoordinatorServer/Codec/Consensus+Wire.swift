@@ -1,0 +1,135 @@
+package import Consensus
+import FoundationEssentials
+import Model
+package import Wire
+
+// Raft's values on the wire and in the log. Readers are total: a peer's certificate says who it is, not that it is sane.
+
+extension EntryID: WireCodable {
+    package init(wire: ProtoRaftEntryID) throws(WireError) {
+        self.init(
+            term: Term(try Check.counter(wire.term, "RaftEntryID.term")),
+            index: LogIndex(try Check.counter(wire.index, "RaftEntryID.index")))
+    }
+
+    package var wire: ProtoRaftEntryID {
+        var wire = ProtoRaftEntryID()
+        wire.term = term.number
+        wire.index = index.number
+        return wire
+    }
+}
+
+extension MemberConfiguration: WireCodable {
+    /// More members than any group has.
+    private static let limit = 64
+
+    package init(wire: ProtoRaftMembers) throws(WireError) {
+        func nodes(_ names: [String], _ field: String) throws(WireError) -> [NodeID] {
+            try Check.list(names, field, atMost: Self.limit) { (name) throws(WireError) in try Check.node(name, field) }
+        }
+        let voters = try nodes(wire.voters, "RaftMembers.voters")
+        let outgoing = try nodes(wire.outgoing, "RaftMembers.outgoing")
+        let learners = try nodes(wire.learners, "RaftMembers.learners")
+        do {
+            try self.init(voters: voters, outgoing: outgoing, learners: learners)
+        } catch {
+            throw WireError("RaftMembers.\(error.field)", .invalid(error.detail))
+        }
+    }
+
+    package var wire: ProtoRaftMembers {
+        var wire = ProtoRaftMembers()
+        wire.voters = voters.map(\.name)
+        wire.outgoing = outgoing.map(\.name)
+        wire.learners = learners.map(\.name)
+        return wire
+    }
+}
+
+extension Consensus.Entry: WireCodable {
+    package init(wire: ProtoRaftEntry) throws(WireError) {
+        guard wire.hasID else { throw WireError("RaftEntry.id", .missing) }
+        let content: EntryContent
+        switch try Check.present(wire.content, "RaftEntry.content") {
+        case .leaderStarted(let marker):
+            try Check.marker(marker, "RaftEntry.leader_started")
+            content = .leaderStarted
+        case .command(let data): content = .command(try Check.bytes(data, "RaftEntry.command", atMost: Limits.frameBytes))
+        case .configuration(let members): content = .configuration(try MemberConfiguration(wire: members))
+        }
+        self.init(id: try EntryID(wire: wire.id), content: content)
+    }
+
+    package var wire: ProtoRaftEntry {
+        var wire = ProtoRaftEntry()
+        wire.id = id.wire
+        switch content {
+        case .leaderStarted: wire.leaderStarted = true
+        case .command(let bytes): wire.command = Data(bytes)
+        case .configuration(let members): wire.configuration = members.wire
+        }
+        return wire
+    }
+}
+
+extension HardState: WireCodable {
+    package init(wire: ProtoRaftHardState) throws(WireError) {
+        self.init(
+            term: Term(try Check.counter(wire.term, "RaftHardState.term")),
+            vote: wire.hasVote ? try Check.node(wire.vote, "RaftHardState.vote") : nil,
+            commit: LogIndex(try Check.counter(wire.commit, "RaftHardState.commit")))
+    }
+
+    package var wire: ProtoRaftHardState {
+        var wire = ProtoRaftHardState()
+        wire.term = term.number
+        if let vote { wire.vote = vote.name }
+        wire.commit = commit.number
+        return wire
+    }
+}
+
+extension Consensus.Snapshot: WireCodable {
+    package init(wire: ProtoRaftSnapshot) throws(WireError) {
+        guard wire.hasID, wire.hasConfiguration else { throw WireError("RaftSnapshot.id", .missing) }
+        self.init(
+            id: try EntryID(wire: wire.id), configuration: try MemberConfiguration(wire: wire.configuration),
+            data: [UInt8](wire.data))
+    }
+
+    package var wire: ProtoRaftSnapshot {
+        var wire = ProtoRaftSnapshot()
+        wire.id = id.wire
+        wire.configuration = configuration.wire
+        wire.data = Data(data)
+        return wire
+    }
+}
+
+extension VoteRequest: WireCodable {
+    package init(wire: ProtoRaftVoteRequest) throws(WireError) {
+        self.init(
+            term: Term(try Check.counter(wire.term, "RaftVoteRequest.term")), last: try EntryID(wire: wire.last))
+    }
+
+    package var wire: ProtoRaftVoteRequest {
+        var wire = ProtoRaftVoteRequest()
+        wire.term = term.number
+        wire.last = last.wire
+        return wire
+    }
+}
+
+extension VoteAnswer: WireCodable {
+    package init(wire: ProtoRaftVoteAnswer) throws(WireError) {
+        self.init(term: Term(try Check.counter(wire.term, "RaftVoteAnswer.term")), granted: wire.granted)
+    }
+
+    package var wire: ProtoRaftVoteAnswer {
+        var wire = ProtoRaftVoteAnswer()
+        wire.term = term.number
+        wire.granted = granted
+        return wire
+    }
+}
