@@ -1,0 +1,69 @@
+package import Catalog
+package import Model
+
+/// How fresh the state must be that a caller reads.
+package enum ReadConsistency: Hashable, Sendable {
+    /// At least as new as everything that was answered anywhere before the call; costs a round with the leader.
+    case linearizable
+    /// What this member has applied.
+    case local
+}
+
+/// Why the control plane could not answer. Nothing is known to have changed, except after `outcomeUnknown`.
+package enum ControlPlaneError: Error, Hashable, Sendable {
+    /// Nobody leads, or nobody who leads was reached within the time: ask again under the same request id.
+    case noLeader
+    /// The request was handed in and no answer came: it may or may not take effect. Ask again under the same request id.
+    case outcomeUnknown
+    /// Too much is waiting to be committed, or the request is larger than what is ever committed.
+    case overloaded(String)
+}
+
+/// One coordinator as it sees itself and its group.
+package struct CoordinatorStatus: Hashable, Sendable {
+    package struct Peer: Hashable, Sendable {
+        package let id: NodeID
+        package let zone: ZoneName
+        package let addresses: NodeAddresses
+        /// Whether this member holds an open link to it (to itself: always).
+        package let isConnected: Bool
+        /// What the leader knows to be on its disk; nil at the others.
+        package let match: UInt64?
+    }
+
+    package let id: NodeID
+    /// `leader`, `follower`, `candidate` or `pre-candidate`.
+    package let role: String
+    package let leader: NodeID?
+    package let term: UInt64
+    package let commit: UInt64
+    package let applied: UInt64
+    package let lastIndex: UInt64
+    package let members: [Peer]
+    /// How many voters may be lost.
+    package let tolerance: Int
+    /// Whether too many nodes fell at once, so that nothing is copied (rule F4).
+    package let breakerHolds: Bool
+    package let startedAt: WallTime
+}
+
+/// What everything above the consensus, the REST API first of all, asks of it.
+package protocol ControlPlane: Sendable {
+    /// Commits a command, here or through the leader. Answered within a second, one way or another.
+    ///
+    /// - Parameter fingerprint: a digest of what the caller sent; another one under the same id is refused.
+    func propose(
+        _ command: Command, by actor: Principal, reason: String, requestID: RequestID, fingerprint: [UInt8], traceID: String
+    ) async throws(ControlPlaneError) -> CommandResult
+
+    /// The catalog as a value.
+    func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState
+
+    func status() async -> CoordinatorStatus
+
+    /// The newest report of each agent's load and health, as far as this member got them.
+    func reports() async -> [NodeID: NodeReport]
+
+    /// The topology that this member has applied, and what comes.
+    var feed: TopologyFeed { get }
+}
