@@ -44,16 +44,16 @@ package struct LogRecovery: Sendable {
     /// - Parameters:
     ///   - segment: the number in the file's name.
     ///   - isLast: whether it is the newest one, the only one that may have a torn tail.
-    ///   - each: is given every good record in order, with its offset.
+    ///   - each: is given every good record in order, with the place in the segment where it starts.
     package mutating func take(
-        segment: UInt64, bytes: UnsafeRawBufferPointer, isLast: Bool, each: (LogRecord, Int) throws -> Void
+        segment: UInt64, bytes: UnsafeRawBufferPointer, isLast: Bool, each: (LogRecord, SegmentTail) throws -> Void
     ) rethrows -> SegmentVerdict {
         switch start(segment, bytes) {
         case .failure(let damage): return .damaged(damage)
         case .success(let header): tail = SegmentTail(of: header)
         }
         guard var reader = tail.map({ SegmentReader(bytes, from: $0) }) else { return .clean }
-        while let found = reader.next() { try each(found.record, found.offset) }
+        while let found = reader.next() { try each(found.record, found.start) }
         tail = reader.tail
         return reader.verdict(isLast: isLast)
     }

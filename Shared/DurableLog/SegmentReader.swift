@@ -17,14 +17,15 @@ package struct SegmentReader {
     }
 
     /// The next good record, or nil where none stands.
-    package mutating func next() -> (record: LogRecord, offset: Int)? {
+    package mutating func next() -> (record: LogRecord, start: SegmentTail)? {
         guard let header = RecordFormat.Header(bytes, at: tail.end, salt: salt), header.number == tail.next,
             header.previous == tail.chain, let checksum = header.checksum(in: bytes, salt: salt)
         else { return nil }
+        let start = tail
         let record = LogRecord(number: header.number, kind: header.kind, payload: Array(bytes[header.payload]))
         tail = SegmentTail(
             header: tail.header, end: header.end, next: header.number.advanced(by: 1), chain: checksum, salt: salt)
-        return (record, header.offset)
+        return (record, start)
     }
 
     /// What the bytes after the last good record mean; to be asked when `next` has answered nil.

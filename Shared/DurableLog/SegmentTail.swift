@@ -23,6 +23,9 @@ package struct SegmentTail: Hashable, Sendable {
         self.salt = salt
     }
 
+    /// The same place for a reader whose bytes start here and not at the segment's start.
+    package var rebased: SegmentTail { SegmentTail(header: header, end: 0, next: next, chain: chain, salt: salt) }
+
     /// The header of the segment that continues this one.
     package var successor: SegmentHeader {
         SegmentHeader(store: header.store, segment: header.segment + 1, firstRecord: next, chain: chain)

@@ -1,0 +1,37 @@
+package import DurableLog
+
+/// Why a file, folder or log could not be used. After each of these nothing was half-written, except where a case says otherwise.
+package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The disk is full. Nothing of the request was written; it may be repeated once there is space.
+    case noSpace(path: String, bytes: Int)
+    /// A system call failed. `code` is its `errno`.
+    case system(call: String, path: String, code: Int32)
+    /// Another process holds the data folder.
+    case locked(path: String)
+    /// The folder holds data but not the identity under which it was written (rule E4).
+    case identityMissing(path: String)
+    /// A small file does not match its checksum.
+    case unreadable(path: String)
+    /// The log cannot be read back whole (rule C2).
+    case damaged(LogDamage)
+    /// The disk failed while something was being made durable: whether it is, is unknown until the log is read back (rule C3).
+    case stopped
+    /// More waits to be written than may wait. Nothing was taken; try again later.
+    case overloaded(pendingBytes: Int)
+    /// The records were dropped, or never written.
+    case noSuchRecord(RecordNumber)
+
+    package var description: String {
+        switch self {
+        case .noSpace(let path, let bytes): "no space for \(bytes) bytes at \(path)"
+        case .system(let call, let path, let code): "\(call) of \(path): \(SystemCall.message(of: code))"
+        case .locked(let path): "\(path) is in use by another process"
+        case .identityMissing(let path): "\(path) holds data but no store identity"
+        case .unreadable(let path): "\(path) does not match its checksum"
+        case .damaged(let damage): damage.description
+        case .stopped: "the log has stopped after a disk failure"
+        case .overloaded(let bytes): "\(bytes) bytes wait to be written already"
+        case .noSuchRecord(let number): "record \(number) is not in the log"
+        }
+    }
+}
