@@ -121,7 +121,9 @@ if !coresOnly {
         shell("Compression", in: "Shared", uses: ["CLZ4"]),
         shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "Model"], and: nio),
         shell("Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging, lifecycle]),
-        shell("Telemetry", in: "Shared", uses: ["Model"], and: http + [logging, metrics, lifecycle]),
+        shell(
+            "Telemetry", in: "Shared", uses: ["Model"],
+            and: http + [logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics")]),
         shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"], and: nio + [httpClient]),
         shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
         shell(
@@ -156,7 +158,9 @@ if !coresOnly {
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "Model"], and: nio),
         shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
-        shellTests("Telemetry", uses: ["Model"], and: [metrics, logging]),
+        shellTests(
+            "Telemetry", uses: ["Model"],
+            and: [metrics, logging, .product(name: "CoreMetrics", package: "swift-metrics")]),
         shellTests("Client", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"]),
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),
         shellTests(

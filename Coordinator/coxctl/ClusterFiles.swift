@@ -1,0 +1,159 @@
+// The files of a new cluster, made in memory and then written.
+
+import FoundationEssentials
+import Glibc
+import Identity
+import Model
+
+struct ClusterFiles {
+    let cluster: String
+    /// 32 hexadecimal digits, random.
+    let id: String
+    let authority: Authority
+    private let members: [CoordinatorSpec]
+    private let operatorName: String
+    private let keyring: GossipKeyring
+    private let repairDelaySeconds: Int?
+    private let now: WallTime
+
+    init(cluster: String, members: [CoordinatorSpec], operatorName: String, repairDelaySeconds: Int?) throws {
+        try NameRule.host.check(cluster, field: "--name")
+        try NameRule.host.check(operatorName, field: "--operator")
+        guard [1, 3, 5].contains(members.count) else {
+            throw InvalidValue(field: "--coordinator", detail: "a group has 1, 3 or 5 members, not \(members.count)")
+        }
+        guard Set(members.map(\.node)).count == members.count else {
+            throw InvalidValue(field: "--coordinator", detail: "a name is used twice")
+        }
+        self.cluster = cluster
+        self.members = members
+        self.operatorName = operatorName
+        self.repairDelaySeconds = repairDelaySeconds
+        now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+        id = Hex.encode(try SecureRandom.bytes(16))
+        authority = try Authority.create(cluster: cluster, at: now)
+        keyring = try GossipKeyring.generate()
+    }
+
+    /// - Throws: `IdentityError.file` when there is a cluster in `folder` already, or it cannot be written.
+    func write(to folder: String) throws {
+        try makeFolder(folder)
+        guard access("\(folder)/authority.key", F_OK) != 0 else {
+            throw IdentityError.file(
+                path: "\(folder)/authority.key", reason: "there is a cluster here already; nothing was changed")
+        }
+        let certificate = Array(try authority.certificate.pem().utf8)
+        let key = Array(try authority.keyPEM().utf8)
+        let gossip = Array(try keyring.json())
+        try member(.operator, operatorName, addresses: [], into: folder, as: "operator")
+        try json(context, to: "\(folder)/context.json")
+        for spec in members {
+            let own = "\(folder)/\(spec.node)"
+            try makeFolder(own)
+            try member(.coordinator, spec.node.name, addresses: [spec.host], into: own, as: spec.node.name)
+            // A folder is copied to its machine whole, so it holds what all of them share too.
+            try SecretFile.write(certificate, to: "\(own)/authority.crt", mode: 0o644)
+            try SecretFile.write(key, to: "\(own)/authority.key")
+            try SecretFile.write(gossip, to: "\(own)/gossip.key")
+            try json(settings(of: spec), to: "\(own)/coordinator.json")
+        }
+        try SecretFile.write(certificate, to: "\(folder)/authority.crt", mode: 0o644)
+        try SecretFile.write(gossip, to: "\(folder)/gossip.key")
+        // Last: with it the cluster counts as made.
+        try SecretFile.write(key, to: "\(folder)/authority.key")
+    }
+
+    private func member(_ role: PeerIdentity.Role, _ name: String, addresses: [String], into folder: String, as file: String)
+        throws
+    {
+        let key = try PrivateKey.generate()
+        let identity = try PeerIdentity(cluster: cluster, role: role, name: name)
+        let leaf = try authority.issue(identity, publicKey: try key.publicKey(), addresses: addresses, at: now)
+        try SecretFile.write(Array(try key.pem().utf8), to: "\(folder)/\(file).key")
+        try SecretFile.write(Array(try leaf.pem().utf8), to: "\(folder)/\(file).crt", mode: 0o644)
+    }
+
+    private func makeFolder(_ path: String) throws {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw IdentityError.file(path: path, reason: String(cString: strerror(errno)))
+        }
+    }
+
+    private func json(_ value: some Encodable, to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try SecretFile.write(Array(try encoder.encode(value)) + [0x0A], to: path, mode: 0o644)
+    }
+
+    // MARK: - What the files say
+
+    private struct Context: Encodable {
+        let cluster: String
+        let cluster_id: String
+        let endpoints: [String]
+        let authority: String
+        let certificate: String
+        let key: String
+    }
+
+    private var context: Context {
+        Context(
+            cluster: cluster, cluster_id: id, endpoints: members.map { "https://\($0.address($0.api))" },
+            authority: "authority.crt", certificate: "operator.crt", key: "operator.key")
+    }
+
+    private struct Settings: Encodable {
+        struct Cluster: Encodable {
+            let name: String
+            let id: String
+        }
+        struct Listen: Encodable {
+            let api: String
+            let link: String
+            let gossip: String
+            let metrics: String
+        }
+        struct Member: Encodable {
+            let node_id: String
+            let zone: String
+            let api: String
+            let link: String
+            let gossip: String
+        }
+        struct TLS: Encodable {
+            let authority: String
+            let certificate: String
+            let key: String
+            let authority_key: String
+        }
+        struct Tuning: Encodable {
+            let repair_delay_seconds: Int?
+        }
+        let cluster: Cluster
+        let node_id: String
+        let zone: String
+        let data: String
+        let listen: Listen
+        let members: [Member]
+        let tls: TLS
+        let gossip_keyring: String
+        let tuning: Tuning
+    }
+
+    private func settings(of spec: CoordinatorSpec) -> Settings {
+        Settings(
+            cluster: .init(name: cluster, id: id), node_id: spec.node.name, zone: spec.zone.name, data: "data",
+            listen: .init(
+                api: spec.address(spec.api), link: spec.address(spec.link), gossip: spec.address(spec.gossip),
+                metrics: spec.address(spec.metrics)),
+            members: members.map {
+                .init(
+                    node_id: $0.node.name, zone: $0.zone.name, api: $0.address($0.api), link: $0.address($0.link),
+                    gossip: $0.address($0.gossip))
+            },
+            tls: .init(
+                authority: "authority.crt", certificate: "\(spec.node).crt", key: "\(spec.node).key",
+                authority_key: "authority.key"),
+            gossip_keyring: "gossip.key", tuning: .init(repair_delay_seconds: repairDelaySeconds))
+    }
+}

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+@main struct Coxctl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "coxctl", abstract: "Steers a Coxswain cluster.", subcommands: [Cluster.self])
+}
+
+struct Cluster: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "The cluster as a whole.", subcommands: [ClusterInit.self])
+}
