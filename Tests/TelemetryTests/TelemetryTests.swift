@@ -48,13 +48,13 @@ import Testing
     @Test("a counter never goes back, and a gauge does")
     func counterAndGauge() {
         let counter = CounterSeries()
-        counter.increment(by: 2.5)
-        counter.increment(by: -1)
+        counter.increment(by: 2.5 as Double)
+        counter.increment(by: -1 as Double)
         counter.increment(by: Double.nan)
         #expect(counter.current == 2.5)
         let gauge = GaugeSeries()
-        gauge.set(3)
-        gauge.decrement(by: 5)
+        gauge.set(3 as Double)
+        gauge.decrement(by: 5 as Double)
         #expect(gauge.current == -2)
     }
 
