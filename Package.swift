@@ -131,7 +131,10 @@ if !coresOnly {
             uses: [
                 "Access", "AgentCore", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage",
                 "Membership", "Model", "Movement", "Replication", "RoutingTable", "Telemetry", "Transport", "Wire",
-            ], and: nio + http + [logging, metrics, lifecycle]),
+            ], and: nio + http + [
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"), httpClient, logging, metrics, lifecycle,
+            ]),
         shell(
             "CoordinatorServer", in: "Coordinator",
             uses: [

@@ -88,6 +88,7 @@ extension AgentCore {
         package let isPrimary: Bool
         package let isServing: Bool
         package let isFenced: Bool
+        package let hasLease: Bool
         package let last: Position
         package let commit: UInt64
         package let applied: UInt64
@@ -95,12 +96,13 @@ extension AgentCore {
     }
 
     /// Every replica here, by partition.
-    package var replicas: [ReplicaStatus] {
+    package func replicas(at now: LogicalInstant) -> [ReplicaStatus] {
         locals.sorted { $0.key < $1.key }.map { id, local in
             let replica = local.replica
             return ReplicaStatus(
                 partition: id, storage: local.storage, descriptor: replica?.descriptor, isPrimary: replica?.isPrimary ?? false,
                 isServing: replica?.isServing ?? false, isFenced: replica?.hard.fence != nil,
+                hasLease: replica?.refusalOfReads(at: now, leases: leases) != .noLease,
                 last: replica?.log.last.position ?? .zero, commit: replica?.commit ?? 0, applied: replica?.applied ?? 0,
                 damage: local.damage ?? replica?.haltReason.map { "\($0)" })
         }

@@ -138,6 +138,10 @@ package struct AgentCore: Sendable {
         case .created(let id, let storage): created(id, storage, at: now)
         case .childrenInstalled(let parent): childrenInstalled(of: parent, at: now)
         case .dropped(let id, let storage): dropped(id, storage, at: now)
+        case .failed(let id, let what):
+            locals[id]?.damage = what
+            give(id, .retired)
+            actions.append(.damaged(id, what))
         case .copyEnded(let id, let peer):
             locals[id]?.copying.remove(peer)
             give(id, .snapshotSending(to: peer, at: nil))

@@ -27,6 +27,8 @@ package enum AgentInput: Hashable, Sendable {
     /// The engine has put the children in the parent's place, on disk.
     case childrenInstalled(parent: PartitionID)
     case dropped(PartitionID, StorageID)
+    /// The engine cannot go on with this replica (rule F6).
+    case failed(PartitionID, String)
     /// A snapshot to this learner has ended, well or badly.
     case copyEnded(PartitionID, to: NodeID)
     /// A snapshot for a replica here is whole and on disk.

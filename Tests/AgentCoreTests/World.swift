@@ -299,7 +299,7 @@ final class World {
         }
         return catalog.topology.partitions.values.allSatisfy { partition in
             guard let primary = partition.primary, partition.learners.isEmpty else { return false }
-            let leader = machines[primary]!.core.replicas.first { $0.partition == partition.id }
+            let leader = machines[primary]!.core.replicas(at: now).first { $0.partition == partition.id }
             guard let leader, leader.isServing, leader.descriptor?.epoch == partition.epoch, !leader.isFenced else {
                 return false
             }
@@ -314,7 +314,7 @@ final class World {
                 "\(partition.id) \(partition.epoch) \(partition.status) primary=\(partition.primary?.name ?? "-") "
                     + "inSync=\(partition.inSync) learners=\(partition.learners) op=\(partition.operation?.description ?? "-")")
             for replica in partition.replicas {
-                let status = machines[replica.node]!.core.replicas.first { $0.partition == partition.id }
+                let status = machines[replica.node]!.core.replicas(at: now).first { $0.partition == partition.id }
                 lines.append(
                     "   \(replica.node): "
                         + (status.map {

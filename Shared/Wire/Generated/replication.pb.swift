@@ -403,6 +403,174 @@ package nonisolated struct ProtoPeerFrame: Sendable {
   package init() {}
 }
 
+/// One snapshot, from a primary to a learner, on a link of its own. The receiver's cursor lets a sender go on where an earlier one
+/// stopped.
+package nonisolated struct ProtoCopyFrame: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var frame: ProtoCopyFrame.OneOf_Frame? = nil
+
+  package var begin: ProtoCopyFrame.Begin {
+    get {
+      if case .begin(let v)? = frame {return v}
+      return ProtoCopyFrame.Begin()
+    }
+    set {frame = .begin(newValue)}
+  }
+
+  package var resume: ProtoCopyFrame.Resume {
+    get {
+      if case .resume(let v)? = frame {return v}
+      return ProtoCopyFrame.Resume()
+    }
+    set {frame = .resume(newValue)}
+  }
+
+  package var chunk: ProtoCopyFrame.Chunk {
+    get {
+      if case .chunk(let v)? = frame {return v}
+      return ProtoCopyFrame.Chunk()
+    }
+    set {frame = .chunk(newValue)}
+  }
+
+  /// Receiver: chunks up to this number are stored.
+  package var stored: UInt64 {
+    get {
+      if case .stored(let v)? = frame {return v}
+      return 0
+    }
+    set {frame = .stored(newValue)}
+  }
+
+  /// Sender: that was all.
+  package var end: Bool {
+    get {
+      if case .end(let v)? = frame {return v}
+      return false
+    }
+    set {frame = .end(newValue)}
+  }
+
+  /// Receiver: the copy is whole and on disk.
+  package var finished: Bool {
+    get {
+      if case .finished(let v)? = frame {return v}
+      return false
+    }
+    set {frame = .finished(newValue)}
+  }
+
+  /// Receiver: not wanted, and why.
+  package var refused: String {
+    get {
+      if case .refused(let v)? = frame {return v}
+      return String()
+    }
+    set {frame = .refused(newValue)}
+  }
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated enum OneOf_Frame: Equatable, Sendable {
+    case begin(ProtoCopyFrame.Begin)
+    case resume(ProtoCopyFrame.Resume)
+    case chunk(ProtoCopyFrame.Chunk)
+    /// Receiver: chunks up to this number are stored.
+    case stored(UInt64)
+    /// Sender: that was all.
+    case end(Bool)
+    /// Receiver: the copy is whole and on disk.
+    case finished(Bool)
+    /// Receiver: not wanted, and why.
+    case refused(String)
+
+  }
+
+  /// Sender: this partition, as it stands at `start`.
+  package nonisolated struct Begin: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var partition: UInt64 = 0
+
+    package var epoch: UInt64 = 0
+
+    package var storage: UInt64 = 0
+
+    package var start: ProtoLogPoint {
+      get {_start ?? ProtoLogPoint()}
+      set {_start = newValue}
+    }
+    /// Returns true if `start` has been explicitly set.
+    package var hasStart: Bool {self._start != nil}
+    /// Clears the value of `start`. Subsequent reads from it will return its default value.
+    package mutating func clearStart() {self._start = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _start: ProtoLogPoint? = nil
+  }
+
+  /// Receiver: go on after this key, with this chunk.
+  package nonisolated struct Resume: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var chunk: UInt64 = 0
+
+    package var after: Data {
+      get {_after ?? Data()}
+      set {_after = newValue}
+    }
+    /// Returns true if `after` has been explicitly set.
+    package var hasAfter: Bool {self._after != nil}
+    /// Clears the value of `after`. Subsequent reads from it will return its default value.
+    package mutating func clearAfter() {self._after = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _after: Data? = nil
+  }
+
+  /// Sender: rows in key order, an LZ4 frame of a RowBlock.
+  package nonisolated struct Chunk: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var number: UInt64 = 0
+
+    package var frame: Data = Data()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package init() {}
+}
+
+package nonisolated struct ProtoRowBlock: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var rows: [ProtoRow] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "coxswain.v1"
@@ -1066,6 +1234,291 @@ nonisolated extension ProtoPeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
   package static func ==(lhs: ProtoPeerFrame, rhs: ProtoPeerFrame) -> Bool {
     if lhs.frame != rhs.frame {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CopyFrame"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}begin\0\u{1}resume\0\u{1}chunk\0\u{1}stored\0\u{1}end\0\u{1}finished\0\u{1}refused\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: ProtoCopyFrame.Begin?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .begin(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .begin(v)
+        }
+      }()
+      case 2: try {
+        var v: ProtoCopyFrame.Resume?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .resume(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .resume(v)
+        }
+      }()
+      case 3: try {
+        var v: ProtoCopyFrame.Chunk?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .chunk(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .chunk(v)
+        }
+      }()
+      case 4: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .stored(v)
+        }
+      }()
+      case 5: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .end(v)
+        }
+      }()
+      case 6: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .finished(v)
+        }
+      }()
+      case 7: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .refused(v)
+        }
+      }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.frame {
+    case .begin?: try {
+      guard case .begin(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .resume?: try {
+      guard case .resume(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .chunk?: try {
+      guard case .chunk(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .stored?: try {
+      guard case .stored(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 4)
+    }()
+    case .end?: try {
+      guard case .end(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 5)
+    }()
+    case .finished?: try {
+      guard case .finished(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 6)
+    }()
+    case .refused?: try {
+      guard case .refused(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 7)
+    }()
+    case nil: break
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCopyFrame, rhs: ProtoCopyFrame) -> Bool {
+    if lhs.frame != rhs.frame {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Begin"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.storage) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._start) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 2)
+    }
+    if self.storage != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storage, fieldNumber: 3)
+    }
+    try { if let v = self._start {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCopyFrame.Begin, rhs: ProtoCopyFrame.Begin) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.storage != rhs.storage {return false}
+    if lhs._start != rhs._start {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Resume"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}chunk\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.chunk) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self._after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.chunk != 0 {
+      try visitor.visitSingularUInt64Field(value: self.chunk, fieldNumber: 1)
+    }
+    try { if let v = self._after {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCopyFrame.Resume, rhs: ProtoCopyFrame.Resume) -> Bool {
+    if lhs.chunk != rhs.chunk {return false}
+    if lhs._after != rhs._after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCopyFrame.Chunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Chunk"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}frame\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.frame) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    if !self.frame.isEmpty {
+      try visitor.visitSingularBytesField(value: self.frame, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCopyFrame.Chunk, rhs: ProtoCopyFrame.Chunk) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.frame != rhs.frame {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RowBlock"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.rows.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoRowBlock, rhs: ProtoRowBlock) -> Bool {
+    if lhs.rows != rhs.rows {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

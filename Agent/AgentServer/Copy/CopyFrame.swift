@@ -1,0 +1,88 @@
+import FoundationEssentials
+import Model
+import Replication
+import Wire
+
+/// What the two ends of a copy say to each other, in the order of a dialogue: begin, resume, chunks against stored, end, finished.
+enum CopyFrame: Hashable, Sendable {
+    case begin(PartitionID, Epoch, into: StorageID, start: LogPoint)
+    /// Chunks from this number on are wanted, with the rows after this key.
+    case resume(chunk: UInt64, after: Key?)
+    /// Rows in key order, compressed.
+    case chunk(UInt64, [UInt8])
+    case stored(UInt64)
+    case end
+    case finished
+    case refused(String)
+}
+
+extension CopyFrame: WireCodable {
+    init(wire: ProtoCopyFrame) throws(WireError) {
+        switch try Check.present(wire.frame, "CopyFrame.frame") {
+        case .begin(let begin):
+            self = .begin(
+                try Check.identifier(begin.partition, "Begin.partition"), try Check.epoch(begin.epoch, "Begin.epoch"),
+                into: try Check.identifier(begin.storage, "Begin.storage"), start: try LogPoint(wire: begin.start))
+        case .resume(let resume):
+            self = .resume(
+                chunk: try Check.counter(resume.chunk, "Resume.chunk"),
+                after: resume.hasAfter ? try Check.key(resume.after, "Resume.after") : nil)
+        case .chunk(let chunk):
+            self = .chunk(
+                try Check.counter(chunk.number, "Chunk.number"),
+                try Check.bytes(chunk.frame, "Chunk.frame", atMost: Limits.frameBytes))
+        case .stored(let number): self = .stored(try Check.counter(number, "CopyFrame.stored"))
+        case .end(let marker):
+            try Check.marker(marker, "CopyFrame.end")
+            self = .end
+        case .finished(let marker):
+            try Check.marker(marker, "CopyFrame.finished")
+            self = .finished
+        case .refused(let why): self = .refused(try Check.text(why, "CopyFrame.refused"))
+        }
+    }
+
+    var wire: ProtoCopyFrame {
+        var wire = ProtoCopyFrame()
+        switch self {
+        case .begin(let partition, let epoch, let storage, let start):
+            wire.begin.partition = partition.number
+            wire.begin.epoch = epoch.number
+            wire.begin.storage = storage.number
+            wire.begin.start = start.wire
+        case .resume(let chunk, let after):
+            wire.resume.chunk = chunk
+            if let after { wire.resume.after = Data(after.bytes) }
+        case .chunk(let number, let frame):
+            wire.chunk.number = number
+            wire.chunk.frame = Data(frame)
+        case .stored(let number): wire.stored = number
+        case .end: wire.end = true
+        case .finished: wire.finished = true
+        case .refused(let why): wire.refused = why
+        }
+        return wire
+    }
+}
+
+/// The rows of one chunk.
+struct RowBlock: Hashable, Sendable, WireCodable {
+    /// Bytes of rows in one chunk, about; a single row may be larger.
+    static let bytes = 1_024 * 1_024
+    /// Bytes of a block when it is unpacked, at most.
+    static let limit = Limits.frameBytes
+
+    let rows: [Row]
+
+    init(_ rows: [Row]) { self.rows = rows }
+
+    init(wire: ProtoRowBlock) throws(WireError) {
+        rows = try Check.list(wire.rows, "RowBlock.rows", atMost: 1 << 20, Row.init(wire:))
+    }
+
+    var wire: ProtoRowBlock {
+        var wire = ProtoRowBlock()
+        wire.rows = rows.map(\.wire)
+        return wire
+    }
+}

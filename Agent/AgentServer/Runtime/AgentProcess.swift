@@ -1,0 +1,193 @@
+// Puts an agent together: opens what is on disk, makes the services in the order of their dependencies, and runs them until a
+// signal. Nothing here decides anything.
+
+import AgentCore
+import Engine
+import Identity
+import LogStorage
+package import Logging
+import Membership
+import Model
+import NIOSSL
+import Replication
+import ServiceLifecycle
+import Transport
+import UnixSignals
+import Wire
+
+package enum AgentProcess {
+    /// Runs the agent that `configuration` describes until it is told to stop.
+    package static func run(_ configuration: AgentConfiguration, logger: Logger) async throws {
+        let folder = try DataFolder(configuration.data)
+        let credentials = try await ClusterCredentials.obtain(configuration, in: folder, logger: logger)
+        let parts = try await AgentParts(configuration, folder: folder, credentials: credentials, logger: logger)
+        await parts.connect()
+        let revision = await parts.runtime.topology.revision
+        logger.info(
+            "agent starts",
+            metadata: [
+                "node": "\(configuration.node)", "store": "\(folder.store)", "generation": "\(folder.generation)",
+                "revision": "\(revision)",
+            ])
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: parts.services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+        await parts.engine.close()
+        withExtendedLifetime(folder) {}
+    }
+}
+
+/// The parts of one agent and how they hang together.
+private struct AgentParts {
+    let runtime: AgentRuntime
+    let engine: any StorageEngine
+    let agent: RunningAgent
+    let services: [any Service]
+    private let membership: GossipService
+    private let session: AgentSession
+    private let links: PeerLinks
+    private let worker: EngineWorker
+    private let copies: CopyDispatcher
+    private let mirror: TopologyMirror
+
+    init(
+        _ configuration: AgentConfiguration, folder: DataFolder, credentials: ClusterCredentials, logger: Logger
+    ) async throws {
+        let endpoint = try Self.endpoint(configuration, folder, credentials)
+        let now = BootClock.now()
+
+        // What the disk holds: the topology as last seen, the node's log, the storages.
+        let file = TopologyFile(path: folder.path + "/topology")
+        let topology = try file.load()
+        let recovered = try NodeLog.open(folder: try folder.folder("log"), store: folder.store)
+        let engine = SQLiteEngine(folder: try folder.folder("storages"))
+        let inventory = try await engine.open()
+        for (storage, error) in inventory.damaged {
+            logger.critical("a storage is damaged", metadata: ["storage": "\(storage)", "error": "\(error)"])
+        }
+        let core = AgentCore(
+            identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
+            topology: topology, recovered: recovered.partitions, engine: Self.replicas(in: inventory), startedAt: now)
+
+        let runtime = AgentRuntime(core: core, log: recovered.log, logger: logger)
+        let agent = RunningAgent(
+            runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster)
+        let worker = EngineWorker(engine: engine, logger: logger) { runtime.inbox.put($0) }
+        let links = PeerLinks(endpoint: endpoint, conversation: .replication, logger: logger)
+        let session = AgentSession(
+            endpoint: endpoint,
+            coordinators: { credentials.coordinators.compactMap(\.address) },
+            registration: AgentRegistration(
+                store: folder.store, generation: folder.generation, zone: configuration.zone,
+                addresses: configuration.addresses, instanceType: configuration.instanceType, version: RunningAgent.version,
+                isLogIntact: true),
+            owner: agent, logger: logger)
+        let membership = GossipService(
+            node: configuration.node, generation: folder.generation,
+            profile: MemberProfile(
+                kind: .agent, zone: configuration.zone, gossip: configuration.listen.gossip, link: configuration.listen.link,
+                store: folder.store, session: .none),
+            tuning: configuration.tuning.gossipProfile == "lan" ? .lan : .fast,
+            address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: credentials.seal,
+            coordinators: credentials.coordinators.compactMap(\.rosterEntry), logger: logger)
+        let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
+        let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, logger: logger)
+        let copies = CopyDispatcher(streams: streams, logger: logger) { runtime.inbox.put($0) }
+        let listener = LinkListener(
+            endpoint: endpoint, address: try Self.hostPort(configuration.listen.link, "listen.link"),
+            handlers: [
+                .replication: { link in await Self.receive(from: link, into: runtime, logger: logger) },
+                .copy: { link in await streams.receive(on: link) },
+            ], logger: logger)
+        let mirror = TopologyMirror(file: file, logger: logger)
+        let statistics = StatisticsService(agent: agent)
+        let tokens = TokenVerifier(cluster: credentials.cluster)
+        let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")
+        let gateway = try Gateway(
+            host: gatewayAddress.host, port: gatewayAddress.port, tls: credentials.tls.httpsServer(), plane: agent,
+            engine: engine, tokens: tokens, logger: logger)
+        let statusAddress = try Self.hostPort(configuration.listen.status, "listen.status")
+        let status = try StatusServer(
+            host: statusAddress.host, port: statusAddress.port, plane: agent, tokens: tokens, logger: logger)
+
+        (self.runtime, self.engine, self.agent) = (runtime, engine, agent)
+        (self.membership, self.session, self.links) = (membership, session, links)
+        (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
+        services = [
+            worker, mirror, links, listener, copies, runtime, membership, rumours, session, statistics, gateway, status,
+        ]
+    }
+
+    /// Ties the knots: the runtime hands its work to the others, the session reports for the agent.
+    func connect() async {
+        agent.attach(session: session, membership: membership)
+        await runtime.attach(
+            AgentRuntime.Hands(
+                engine: worker,
+                send: { [links] message, node in links.send(message.serialized(), to: node) },
+                propose: { [session] proposal, request in session.propose(proposal, as: request) },
+                askTopology: { [session] revision in session.askTopology(from: revision) },
+                copy: { [copies] order in copies.submit(order) },
+                topologyChanged: { [links, membership, mirror, runtime] topology in
+                    let me = topology.nodes.filter { $0.value.status != .decommissioned && $0.key != runtime.node }
+                    links.setPeers(me.mapValues(\.addresses.link))
+                    membership.adopt(topology)
+                    mirror.save(topology)
+                }))
+    }
+
+    private static func receive(from link: Link, into runtime: AgentRuntime, logger: Logger) async {
+        do {
+            for try await frame in link.frames {
+                runtime.received(try PeerMessage(bytes: frame), from: link.peer.node)
+            }
+        } catch {
+            logger.debug("a peer's link ended", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
+        }
+    }
+
+    private static func replicas(in inventory: StorageInventory) -> [EngineReplica] {
+        inventory.storages.flatMap { storage -> [EngineReplica] in
+            let held = storage.partitions.map {
+                EngineReplica(partition: $0.partition, storage: storage.storage, applied: $0.applied)
+            }
+            // A copy that has not all arrived holds nothing yet that counts.
+            let begun = storage.imported.map {
+                [EngineReplica(partition: $0.start.partition, storage: storage.storage, applied: .zero)]
+            }
+            return held + (held.isEmpty ? begun ?? [] : [])
+        }
+    }
+
+    private static func endpoint(
+        _ configuration: AgentConfiguration, _ folder: DataFolder, _ credentials: ClusterCredentials
+    ) throws -> LinkEndpoint {
+        let contexts = LinkContexts(
+            server: try NIOSSLContext(configuration: credentials.tls.linkServer()),
+            client: try NIOSSLContext(configuration: credentials.tls.linkClient()))
+        return LinkEndpoint(
+            cluster: credentials.cluster, clusterName: credentials.clusterName, node: configuration.node,
+            store: folder.store, generation: folder.generation, contexts: { contexts })
+    }
+
+    private static func hostPort(_ text: String, _ field: String) throws(InvalidValue) -> HostPort {
+        guard let address = HostPort(text) else { throw InvalidValue(field: field, detail: "'\(text)' is not host:port") }
+        return address
+    }
+}
+
+extension CoordinatorMember {
+    fileprivate var address: CoordinatorAddress? {
+        (try? NodeID(nodeID)).map { CoordinatorAddress(node: $0, link: link) }
+    }
+
+    fileprivate var rosterEntry: RosterEntry? {
+        guard let node = try? NodeID(nodeID), let zone = try? ZoneName(zone) else { return nil }
+        return RosterEntry(
+            node: node, generation: Generation(0),
+            profile: MemberProfile(
+                kind: .coordinator, zone: zone, gossip: gossip, link: link, store: StoreID(0), session: .none))
+    }
+}

@@ -1,0 +1,216 @@
+// Drives the agent's core: one reader takes what happened, the core decides, the actions are carried out in order. It holds no
+// decision of its own about replication, leases or operations.
+
+package import AgentCore
+import DurableLog
+import LogStorage
+import Logging
+package import Model
+import Replication
+package import RoutingTable
+import ServiceLifecycle
+import Synchronization
+import Transport
+import Wire
+
+/// The running agent, as far as partitions go.
+package actor AgentRuntime: Service {
+    /// What the runtime hands its work to.
+    struct Hands: Sendable {
+        let engine: EngineWorker
+        let send: @Sendable (PeerMessage, NodeID) -> Void
+        let propose: @Sendable (PartitionProposal, RequestID) -> Void
+        let askTopology: @Sendable (Revision) -> Void
+        let copy: @Sendable (CopyOrder) -> Void
+        /// The topology moved: peers, members and the disk want to know.
+        let topologyChanged: @Sendable (Topology) -> Void
+    }
+
+    private enum Pace {
+        static let tick = Duration.milliseconds(10)
+        static let sync = Span.seconds(1)
+        static let truncation = Span.seconds(15)
+        /// Messages from peers beyond this are dropped; replication repeats them.
+        static let peerMessages = 8_192
+    }
+
+    private var core: AgentCore
+    private var log: NodeLog
+    private let logger: Logger
+    private var hands: Hands?
+    nonisolated let inbox = Mailbox<AgentInput>()
+    nonisolated let callers = Callers()
+    nonisolated let node: NodeID
+    private nonisolated let published: Mutex<Routes>
+    private var syncedAt = LogicalInstant.origin
+    private var truncatedAt = LogicalInstant.origin
+    private var isTruncating = false
+    package private(set) var damages: [PartitionID: String] = [:]
+
+    init(core: AgentCore, log: NodeLog, logger: Logger) {
+        self.core = core
+        node = core.identity.node
+        self.log = log
+        self.logger = logger
+        published = Mutex((try? Routes(core.topology)) ?? .empty)
+    }
+
+    func attach(_ hands: Hands) { self.hands = hands }
+
+    package nonisolated var routes: Routes { published.withLock { $0 } }
+    package var topology: Topology { core.topology }
+    package var identity: AgentIdentity { core.identity }
+    package var replicas: [AgentCore.ReplicaStatus] { core.replicas(at: BootClock.now()) }
+    package var logStatistics: (syncs: UInt64, bytes: UInt64) { (log.storage.statistics.syncs, log.storage.statistics.bytes) }
+
+    // MARK: - The loop
+
+    package func run() async throws {
+        perform(core.start(at: BootClock.now()))
+        publish()
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.tickUntilClosed() }
+                group.addTask { await self.dropSegments() }
+                while let inputs = await inbox.next() {
+                    perform(core.step(inputs, at: BootClock.now()))
+                }
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            self.inbox.close()
+            self.droppable.close()
+        }
+        callers.refuseAll(.unavailable("the agent is stopping"))
+    }
+
+    private nonisolated func tickUntilClosed() async {
+        while !Task.isCancelled {
+            inbox.put(.tick)
+            do { try await Task.sleep(for: Pace.tick) } catch { return }
+            await housekeep()
+        }
+    }
+
+    private func housekeep() {
+        let now = BootClock.now()
+        callers.expire(at: now)
+        if now >= syncedAt + Pace.sync {
+            syncedAt = now
+            hands?.engine.syncAll()
+        }
+        if now >= truncatedAt + Pace.truncation, !isTruncating, log.storage.segmentCount > 1 {
+            truncatedAt = now
+            truncate()
+        }
+    }
+
+    /// A message from a peer; dropped when too much waits.
+    nonisolated func received(_ message: PeerMessage, from peer: NodeID) {
+        _ = inbox.offer(.received(message, from: peer), limit: Pace.peerMessages)
+    }
+
+    // MARK: - Actions
+
+    private func perform(_ actions: [AgentAction]) {
+        guard let hands else { preconditionFailure("the runtime was started before its hands were attached") }
+        for action in actions {
+            switch action {
+            case .append(let records, let ticket): append(records, ticket)
+            case .send(let message, let peer): hands.send(message, peer)
+            case .apply(let id, let storage, let entries): hands.engine.submit(.apply(id, entries), to: storage)
+            case .checksum(let id, let storage, let position): hands.engine.submit(.checksum(id, position), to: storage)
+            case .acknowledge(let caller, let position): callers.acknowledge(caller, position)
+            case .readable(let caller): callers.readable(caller)
+            case .refuse(let caller, let refusal): callers.refuse(caller, DataRefusal(refusal))
+            case .propose(let proposal, let request): hands.propose(proposal, request)
+            case .create(let descriptor, let storage):
+                guard let table = core.topology.tables[descriptor.table] else { continue }
+                hands.engine.submit(.create(descriptor, table), to: storage)
+            case .installChildren(let parent, let storage, let children):
+                hands.engine.submit(.split(parent, children: children), to: storage)
+            case .drop(let id, let storage): hands.engine.submit(.remove(id), to: storage)
+            case .copy(let id, let storage, let target, let targetStorage):
+                guard let descriptor = core.topology.partitions[id],
+                    let address = core.topology.nodes[target]?.addresses.link
+                else {
+                    inbox.put(.copyEnded(id, to: target))
+                    continue
+                }
+                hands.copy(
+                    CopyOrder(
+                        partition: id, epoch: descriptor.epoch, storage: storage, target: target, targetAddress: address,
+                        targetStorage: targetStorage, operation: descriptor.operation))
+            case .topologyChanged: publish()
+            case .askTopology: hands.askTopology(core.topology.revision)
+            case .damaged(let id, let what):
+                damages[id] = what
+                logger.critical("a replica is damaged", metadata: ["partition": "\(id)", "damage": "\(what)"])
+            }
+        }
+    }
+
+    private func append(_ records: [PartitionRecord], _ ticket: UInt64) {
+        log.append(records) { [inbox, logger] error in
+            if let error {
+                // The log ends the process on a disk failure; what else fails here is never acknowledged.
+                logger.critical("an append failed", metadata: ["error": "\(error)"])
+            } else {
+                inbox.put(.persisted(ticket: ticket))
+            }
+        }
+    }
+
+    private func publish() {
+        do {
+            let routes = try Routes(core.topology)
+            published.withLock { $0 = routes }
+        } catch {
+            logger.error("the topology is no routing table", metadata: ["defect": "\(error)"])
+        }
+        hands?.topologyChanged(core.topology)
+    }
+
+    /// Writes checkpoints, then drops the segments before what is still needed (rule R9).
+    private func truncate() {
+        isTruncating = true
+        let checkpoint = log.end
+        let records = core.checkpoints + [.beat]
+        let needed = log.firstNeeded(after: core.forgotten, checkpoint: checkpoint)
+        log.append(records) { [droppable] error in
+            if error == nil { droppable.put(needed) }
+        }
+    }
+
+    private func dropSegments() async {
+        while let numbers = await droppable.next() {
+            do {
+                if let number = numbers.max() { try await log.storage.drop(below: number) }
+            } catch {
+                logger.warning("the log was not shortened", metadata: ["error": "\(error)"])
+            }
+            isTruncating = false
+        }
+    }
+
+    // MARK: - For the data plane
+
+    func confirm(_ partition: PartitionID, _ epoch: Epoch) -> RequestRefusal? {
+        core.confirmRead(of: partition, at: epoch, now: BootClock.now())
+    }
+
+    /// The descriptor of a learner here that waits for a snapshot into `storage`.
+    func learner(of partition: PartitionID, in storage: StorageID) -> PartitionDescriptor? {
+        guard let status = replicas.first(where: { $0.partition == partition }), status.storage == storage,
+            !status.isPrimary
+        else { return nil }
+        return status.descriptor
+    }
+
+    func localStorage(of partition: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {
+        core.localStorage(of: partition)
+    }
+
+    /// Numbers below which the log may be cut, from the log's thread to the task that cuts.
+    private nonisolated let droppable = Mailbox<RecordNumber>()
+}

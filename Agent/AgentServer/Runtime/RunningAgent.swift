@@ -1,0 +1,183 @@
+// The agent as its own doors see it: the gateway and the status endpoint ask it, the session with the coordinators reports for it.
+
+import AgentCore
+package import Engine
+import Membership
+package import Model
+import Replication
+package import RoutingTable
+import Synchronization
+import Transport
+
+/// Everything that runs in one agent, put together by `AgentProcess`.
+package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
+    /// What is only known once the session exists.
+    private struct Late {
+        var session: AgentSession?
+        var membership: GossipService?
+        var confirmedAt: LogicalInstant
+        var statistics: [PartitionID: RangeStatistics] = [:]
+        /// The last copies from here, oldest first.
+        var copies: [CopyProgress] = []
+    }
+
+    package let runtime: AgentRuntime
+    package let engine: any StorageEngine
+    private let configuration: AgentConfiguration
+    private let cluster: ClusterID
+    private let startedAt: LogicalInstant
+    private let meter: LoadMeter
+    private let late: Mutex<Late>
+    package static let version = "0.1.0"
+
+    init(runtime: AgentRuntime, engine: any StorageEngine, configuration: AgentConfiguration, cluster: ClusterID) {
+        let now = BootClock.now()
+        self.runtime = runtime
+        self.engine = engine
+        self.configuration = configuration
+        self.cluster = cluster
+        startedAt = now
+        meter = LoadMeter(at: now)
+        late = Mutex(Late(confirmedAt: now))
+    }
+
+    func attach(session: AgentSession, membership: GossipService) {
+        late.withLock { ($0.session, $0.membership) = (session, membership) }
+    }
+
+    // MARK: - DataPlane
+
+    package var routes: Routes { runtime.routes }
+
+    package func write(
+        _ mutations: [Mutation], to partition: PartitionID, at epoch: Epoch
+    ) async throws(DataRefusal) -> Position {
+        let position = try await runtime.write(mutations, to: partition, at: epoch)
+        meter.countWrite(partition)
+        return position
+    }
+
+    package func strongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> ReplicaLocation {
+        meter.countRead(partition)
+        return try await runtime.strongRead(of: partition, at: epoch)
+    }
+
+    package func confirmStrongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) {
+        try await runtime.confirmStrongRead(of: partition, at: epoch)
+    }
+
+    package func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation {
+        meter.countRead(partition)
+        return try await runtime.localRead(of: partition)
+    }
+
+    package func status() async -> AgentStatus {
+        let now = BootClock.now()
+        let identity = await runtime.identity
+        let replicas = await runtime.replicas
+        let topology = await runtime.topology
+        let log = await runtime.logStatistics
+        let (session, membership, confirmedAt, statistics) = late.withLock {
+            ($0.session, $0.membership, $0.confirmedAt, $0.statistics)
+        }
+        let rates = meter.rates(at: now)
+        let damaged = replicas.compactMap { replica in replica.damage.map { "partition \(replica.partition): \($0)" } }
+        let partitions = replicas.compactMap { report($0, identity.node, rates, statistics) }
+        return AgentStatus(
+            node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
+            generation: identity.generation, session: session?.status.session ?? .none, addresses: configuration.addresses,
+            version: Self.version, uptime: now - startedAt, members: membership?.members ?? [],
+            localHealth: membership?.localHealth ?? 0, swim: membership?.protocolCounters ?? Swim.Counters(),
+            revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
+            revisionAge: now - confirmedAt, connectedTo: session?.status.coordinator, partitions: partitions,
+            operations: operationReports, engine: damaged.first.map { .degraded($0) } ?? .healthy,
+            fenced: replicas.filter(\.isFenced).map(\.partition),
+            withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition), fsyncs: log.syncs,
+            logBytes: log.bytes)
+    }
+
+    private func report(
+        _ replica: AgentCore.ReplicaStatus, _ node: NodeID, _ rates: [PartitionID: LoadMeter.Rates],
+        _ statistics: [PartitionID: RangeStatistics]
+    ) -> PartitionReport? {
+        guard let descriptor = replica.descriptor, let own = descriptor.replica(on: node) else { return nil }
+        let rate = rates[replica.partition] ?? LoadMeter.Rates()
+        let size = statistics[replica.partition]
+        return PartitionReport(
+            partition: replica.partition, epoch: descriptor.epoch, isPrimary: descriptor.primary == node, role: own.role,
+            rows: size?.rows ?? 0, bytes: size?.bytes ?? 0, readsPerSecond: rate.reads, writesPerSecond: rate.writes,
+            lag: .zero, last: replica.last,
+            applied: Position(epoch: replica.last.epoch, run: replica.last.run, sequence: replica.applied))
+    }
+
+    /// Counts rows and bytes anew; too dear for each request.
+    func refreshStatistics() async {
+        for replica in await runtime.replicas {
+            guard let descriptor = replica.descriptor,
+                let size = try? await engine.statistics(of: descriptor.range, in: replica.storage)
+            else { continue }
+            late.withLock { $0.statistics[replica.partition] = size }
+        }
+    }
+
+    // MARK: - SessionOwner
+
+    package func revision() async -> Revision { await runtime.topology.revision }
+
+    package func received(_ event: SessionEvent) async {
+        switch event {
+        case .connected, .disconnected, .registrationRefused: break
+        case .registered(let session): late.withLock { $0.membership }?.registered(session)
+        case .topology(let topology): runtime.inbox.put(.topology(topology))
+        case .delta(let delta): runtime.inbox.put(.delta(delta))
+        case .answered(let proposal, let outcome): runtime.inbox.put(.answered(proposal, outcome))
+        case .quorumConfirmed(let at):
+            late.withLock { $0.confirmedAt = max($0.confirmedAt, at) }
+            runtime.inbox.put(.quorumConfirmed(at))
+        }
+    }
+
+    package func report() async -> NodeReport? {
+        let status = await status()
+        guard status.session != .none else { return nil }
+        return NodeReport(
+            node: status.node, session: status.session, revision: status.revision, cpuPercent: 0, diskPercent: 0,
+            operationsPerSecond: status.partitions.reduce(0) { $0 + $1.readsPerSecond + $1.writesPerSecond },
+            replicationLag: .zero, engine: status.engine, partitions: status.partitions, operations: status.operations)
+    }
+
+    // MARK: - CopyHost
+
+    package func expectedCopy(
+        of partition: PartitionID, into storage: StorageID, from sender: NodeID
+    ) async -> (table: TableDescriptor, partition: PartitionDescriptor)? {
+        guard let descriptor = await runtime.learner(of: partition, in: storage), descriptor.primary == sender,
+            let table = await runtime.topology.tables[descriptor.table]
+        else { return nil }
+        return (table, descriptor)
+    }
+
+    package func copyFinished(_ state: PartitionState, in storage: StorageID) async {
+        runtime.inbox.put(
+            .snapshotInstalled(
+                state.partition, storage, LogPoint(position: state.applied, checksum: state.checksum)))
+    }
+
+    package func copyProgressed(_ progress: CopyProgress) async {
+        late.withLock { late in
+            late.copies.removeAll { $0.operation == progress.operation }
+            late.copies.append(progress)
+            if late.copies.count > 64 { late.copies.removeFirst() }
+        }
+    }
+
+    private var operationReports: [OperationReport] {
+        late.withLock(\.copies).compactMap { copy in
+            copy.operation.map {
+                OperationReport(
+                    operation: $0, stage: copy.isDone ? "copied" : "copying", bytes: copy.rawBytes, totalBytes: 0,
+                    wireBytes: copy.wireBytes, bytesPerSecond: 0, writePause: .zero)
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// Services of one loop each.
+
+import Identity
+import LogStorage
+import Logging
+import Model
+import RoutingTable
+import ServiceLifecycle
+import Transport
+
+/// Saves the newest topology, never an older one after it; those between are skipped when the disk is slower than the changes.
+final class TopologyMirror: Service {
+    private let file: TopologyFile
+    private let waiting = Mailbox<Topology>()
+    private let logger: Logger
+
+    init(file: TopologyFile, logger: Logger) {
+        self.file = file
+        self.logger = logger
+    }
+
+    func save(_ topology: Topology) { waiting.put(topology) }
+
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            while let batch = await waiting.next() {
+                guard let newest = batch.last, newest.revision > .none else { continue }
+                do throws(StorageError) {
+                    try file.save(newest)
+                } catch {
+                    // The copy in memory serves on; the next change tries again.
+                    logger.error("the topology was not saved", metadata: ["error": "\(error)"])
+                }
+            }
+        } onGracefulShutdown: {
+            self.waiting.close()
+        }
+    }
+}
+
+/// Measures the sizes of partitions from time to time.
+struct StatisticsService: Service {
+    let agent: RunningAgent
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await agent.refreshStatistics()
+                do { try await Task.sleep(for: .seconds(10)) } catch { return }
+            }
+        }
+    }
+}
+
+/// Carries what the failure detector finds to those who act on it (rules F1, T2).
+struct RumourService: Service {
+    let gossip: GossipService
+    let session: AgentSession
+    let runtime: AgentRuntime
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            for await event in gossip.events {
+                switch event {
+                case .deathFound(let node, let generation, let session):
+                    logger.warning("death found", metadata: ["member": "\(node)", "session": "\(session)"])
+                    self.session.reportDeath(of: node, session: session, generation: generation)
+                case .revisionHeard(let revision, _):
+                    if revision > runtime.routes.revision { session.askTopology(from: runtime.routes.revision) }
+                case .memberChanged, .identityInUse: break
+                }
+            }
+        }
+    }
+}
+
+/// Gossip under the cluster's keys, bound to its identity (rule S1).
+struct GossipSeal: DatagramSealing {
+    let keyring: GossipKeyring
+    let context: [UInt8]
+
+    func seal(_ plain: [UInt8]) throws -> [UInt8] { try keyring.seal(plain, context: context) }
+
+    func open(_ sealed: [UInt8]) throws(DatagramRefusal) -> [UInt8] {
+        do throws(IdentityError) {
+            return try keyring.open(sealed, context: context)
+        } catch {
+            switch error {
+            case .unknownSealingKey: throw .unknownKey
+            case .unsealable: throw .forged
+            default: throw .malformed
+            }
+        }
+    }
+}
+
+extension ClusterCredentials {
+    var seal: GossipSeal { GossipSeal(keyring: keyring, context: Array(cluster.text.utf8)) }
+}
