@@ -1,0 +1,206 @@
+import DurableLog
+import Foundation
+import LogStorage
+import Model
+import Testing
+
+@Suite struct GroupCommitLogTests {
+    private static let store = StoreID(42)
+
+    private static func open(
+        _ folder: Folder, segmentBytes: Int = 4_096, failures: Failures = Failures()
+    ) throws -> (log: GroupCommitLog, records: [LogRecord]) {
+        var records: [LogRecord] = []
+        let options = LogOptions(segmentBytes: segmentBytes, onDiskFailure: failures.response)
+        let log = try GroupCommitLog(folder: folder.path, store: store, options: options) { records.append($0) }
+        return (log, records)
+    }
+
+    private static func record(_ text: String) -> NewRecord { NewRecord(kind: 1, payload: Array(text.utf8)) }
+
+    @Test("records get numbers without a gap from 1 and are all there after reopening, over many segments")
+    func reopen() async throws {
+        let folder = try Folder()
+        do {
+            let (log, found) = try Self.open(folder)
+            #expect(found.isEmpty)
+            for index in 0..<200 {
+                let numbers = try await log.append([Self.record("record \(index)"), Self.record("and its fellow")])
+                #expect(numbers == RecordNumber(UInt64(2 * index + 1))..<RecordNumber(UInt64(2 * index + 3)))
+            }
+            #expect(log.segmentCount > 2)
+            #expect(log.end == RecordNumber(401))
+        }
+        let (log, found) = try Self.open(folder)
+        #expect(found.map(\.number.value) == Array(1...400))
+        #expect(found[398].payload == Array("record 199".utf8))
+        #expect(try await log.append([Self.record("goes on")]).lowerBound == RecordNumber(401))
+    }
+
+    @Test("writers at the same time share syncs")
+    func groupCommit() async throws {
+        let folder = try Folder()
+        let (log, _) = try Self.open(folder, segmentBytes: 1 << 20)
+        let count = 2_000
+        await withTaskGroup(of: Void.self) { group in
+            for index in 0..<count {
+                group.addTask {
+                    await confirmAppended(log, index)
+                }
+            }
+        }
+        let statistics = log.statistics
+        #expect(statistics.records == UInt64(count))
+        #expect(statistics.syncs < UInt64(count) / 2, "\(statistics.syncs) syncs")
+        #expect(statistics.buckets.reduce(0, +) == statistics.syncs)
+        #expect(statistics.oldestPending == nil)
+        #expect(log.end == RecordNumber(UInt64(count) + 1))
+    }
+
+    @Test("records are read back from any number on, within a budget of bytes but at least one")
+    func readBack() async throws {
+        let folder = try Folder()
+        let (log, _) = try Self.open(folder)
+        for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+        for number in [1, 2, 77, 150, 299, 300] as [UInt64] {
+            let records = try log.records(from: RecordNumber(number), bytes: 30)
+            #expect(records.first?.number == RecordNumber(number))
+            #expect(records.first?.payload == Array("record \(number)".utf8))
+            #expect(records.count <= 4)
+        }
+        #expect(try log.records(from: RecordNumber(301), bytes: 30).isEmpty)
+        #expect(try log.records(from: RecordNumber(5), bytes: 0).count == 1)
+    }
+
+    @Test("a record longer than a segment gets a segment of its size")
+    func longRecord() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            _ = try await log.append([Self.record("short")])
+            _ = try await log.append([NewRecord(kind: 2, payload: [UInt8](repeating: 9, count: 300_000))])
+            _ = try await log.append([Self.record("short again")])
+            #expect(try log.records(from: RecordNumber(2), bytes: 1).first?.payload.count == 300_000)
+        }
+        #expect(try Self.open(folder).records.map(\.payload.count) == [5, 300_000, 11])
+    }
+
+    @Test("dropping a prefix removes whole segments only, and what is left reopens")
+    func drop() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+            let before = log.segmentCount
+            try await log.drop(below: RecordNumber(200))
+            #expect(log.segmentCount < before)
+            #expect(log.first <= RecordNumber(200))
+            #expect(log.first > RecordNumber(1))
+            #expect(throws: StorageError.noSuchRecord(RecordNumber(1))) { try log.records(from: RecordNumber(1), bytes: 10) }
+            try await log.drop(below: RecordNumber(10_000))
+            #expect(log.segmentCount == 1)
+        }
+        let (log, found) = try Self.open(folder)
+        #expect(found.last?.number == RecordNumber(300))
+        #expect(found.first?.number == log.first)
+    }
+
+    @Test("a torn tail is cut, kept aside, and written over")
+    func torn() async throws {
+        let folder = try Folder()
+        let end: Int
+        do {
+            let (log, _) = try Self.open(folder)
+            _ = try await log.append([Self.record("kept")])
+            end = SegmentHeader.bytes + RecordFormat.encodedBytes(payload: 4)
+            _ = try await log.append([Self.record("was being written when the power went")])
+        }
+        let name = try #require(folder.segments().first)
+        try folder.edit(name) { bytes in for index in end + 40..<bytes.count { bytes[index] = 0 } }
+        let lost = Array(try folder.bytes(name)[end..<end + 40])
+        do {
+            let (log, found) = try Self.open(folder)
+            #expect(found.count == 1)
+            #expect(log.torn?.record == RecordNumber(2))
+            #expect(try folder.bytes("torn-1-2").starts(with: lost.prefix(32)))
+            #expect(try await log.append([Self.record("next")]).lowerBound == RecordNumber(2))
+        }
+        #expect(try Self.open(folder).records.map(\.payload) == [Array("kept".utf8), Array("next".utf8)])
+    }
+
+    @Test("a hole, a missing segment and a foreign one are refused, and nothing is changed")
+    func damage() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+        }
+        let segments = try folder.segments()
+        let whole = try folder.bytes(segments[1])
+        try folder.edit(segments[1]) { $0[200] ^= 1 }
+        let broken = try folder.bytes(segments[1])
+        #expect(throws: StorageError.self) { try Self.open(folder) }
+        #expect(try folder.bytes(segments[1]) == broken)
+        try folder.remove(segments[1])
+        #expect(throws: StorageError.self) { try Self.open(folder) }
+        try folder.write(whole, segments[1])
+        #expect(try Self.open(folder).records.count == 300)
+        #expect(throws: StorageError.self) {
+            try GroupCommitLog(folder: folder.path, store: StoreID(43), options: LogOptions()) { _ in }
+        }
+    }
+
+    @Test("a crash between making a segment and naming it leaves nothing behind")
+    func crashWhileRolling() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            _ = try await log.append([Self.record("one")])
+        }
+        try folder.write([1, 2, 3], "next.tmp")
+        try folder.write([], "making-spare.tmp")
+        let (log, found) = try Self.open(folder)
+        #expect(found.count == 1)
+        #expect(try !folder.names().contains("next.tmp"))
+        #expect(try await log.append([Self.record("two")]).lowerBound == RecordNumber(2))
+    }
+
+    @Test("a segment that was named before its first record was written is empty, not damaged")
+    func crashAfterRolling() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+        }
+        let last = try #require(folder.segments().last)
+        let header = try folder.bytes(last).prefix(SegmentHeader.bytes)
+        try folder.write(Array(header) + [UInt8](repeating: 0, count: 4_096 - SegmentHeader.bytes), last)
+        let (log, found) = try Self.open(folder)
+        #expect(log.end == RecordNumber(UInt64(found.count) + 1))
+        #expect(try await log.append([Self.record("next")]).lowerBound == log.end || log.end > RecordNumber(1))
+    }
+
+    @Test("after a disk failure the response is called once, every later request is refused, and what was acknowledged reopens")
+    func diskFailure() async throws {
+        let folder = try Folder()
+        let failures = Failures()
+        let (log, _) = try Self.open(folder, segmentBytes: 4_096, failures: failures)
+        _ = try await log.append([Self.record("one")])
+        try FileManager.default.moveItem(atPath: folder.path, toPath: folder.path + "-away")
+        await #expect(throws: StorageError.self) {
+            _ = try await log.append([NewRecord(kind: 1, payload: [UInt8](repeating: 1, count: 8_000))])
+        }
+        try FileManager.default.moveItem(atPath: folder.path + "-away", toPath: folder.path)
+        #expect(failures.seen.count == 1)
+        await #expect(throws: StorageError.stopped) { _ = try await log.append([Self.record("after")]) }
+        #expect(try Self.open(folder).records.count == 1)
+    }
+}
+
+private func confirmAppended(_ log: GroupCommitLog, _ index: Int) async {
+    do {
+        _ = try await log.append([NewRecord(kind: 1, payload: Array("record \(index)".utf8))])
+    } catch {
+        Issue.record(error)
+    }
+}
