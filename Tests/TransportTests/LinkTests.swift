@@ -1,3 +1,4 @@
+import Identity
 import Logging
 import Model
 import NIOCore
@@ -72,7 +73,7 @@ import Wire
         let otherCluster = try ClusterID("ffffffffffffffffffffffffffffffff")
         let strangers = [
             try other.endpoint("n2"), try authority.endpoint("n2", says: otherCluster),
-            try authority.endpoint("n2", certified: "n3"), try authority.endpoint("n2", role: "operator"),
+            try authority.endpoint("n2", certified: "n3"), try authority.endpoint("n2", role: .operator),
         ]
         try await withEcho(try authority.endpoint("n1")) { listener, address in
             for stranger in strangers {
@@ -89,7 +90,7 @@ import Wire
     func roles() async throws {
         let authority = try TestAuthority()
         let node = try authority.endpoint("n2")
-        let coordinator = try authority.endpoint("c1", role: "coordinator")
+        let coordinator = try authority.endpoint("c1", role: .coordinator)
         try await withEcho(try authority.endpoint("n1")) { _, address in
             await #expect(throws: LinkError.self) {
                 try await LinkDialer(endpoint: node).connect(to: address, conversation: .raft)

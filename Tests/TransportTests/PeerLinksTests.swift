@@ -9,19 +9,25 @@ import Wire
     /// Collects what arrives, for as long as `body` runs.
     private func withSink(
         _ endpoint: LinkEndpoint, port: Int, into received: borrowing Mutex<[[UInt8]]>,
-        _ body: (Int) async throws -> Void
+        _ body: (Int, Tally) async throws -> Void
     ) async throws {
+        let arrived = Tally()
         let (stream, continuation) = AsyncStream.makeStream(of: [UInt8].self)
         let listener = LinkListener(
             endpoint: endpoint, address: HostPort(host: "127.0.0.1", port: port),
             handlers: [
                 .replication: { link in
-                    do { for try await frame in link.frames { continuation.yield(frame) } } catch {}
+                    do {
+                        for try await frame in link.frames {
+                            continuation.yield(frame)
+                            arrived.add(1)
+                        }
+                    } catch {}
                 }
             ], logger: quiet)
         let task = Task { try await listener.run() }
         #expect(await eventually { listener.port != nil })
-        try await body(listener.port ?? 0)
+        try await body(listener.port ?? 0, arrived)
         task.cancel()
         _ = try? await task.value
         continuation.finish()
@@ -39,22 +45,21 @@ import Wire
         let second = Mutex<[[UInt8]]>([])
         var bound = 0
         #expect(!links.send([0], to: n1))
-        try await withSink(server, port: 0, into: first) { port in
+        try await withSink(server, port: 0, into: first) { port, arrived in
             bound = port
             links.setPeers([n1: "127.0.0.1:\(port)"])
             #expect(await eventually { links.connected == [n1] })
             #expect(links.send([1], to: n1))
             #expect(links.send([2], to: n1))
-            #expect(await eventually { links.counters.sent == 2 })
-            try await Task.sleep(for: .milliseconds(100))
+            #expect(await eventually { arrived.value == 2 })
         }
         #expect(first.withLock { $0 } == [[1], [2]])
         #expect(await eventually { links.connected.isEmpty })
         #expect(!links.send([3], to: n1))
-        try await withSink(server, port: bound, into: second) { _ in
+        try await withSink(server, port: bound, into: second) { _, arrived in
             #expect(await eventually { links.connected == [n1] })
             #expect(links.send([4], to: n1))
-            try await Task.sleep(for: .milliseconds(100))
+            #expect(await eventually { arrived.value == 1 })
         }
         #expect(second.withLock { $0 } == [[4]])
         #expect(links.counters.droppedUnconnected == 2)
@@ -79,16 +84,16 @@ import Wire
         let keeper = Task { await links.run() }
         let first = Mutex<[[UInt8]]>([])
         let second = Mutex<[[UInt8]]>([])
-        try await withSink(server, port: 0, into: first) { one in
-            try await withSink(server, port: 0, into: second) { two in
+        try await withSink(server, port: 0, into: first) { one, atFirst in
+            try await withSink(server, port: 0, into: second) { two, atSecond in
                 links.setPeers([n1: "127.0.0.1:\(one)"])
                 #expect(await eventually { links.connected == [n1] })
                 links.send([1], to: n1)
-                try await Task.sleep(for: .milliseconds(100))
+                #expect(await eventually { atFirst.value == 1 })
                 links.setPeers([n1: "127.0.0.1:\(two)"])
                 #expect(await eventually { links.counters.connects == 2 && links.connected == [n1] })
                 links.send([2], to: n1)
-                try await Task.sleep(for: .milliseconds(100))
+                #expect(await eventually { atSecond.value == 1 })
                 links.setPeers([:])
                 #expect(await eventually { links.connected.isEmpty })
                 #expect(!links.send([3], to: n1))

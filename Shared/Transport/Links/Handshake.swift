@@ -1,3 +1,4 @@
+import Identity
 import Model
 import NIOCore
 import NIOPosix
@@ -6,7 +7,7 @@ import Wire
 
 extension LinkWiring {
     /// Waits for the peer's first frame and checks it.
-    func receiveHello(endpoint: LinkEndpoint) async throws(LinkError) -> (Hello, LinkIdentity) {
+    func receiveHello(endpoint: LinkEndpoint) async throws(LinkError) -> (Hello, PeerIdentity) {
         guard let frame = try await receive() else { throw .closed }
         let hello: Hello
         do { hello = try Hello(bytes: frame) } catch { throw .refusedHello(error.description) }

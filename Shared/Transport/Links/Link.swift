@@ -2,6 +2,7 @@
 //
 // Order is kept in each direction. A frame that was sent may be lost when the link ends; conversations repeat what matters.
 
+package import Identity
 import Model
 import NIOCore
 import NIOPosix
@@ -12,13 +13,13 @@ package import Wire
 package final class Link: Sendable {
     /// The peer's first frame, checked against its certificate.
     package let peer: Hello
-    package let identity: LinkIdentity
+    package let identity: PeerIdentity
     /// `address:port` of the other end, for logs.
     package let remoteAddress: String
 
     private let wiring: LinkWiring
 
-    init(peer: Hello, identity: LinkIdentity, wiring: LinkWiring) {
+    init(peer: Hello, identity: PeerIdentity, wiring: LinkWiring) {
         self.peer = peer
         self.identity = identity
         self.remoteAddress = wiring.channel.remoteAddress?.description ?? "unknown"

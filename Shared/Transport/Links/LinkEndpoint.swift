@@ -1,3 +1,4 @@
+package import Identity
 package import Model
 package import NIOSSL
 import Wire
@@ -10,6 +11,12 @@ package struct LinkContexts: Sendable {
     package init(server: NIOSSLContext, client: NIOSSLContext) {
         self.server = server
         self.client = client
+    }
+
+    /// The contexts of whoever holds this certificate and its key.
+    package init(_ identity: TLSIdentity) throws {
+        server = try NIOSSLContext(configuration: identity.linkServer())
+        client = try NIOSSLContext(configuration: identity.linkClient())
     }
 }
 
@@ -40,26 +47,26 @@ package struct LinkEndpoint: Sendable {
     }
 
     /// Checks a peer's first frame against its certificate and against this cluster (rule S1).
-    func check(_ hello: Hello, from certificate: NIOSSLCertificate?) throws(LinkError) -> LinkIdentity {
-        guard let certificate, let identity = LinkIdentity(certificate) else {
-            throw .refusedHello("the certificate has not exactly one name of the expected form")
-        }
-        guard identity.clusterName == clusterName else {
-            throw .refusedHello("the certificate is of cluster '\(identity.clusterName)'")
+    func check(_ hello: Hello, from certificate: NIOSSLCertificate?) throws(LinkError) -> PeerIdentity {
+        guard let certificate else { throw .refusedHello("no certificate") }
+        let identity: PeerIdentity
+        do { identity = try PeerIdentity(of: certificate) } catch { throw .refusedHello(error.description) }
+        guard identity.cluster == clusterName else {
+            throw .refusedHello("the certificate is of cluster '\(identity.cluster)'")
         }
         guard hello.version == Hello.protocolVersion else { throw .refusedHello("protocol version \(hello.version)") }
         guard hello.cluster == cluster else { throw .refusedHello("the peer is of cluster \(hello.cluster)") }
         guard hello.node.name == identity.name else {
             throw .refusedHello("the peer says it is \(hello.node), its certificate says \(identity.name)")
         }
-        guard identity.role != .person else { throw .refusedHello("operators have no links") }
+        guard identity.role != .operator else { throw .refusedHello("operators have no links") }
         return identity
     }
 }
 
 extension Conversation {
     /// Whether somebody in that role may open this conversation; everything else is refused (rule S5).
-    func mayBeOpened(by role: LinkIdentity.Role) -> Bool {
+    func mayBeOpened(by role: PeerIdentity.Role) -> Bool {
         switch self {
         case .raft: role == .coordinator
         case .session, .replication, .copy: role == .node

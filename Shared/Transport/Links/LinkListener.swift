@@ -1,3 +1,4 @@
+import Identity
 package import Logging
 import Model
 package import NIOCore

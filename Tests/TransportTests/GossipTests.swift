@@ -1,0 +1,120 @@
+import Identity
+import Membership
+import Model
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+import Transport
+import Wire
+
+@Suite struct GossipTests {
+    private func profile(_ zone: String, port: Int) throws -> MemberProfile {
+        MemberProfile(
+            kind: .agent, zone: try ZoneName(zone), gossip: "127.0.0.1:\(port)", link: "127.0.0.1:1", store: StoreID(.max),
+            session: SessionID(WireLimits.counter - 1))
+    }
+
+    private func messages() throws -> [SwimMessage] {
+        let life = Life(generation: Generation(WireLimits.counter - 1), incarnation: WireLimits.counter - 1)
+        let record = MemberRecord(
+            node: try NodeID("n1"), life: life, status: .dead, profile: try profile("a", port: 7_461), accuser: try NodeID("n2")
+        )
+        let target = try NodeID("n3")
+        let bodies: [SwimMessage.Body] = [
+            .ping(sequence: .max, target: target), .pingRequest(sequence: 1, target: target, address: "127.0.0.1:9"),
+            .ack(sequence: 0), .nack(sequence: 3), .gossip, .sync(page: .max, pages: .max, answer: true),
+        ]
+        return bodies.map {
+            SwimMessage(
+                from: target, life: life, revision: Revision(history: 1, index: WireLimits.counter - 1), body: $0,
+                rumours: [record, record])
+        }
+    }
+
+    @Test("messages read back as they were, damage is refused or read, and records stay under their stated weight")
+    func codec() throws {
+        for message in try messages() {
+            let bytes = message.serialized()
+            #expect(try SwimMessage(bytes: bytes) == message)
+            for length in bytes.indices { _ = try? SwimMessage(bytes: Array(bytes[..<length])) }
+            for index in bytes.indices {
+                for bit in 0..<8 {
+                    var flipped = bytes
+                    flipped[index] ^= 1 << UInt8(bit)
+                    _ = try? SwimMessage(bytes: flipped)
+                }
+            }
+            let weight = message.rumours.map(\.weight).reduce(0, +)
+            #expect(
+                bytes.count + GossipKeyring.overhead <= SwimMessage.overhead(from: message.from, body: message.body) + weight)
+        }
+    }
+
+    @Test("a datagram opens only under its key, in its cluster, unchanged, and within its size")
+    func seals() throws {
+        let cluster = try ClusterID("0123456789abcdef0123456789abcdef")
+        let keys = try GossipKeyring.generate()
+        let seal = GossipSeal(keys, of: cluster)
+        let sealed = try seal.seal([1, 2, 3])
+        #expect(try seal.open(sealed) == [1, 2, 3])
+        #expect(throws: DatagramRefusal.forged) {
+            try GossipSeal(keys, of: ClusterID("ffffffffffffffffffffffffffffffff")).open(sealed)
+        }
+        #expect(throws: DatagramRefusal.forged) { try GossipSeal(GossipKeyring.generate(), of: cluster).open(sealed) }
+        for index in 1..<sealed.count {
+            var damaged = sealed
+            damaged[index] ^= 1
+            #expect(throws: DatagramRefusal.forged) { try seal.open(damaged) }
+        }
+        var otherKey = sealed
+        otherKey[0] = 99
+        #expect(throws: DatagramRefusal.unknownKey) { try seal.open(otherKey) }
+        #expect(throws: DatagramRefusal.malformed) { try seal.open([1]) }
+        #expect(throws: DatagramRefusal.malformed) { try seal.open([UInt8](repeating: 1, count: 1_401)) }
+    }
+
+    @Test("two members find each other, garbage on the port is counted and skipped, and a silent one is found dead")
+    func service() async throws {
+        let seal = GossipSeal(try GossipKeyring.generate(), of: try ClusterID("0123456789abcdef0123456789abcdef"))
+        let ports = [27_461, 27_462]
+        let names = try [NodeID("n1"), NodeID("n2")]
+        let entries = try zip(names, ports).map { name, port in
+            RosterEntry(node: name, generation: Generation(1), profile: try profile("a", port: port))
+        }
+        let services = try zip(names, ports).map { name, port in
+            GossipService(
+                node: name, generation: Generation(1), profile: try profile("a", port: port), tuning: .fast,
+                address: HostPort(host: "127.0.0.1", port: port), seal: seal, coordinators: entries, logger: quiet)
+        }
+        let tasks = services.map { service in Task { try await service.run() } }
+        func sees(_ observer: Int, _ other: Int, _ status: MemberStatus) -> Bool {
+            services[observer].members.contains { $0.node == names[other] && $0.status == status && $0.heard }
+        }
+        #expect(await eventually { sees(0, 1, .alive) && sees(1, 0, .alive) })
+
+        let stranger = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        let target = try SocketAddress(ipAddress: "127.0.0.1", port: ports[0])
+        for round in 0..<200 {
+            let bytes = (0..<round * 9).map { _ in UInt8.random(in: 0...255) }
+            try await stranger.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: bytes)))
+        }
+        try await stranger.writeAndFlush(
+            AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: try seal.seal([0xFF, 0xFF]))))
+        #expect(
+            await eventually {
+                guard let counters = services[0].socketCounters else { return false }
+                return counters.malformed + counters.unknownKey + counters.forged >= 190 && counters.unreadable == 1
+            })
+        #expect(sees(0, 1, .alive))
+        try await stranger.close()
+
+        // Cancelled, not shut down: it says no good-bye.
+        tasks[1].cancel()
+        _ = try? await tasks[1].value
+        #expect(await eventually { sees(0, 1, .dead) || sees(0, 1, .suspect) })
+        tasks[0].cancel()
+        _ = try? await tasks[0].value
+    }
+}
