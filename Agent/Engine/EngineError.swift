@@ -20,6 +20,8 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidRow(RowError)
     /// Rows of a partition that the storage still holds would go.
     case rangeInUse(KeyRange, by: PartitionID)
+    /// No copy is coming into that storage.
+    case noImport(StorageID)
     /// A chunk of an import comes out of turn; ask for the cursor.
     case notNextChunk(expected: UInt64, found: UInt64)
     /// The file does not hold what was written to it. Its replicas must be rebuilt from others (rule F6).
@@ -44,6 +46,7 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .outOfRange(let key, let range): "key \(key) is outside \(range)"
         case .invalidRow(let error): "\(error)"
         case .rangeInUse(let range, let partition): "\(range) overlaps partition \(partition)"
+        case .noImport(let storage): "no copy is coming into storage \(storage)"
         case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
         case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
         case .diskFull(let storage): "no room left on the disk of storage \(storage)"

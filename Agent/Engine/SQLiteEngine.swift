@@ -150,12 +150,12 @@ package final class SQLiteEngine: StorageEngine {
     package func beginImport(
         _ id: StorageID, for table: TableDescriptor, at start: PartitionState
     ) async throws(EngineError) -> ImportState {
-        if let existing = try await state(of: id) {
-            guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
-            guard let imported = existing.imported, imported.start.partition == start.partition else {
-                throw .rangeInUse(start.range, by: existing.partitions.first?.partition ?? start.partition)
-            }
-            return imported
+        if let storage = storages.withLock({ $0[id] }) {
+            guard storage.schema.table == table.id else { throw .storageInUse(id, by: storage.schema.table) }
+            if let found = try await storage.writer.foundImport(of: start) { return found }
+            // Rows that an earlier copy or a removed partition left would be taken for rows of this one.
+            while try await storage.writer.trim(start.range, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
+            return try await storage.writer.beginImport(at: start)
         }
         let imported = ImportState(start: start, chunks: 0, last: nil)
         try await make(id, StorageSchema(table), holding: nil, importing: imported)
@@ -167,6 +167,7 @@ package final class SQLiteEngine: StorageEngine {
         try await storage(id).writer.ingest(rows, chunk: chunk)
     }
 
+    @discardableResult
     package func finishImport(_ id: StorageID) async throws(EngineError) -> PartitionState {
         try await storage(id).writer.finishImport()
     }

@@ -172,6 +172,7 @@ package protocol StorageEngine: Sendable {
     @discardableResult
     func ingest(_ rows: [Row], chunk: UInt64, into storage: StorageID) async throws(EngineError) -> ImportState
     /// The copy is complete: its partition stands where the import began, durably.
+    @discardableResult
     func finishImport(_ storage: StorageID) async throws(EngineError) -> PartitionState
     /// Removes up to `limit` rows that lie in no partition.
     /// - Returns: how many went; fewer than `limit`: no more are left.

@@ -125,7 +125,8 @@ struct RowReader {
             let key = Key(select.bytes(0))
             if rows.count >= rowLimit || (bytes >= byteLimit && !rows.isEmpty) { return RowPage(rows: rows, next: key) }
             let row = Row(key: key, values: try values(of: select, from: 1))
-            bytes += row.byteCount
+            // With what a value costs around itself, so that a page of many small ones is bounded as it is encoded.
+            bytes += row.byteCount + 8 * (row.values.count + 1)
             rows.append(row)
         }
         return RowPage(rows: rows, next: nil)

@@ -137,10 +137,31 @@ actor StorageWriter {
 
     // MARK: Imports
 
+    /// The import of that partition that was begun before, if there is one.
+    func foundImport(of start: PartitionState) throws(EngineError) -> ImportState? {
+        let (partitions, imported) = try records()
+        if let imported, imported.start.partition == start.partition, imported.start.range == start.range { return imported }
+        if let other = imported?.start ?? partitions.first(where: { $0.range.overlaps(start.range) }) {
+            throw .rangeInUse(start.range, by: other.partition)
+        }
+        return nil
+    }
+
+    /// Begins a copy beside the partitions that share the storage.
+    func beginImport(at start: PartitionState) throws(EngineError) -> ImportState {
+        if let found = try foundImport(of: start) { return found }
+        let imported = ImportState(start: start, chunks: 0, last: nil)
+        let (database, _) = try connection()
+        try database.transaction { () throws(EngineError) in try PartitionTable(database: database).put(imported) }
+        isDirty = true
+        _ = try sync()
+        return imported
+    }
+
     func ingest(_ rows: [Row], chunk: UInt64) throws(EngineError) -> ImportState {
         let (database, schema) = try connection()
         let table = PartitionTable(database: database)
-        guard var imported = try table.imported() else { throw .notNextChunk(expected: 0, found: chunk) }
+        guard var imported = try table.imported() else { throw .noImport(file.storage) }
         // The answer to the chunk before was lost.
         if imported.chunks > 0, chunk == imported.chunks - 1 { return imported }
         guard chunk == imported.chunks else { throw .notNextChunk(expected: imported.chunks, found: chunk) }
@@ -159,11 +180,7 @@ actor StorageWriter {
     func finishImport() throws(EngineError) -> PartitionState {
         let (database, _) = try connection()
         let table = PartitionTable(database: database)
-        guard let imported = try table.imported() else {
-            // Finished before, and the answer was lost.
-            if let state = try table.all().first { return state }
-            throw .unknownStorage(file.storage)
-        }
+        guard let imported = try table.imported() else { throw .noImport(file.storage) }
         try database.transaction { () throws(EngineError) in
             try table.remove(imported.start.partition)
             try table.put(imported.start)
@@ -178,7 +195,9 @@ actor StorageWriter {
     /// Removes some rows of a partition that is to go. Fewer than `limit`: no more are left.
     func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Int {
         let (database, _) = try connection()
-        guard let state = try PartitionTable(database: database).state(of: partition) else { return 0 }
+        let table = PartitionTable(database: database)
+        let imported = try table.imported().flatMap { $0.start.partition == partition ? $0.start : nil }
+        guard let state = try table.state(of: partition) ?? imported else { return 0 }
         return try delete(state.range, limit: limit)
     }
 

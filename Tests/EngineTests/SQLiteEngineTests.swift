@@ -249,13 +249,48 @@ import Testing
             if rows.isEmpty { break }
             state = try await again.ingest(rows, chunk: state.chunks, into: StorageID(30))
         }
-        for _ in 0..<2 { #expect(try await again.finishImport(StorageID(30)) == snapshot.state) }
+        #expect(try await again.finishImport(StorageID(30)) == snapshot.state)
+        await #expect(throws: EngineError.noImport(StorageID(30))) { try await again.finishImport(StorageID(30)) }
         let copy = try await again.snapshot(of: partition, in: StorageID(30))
         #expect(try await copy.checksum() == snapshot.checksum())
         await copy.close()
         await snapshot.close()
         try await again.apply([source.entry(5, [])], to: partition, in: StorageID(30))
         await again.close()
+    }
+
+    @Test("a copy may come into a storage that another partition shares, over what was there before")
+    func importBeside() async throws {
+        let (source, target) = (try Sample(), try Sample())
+        defer {
+            source.remove()
+            target.remove()
+        }
+        try await source.filled(100)
+        let (lower, upper) = try #require(KeyRange.all.split(at: try source.key(50)))
+        func half(_ id: UInt64, _ range: KeyRange) -> PartitionState {
+            PartitionState(partition: PartitionID(id), range: range, applied: source.position(1), checksum: 3)
+        }
+        try await source.engine.split(partition, into: [half(20, lower), half(21, upper)], in: storage, at: source.position(1))
+        _ = try await target.engine.open()
+        try await target.engine.create(storage, for: target.table, holding: half(20, lower))
+        await #expect(throws: EngineError.rangeInUse(lower, by: PartitionID(20))) {
+            try await target.engine.beginImport(self.storage, for: target.table, at: half(22, lower))
+        }
+        let snapshot = try await source.engine.snapshot(of: PartitionID(21), in: storage)
+        for attempt in 0..<2 {
+            let state = try await target.engine.beginImport(storage, for: target.table, at: snapshot.state)
+            #expect(state.chunks == 0)
+            try await target.engine.ingest(try await snapshot.rows(after: nil, byteLimit: 1 << 20), chunk: 0, into: storage)
+            if attempt == 0 { try await target.engine.remove(PartitionID(21), from: storage) }
+        }
+        try await target.engine.finishImport(storage)
+        let copy = try await target.engine.snapshot(of: PartitionID(21), in: storage)
+        let (ours, theirs) = (try await copy.checksum(), try await snapshot.checksum())
+        #expect(ours == theirs && ours.rows == 50)
+        await copy.close()
+        await snapshot.close()
+        #expect(try await target.engine.state(of: storage)?.partitions.map(\.partition) == [PartitionID(20), PartitionID(21)])
     }
 
     @Test("a row of a megabyte comes back whole")

@@ -105,10 +105,9 @@ struct GatewayResponder: HTTPResponder {
     private func get(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
         let key = try key(of: request, in: table.table)
         let partition = try route(key, in: table)
-        let (storage, values) = try await read(request, partition, routes) {
+        let values = try await read(request, partition, routes) {
             (storage) async throws(EngineError) in try await engine.get(key, in: storage)
         }
-        _ = storage
         guard let values else {
             throw GatewayProblem(.notFound, "ROW_NOT_FOUND", "no row under this key", field: "key")
         }
@@ -139,7 +138,7 @@ struct GatewayResponder: HTTPResponder {
         let end = [range.high, partition.range.high].compactMap { $0 }.min()
         let part = KeyRange(low: low, high: end)
         let rows = limit
-        let (_, page) = try await read(request, partition, routes) { (storage) async throws(EngineError) in
+        let page = try await read(request, partition, routes) { (storage) async throws(EngineError) in
             try await engine.scan(part, in: storage, rowLimit: rows, byteLimit: Limits.scanBytes)
         }
         let following = page.next ?? (end == range.high ? nil : end)
@@ -160,7 +159,7 @@ struct GatewayResponder: HTTPResponder {
     private func read<Result: Sendable>(
         _ request: Request, _ partition: PartitionDescriptor, _ routes: Routes,
         _ body: (StorageID) async throws(EngineError) -> Result
-    ) async throws(GatewayProblem) -> (StorageID, Result) {
+    ) async throws(GatewayProblem) -> Result {
         let wanted = request.uri.queryParameters["consistency"].map(String.init) ?? Consistency.strong.rawValue
         guard let consistency = Consistency(rawValue: wanted) else {
             throw .badRequest("INVALID_CONSISTENCY", "consistency is strong or eventual", field: "consistency")
@@ -179,7 +178,7 @@ struct GatewayResponder: HTTPResponder {
                 throw GatewayProblem(error, routedTo: partition, in: plane.routes)
             }
         }
-        return (storage, result)
+        return result
     }
 
     // MARK: Writing

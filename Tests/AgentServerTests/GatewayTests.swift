@@ -1,0 +1,189 @@
+import Access
+import Engine
+import Foundation
+import HTTPTypes
+import Hummingbird
+import KeyEncoding
+import Logging
+import Model
+import NIOCore
+import NIOEmbedded
+import RoutingTable
+import Synchronization
+import Testing
+
+@testable import AgentServer
+
+@Suite struct GatewayTests {
+    // MARK: Good requests
+
+    @Test("a row that was put is read, scanned and deleted, in every type")
+    func rows() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let body =
+            #"{"name":"käse","size":"9223372036854775807","blob":"AAH_","good":true,"weight":0.5,"at":"2026-11-21T04:30:00.25Z"}"#
+        let put = try await world.call(.put, "rows?key=[1]", body)
+        #expect(put.status == 200)
+        #expect(put.body == #"{"partition":10,"epoch":3,"position":{"epoch":3,"run":1,"sequence":1}}"#)
+        let row =
+            #"{"id":1,"name":"käse","size":"9223372036854775807","blob":"AAH_","good":true,"weight":0.5,"at":"2026-11-21T04:30:00.25Z"}"#
+        #expect(try await world.call(.get, "rows?key=[1]").body == #"{"row":\#(row),"partition":10,"epoch":3}"#)
+        #expect(try await world.call(.get, "rows?key=%5B%221%22%5D&consistency=eventual").status == 200)
+        #expect(
+            try await world.call(.get, "rows?from=[0]&to=[5]").body
+                == #"{"rows":[\#(row)],"next":null,"partition":10,"epoch":3}"#)
+        #expect(try await world.call(.delete, "rows?key=[1]").status == 200)
+        #expect(try await world.call(.get, "rows?key=[1]").code == "ROW_NOT_FOUND")
+    }
+
+    @Test("a scan's pages lead from one partition to the next and end at its bound")
+    func pages() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        for id in [1, 2, 3, 1_500] { #expect(try await world.call(.put, "rows?key=[\(id)]", "{}").status == 200) }
+        let first = try await world.call(.get, "rows?limit=2")
+        #expect(first.members["next"] as? String == "[3]")
+        let second = try await world.call(.get, "rows?from=[3]&limit=2")
+        #expect((second.members["rows"] as? [Any])?.count == 1 && second.members["next"] as? String == "[1000]")
+        let third = try await world.call(.get, "rows?from=[1000]")
+        #expect(third.members["partition"] as? Int == 11 && third.members["next"] as? String == "[2000]")
+    }
+
+    @Test("a batch is one entry; over two partitions it is refused")
+    func batches() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let good =
+            #"{"operations":[{"op":"put","row":{"id":1,"name":"a"}},{"op":"put","key":[2],"row":{"name":"b"}},{"op":"delete","key":[1]}]}"#
+        #expect(try await world.call(.post, "rows:batch", good).status == 200)
+        #expect(try await world.call(.get, "rows?key=[1]").status == 404)
+        #expect(try await world.call(.get, "rows?key=[2]").status == 200)
+        let crossing = #"{"operations":[{"op":"put","row":{"id":1}},{"op":"put","row":{"id":2000}}]}"#
+        let refused = try await world.call(.post, "rows:batch", crossing)
+        #expect(
+            refused.status == 422 && refused.code == "CROSS_PARTITION"
+                && refused.members["field"] as? String == "body.operations[1]")
+    }
+
+    @Test("the table's routes name columns, bounds and gateways")
+    func routes() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let answer = try await world.call(.get, "routes")
+        let partitions = try #require(answer.members["partitions"] as? [[String: Any]])
+        #expect(partitions.count == 3 && partitions[1]["from"] as? String == "[1000]")
+        #expect(partitions[2]["gateway"] as? String == "127.0.0.1:2" && partitions[0]["primary"] as? String == "n1")
+    }
+
+    // MARK: Bad requests
+
+    @Test(
+        "every bad request is told what is wrong and where, and changes nothing",
+        arguments: [
+            Bad(.put, "rows?key=[1]", #"{"nmae":"x"}"#, 400, "UNKNOWN_COLUMN", "body.nmae"),
+            Bad(.put, "rows?key=[1]", #"{"good":"yes"}"#, 400, "WRONG_TYPE", "body.good"),
+            Bad(.put, "rows?key=[1]", #"{"size":9223372036854775808}"#, 400, "WRONG_TYPE", "body.size"),
+            Bad(.put, "rows?key=[1]", #"{"at":"yesterday"}"#, 400, "WRONG_TYPE", "body.at"),
+            Bad(.put, "rows?key=[1]", #"{"blob":"=="}"#, 400, "WRONG_TYPE", "body.blob"),
+            Bad(.put, "rows?key=[1]", #"{"weight":"NaN"}"#, 400, "WRONG_TYPE", "body.weight"),
+            Bad(.put, "rows?key=[1]", #"{"name":["x"]}"#, 400, "INVALID_VALUE", "body.name"),
+            Bad(.put, "rows?key=[1]", #"{"id":2}"#, 400, "KEY_MISMATCH", "body"),
+            Bad(.put, "rows?key=[1]", #"{"id":null}"#, 400, "MISSING_KEY_COLUMN", "body.id"),
+            Bad(.put, "rows?key=[1]", "{", 400, "MALFORMED_BODY", "body"),
+            Bad(.put, "rows?key=[1]", "[]", 400, "MALFORMED_BODY", "body"),
+            Bad(.put, "rows?key=[1]", "", 400, "MALFORMED_BODY", "body"),
+            Bad(.put, "rows", "{}", 400, "MISSING_PARAMETER", "key"),
+            Bad(.put, "rows?key=[]", "{}", 400, "INVALID_KEY", "key"),
+            Bad(.put, "rows?key=[1,2]", "{}", 400, "INVALID_KEY", "key"),
+            Bad(.put, "rows?key=[%22a%22]", "{}", 400, "INVALID_KEY", "key"),
+            Bad(.get, "rows?key=1", "", 400, "INVALID_KEY", "key"),
+            Bad(.get, "rows?key=[1]&consistency=maybe", "", 400, "INVALID_CONSISTENCY", "consistency"),
+            Bad(.get, "rows?limit=0", "", 400, "INVALID_LIMIT", "limit"),
+            Bad(.get, "rows?from=[2]&to=[2]", "", 400, "EMPTY_RANGE", "to"),
+            Bad(.post, "rows:batch", #"{"operations":[]}"#, 422, "BATCH_LENGTH", "body.operations"),
+            Bad(.post, "rows:batch", #"{"operations":[{"op":"drop"}]}"#, 400, "INVALID_VALUE", "body.operations[0].op"),
+            Bad(.post, "rows:batch", #"{"operations":[{"op":"delete"}]}"#, 400, "MALFORMED_BODY", "body.operations[0].key"),
+            Bad(
+                .post, "rows:batch", #"{"operations":[{"op":"put","row":{}}]}"#, 400, "MISSING_KEY_COLUMN",
+                "body.operations[0].row.id"),
+            Bad(.post, "rows", "{}", 405, "METHOD_NOT_ALLOWED", "method"),
+            Bad(.get, "columns", "", 404, "NOT_FOUND", "path"),
+        ])
+    func refusals(bad: Bad) async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let answer = try await world.call(bad.method, bad.path, bad.body)
+        #expect(answer.status == bad.status && answer.code == bad.code, "\(answer.body)")
+        #expect(answer.members["field"] as? String == bad.field, "\(answer.body)")
+        #expect(answer.contentType == "application/problem+json" && world.plane.writes == 0)
+    }
+
+    @Test("a row above the limit is refused with the limit named")
+    func oversize() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let text = String(repeating: "x", count: Limits.rowBytes)
+        let row = try await world.call(.put, "rows?key=[1]", #"{"name":"\#(text)"}"#)
+        #expect(row.status == 413 && row.code == "ROW_TOO_LARGE" && row.body.contains("\(Limits.rowBytes)"))
+        let body = try await world.call(.put, "rows?key=[1]", #"{"name":"\#(text)\#(text)"}"#)
+        #expect(body.status == 413 && body.code == "BODY_TOO_LARGE")
+    }
+
+    @Test("who shows no good token learns nothing of the table")
+    func tokens() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        #expect(try await world.call(.get, "rows?key=[1]", token: nil).code == "TOKEN_MISSING")
+        #expect(try await world.call(.get, "rows?key=[1]", table: "nothing", token: nil).status == 401)
+        #expect(try await world.call(.put, "rows?key=[1]", "{}", token: "reader").status == 403)
+        #expect(try await world.call(.get, "rows?key=[1]", table: "nothing").code == "TABLE_NOT_FOUND")
+        #expect(try await world.call(.get, "rows?key=[1]", table: "No").code == "INVALID_NAME")
+    }
+
+    // MARK: What the partition's owner says
+
+    @Test("a partition that lives elsewhere is named with its epoch, primary and gateway")
+    func elsewhere() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let answer = try await world.call(.get, "rows?key=[5000]")
+        #expect(answer.status == 421 && answer.code == "NOT_HERE")
+        let partition = try #require(answer.members["partition"] as? [String: Any])
+        #expect(partition["id"] as? Int == 12 && partition["epoch"] as? Int == 4)
+        #expect(partition["primary"] as? String == "n2" && partition["gateway"] as? String == "127.0.0.1:2")
+        #expect(partition["from"] as? String == "[2000]" && partition["to"] is NSNull)
+    }
+
+    @Test(
+        "what stands in the way of a write has a code of its own and says when to come again",
+        arguments: [
+            (DataRefusal.fenced, 503, "PARTITION_FENCED"), (.notEnoughInSync(have: 1, need: 2), 503, "NOT_ENOUGH_IN_SYNC"),
+            (.noLease, 503, "NO_LEASE"), (.recovering, 503, "RECOVERING"), (.overloaded, 429, "OVERLOADED"),
+            (.outcomeUnknown("lost"), 504, "OUTCOME_UNKNOWN"), (.unavailable("stopping"), 503, "UNAVAILABLE"),
+        ])
+    func obstacles(refusal: DataRefusal, status: Int, code: String) async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        world.plane.refuse(refusal)
+        let answer = try await world.call(.put, "rows?key=[1]", "{}")
+        #expect(answer.status == status && answer.code == code)
+        #expect((answer.members["retryable"] as? Bool) == (code != "OUTCOME_UNKNOWN"))
+        #expect((answer.retryAfter != nil) == (status == 503 || status == 429))
+    }
+
+    struct Bad: Sendable, CustomTestStringConvertible {
+        let method: HTTPRequest.Method
+        let path: String
+        let body: String
+        let status: Int
+        let code: String
+        let field: String
+
+        init(_ method: HTTPRequest.Method, _ path: String, _ body: String, _ status: Int, _ code: String, _ field: String) {
+            (self.method, self.path, self.body, self.status, self.code, self.field) = (method, path, body, status, code, field)
+        }
+
+        var testDescription: String { "\(method) \(path) \(body)" }
+    }
+}
