@@ -1,0 +1,61 @@
+import Consensus
+import DurableLog
+import LogStorage
+import Model
+import Testing
+
+@testable import CoordinatorServer
+
+@Suite struct RaftReplayTests {
+    private func entry(_ index: UInt64, term: UInt64 = 1) -> Consensus.Entry {
+        Consensus.Entry(id: EntryID(term: Term(term), index: LogIndex(index)), content: .command([UInt8(index & 0xFF)]))
+    }
+
+    private func replay(_ records: [RaftRecord], snapshot: Consensus.Snapshot? = nil) throws -> RaftStore.Recovered {
+        var replay = RaftReplay()
+        replay.snapshot = snapshot
+        for (offset, record) in records.enumerated() {
+            let new = record.record
+            try replay.take(LogRecord(number: RecordNumber(UInt64(offset) + 1), kind: new.kind, payload: new.payload))
+        }
+        return replay.finish()
+    }
+
+    private func snapshot(_ index: UInt64, term: UInt64 = 1) throws -> Consensus.Snapshot {
+        Consensus.Snapshot(
+            id: EntryID(term: Term(term), index: LogIndex(index)),
+            configuration: try MemberConfiguration(voters: [try NodeID("c1")]), data: [1, 2, 3])
+    }
+
+    @Test("an entry cuts what stood at its index and after it")
+    func cuts() throws {
+        let recovered = try replay([.entry(entry(1)), .entry(entry(2)), .entry(entry(3)), .entry(entry(2, term: 2))])
+        #expect(recovered.entries == [entry(1), entry(2, term: 2)])
+    }
+
+    @Test("the newest vote wins")
+    func newestVote() throws {
+        let vote = HardState(term: Term(3), vote: try NodeID("c2"), commit: LogIndex(1))
+        #expect(try replay([.hardState(HardState(term: Term(2))), .hardState(vote)]).hardState == vote)
+    }
+
+    @Test("entries that a snapshot covers are left out, those behind it stay")
+    func behindSnapshot() throws {
+        let recovered = try replay([.entry(entry(1)), .entry(entry(2)), .entry(entry(3))], snapshot: try snapshot(2))
+        #expect(recovered.entries == [entry(3)])
+    }
+
+    @Test("an entry that contradicts the snapshot ends the log: the process died before the reset was durable")
+    func contradiction() throws {
+        let recovered = try replay([.entry(entry(1)), .entry(entry(2)), .entry(entry(3))], snapshot: try snapshot(2, term: 5))
+        #expect(recovered.entries.isEmpty)
+    }
+
+    @Test("after a reset nothing before it counts")
+    func reset() throws {
+        let id = EntryID(term: Term(4), index: LogIndex(9))
+        let recovered = try replay(
+            [.entry(entry(1)), .entry(entry(2)), .reset(id), .entry(entry(10, term: 4))], snapshot: try snapshot(9, term: 4))
+        #expect(recovered.entries == [entry(10, term: 4)])
+    }
+}
