@@ -2,6 +2,7 @@ import CoordinatorServer
 import Foundation
 import Model
 import Testing
+import Transport
 
 @Suite struct CoordinatorConfigurationTests {
     /// A file with everything in it; `edit` replaces one text by another.
