@@ -131,7 +131,8 @@ if !coresOnly {
             uses: [
                 "Access", "AgentCore", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage",
                 "Membership", "Model", "Movement", "Replication", "RoutingTable", "Telemetry", "Transport", "Wire",
-            ], and: nio + http + [
+            ],
+            and: nio + http + [
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"), httpClient, logging, metrics, lifecycle,
             ]),
@@ -169,7 +170,12 @@ if !coresOnly {
         shellTests(
             "AgentServer",
             uses: ["Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "Membership", "Model", "RoutingTable", "Wire"]),
-        shellTests("CoordinatorServer", uses: ["Catalog", "Consensus", "CoordinatorCore", "Model", "Wire"]),
+        shellTests(
+            "CoordinatorServer",
+            uses: [
+                "Access", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding", "LogStorage",
+                "Membership", "Model", "Planning", "Telemetry", "Transport", "Wire",
+            ], and: http),
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
