@@ -74,6 +74,9 @@ let http: [Target.Dependency] = [
     .product(name: "HTTPTypes", package: "swift-http-types"),
 ]
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let clientHTTP: [Target.Dependency] = [
+    httpClient, .product(name: "NIOFoundationCompat", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+]
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 
@@ -124,7 +127,7 @@ if !coresOnly {
         shell(
             "Telemetry", in: "Shared", uses: ["Model"],
             and: http + [logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics")]),
-        shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"], and: nio + [httpClient]),
+        shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
         shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
         shell(
             "AgentServer", in: "Agent",
@@ -165,7 +168,11 @@ if !coresOnly {
         shellTests(
             "Telemetry", uses: ["Model"],
             and: [metrics, logging, .product(name: "CoreMetrics", package: "swift-metrics")]),
-        shellTests("Client", uses: ["Identity", "KeyEncoding", "Model", "RoutingTable"]),
+        shellTests("Client", uses: ["KeyEncoding", "Model"]),
+        .testTarget(
+            name: "CoxctlTests",
+            dependencies: ["Client", "KeyEncoding", "Model", "coxctl"].map { .byName(name: $0) }, path: "Tests/CoxctlTests",
+            swiftSettings: settings),
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),
         shellTests(
             "AgentServer",

@@ -1,0 +1,82 @@
+// One HTTP exchange, with its failures told apart by what they mean for the caller: never sent, or sent and unanswered.
+
+import AsyncHTTPClient
+import FoundationEssentials
+import NIOCore
+import NIOFoundationCompat
+import NIOHTTP1
+import NIOPosix
+package import NIOSSL
+
+package struct HTTPCalls: Sendable {
+    package enum Method: String, Sendable {
+        case get = "GET"
+        case put = "PUT"
+        case post = "POST"
+        case delete = "DELETE"
+    }
+
+    package struct Answer: Sendable {
+        package let status: Int
+        package let body: JSONValue?
+        package let headers: [String: String]
+    }
+
+    package enum Failure: Error, Hashable, Sendable {
+        /// No connection was made: the request has had no effect.
+        case notSent(String)
+        /// The connection broke, or the time ran out, after it may have been sent.
+        case unanswered(String)
+    }
+
+    /// More than any answer that this client asks for.
+    private static let answerBytes = 64 * 1_024 * 1_024
+
+    private let client: HTTPClient
+
+    /// - Parameter tls: whom to trust, and what certificate to show if any.
+    package init(tls: TLSConfiguration) {
+        var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
+        configuration.timeout.connect = .seconds(2)
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    package func shutDown() async throws { try await client.shutdown() }
+
+    package func call(
+        _ method: Method, _ url: String, headers: [(String, String)] = [], body: String? = nil, milliseconds: Int64
+    ) async throws(Failure) -> Answer {
+        var request = HTTPClientRequest(url: url)
+        request.method = HTTPMethod(rawValue: method.rawValue)
+        for (name, value) in headers { request.headers.add(name: name, value: value) }
+        if let body {
+            request.headers.add(name: "content-type", value: "application/json")
+            request.body = .bytes(ByteBuffer(string: body))
+        }
+        do {
+            let response = try await client.execute(request, timeout: .milliseconds(max(1, milliseconds)))
+            let buffer = try await response.body.collect(upTo: Self.answerBytes)
+            var fields: [String: String] = [:]
+            for header in response.headers { fields[header.name.lowercased()] = header.value }
+            return Answer(
+                status: Int(response.status.code),
+                body: buffer.readableBytes == 0 ? nil : try? JSONValue(Data(buffer: buffer)), headers: fields)
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
+    private static func failure(_ error: any Error) -> Failure {
+        switch error {
+        case let error as HTTPClientError
+        where error == .connectTimeout || error == .getConnectionFromPoolTimeout || error == .tlsHandshakeTimeout:
+            .notSent("\(error)")
+        case is NIOConnectionError, is NIOSSLError: .notSent("\(error)")
+        case let error as IOError where error.errnoCode == 111: .notSent("\(error)")
+        default: .unanswered("\(error)")
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// What to do after an answer, as a pure function: the part of a client that is easily wrong.
+
+package import Model
+
+package struct RetryPolicy: Sendable {
+    package enum Outcome: Hashable, Sendable {
+        case answered(status: Int, code: String, isRetryable: Bool, retryAfterMilliseconds: Int64?)
+        case notSent
+        case unanswered
+    }
+
+    package enum Decision: Hashable, Sendable {
+        case accept
+        /// Nothing changed; say so to the caller.
+        case refuse
+        /// Take the descriptor from the refusal and ask again after `wait`.
+        case mend(wait: Span)
+        /// Learn the table's route from somebody else and ask again.
+        case refresh(wait: Span)
+        /// The owner cannot serve for a moment: ask it again.
+        case again(wait: Span)
+        /// Get another token, once.
+        case renewToken
+        /// A write that may have happened: never repeated behind the caller's back.
+        case unknown
+    }
+
+    /// The first and the longest pause of the growing ones.
+    static let pauses = (first: Span.milliseconds(10), longest: Span.milliseconds(500))
+
+    package init() {}
+
+    /// - Parameter attempt: how often this request was tried already, this time not included.
+    package func decide(
+        _ outcome: Outcome, isWrite: Bool, attempt: Int, hasRenewedToken: Bool, random: inout some RandomNumberGenerator
+    ) -> Decision {
+        switch outcome {
+        case .notSent: return .refresh(wait: pause(attempt, random: &random))
+        case .unanswered: return isWrite ? .unknown : .refresh(wait: pause(attempt, random: &random))
+        case .answered(let status, let code, let isRetryable, let hint):
+            if (200..<300).contains(status) { return .accept }
+            switch (status, code) {
+            case (401, _): return hasRenewedToken ? .refuse : .renewToken
+            case (421, _): return .mend(wait: attempt == 0 ? .zero : pause(attempt, random: &random))
+            case (504, _), (_, "OUTCOME_UNKNOWN"):
+                return isWrite ? .unknown : .again(wait: pause(attempt, random: &random))
+            case (503, "PARTITION_FENCED"), (429, _):
+                return .again(wait: jittered(.milliseconds(hint ?? 20), random: &random))
+            case (503, _) where isRetryable: return .refresh(wait: pause(attempt, random: &random))
+            default: return .refuse
+            }
+        }
+    }
+
+    /// Doubles with each attempt, and is spread over half of itself, so that callers do not come back together.
+    func pause(_ attempt: Int, random: inout some RandomNumberGenerator) -> Span {
+        let grown = Self.pauses.first * (1 << Int64(min(attempt, 10)))
+        return jittered(min(grown, Self.pauses.longest), random: &random)
+    }
+
+    private func jittered(_ span: Span, random: inout some RandomNumberGenerator) -> Span {
+        let half = max(0, span.microseconds / 2)
+        return .microseconds(half + Int64.random(in: 0...max(0, half), using: &random))
+    }
+}

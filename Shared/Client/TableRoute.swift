@@ -1,0 +1,97 @@
+// Where a table's rows are, as a value that refusals mend.
+
+package import KeyEncoding
+package import Model
+
+package struct PartitionRoute: Hashable, Sendable {
+    package let id: UInt64
+    package let epoch: UInt64
+    package let low: Key
+    package let high: Key?
+    /// The primary's gateway; nil while there is no primary.
+    package let gateway: String?
+    /// The gateways of all replicas.
+    package let replicas: [String]
+
+    package init(id: UInt64, epoch: UInt64, low: Key, high: Key?, gateway: String?, replicas: [String]) {
+        self.id = id
+        self.epoch = epoch
+        self.low = low
+        self.high = high
+        self.gateway = gateway
+        self.replicas = replicas
+    }
+
+    /// - Parameter json: `{id, epoch, gateway, from, to, replicas: [{gateway}]}`, as gateways send it.
+    package init?(_ json: JSONValue, layout: KeyLayout) {
+        guard let id = json["id"]?.unsigned, let epoch = json["epoch"]?.unsigned else { return nil }
+        func bound(_ name: String) -> Key?? {
+            guard let value = json[name], value != .null else { return .some(nil) }
+            guard let text = value.string, let key = try? layout.bound(text: text) else { return nil }
+            return key
+        }
+        guard let low = bound("from"), let high = bound("to") else { return nil }
+        self.init(
+            id: id, epoch: epoch, low: low ?? .least, high: high, gateway: json["gateway"]?.string,
+            replicas: (json["replicas"]?.array ?? []).compactMap { $0["gateway"]?.string })
+    }
+
+    package func contains(_ key: Key) -> Bool { low <= key && (high.map { key < $0 } ?? true) }
+
+    func overlaps(_ other: PartitionRoute) -> Bool {
+        (high.map { other.low < $0 } ?? true) && (other.high.map { low < $0 } ?? true)
+    }
+}
+
+package struct TableRoute: Hashable, Sendable {
+    package let table: String
+    package let columns: [Column]
+    package let layout: KeyLayout
+    /// In key order, without a gap.
+    package private(set) var partitions: [PartitionRoute]
+
+    package init(table: String, columns: [Column], layout: KeyLayout, partitions: [PartitionRoute]) {
+        self.table = table
+        self.columns = columns
+        self.layout = layout
+        self.partitions = partitions.sorted { $0.low < $1.low }
+    }
+
+    /// - Parameter json: a gateway's answer to `GET /v1/tables/{table}/routes`.
+    package init(_ json: JSONValue) throws(ClientError) {
+        var columns: [Column] = []
+        do throws(InvalidValue) {
+            for column in json["columns"]?.array ?? [] {
+                guard let name = column["name"]?.string, let type = column["type"]?.string.flatMap(ColumnType.init(rawValue:))
+                else { continue }
+                columns.append(Column(name: try RelationName(name, field: "column"), type: type))
+            }
+        } catch {
+            throw .unexpectedAnswer("route: \(error)")
+        }
+        let keyNames = [json["partition_key"]?.string, json["sort_key"]?.string].compactMap { $0 }
+        let keys = keyNames.compactMap { name in columns.first { $0.name.name == name } }
+        guard let table = json["table"]?.string, !keys.isEmpty, keys.count == keyNames.count else {
+            throw .unexpectedAnswer("a route without key columns")
+        }
+        let layout = KeyLayout(columns: keys)
+        let partitions = (json["partitions"]?.array ?? []).compactMap { PartitionRoute($0, layout: layout) }
+        guard !partitions.isEmpty else { throw .unexpectedAnswer("a route without partitions") }
+        self.init(table: table, columns: columns, layout: layout, partitions: partitions)
+    }
+
+    package func partition(of key: Key) -> PartitionRoute? {
+        partitions.last { $0.low <= key }.flatMap { $0.contains(key) ? $0 : nil }
+    }
+
+    /// Takes in what a refusal says about one partition.
+    ///
+    /// - Returns: whether the route is whole and newer now. If not (the answer is as old as ours, or it covers only a part of what
+    ///   it replaces, as after a split) the table's route is to be fetched anew.
+    package mutating func mend(with newer: PartitionRoute) -> Bool {
+        guard let place = partitions.firstIndex(where: { $0.low == newer.low && $0.high == newer.high }) else { return false }
+        guard partitions[place].epoch < newer.epoch || partitions[place].id != newer.id else { return false }
+        partitions[place] = newer
+        return true
+    }
+}
