@@ -187,6 +187,8 @@ if !coresOnly {
             name: "EndToEndTests",
             dependencies: [
                 .byName(name: "Client"), .byName(name: "Identity"), .byName(name: "KeyEncoding"), .byName(name: "Model"),
+                httpClient,
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
             ], path: "Tests/EndToEndTests", swiftSettings: settings),
     ]

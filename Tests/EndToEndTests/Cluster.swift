@@ -1,0 +1,188 @@
+import Foundation
+import NIOHTTP1
+import Synchronization
+
+/// A cluster of real processes on this machine: three coordinators and five agents in three zones, in a folder of its own.
+final class Cluster: Sendable {
+    static let coordinators = ["c1", "c2", "c3"]
+    static let agents = ["n1", "n2", "n3", "n4", "n5"]
+    private static let zones = ["a", "b", "c", "a", "b"]
+
+    struct AgentPorts: Sendable { let gateway, link, gossip, status: Int }
+    struct CoordinatorPorts: Sendable { let api, link, gossip, metrics: Int }
+
+    let folder: URL
+    let agentPorts: [String: AgentPorts]
+    let coordinatorPorts: [String: CoordinatorPorts]
+    /// As the operator whom `cluster init` made.
+    let operators: HTTP
+    /// Without a certificate: what clients are.
+    let clients: HTTP
+    private let processes = Mutex<[String: Running]>([:])
+
+    /// Makes the folder with the operator's commands; nothing runs yet.
+    init() async throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: "coxswain-e2e-\(UUID().uuidString.prefix(8))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let ports = try Ports.free(4 * (Self.coordinators.count + Self.agents.count))
+        var agentPorts: [String: AgentPorts] = [:]
+        var coordinatorPorts: [String: CoordinatorPorts] = [:]
+        for (index, name) in Self.coordinators.enumerated() {
+            let own = ports[(4 * index)...]
+            coordinatorPorts[name] = CoordinatorPorts(
+                api: own[4 * index], link: own[4 * index + 1], gossip: own[4 * index + 2], metrics: own[4 * index + 3])
+        }
+        for (index, name) in Self.agents.enumerated() {
+            let first = 4 * (Self.coordinators.count + index)
+            agentPorts[name] = AgentPorts(
+                gateway: ports[first], link: ports[first + 1], gossip: ports[first + 2], status: ports[first + 3])
+        }
+        self.agentPorts = agentPorts
+        self.coordinatorPorts = coordinatorPorts
+        try await ClusterFiles.initialise(folder, coordinators: coordinatorPorts)
+        let authority = folder.appending(path: "authority.crt")
+        operators = try HTTP(
+            authority: authority,
+            identity: (folder.appending(path: "operator.crt"), folder.appending(path: "operator.key")))
+        clients = try HTTP(authority: authority)
+    }
+
+    // MARK: Processes
+
+    func startCoordinators() throws { for name in Self.coordinators { try start(name) } }
+
+    /// Starts a member with its configuration file, the first time or again.
+    func start(_ name: String) throws {
+        let program = name.hasPrefix("c") ? "coxswain-coordinator" : "coxswain-agent"
+        let file = name.hasPrefix("c") ? "coordinator.json" : "agent.json"
+        let running = try Running(
+            program, ["--config", folder.appending(path: "\(name)/\(file)").path], log: folder.appending(path: "\(name).out"))
+        processes.withLock { $0[name] = running }
+    }
+
+    /// Joins the agents with a token each, as an operator does.
+    func startAgents() async throws {
+        for (index, name) in Self.agents.enumerated() {
+            guard let ports = agentPorts[name] else { throw Failure("no ports for \(name)") }
+            try await ClusterFiles.configureAgent(
+                name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder)
+            try start(name)
+        }
+    }
+
+    func process(_ name: String) -> Running? { processes.withLock { $0[name] } }
+    func kill(_ names: [String]) {
+        let doomed = processes.withLock { all in names.compactMap { all.removeValue(forKey: $0) } }
+        for process in doomed { Foundation.kill(process.identifier, SIGKILL) }
+        for process in doomed { process.kill() }
+    }
+
+    /// Kills whatever still runs and removes the folder; the logs stay when `COXSWAIN_KEEP` is set.
+    func tearDown() async {
+        kill(processes.withLock { Array($0.keys) })
+        await operators.close()
+        await clients.close()
+        if ProcessInfo.processInfo.environment["COXSWAIN_KEEP"] == nil { try? FileManager.default.removeItem(at: folder) }
+    }
+
+    /// The last lines that a member wrote, for a failure's message.
+    func tail(of name: String, lines: Int = 15) -> String {
+        let text = (try? String(contentsOf: folder.appending(path: "\(name).out"), encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").suffix(lines).joined(separator: "\n")
+    }
+
+    // MARK: The control API
+
+    /// Asks the coordinators in turn until one answers with something else than "no leader here".
+    func api(
+        _ method: HTTPMethod, _ path: String, body: String? = nil, headers: [(String, String)] = []
+    ) async throws -> HTTP.Answer {
+        let deadline = ContinuousClock.now + .seconds(15)
+        var last = "no coordinator runs"
+        while ContinuousClock.now < deadline {
+            for name in Self.coordinators where process(name) != nil {
+                guard let ports = coordinatorPorts[name] else { continue }
+                do {
+                    let answer = try await operators.send(
+                        method, "https://127.0.0.1:\(ports.api)/api/v1\(path)", body: body, headers: headers)
+                    if answer.status != 503 { return answer }
+                    last = "\(name): 503 \(answer.text)"
+                } catch {
+                    last = "\(name): \(error)"
+                }
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        throw Failure("\(method) \(path): \(last)")
+    }
+
+    /// The member that leads, by each member's own word.
+    func leader() async throws -> String {
+        for name in Self.coordinators where process(name) != nil {
+            guard let ports = coordinatorPorts[name] else { continue }
+            let status = try? await operators.send(.GET, "https://127.0.0.1:\(ports.api)/api/v1/cluster/status", within: 2)
+            if let leader = status?.json["raft"]?["leader"]?.string ?? status?.json["leader"]?.string { return leader }
+        }
+        throw Failure("no leader")
+    }
+
+    func waitForHealth() async throws {
+        try await expectEventually("five healthy nodes", within: 30) {
+            let topology = try await self.api(.GET, "/cluster/topology")
+            let nodes = topology.json["nodes"]?.array ?? []
+            return nodes.count { $0["status"]?.string?.lowercased() == "healthy" } == Self.agents.count
+        }
+    }
+
+    /// Waits for an operation's end.
+    /// - Returns: its phase.
+    func wait(for operation: String, within seconds: Double = 60) async throws -> String {
+        var last = ""
+        try await expectEventually("operation \(operation) ends (last: \(last))", within: seconds) {
+            let answer = try await self.api(.GET, "/operations/\(operation)")
+            last = answer.text
+            let phase = answer.json["phase"]?.string?.lowercased() ?? ""
+            return phase == "succeeded" || phase == "aborted" || phase == "failed"
+        }
+        return try await api(.GET, "/operations/\(operation)").json["phase"]?.string?.lowercased() ?? ""
+    }
+
+    /// Starts long work and gives back the operation's id.
+    func begin(_ path: String, _ body: String) async throws -> String {
+        let answer = try await api(.POST, path, body: body)
+        guard answer.status == 202, let location = answer.headers.first(name: "location"),
+            let id = location.split(separator: "/").last
+        else { throw Failure("POST \(path): \(answer.status) \(answer.text)") }
+        return String(id)
+    }
+
+    func token(for table: String, actions: [String] = ["read", "write"], seconds: Int = 3_600) async throws -> String {
+        let policy = try await api(
+            .PUT, "/tables/\(table)/access-policies/e2e",
+            body: "{\"actions\":[\(actions.map { "\"\($0)\"" }.joined(separator: ","))],\"effect\":\"allow\"}")
+        guard policy.status < 300 else { throw Failure("policy: \(policy.status) \(policy.text)") }
+        let answer = try await api(
+            .POST, "/tables/\(table)/credentials", body: "{\"principal_arn\":\"e2e\",\"ttl_seconds\":\(seconds)}")
+        guard let token = answer.json["token"]?.string else { throw Failure("token: \(answer.status) \(answer.text)") }
+        return token
+    }
+
+    // MARK: The agents' own word
+
+    func status(of agent: String) async throws -> [String: JSON] {
+        guard let ports = agentPorts[agent] else { throw Failure("no agent \(agent)") }
+        let answer = try await clients.send(.GET, "http://127.0.0.1:\(ports.status)/status", within: 2)
+        guard answer.status == 200 else { throw Failure("\(agent): \(answer.status) \(answer.text)") }
+        return answer.json
+    }
+
+    /// Where a key lives, as one running agent knows it.
+    func route(_ table: String, key: String) async throws -> [String: JSON] {
+        for agent in Self.agents where process(agent) != nil {
+            guard let ports = agentPorts[agent] else { continue }
+            let url = "http://127.0.0.1:\(ports.status)/v1/route?table=\(table)&key=\(key.percentEncoded)"
+            if let answer = try? await clients.send(.GET, url, within: 2), answer.status == 200 { return answer.json }
+        }
+        throw Failure("no agent knows a route for \(key)")
+    }
+}

@@ -1,0 +1,117 @@
+import Foundation
+import NIOHTTP1
+import Testing
+
+/// The main job, against real processes. Each test starts from a whole cluster and a table of its own.
+@Suite(.serialized, .cluster) struct ClusterTests {
+    @Test("eight separate processes make a cluster, and a table is ACTIVE in under ten seconds", .timeLimit(.minutes(1)))
+    func brings() async throws {
+        let cluster = try await Cluster.whole()
+        for name in Cluster.coordinators + Cluster.agents {
+            let process = try #require(cluster.process(name))
+            #expect(
+                process.commandLine.first?.hasSuffix(name.hasPrefix("c") ? "coxswain-coordinator" : "coxswain-agent") == true)
+        }
+        let start = ContinuousClock.now
+        let rows = try await cluster.makeTable("first", splitKeys: ["f", "m", "t"])
+        #expect(ContinuousClock.now - start < .seconds(10))
+        let before = try await fsyncs(cluster)
+        #expect(try await rows.put("alpha", 1) == .acknowledged)
+        #expect(try await rows.get("alpha") == 1)
+        #expect(try await rows.get("zulu") == nil)
+        // Three members have it on disk before the client hears of it.
+        #expect(try await fsyncs(cluster) >= before + 3)
+    }
+
+    private func fsyncs(_ cluster: Cluster) async throws -> Double {
+        var sum = 0.0
+        for agent in Cluster.agents { sum += try await cluster.status(of: agent)["engine"]?["fsyncs"]?.number ?? 0 }
+        return sum
+    }
+
+    @Test("the whole cluster killed and started again has lost nothing", .timeLimit(.minutes(2)))
+    func restart() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("restart", splitKeys: ["m"])
+        for index in 0..<40 { #expect(try await rows.put("r\(index)", index) == .acknowledged) }
+        cluster.kill(Cluster.coordinators + Cluster.agents)
+        _ = try await Cluster.whole()
+        for index in 0..<40 { #expect(try await rows.get("r\(index)") == index) }
+        #expect(try await rows.put("r0", 100) == .acknowledged)
+    }
+
+    @Test("the agent of a primary killed under load: writes go on elsewhere, none is lost", .timeLimit(.minutes(2)))
+    func primaryKilled() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("primary_killed")
+        let primary = try #require(try await cluster.route("primary_killed", key: #"["k"]"#)["primary"]?.string)
+        let load = Load(rows)
+        let checked = try await load.during(prefix: "k") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            cluster.kill([primary])
+            let before = load.writes
+            try await expectEventually("writes after the failover", within: 20) { load.writes > before + 200 }
+        }
+        #expect(checked > 0)
+        #expect(load.longestGap < .seconds(10), "\(load.longestGap)")
+        let now = try await cluster.route("primary_killed", key: #"["k"]"#)
+        #expect(now["primary"]?.string != primary)
+    }
+
+    @Test("the coordinator leader killed under load: no write fails, another leads", .timeLimit(.minutes(2)))
+    func leaderKilled() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("leader_killed")
+        let leader = try await cluster.leader()
+        let load = Load(rows)
+        _ = try await load.during(prefix: "l") {
+            try await expectEventually("load", within: 10) { load.writes > 50 }
+            cluster.kill([leader])
+            try await expectEventually("another leader", within: 10) { try await cluster.leader() != leader }
+            let before = load.writes
+            try await expectEventually("writes go on", within: 10) { load.writes > before + 100 }
+        }
+        #expect(load.longestGap < .seconds(2), "\(load.longestGap)")
+    }
+
+    @Test(
+        "with every coordinator dead reads and writes go on, an agent restarts from its disk, and wrong tokens are refused",
+        .timeLimit(.minutes(2)))
+    func coordinatorsKilled() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("no_center")
+        let load = Load(rows)
+        _ = try await load.during(prefix: "n") {
+            try await expectEventually("load", within: 10) { load.writes > 50 }
+            cluster.kill(Cluster.coordinators)
+            let before = load.writes
+            try await Task.sleep(for: .seconds(2))
+            #expect(load.writes > before + 50)
+        }
+        #expect(load.longestGap < .seconds(2), "\(load.longestGap)")
+        // Every agent knows all it needs on its own disk.
+        let restarted = try #require(try await cluster.route("no_center", key: #"["n"]"#)["primary"]?.string)
+        cluster.kill([restarted])
+        try cluster.start(restarted)
+        try await expectEventually("\(restarted) serves", within: 15) {
+            try await rows.put("after", 1, within: 1) == .acknowledged
+        }
+        try await refuseTokens(cluster, rows)
+    }
+
+    private func refuseTokens(_ cluster: Cluster, _ rows: Rows) async throws {
+        let gateway = try #require(try await cluster.route(rows.table, key: #"["n"]"#)["gateway"]?.string)
+        let url = "https://\(gateway)/v1/tables/\(rows.table)/rows?key=\(#"["n"]"#.percentEncoded)"
+        func status(_ token: String?) async throws -> Int {
+            try await cluster.clients.send(
+                .GET, url, headers: token.map { [("authorization", "Bearer \($0)")] } ?? []
+            ).status
+        }
+        #expect(try await status(nil) == 401)
+        #expect(try await status("nonsense") == 401)
+        var forged = Array(rows.token.utf8)
+        forged[forged.count - 10] = forged[forged.count - 10] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+        #expect(try await status(String(decoding: forged, as: UTF8.self)) == 401)
+        #expect([200, 404].contains(try await status(rows.token)))
+    }
+}
