@@ -4,11 +4,12 @@ import Foundation
 enum ClusterFiles {
     /// `coxctl cluster init`.
     static func initialise(_ folder: URL, coordinators: [String: Cluster.CoordinatorPorts]) async throws {
-        var arguments = ["cluster", "init", "--name", "e2e", "--dir", folder.path]
+        var arguments = ["cluster", "init", "--name", "e2e", "--dir", folder.path, "--repair-delay", "120"]
         for (name, ports) in coordinators.sorted(by: { $0.key < $1.key }) {
             let zone = ["c1": "a", "c2": "b"][name] ?? "c"
             arguments += [
-                "--coordinator", "\(name)@\(zone)=127.0.0.1:\(ports.api),\(ports.link),\(ports.gossip),\(ports.metrics)",
+                "--coordinator",
+                "\(name),zone=\(zone),host=127.0.0.1,api=\(ports.api),link=\(ports.link),gossip=\(ports.gossip),metrics=\(ports.metrics)",
             ]
         }
         let outcome = try await Programs.run("coxctl", arguments)
