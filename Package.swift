@@ -156,7 +156,8 @@ if !coresOnly {
         program(
             "Benchmarks", in: "Tests",
             uses: [
-                "Access", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage", "Model",
+                "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
+                "LogStorage", "Model",
                 "RoutingTable",
             ],
             and: nio),
