@@ -1,6 +1,6 @@
 /// `Benchmarks [--json] [--full] [NAME…]`: prints every row, the missed goals too.
 @main enum Benchmarks {
-    private static let all: [(name: String, run: (Bool) async throws -> [BenchRow])] = [
+    private static let all: [(name: String, run: @Sendable (Bool) async throws -> [BenchRow])] = [
         ("route", { try RouteBench.run(full: $0) }),
         ("token", { try TokenBench.run(full: $0) }),
         ("log", { try await LogBench.run(full: $0) }),

@@ -3,7 +3,7 @@ import NIOHTTP1
 import Testing
 
 /// The main job, against real processes. Each test starts from a whole cluster and a table of its own.
-@Suite(.serialized, .cluster) struct ClusterTests {
+@Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"), .cluster) struct ClusterTests {
     @Test("eight separate processes make a cluster, and a table is ACTIVE in under ten seconds", .timeLimit(.minutes(1)))
     func brings() async throws {
         let cluster = try await Cluster.whole()

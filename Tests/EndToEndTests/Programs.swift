@@ -14,6 +14,11 @@ enum Programs {
         throw Failure("no program \(name) in \(places.map(\.path))")
     }
 
+    /// Whether all of them were built; a build of single products leaves some out.
+    static var areBuilt: Bool {
+        ["coxctl", "coxswain-agent", "coxswain-coordinator"].allSatisfy { (try? path($0)) != nil }
+    }
+
     /// Runs a program to its end.
     /// - Throws: when it does not end within `limit` seconds; it is killed then.
     static func run(_ name: String, _ arguments: [String], within limit: Double = 30) async throws -> Outcome {
