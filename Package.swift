@@ -185,6 +185,12 @@ if !coresOnly {
                 "Membership", "Model", "Planning", "Telemetry", "Transport", "Wire",
             ], and: http),
         .testTarget(
+            name: "SessionTests",
+            dependencies: [
+                .byName(name: "AgentServer"), .byName(name: "CoordinatorServer"), .byName(name: "Identity"),
+                .byName(name: "Model"), .byName(name: "Transport"), .byName(name: "Wire"), logging,
+            ] + nio, path: "Tests/SessionTests", swiftSettings: settings),
+        .testTarget(
             name: "EndToEndTests",
             dependencies: [
                 .byName(name: "Client"), .byName(name: "Identity"), .byName(name: "KeyEncoding"), .byName(name: "Model"),

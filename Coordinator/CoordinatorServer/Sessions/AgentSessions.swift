@@ -118,16 +118,17 @@ private final class SessionConversation: Sendable {
 
     // MARK: - The topology's stream
 
-    /// Streams from where the agent last said that it stands.
+    /// Streams from where the agent last said that it stands. One stream at a time: the old one has ended before the new one starts,
+    /// or deltas would cross. Each has a group of its own, since a cancelled group cancels whatever is added to it.
     func watch() async {
-        await withTaskGroup(of: Void.self) { group in
-            for await revision in watches.stream {
-                // One stream at a time: the old one must have ended before the new one starts, or deltas would cross.
-                group.cancelAll()
-                await group.waitForAll()
-                group.addTask { await self.stream(from: revision) }
+        var revisions = watches.stream.makeAsyncIterator()
+        var next = await revisions.next()
+        while let start = next {
+            next = await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.stream(from: start) }
+                defer { group.cancelAll() }
+                return await revisions.next()
             }
-            group.cancelAll()
         }
     }
 

@@ -1,0 +1,81 @@
+import AgentServer
+import CoordinatorServer
+import Model
+import Synchronization
+import Testing
+import Transport
+import Wire
+
+@Suite struct SessionTests {
+    @Test("an agent registers once, follows the topology, and everything that it says arrives")
+    func wholeSession() async throws {
+        let stage = try Stage()
+        let backend = stage.backends[0]
+        let (session, owner) = try await stage.agent(with: [0])
+        #expect(await eventually { session.status.session == SessionID(101) && session.status.leader == (try? NodeID("c1")) })
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        for index in 0..<20 { stage.commit(.nodeRemoved(try NodeID("x\(index)"))) }
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        #expect(await owner.count { if case .topology = $0 { true } else { false } } == 1)
+
+        let proposal = PartitionProposal.replicaReady(PartitionID(7), expecting: Epoch(1))
+        session.propose(proposal, as: try RequestID("one"))
+        let outcome = ProposalOutcome.refused(code: "test", detail: "n1 101")
+        #expect(await eventually { await owner.events.contains(.answered(proposal, outcome)) })
+        session.reportDeath(of: try NodeID("n9"), session: .none, generation: Generation(3))
+        #expect(await eventually { backend.state.withLock { $0.deaths } == [try? NodeID("n9")] })
+        #expect(await eventually { backend.state.withLock { !$0.reports.isEmpty } })
+        #expect(await eventually { await owner.count { if case .quorumConfirmed = $0 { true } else { false } } > 2 })
+        #expect(backend.state.withLock { $0.registrations.map(\.text) } == ["n1/1/register/0"])
+        await stage.end()
+    }
+
+    @Test("an agent goes to the leader that it is told of, and its watch goes on without a gap or a snapshot")
+    func followsTheLeader() async throws {
+        let stage = try Stage()
+        let (session, owner) = try await stage.agent(with: [0])
+        #expect(await eventually { session.status.session != .none })
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        let leader = try NodeID("c2")
+        let address = await stage.address(1)
+        stage.backends[0].state.withLock { $0.hint = .elsewhere(leader, linkAddress: address) }
+        #expect(await eventually { session.status.coordinator == leader })
+        stage.commit(.nodeRemoved(try NodeID("x")))
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        #expect(await owner.count { if case .topology = $0 { true } else { false } } == 1)
+        // The session is the process's, not the link's.
+        #expect(stage.backends[1].state.withLock { $0.registrations.isEmpty })
+        await stage.end()
+    }
+
+    @Test("when a coordinator goes, the agent goes to the next and catches up on what it missed")
+    func failsOver() async throws {
+        let stage = try Stage()
+        let (session, owner) = try await stage.agent(with: [0, 1])
+        #expect(await eventually { session.status.session != .none })
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        let first = session.status.coordinator == (try NodeID("c1")) ? 0 : 1
+        await stage.stop(first)
+        for index in 0..<5 { stage.commit(.nodeRemoved(try NodeID("x\(index)"))) }
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        #expect(session.status.coordinator == (try NodeID("c\(2 - first)")))
+        await stage.end()
+    }
+
+    @Test("a node that was held for failed while it lived registers anew, under a new request")
+    func registersAnew() async throws {
+        let stage = try Stage()
+        let (session, _) = try await stage.agent(with: [0])
+        #expect(await eventually { session.status.session == SessionID(101) })
+        stage.commit(
+            .node(
+                NodeDescriptor(
+                    id: try NodeID("n1"), store: StoreID(1), session: SessionID(101), generation: Generation(1),
+                    zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"),
+                    status: .failed)))
+        #expect(await eventually { session.status.session == SessionID(102) })
+        #expect(
+            stage.backends[0].state.withLock { $0.registrations.map(\.text) } == ["n1/1/register/0", "n1/1/register/1"])
+        await stage.end()
+    }
+}

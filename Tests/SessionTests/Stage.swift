@@ -1,0 +1,173 @@
+import AgentServer
+import CoordinatorServer
+import Identity
+import Logging
+import Model
+import Synchronization
+import Transport
+import Wire
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Waits until `condition` holds, at most ten seconds.
+func eventually(_ condition: () async -> Bool) async -> Bool {
+    for _ in 0..<2_000 {
+        if await condition() { return true }
+        do { try await Task.sleep(for: .milliseconds(5)) } catch { return false }
+    }
+    return false
+}
+
+/// Keeps what it was asked, and answers as it is told.
+final class ScriptedBackend: SessionBackend {
+    struct State {
+        var hint = LeaderHint.here
+        var proposals: [PartitionProposal] = []
+        var registrations: [RequestID] = []
+        var deaths: [NodeID] = []
+        var reports: [NodeReport] = []
+        var nextSession: UInt64 = 100
+    }
+
+    let feed: TopologyFeed
+    let state = Mutex(State())
+
+    init(feed: TopologyFeed) { self.feed = feed }
+
+    func propose(
+        _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
+    ) async -> ProposalOutcome {
+        state.withLock { $0.proposals.append(proposal) }
+        return .refused(code: "test", detail: "\(node) \(session)")
+    }
+
+    func register(
+        _ registration: AgentRegistration, as request: RequestID, by node: NodeID
+    ) async -> RegistrationOutcome {
+        state.withLock { state in
+            state.registrations.append(request)
+            state.nextSession += 1
+            return .registered(SessionID(state.nextSession))
+        }
+    }
+
+    func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async {
+        state.withLock { $0.deaths.append(node) }
+    }
+
+    func take(_ report: NodeReport) async { state.withLock { $0.reports.append(report) } }
+    func leader() async -> LeaderHint { state.withLock { $0.hint } }
+    func quorumAge() async -> Span? { state.withLock { $0.hint == .here ? .milliseconds(3) : nil } }
+}
+
+/// An agent that follows and does nothing.
+actor ScriptedOwner: SessionOwner {
+    let node: NodeID
+    private(set) var events: [SessionEvent] = []
+    private(set) var topology = Topology()
+
+    init(node: NodeID) { self.node = node }
+
+    func revision() -> Revision { topology.revision }
+
+    func received(_ event: SessionEvent) {
+        events.append(event)
+        switch event {
+        case .topology(let whole): topology = whole
+        case .delta(let delta): try? topology.apply(delta)
+        case .connected, .disconnected, .registered, .registrationRefused, .answered, .quorumConfirmed: break
+        }
+    }
+
+    func report() -> NodeReport? {
+        NodeReport(
+            node: node, session: .none, revision: topology.revision, cpuPercent: 1, diskPercent: 2, operationsPerSecond: 3,
+            replicationLag: .zero, engine: .healthy, partitions: [], operations: [])
+    }
+
+    func count(_ condition: (SessionEvent) -> Bool) -> Int { events.count(where: condition) }
+}
+
+/// Two coordinators over one feed, and one agent.
+final class Stage {
+    let authority: Authority
+    let cluster: ClusterID
+    let feed = TopologyFeed(Topology(revision: Revision(history: 1, index: 10)))
+    let backends: [ScriptedBackend]
+    let listeners: [LinkListener]
+    private(set) var tasks: [Task<Void, any Error>] = []
+
+    init() throws {
+        authority = try Authority.create(cluster: "demo", at: BootClock.wallTime())
+        cluster = try ClusterID("0123456789abcdef0123456789abcdef")
+        backends = [ScriptedBackend(feed: feed), ScriptedBackend(feed: feed)]
+        var listeners: [LinkListener] = []
+        for (index, backend) in backends.enumerated() {
+            let sessions = AgentSessions(backend: backend, logger: quiet)
+            listeners.append(
+                LinkListener(
+                    endpoint: try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster),
+                    address: HostPort(host: "127.0.0.1", port: 0), handlers: [.session: { await sessions.serve($0) }],
+                    logger: quiet))
+        }
+        self.listeners = listeners
+        for listener in listeners { tasks.append(Task { try await listener.run() }) }
+    }
+
+    static func endpoint(
+        _ name: String, _ role: PeerIdentity.Role, _ authority: Authority, _ cluster: ClusterID
+    ) throws -> LinkEndpoint {
+        let key = try PrivateKey.generate()
+        let certificate = try authority.issue(
+            try PeerIdentity(cluster: "demo", role: role, name: name), publicKey: try key.publicKey(),
+            addresses: ["127.0.0.1"], at: BootClock.wallTime())
+        let contexts = try LinkContexts(TLSIdentity(certificate: certificate, key: key, authority: authority.certificate))
+        return LinkEndpoint(
+            cluster: cluster, clusterName: "demo", node: try NodeID(name), store: StoreID(1), generation: Generation(1),
+            contexts: { contexts })
+    }
+
+    /// `host:port` of a coordinator's links, once it is bound.
+    func address(_ index: Int) async -> String {
+        _ = await eventually { listeners[index].port != nil }
+        return "127.0.0.1:\(listeners[index].port ?? 0)"
+    }
+
+    /// An agent's session with the coordinators of these places, running.
+    func agent(with coordinators: [Int]) async throws -> (session: AgentSession, owner: ScriptedOwner) {
+        var addresses: [CoordinatorAddress] = []
+        for index in coordinators {
+            addresses.append(CoordinatorAddress(node: try NodeID("c\(index + 1)"), link: await address(index)))
+        }
+        let known = addresses
+        let owner = ScriptedOwner(node: try NodeID("n1"))
+        let session = AgentSession(
+            endpoint: try Self.endpoint("n1", .node, authority, cluster), coordinators: { known },
+            registration: AgentRegistration(
+                store: StoreID(1), generation: Generation(1), zone: try ZoneName("a"),
+                addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), instanceType: "", version: "1",
+                isLogIntact: true),
+            owner: owner, logger: quiet)
+        tasks.append(Task { await session.run() })
+        return (session, owner)
+    }
+
+    /// Moves the topology on by one change.
+    func commit(_ change: TopologyChange) {
+        var topology = feed.topology
+        let next = Revision(history: 1, index: topology.revision.index + 1)
+        let delta = TopologyDelta(from: topology.revision, to: next, changes: [change])
+        topology.commit([change], at: next)
+        feed.publish(delta, leadingTo: topology)
+    }
+
+    func stop(_ index: Int) async {
+        tasks[index].cancel()
+        _ = try? await tasks[index].value
+    }
+
+    func end() async {
+        for task in tasks { task.cancel() }
+        for task in tasks { _ = try? await task.value }
+    }
+}
