@@ -2,7 +2,7 @@ import ArgumentParser
 
 @main struct Coxctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "coxctl", abstract: "Steers a Coxswain cluster.", subcommands: [Cluster.self])
+        commandName: "coxctl", abstract: "Steers a Coxswain cluster.", subcommands: [Cluster.self, Demo.self])
 }
 
 struct Cluster: AsyncParsableCommand {

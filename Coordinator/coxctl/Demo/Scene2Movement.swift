@@ -1,0 +1,90 @@
+import Client
+import FoundationEssentials
+import Model
+
+extension DemoRun {
+    /// Splits the hottest partition and moves another, while clients write to both.
+    mutating func movement() async throws {
+        narrator.scene(2, "A split and a move, under load")
+        try await Task.sleep(for: .seconds(3))
+        let before = load.current
+        narrator.step(
+            "the load runs: \(before.acknowledged) writes acknowledged, \(before.reads) reads, \(load.keys.workers) clients")
+        try await split()
+        try await move()
+        let after = load.current
+        guard after.wrong.isEmpty else { throw DemoFailure("a read gave what nobody wrote: \(after.wrong[0])") }
+    }
+
+    private mutating func split() async throws {
+        let route = try await client.route(of: "usertable")
+        let times = load.current.times
+        let counted = route.partitions.map { partition in
+            (partition: partition, writes: times.count { belongs(partition, layout: route.layout)($0.key) })
+        }
+        guard let hottest = counted.max(by: { $0.writes < $1.writes })?.partition else { throw DemoFailure("no partitions") }
+        let contains = belongs(hottest, layout: route.layout)
+        // Half of the load on either side: the median of the keys that were written.
+        let written = times.map(\.key).filter(contains).sorted()
+        let inside = (0..<load.keys.count).filter(contains)
+        guard let median = written.isEmpty ? nil : written[written.count / 2], let first = inside.first else {
+            throw DemoFailure("the hottest partition has no writes")
+        }
+        let cut = max(median, first + 1)
+        let start = BootTime.now()
+        let answer = try await control.call(
+            .post, "/tables/usertable/partitions/\(hottest.id):split",
+            body: .object(["split_key": .array([.string(load.keys.name(cut))])]))
+        _ = try await finish(answer, "the split of partition \(hottest.id)")
+        try await Task.sleep(for: .milliseconds(500))
+        let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
+        summary.split_write_gap_ms = Figures.milliseconds(gap)
+        narrator.step(
+            "partition \(hottest.id) split at \(load.keys.name(cut)): no byte moved, longest pause of its writes "
+                + "\(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
+    }
+
+    private mutating func move() async throws {
+        let route = try await client.route(of: "usertable")
+        guard let partition = route.partitions.last, let gateway = partition.gateway,
+            let source = cluster.agents.first(where: { gateway.hasSuffix(":\($0.gateway)") }),
+            let target = cluster.agents.first(where: { agent in
+                !partition.replicas.contains { $0.hasSuffix(":\(agent.gateway)") }
+            })
+        else { throw DemoFailure("no partition that could move") }
+        let contains = belongs(partition, layout: route.layout)
+        let start = BootTime.now()
+        let answer = try await control.call(
+            .post, "/tables/usertable/partitions/\(partition.id):move",
+            body: .object(["source": .string(source.name), "target": .string(target.name)]))
+        let bytes = BytesSeen()
+        let watching = watchBytes(into: bytes)
+        defer { watching.cancel() }
+        let operation = try await finish(answer, "the move of partition \(partition.id)")
+        bytes.note(operation["result"] ?? operation)
+        try await Task.sleep(for: .milliseconds(500))
+        let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
+        let (raw, wire) = bytes.most
+        summary.move_write_gap_ms = Figures.milliseconds(gap)
+        summary.move_bytes_raw = raw
+        summary.move_bytes_wire = wire
+        let ratio = wire > 0 ? Figures.fixed(Double(raw) / Double(wire), 2) : "?"
+        narrator.step(
+            "partition \(partition.id) moved from \(source.name) to \(target.name) with its primary role: "
+                + "\(Figures.bytes(raw)) as \(Figures.bytes(wire)) on the wire (\(ratio) to 1), "
+                + "longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
+    }
+
+    /// Keeps the largest figures that agents show of running operations.
+    private func watchBytes(into bytes: BytesSeen) -> Task<Void, Never> {
+        let run = self
+        return Task {
+            while !Task.isCancelled {
+                for agent in run.cluster.agents {
+                    for operation in await run.status(of: agent)?["operations"]?.array ?? [] { bytes.note(operation) }
+                }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}
