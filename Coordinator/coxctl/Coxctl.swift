@@ -2,9 +2,30 @@ import ArgumentParser
 
 @main struct Coxctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "coxctl", abstract: "Steers a Coxswain cluster.", subcommands: [Cluster.self, Demo.self])
+        commandName: "coxctl", abstract: "Steers a Coxswain cluster.",
+        subcommands: [
+            Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, Row.self,
+            Import.self, Workload.self, Demo.self,
+        ])
+
+    /// As ArgumentParser does it, but a wrong usage ends with 2, as scripts expect.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            say(fullMessage(for: error))
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
+        }
+    }
 }
 
 struct Cluster: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "The cluster as a whole.", subcommands: [ClusterInit.self])
+    static let configuration = CommandConfiguration(
+        abstract: "The cluster as a whole.", subcommands: [ClusterInit.self, ClusterStatus.self])
 }
