@@ -55,6 +55,6 @@ private func quietPartition(_ id: PartitionID, in topology: Topology) throws(Pla
 
 private func healthyNode(_ id: NodeID, in topology: Topology) throws(PlanRefusal) -> NodeDescriptor {
     guard let node = topology.nodes[id] else { throw .unknownNode(id) }
-    guard node.status == .healthy else { throw .nodeNotHealthy(id, node.status) }
+    guard node.status == .healthy, node.session != .none else { throw .nodeNotHealthy(id, node.status) }
     return node
 }

@@ -23,7 +23,7 @@ package struct PlacementPlan: Hashable, Sendable {
 package func planPlacement(
     partitions: Int, replicationFactor: Int, in topology: Topology
 ) throws(PlanRefusal) -> PlacementPlan {
-    let eligible = topology.nodes.values.filter { $0.status == .healthy }.sorted { $0.id < $1.id }
+    let eligible = eligibleNodes(in: topology)
     guard replicationFactor >= 1, eligible.count >= replicationFactor else {
         throw .notEnoughNodes(eligible: eligible.count, needed: replicationFactor)
     }
@@ -44,6 +44,11 @@ package func planPlacement(
     }
     return PlacementPlan(
         placements: placements, sessions: eligible.map { NodeSession(node: $0.id, session: $0.session) })
+}
+
+/// The nodes that may get new replicas, by name: healthy, and started at least once.
+func eligibleNodes(in topology: Topology) -> [NodeDescriptor] {
+    topology.nodes.values.filter { $0.status == .healthy && $0.session != .none }.sorted { $0.id < $1.id }
 }
 
 /// The best home for one more copy: a zone with the fewest copies of this partition, then the fewest copies and running copies.

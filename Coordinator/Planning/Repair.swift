@@ -31,11 +31,12 @@ package func planRepairs(
 ) -> [MovePlan] {
     guard !breakerHolds else { return [] }
     // A node that failed a moment ago may return; until the delay is over, its copies are not missed.
-    let mayReturn = topology.nodes.values.contains { node in
-        node.status == .failed && (absentSince[node.id].map { now - $0 < limits.delay } ?? true)
+    let lost = topology.nodes.values.filter { node in
+        node.status == .decommissioned
+            || node.status == .failed && (absentSince[node.id].map { now - $0 >= limits.delay } ?? false)
     }
-    guard !mayReturn else { return [] }
-    let eligible = topology.nodes.values.filter { $0.status == .healthy }.sorted { $0.id < $1.id }
+    let gone = Set(lost.map(\.id))
+    let eligible = eligibleNodes(in: topology)
     var load = NodeLoad(of: topology)
     var plans: [MovePlan] = []
     let endangered = topology.partitions.values
@@ -43,13 +44,14 @@ package func planRepairs(
             guard partition.status == .active, partition.operation == nil, partition.primary != nil,
                 let table = topology.tables[partition.table], table.status == .active
             else { return nil }
-            let missing = table.replicationFactor - partition.replicas.count
+            // A failed node's replica stays a learner in the descriptor, so that the node can resume from its log (rule F5).
+            let missing = table.replicationFactor - partition.replicas.count { !gone.contains($0.node) }
             return missing > 0 ? (partition, missing) : nil
         }
         .sorted { ($0.partition.inSync.count, $0.partition.id) < ($1.partition.inSync.count, $1.partition.id) }
     for (partition, _) in endangered {
         guard plans.count < limits.batch else { break }
-        let beside = partition.replicas.compactMap { topology.nodes[$0.node] }
+        let beside = partition.replicas.filter { !gone.contains($0.node) }.compactMap { topology.nodes[$0.node] }
         let free = eligible.filter { node in
             partition.replica(on: node.id) == nil && load.operations(on: node.id) < limits.operationsPerNode
         }
@@ -59,6 +61,45 @@ package func planRepairs(
         plans.append(
             MovePlan(
                 partition: partition.id, source: nil, target: NodeSession(node: target.id, session: target.session),
+                epoch: partition.epoch))
+    }
+    return plans
+}
+
+/// The repairs that nobody needs any more, because the nodes that were missed are back (rule F5): to be aborted.
+package func planCancellations(in topology: Topology) -> [OperationID] {
+    topology.operations.values.filter { operation in
+        guard operation.phase == .running, operation.step == .copy,
+            case .move(let id, nil, let target) = operation.kind, let partition = topology.partitions[id],
+            let table = topology.tables[partition.table]
+        else { return false }
+        let present = partition.replicas.count { $0.node != target && topology.nodes[$0.node]?.status == .healthy }
+        return present >= table.replicationFactor
+    }.map(\.id).sorted()
+}
+
+/// What moves away from nodes that are being drained: one replica at a time per partition, to where a repair would put it.
+package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimits()) -> [MovePlan] {
+    let draining = Set(topology.nodes.values.filter { $0.status == .draining }.map(\.id))
+    guard !draining.isEmpty else { return [] }
+    var load = NodeLoad(of: topology)
+    var plans: [MovePlan] = []
+    for partition in topology.partitions.values.sorted(by: { $0.id < $1.id }) where plans.count < limits.batch {
+        guard partition.status == .active, partition.operation == nil, partition.primary != nil,
+            let source = partition.replicas.first(where: { draining.contains($0.node) })?.node,
+            load.operations(on: source) < limits.operationsPerNode
+        else { continue }
+        let beside = partition.replicas.filter { $0.node != source }.compactMap { topology.nodes[$0.node] }
+        let free = eligibleNodes(in: topology).filter {
+            partition.replica(on: $0.id) == nil && load.operations(on: $0.id) < limits.operationsPerNode
+        }
+        guard let target = bestNode(among: free, beside: beside, load: load) else { continue }
+        load.addReplica(on: target.id)
+        load.addOperation(on: target.id)
+        load.addOperation(on: source)
+        plans.append(
+            MovePlan(
+                partition: partition.id, source: source, target: NodeSession(node: target.id, session: target.session),
                 epoch: partition.epoch))
     }
     return plans

@@ -7,9 +7,15 @@ import Testing
     private let limits = RepairLimits(delay: .seconds(20))
     private let late = LogicalInstant.origin + .seconds(100)
 
-    /// Five nodes in three zones (z0: n1 n4, z1: n2 n5, z2: n3); partition 7 lost its copy on n1, which failed at the origin.
+    /// Five nodes in three zones (z0: n1 n4, z1: n2 n5, z2: n3); n1 failed at the origin, and its replicas are learners since.
     private func damaged(_ partitions: [PartitionDescriptor]) throws -> Topology {
-        var topology = try topology(nodes: 5, zones: 3, partitions: partitions)
+        let lost = ReplicaDescriptor(node: try NodeID("n1"), store: StoreID(1), storage: StorageID(7), role: .learner)
+        let held = partitions.map { partition in
+            var partition = partition
+            partition.replicas.append(lost)
+            return partition
+        }
+        var topology = try topology(nodes: 5, zones: 3, partitions: held)
         topology.commit([.node(try node(1, zone: 0, status: .failed))], at: Revision(history: 1, index: 10))
         return topology
     }
@@ -73,5 +79,21 @@ import Testing
                 in: try damaged([waiting, busy]), absentSince: [try NodeID("n1"): .origin], now: late, breakerHolds: false,
                 limits: limits
             ).isEmpty)
+    }
+
+    @Test("F5: a repair is given up when the node that was missed is back")
+    func givesUp() throws {
+        var partition = try partition(7, on: [1, 2, 3])
+        partition.replicas.append(
+            ReplicaDescriptor(node: try NodeID("n4"), store: StoreID(4), storage: StorageID(9), role: .learner))
+        partition.operation = OperationID(9)
+        var topology = try topology(nodes: 5, zones: 3, partitions: [partition])
+        let repair = OperationDescriptor(
+            id: OperationID(9), kind: .move(partition: PartitionID(7), source: nil, target: try NodeID("n4")), step: .copy,
+            epoch: Epoch(4), createdBy: try Principal("coordinator/c1"), reason: "", createdAt: WallTime(milliseconds: 0))
+        topology.commit([.operation(repair)], at: Revision(history: 1, index: 10))
+        #expect(planCancellations(in: topology) == [OperationID(9)])
+        topology.commit([.node(try node(1, zone: 0, status: .failed))], at: Revision(history: 1, index: 11))
+        #expect(planCancellations(in: topology) == [])
     }
 }
