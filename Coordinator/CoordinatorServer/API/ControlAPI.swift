@@ -1,0 +1,162 @@
+// The REST API's request path, without sockets: route, admit, read the body, hand it to the route's handler. Handlers plan on a
+// linearizable view of the catalog, propose one command, and show the answer; all that decides is in the catalog.
+
+import Access
+import Catalog
+import FoundationEssentials
+package import HTTPTypes
+package import Hummingbird
+package import Identity
+package import Model
+import NIOCore
+
+/// What the API must know of the cluster beside its catalog.
+package struct APISettings: Sendable {
+    package let clusterName: String
+    package let cluster: ClusterID
+    package let node: NodeID
+    /// The keyring that joining nodes get.
+    package let keyring: GossipKeyring
+
+    package init(clusterName: String, cluster: ClusterID, node: NodeID, keyring: GossipKeyring) {
+        self.clusterName = clusterName
+        self.cluster = cluster
+        self.node = node
+        self.keyring = keyring
+    }
+}
+
+package struct ControlAPI: Sendable {
+    let settings: APISettings
+    let plane: any ControlPlane
+    let issuer: TokenIssuer
+    let authority: Authority
+    private let routes: [Route]
+
+    package init(settings: APISettings, plane: any ControlPlane, issuer: TokenIssuer, authority: Authority) {
+        self.settings = settings
+        self.plane = plane
+        self.issuer = issuer
+        self.authority = authority
+        let handlers = Handlers(settings: settings, plane: plane, issuer: issuer, authority: authority)
+        routes = handlers.routes.sorted { $0.weight > $1.weight }
+    }
+
+    /// Every route's method, path and permission: for documents and for tests.
+    package var table: [(method: HTTPRequest.Method, path: String, access: RouteAccess)] {
+        routes.map { ($0.method, "/" + $0.pattern.joined(separator: "/"), $0.access) }
+    }
+
+    /// Answers one request. Total: whatever is asked, there is an answer.
+    package func answer(_ request: Request, from caller: Caller?) async -> Response {
+        do throws(Problem) {
+            let (route, parameters) = try find(request)
+            try admit(caller, to: route)
+            let body = try await read(request, limit: route.bodyLimit)
+            var query: [String: String] = [:]
+            for (name, value) in request.uri.queryParameters { query[String(name)] = String(value) }
+            let call = Call(
+                method: request.method, path: request.uri.path, parameters: parameters, query: query, headers: request.headers,
+                body: body, caller: caller)
+            return try await route.handler(call)
+        } catch {
+            return error.response
+        }
+    }
+
+    private func find(_ request: Request) throws(Problem) -> (Route, [String: String]) {
+        var segments: [String] = []
+        for raw in request.uri.path.split(separator: "/") {
+            guard let segment = Percent.decode(raw) else {
+                throw Problem(.badRequest, "MALFORMED_PATH", "the path is not percent-encoded UTF-8", field: "path")
+            }
+            segments.append(segment)
+        }
+        var offered: [String] = []
+        for route in routes {
+            guard let parameters = route.match(segments) else { continue }
+            if route.method == request.method { return (route, parameters) }
+            offered.append(route.method.rawValue)
+        }
+        guard offered.isEmpty else {
+            throw Problem(
+                .methodNotAllowed, "METHOD_NOT_ALLOWED", "\(request.method.rawValue) is not offered here",
+                hint: "offered: \(offered.sorted().joined(separator: ", "))", field: "method")
+        }
+        throw Problem(.notFound, "NOT_FOUND", "no such resource", hint: "the API's paths begin with /api/v1", field: "path")
+    }
+
+    private func admit(_ caller: Caller?, to route: Route) throws(Problem) {
+        guard case .permission(let permission) = route.access else { return }
+        guard let caller else {
+            throw Problem(
+                .unauthorized, "NOT_AUTHENTICATED", "the request shows no client certificate of this cluster",
+                hint: "use an operator's certificate")
+        }
+        guard caller.role.grants(permission) else {
+            throw Problem(
+                .forbidden, "NOT_ALLOWED", "\(caller.principal) may not \(permission.rawValue)",
+                hint: "ask somebody with that permission")
+        }
+    }
+
+    private func read(_ request: Request, limit: Int) async throws(Problem) -> [UInt8] {
+        do {
+            return Array(try await request.body.collect(upTo: limit).readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw Problem(.contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes", field: "body")
+        } catch {
+            throw Problem(.badRequest, "MALFORMED_BODY", "the body ended early", field: "body")
+        }
+    }
+}
+
+extension Call {
+    /// The body as one JSON object.
+    func document() throws(Problem) -> Fields {
+        let node: JSONNode
+        do {
+            node = try JSONDecoder().decode(JSONNode.self, from: Data(body))
+        } catch {
+            throw Problem(
+                .badRequest, "MALFORMED_JSON", "the body is not JSON", hint: "send one JSON object, in UTF-8", field: "body")
+        }
+        guard case .object(let members) = node else {
+            throw Problem(
+                .badRequest, "MALFORMED_JSON", "the body is not a JSON object", hint: "send one JSON object", field: "body")
+        }
+        return Fields(members)
+    }
+
+    func checked<Value>(_ make: () throws(InvalidValue) -> Value, field: String? = nil) throws(Problem) -> Value {
+        do throws(InvalidValue) { return try make() } catch { throw Problem(error, field: field) }
+    }
+
+    /// A partition's or operation's number.
+    func number(_ name: String) throws(Problem) -> UInt64 {
+        guard let number = UInt64(parameter(name)) else { throw .invalid(name, "expected a number") }
+        return number
+    }
+
+    var isDryRun: Bool { query["dry_run"] == "true" }
+}
+
+enum Percent {
+    /// The text that `raw` encodes (RFC 3986 §2.1); nil when an escape is cut short or the bytes are not UTF-8.
+    static func decode(_ raw: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = raw.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
+                return nil
+            }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

@@ -1,0 +1,178 @@
+import Catalog
+import FoundationEssentials
+import KeyEncoding
+import Model
+
+/// How the catalog's values look to callers: names and forms that clients rely on.
+enum Documents {
+    static func time(_ time: WallTime?) -> JSONNode {
+        .string(
+            time.map { time in
+                Date(timeIntervalSince1970: Double(time.milliseconds) / 1_000)
+                    .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+            })
+    }
+
+    static func status(_ node: NodeDescriptor) -> String {
+        node.session == .none && node.status == .healthy ? "JOINING" : node.status.rawValue.uppercased()
+    }
+
+    static func node(_ node: NodeDescriptor, in topology: Topology, report: NodeReport?) -> JSONNode {
+        let held = topology.partitions.values.filter { $0.replica(on: node.id) != nil }
+        return .object([
+            "node_id": .string(node.id.name), "endpoint": .string(node.addresses.service), "status": .string(status(node)),
+            "partitions_owned": .number(held.count { $0.primary == node.id }), "replicas": .number(held.count),
+            "zone": .string(node.zone.name), "instance_type": .string(node.instanceType), "version": .string(node.version),
+            "generation": .number(node.generation.number), "session": .number(node.session.number),
+            "addresses": .object([
+                "gossip": .string(node.addresses.gossip), "link": .string(node.addresses.link),
+                "gateway": .string(node.addresses.service),
+            ]),
+            "metrics": .object([
+                "cpu_pct": .measure(report?.cpuPercent), "disk_pct": .measure(report?.diskPercent),
+                "ops_per_sec": .measure(report?.operationsPerSecond),
+                "replication_lag_ms": report.map { .number($0.replicationLag.milliseconds) } ?? .null,
+            ]),
+        ])
+    }
+
+    static func arn(_ table: TableDescriptor, cluster: String) -> String { "coxswain:\(cluster):table/\(table.name)" }
+
+    static func table(_ table: TableDescriptor, in topology: Topology, cluster: String) -> JSONNode {
+        .object([
+            "table_arn": .string(arn(table, cluster: cluster)), "table_name": .string(table.name.name),
+            "status": .string(table.status.rawValue.uppercased()),
+            "partition_count": .number(topology.partitions(of: table.id).count), "capacity": capacity(table.capacity),
+            "created_at": time(table.createdAt), "partition_key": .string(table.partitionKey.name),
+            "sort_key": .string(table.sortKey?.name), "replication_factor": .number(table.replicationFactor),
+            "min_in_sync": .number(table.minInSync), "id": .number(table.id.number),
+            "schema": .object([
+                "attributes": .array(
+                    table.columns.map { .object(["name": .string($0.name.name), "type": .string($0.type.rawValue)]) })
+            ]),
+        ])
+    }
+
+    static func capacity(_ capacity: Capacity) -> JSONNode {
+        .object([
+            "mode": .string(capacity.mode == .provisioned ? "PROVISIONED" : "ON_DEMAND"),
+            "read_units": capacity.readUnits.map { .number($0) } ?? .null,
+            "write_units": capacity.writeUnits.map { .number($0) } ?? .null,
+        ])
+    }
+
+    /// A bound as a JSON array of key values; null at the table's ends.
+    private static func bound(_ key: Key?, _ table: TableDescriptor?) -> JSONNode {
+        guard let key, key != .least, let table, let values = try? KeyLayout(table).leadingValues(of: key) else { return .null }
+        return .array(values.map { .scalar($0.json) })
+    }
+
+    static func partition(_ partition: PartitionDescriptor, in topology: Topology) -> JSONNode {
+        let table = topology.tables[partition.table]
+        return .object([
+            "id": .number(partition.id.number), "table": .string(table?.name.name), "epoch": .number(partition.epoch.number),
+            "low": bound(partition.range.low, table), "high": bound(partition.range.high, table),
+            "primary": .string(partition.primary?.name), "in_sync": .array(partition.inSync.map { .string($0.name) }),
+            "learners": .array(partition.learners.map { .string($0.name) }),
+            "replicas": .array(
+                partition.replicas.map { replica in
+                    .object([
+                        "node": .string(replica.node.name),
+                        "role": .string(replica.role == .learner ? "learner" : "in_sync"),
+                        "storage": .number(replica.storage.number),
+                    ])
+                }), "status": .string(partition.status.rawValue.uppercased()),
+            "operation": partition.operation.map { .number($0.number) } ?? .null,
+        ])
+    }
+
+    /// - Parameter reports: who drives the operation says how far it is.
+    static func operation(_ operation: OperationDescriptor, in state: CatalogState, reports: [NodeID: NodeReport]) -> JSONNode {
+        let report = reports.values.lazy.flatMap(\.operations).filter { $0.operation == operation.id }
+            .max { $0.bytes < $1.bytes }
+        let steps = steps(of: operation.kind)
+        let place = steps.firstIndex(of: operation.step) ?? steps.count - 1
+        let isOver = operation.phase != .running
+        var percent =
+            isOver ? (operation.phase == .succeeded ? 100.0 : 0) : 100 * Double(place) / Double(max(1, steps.count - 1))
+        if operation.step == .copy, let report, report.totalBytes > 0 {
+            percent = 50 * min(1, Double(report.bytes) / Double(report.totalBytes))
+        }
+        var members: [String: JSONNode] = [
+            "id": .string(operation.id.description), "kind": .string(operation.kind.name),
+            "phase": .string(operation.phase.rawValue), "step": .string(operation.step.rawValue),
+            "steps": .array(
+                steps.enumerated().map { number, step in
+                    let done = number < place || (isOver && operation.phase == .succeeded)
+                    return .object([
+                        "name": .string(step.rawValue),
+                        "status": .string(done ? "done" : number == place && !isOver ? "running" : "pending"),
+                    ])
+                }), "error": .string(operation.failure), "epoch": .number(operation.epoch.number),
+            "created_by": .string(operation.createdBy.name), "reason": .string(operation.reason),
+            "cancellable": .boolean(isCancellable(operation, in: state.topology)), "created_at": time(operation.createdAt),
+            "ended_at": time(operation.endedAt), "cleanups_left": .number(operation.cleanups.count),
+            "result": .null,
+        ]
+        members["progress"] = .object([
+            "bytes": .number(report?.bytes ?? 0), "total": .number(report?.totalBytes ?? 0),
+            "wire_bytes": .number(report?.wireBytes ?? 0), "percent": .measure(percent),
+            "bytes_per_second": .measure(report?.bytesPerSecond ?? 0), "stage": .string(report?.stage),
+            "write_pause_ms": .measure(report.map { Double($0.writePause.microseconds) / 1_000 }),
+            "eta_seconds": eta(report),
+        ])
+        switch operation.kind {
+        case .createTable(let table), .dropTable(let table):
+            members["table"] = .string(state.topology.tables[table]?.name.name)
+        case .move(let partition, let source, let target):
+            members["partition"] = .number(partition.number)
+            members["source"] = .string(source?.name)
+            members["target"] = .string(target.name)
+        case .split(let partition, _, let lower, let upper):
+            members["partition"] = .number(partition.number)
+            if operation.phase == .succeeded {
+                members["result"] = .object(["lower": .number(lower.number), "upper": .number(upper.number)])
+            }
+        case .transferPrimary(let partition, let target):
+            members["partition"] = .number(partition.number)
+            members["target"] = .string(target.name)
+        }
+        return .object(members)
+    }
+
+    private static func eta(_ report: OperationReport?) -> JSONNode {
+        guard let report, report.bytesPerSecond > 0, report.totalBytes >= report.bytes, report.totalBytes > 0 else {
+            return .null
+        }
+        return .measure(Double(report.totalBytes - report.bytes) / report.bytesPerSecond)
+    }
+
+    private static func steps(of kind: OperationKind) -> [OperationStep] {
+        switch kind {
+        case .createTable, .dropTable: [.replicas, .done]
+        case .move(_, nil, _): [.copy, .done]
+        case .move: [.copy, .handOver, .dropSource, .done]
+        case .split, .transferPrimary: [.fence, .done]
+        }
+    }
+
+    static func isCancellable(_ operation: OperationDescriptor, in topology: Topology) -> Bool {
+        guard operation.phase == .running, let id = operation.kind.partition, let partition = topology.partitions[id],
+            partition.operation == operation.id
+        else { return false }
+        if case .move(_, _, let target) = operation.kind { return partition.primary != target }
+        return true
+    }
+
+    static func entry(_ entry: ConfigurationEntry) -> JSONNode {
+        .object([
+            "scope": .string(entry.scope.description), "key": .string(entry.key), "value": value(entry),
+            "version": .number(entry.version),
+        ])
+    }
+
+    /// The stored JSON text, as JSON.
+    static func value(_ entry: ConfigurationEntry) -> JSONNode {
+        (try? JSONDecoder().decode(JSONNode.self, from: Data(entry.value.utf8))) ?? .string(entry.value)
+    }
+}

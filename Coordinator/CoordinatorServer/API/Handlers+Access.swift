@@ -1,0 +1,191 @@
+import Access
+import Catalog
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import Identity
+import KeyEncoding
+import Model
+
+extension Handlers {
+    // MARK: - Policies and tokens
+
+    private func principal(_ text: String, _ call: Call, field: String) throws(Problem) -> Principal {
+        let prefix = "coxswain:\(settings.clusterName):principal/"
+        let name = text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text
+        return try call.checked({ () throws(InvalidValue) in try Principal(name) }, field: field)
+    }
+
+    func setPolicy(_ call: Call) async throws(Problem) -> Response {
+        let table = try call.checked({ () throws(InvalidValue) in try RelationName(call.parameter("name")) }, field: "name")
+        let who = try principal(call.parameter("principal"), call, field: "principal")
+        var fields = try call.document()
+        var actions: [TableAction] = []
+        for (place, node) in (try fields.optionalList("actions") ?? []).enumerated() {
+            guard case .scalar(.string(let text)) = node, let action = TableAction(rawValue: text) else {
+                throw .invalid("actions[\(place)]", "expected read, write or admin")
+            }
+            actions.append(action)
+        }
+        guard let effect = AccessPolicy.Effect(rawValue: try fields.optionalText("effect") ?? "allow") else {
+            throw .invalid("effect", "expected allow or deny")
+        }
+        try fields.finish()
+        let payload = try await propose(.setPolicy(table: table, principal: who, actions: actions, effect: effect), call)
+        guard case .version(let version) = payload else {
+            throw Problem(.internalServerError, "UNEXPECTED_ANSWER", "the policy has no version")
+        }
+        return Response(json: .object(["policy_version": .number(version)]))
+    }
+
+    func removePolicy(_ call: Call) async throws(Problem) -> Response {
+        let table = try call.checked({ () throws(InvalidValue) in try RelationName(call.parameter("name")) }, field: "name")
+        let who = try principal(call.parameter("principal"), call, field: "principal")
+        _ = try await propose(.removePolicy(table: table, principal: who), call)
+        return Response(status: .noContent)
+    }
+
+    /// A token for what the policy of the principal allows at this moment, and nothing when there is none.
+    func issueToken(_ call: Call) async throws(Problem) -> Response {
+        var fields = try call.document()
+        let who = try principal(try fields.text("principal_arn"), call, field: "principal_arn")
+        let ttl = try fields.optionalInteger("ttl_seconds") ?? 900
+        try fields.finish()
+        guard (1...Int(TokenForm.longestLife)).contains(ttl) else {
+            throw .invalid("ttl_seconds", "expected 1 to \(TokenForm.longestLife)")
+        }
+        let state = try await catalog(call)
+        let table = try tableNamed(call, in: state)
+        let policy = state.topology.policies[PolicyKey(table: table.id, principal: who)]
+        let actions: [TableAction]
+        switch policy?.effect {
+        case .allow: actions = policy?.actions ?? []
+        case .deny: actions = []
+        // Who may set any policy may do without one for himself; saying so costs him one more request.
+        case nil:
+            actions = call.caller.map { $0.role == .root && isSame(who, $0.principal) } == true ? TableAction.allCases : []
+        }
+        guard !actions.isEmpty else {
+            throw Problem(
+                .forbidden, "NO_POLICY", "no policy allows \(who) anything on table \(table.name)",
+                hint: "coxctl policy set \(table.name) \(who) --actions read,write", field: "principal_arn")
+        }
+        guard state.topology.signingKeys[issuer.keyID] != nil else {
+            throw Problem(
+                .serviceUnavailable, "KEY_NOT_PUBLISHED", "this coordinator's key is not committed yet", hint: "ask again",
+                isRetryable: true, retryAfter: 1)
+        }
+        do throws(IdentityError) {
+            let made = try issuer.issue(to: who, table: table.name, actions: actions, seconds: Int64(ttl), at: now)
+            return Response(
+                json: .object([
+                    "token": .string(made.token), "expires_at": Documents.time(made.expiresAt), "jti": .string(made.id),
+                    "actions": .array(actions.map { .string($0.rawValue) }),
+                ]), status: .created)
+        } catch { throw Problem(.internalServerError, "SIGNING_FAILED", "\(error)") }
+    }
+
+    private func isSame(_ who: Principal, _ caller: Principal) -> Bool {
+        who == caller || caller.name == "operator/\(who.name)"
+    }
+
+    /// `{token}`, or `{jti, expires_at_seconds?}`.
+    func revokeToken(_ call: Call) async throws(Problem) -> Response {
+        var fields = try call.document()
+        let token = try fields.optionalText("token")
+        let named = try fields.optionalText("jti")
+        let seconds = try fields.optionalInteger("expires_at_seconds")
+        try fields.finish()
+        var id = named
+        var expiry = seconds.map { Int64($0) }
+        if let token {
+            let parts = token.split(separator: ".")
+            if parts.count == 3, let bytes = Base64URL.decode(parts[1]),
+                case .object(let claims)? = try? JSONDecoder().decode(JSONNode.self, from: Data(bytes))
+            {
+                if case .scalar(.string(let jti))? = claims["jti"] { id = jti }
+                if case .scalar(.number(let digits))? = claims["exp"] { expiry = Int64(digits) }
+            } else {
+                throw .invalid("token", "is no token")
+            }
+        }
+        guard let id, !id.isEmpty else { throw .invalid("token", "give a token or its jti") }
+        // Whatever a token says, none lives longer than issuers grant.
+        let longest = now.seconds + TokenForm.longestLife + TokenForm.skew
+        let expires = WallTime(milliseconds: min(max(expiry ?? longest, now.seconds), longest) * 1_000)
+        _ = try await propose(.revokeToken(RevokedToken(id: id, expiresAt: expires)), call)
+        return Response(json: .object(["jti": .string(id), "revoked": .boolean(true), "until": Documents.time(expires)]))
+    }
+
+    // MARK: - Configuration
+
+    private func entries(_ scope: ConfigurationScope, _ state: CatalogState) -> [ConfigurationEntry] {
+        state.topology.configuration.values.filter { $0.scope == scope }.sorted { $0.key < $1.key }
+    }
+
+    private func show(_ scope: ConfigurationScope, _ state: CatalogState) -> Response {
+        let entries = entries(scope, state)
+        var members = Dictionary(entries.map { ($0.key, Documents.value($0)) }) { first, _ in first }
+        members["_versions"] = .object(
+            Dictionary(entries.map { ($0.key, JSONNode.number($0.version)) }) { first, _ in first })
+        return Response(json: .object(members))
+    }
+
+    func configuration(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
+        show(scope, try await catalog(call))
+    }
+
+    /// Sets the entries that the body names, all or none; null removes one.
+    func configure(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
+        guard case .object(var members)? = try? JSONDecoder().decode(JSONNode.self, from: Data(call.body)) else {
+            throw Problem(.badRequest, "MALFORMED_JSON", "the body is not a JSON object", field: "body")
+        }
+        members["_versions"] = nil
+        let writes = members.sorted { $0.key < $1.key }.map { key, value in
+            ConfigurationWrite(key: key, value: value == .null ? nil : value.text)
+        }
+        _ = try await propose(.configure(scope, writes), call)
+        return show(scope, try await catalog(call))
+    }
+
+    private func find(_ call: Call, _ scope: ConfigurationScope, in state: CatalogState) throws(Problem) -> ConfigurationEntry {
+        let key = call.parameter("key")
+        guard let entry = state.topology.configuration[ConfigurationKey(scope: scope, key: key)] else {
+            throw Problem(CatalogRejection(.entryNotFound, "there is no entry \(key) in \(scope)", field: "key"))
+        }
+        return entry
+    }
+
+    private func show(_ entry: ConfigurationEntry) -> Response {
+        Response(json: Documents.entry(entry), headers: [.eTag: "\"\(entry.version)\""])
+    }
+
+    func configurationEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
+        show(try find(call, scope, in: try await catalog(call)))
+    }
+
+    /// The version in `If-Match`; zero for `If-None-Match: *`.
+    private func expectation(_ call: Call) throws(Problem) -> UInt64? {
+        if call.headers[.ifNoneMatch] == "*" { return 0 }
+        guard let text = call.headers[.ifMatch], text != "*" else { return nil }
+        guard let version = UInt64(text.filter { $0 != "\"" }) else {
+            throw .invalid("If-Match", "expected an entry's version")
+        }
+        return version
+    }
+
+    func setEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
+        var fields = try call.document()
+        guard let value = fields.take("value") else { throw .invalid("value", "is missing; to remove an entry, delete it") }
+        try fields.finish()
+        let write = ConfigurationWrite(key: call.parameter("key"), value: value.text, expecting: try expectation(call))
+        _ = try await propose(.configure(scope, [write]), call)
+        return show(try find(call, scope, in: try await catalog(call)))
+    }
+
+    func deleteEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
+        let write = ConfigurationWrite(key: call.parameter("key"), value: nil, expecting: try expectation(call))
+        _ = try await propose(.configure(scope, [write]), call)
+        return Response(status: .noContent)
+    }
+}

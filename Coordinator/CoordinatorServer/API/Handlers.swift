@@ -1,0 +1,183 @@
+import Access
+import Catalog
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import Identity
+import KeyEncoding
+import Model
+import Planning
+
+/// What stands behind the routes.
+struct Handlers: Sendable {
+    let settings: APISettings
+    let plane: any ControlPlane
+    let issuer: TokenIssuer
+    let authority: Authority
+
+    /// Every route there is.
+    var routes: [Route] {
+        let v1 = "/api/v1"
+        return [
+            Route(.get, "/.well-known/jwks.json", .everyone, handler: keySet),
+            Route(.get, v1 + "/cluster/status", .permission(.readCluster), handler: status),
+            Route(.get, v1 + "/cluster/topology", .permission(.readCluster), handler: topology),
+            Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), handler: nodes),
+            Route(.post, v1 + "/nodes/register", .permission(.registerNode), handler: registerNode),
+            Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
+            Route(.post, v1 + "/nodes/join-tokens", .permission(.createJoinToken), handler: createJoinToken),
+            Route(.post, v1 + "/nodes/join", .joinToken, handler: join),
+            Route(.post, v1 + "/tables", .permission(.changeTables), bodyLimit: 4 * 1_024 * 1_024, handler: createTable),
+            Route(.get, v1 + "/tables", .permission(.readTables), handler: tables),
+            Route(.get, v1 + "/tables/{name}", .permission(.readTables), handler: table),
+            Route(.delete, v1 + "/tables/{name}", .permission(.changeTables), handler: dropTable),
+            Route(.put, v1 + "/tables/{name}/capacity", .permission(.changeTables), handler: setCapacity),
+            Route(.get, v1 + "/tables/{name}/partitions", .permission(.readTables), handler: partitions),
+            Route(.post, v1 + "/tables/{name}/partitions/{id}:split", .permission(.movePartitions), handler: split),
+            Route(.post, v1 + "/tables/{name}/partitions/{id}:move", .permission(.movePartitions), handler: move),
+            Route(
+                .post, v1 + "/tables/{name}/partitions/{id}:transfer-primary", .permission(.movePartitions), handler: transfer),
+            Route(
+                .put, v1 + "/tables/{name}/access-policies/{principal}", .permission(.changePolicies), handler: setPolicy),
+            Route(
+                .delete, v1 + "/tables/{name}/access-policies/{principal}", .permission(.changePolicies), handler: removePolicy),
+            Route(.post, v1 + "/tables/{name}/credentials", .permission(.issueTokens), handler: issueToken),
+            Route(.post, v1 + "/credentials:revoke", .permission(.revokeTokens), handler: revokeToken),
+            Route(.get, v1 + "/operations", .permission(.readOperations), handler: operations),
+            Route(.get, v1 + "/operations/{id}", .permission(.readOperations), handler: operation),
+            Route(.post, v1 + "/operations/{id}:cancel", .permission(.movePartitions), handler: cancel),
+        ] + configurationRoutes(under: v1)
+    }
+
+    private func configurationRoutes(under v1: String) -> [Route] {
+        let scopes: [(path: String, scope: @Sendable (Call) throws(InvalidValue) -> ConfigurationScope)] = [
+            ("/config/global", { (_) throws(InvalidValue) in .global }),
+            ("/config/zones/{zone}", { (call) throws(InvalidValue) in .zone(try ZoneName(call.parameter("zone"))) }),
+            ("/config/nodes/{node}", { (call) throws(InvalidValue) in .node(try NodeID(call.parameter("node"))) }),
+        ]
+        return scopes.flatMap { path, scope in
+            [
+                Route(.get, v1 + path, .permission(.readConfiguration)) { (call) async throws(Problem) in
+                    try await configuration(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                },
+                Route(.put, v1 + path, .permission(.changeConfiguration), bodyLimit: 1_024 * 1_024) {
+                    (call) async throws(Problem) in
+                    try await configure(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                },
+                Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration)) { (call) async throws(Problem) in
+                    try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                },
+                Route(.put, v1 + path + "/entries/{key}", .permission(.changeConfiguration), bodyLimit: 128 * 1_024) {
+                    (call) async throws(Problem) in
+                    try await setEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                },
+                Route(.delete, v1 + path + "/entries/{key}", .permission(.changeConfiguration)) {
+                    (call) async throws(Problem) in
+                    try await deleteEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                },
+            ]
+        }
+    }
+
+    // MARK: - What all handlers do
+
+    /// The catalog, as fresh as the request asks for.
+    func catalog(_ call: Call) async throws(Problem) -> CatalogState {
+        let consistency: ReadConsistency
+        switch call.query["consistency"] {
+        case nil, "linearizable": consistency = .linearizable
+        case "stale": consistency = .local
+        default: throw .invalid("consistency", "expected linearizable or stale")
+        }
+        do throws(ControlPlaneError) { return try await plane.catalog(consistency) } catch { throw Problem(error) }
+    }
+
+    func tableNamed(_ call: Call, in state: CatalogState) throws(Problem) -> TableDescriptor {
+        let name = try call.checked({ () throws(InvalidValue) in try RelationName(call.parameter("name")) }, field: "name")
+        guard let table = state.topology.table(named: name) else {
+            throw Problem(CatalogRejection(.tableNotFound, "there is no table \(name)", field: "name"))
+        }
+        return table
+    }
+
+    /// The name under which the request is known: the caller's, or one of our own.
+    func requestID(_ call: Call) throws(Problem) -> Model.RequestID {
+        if let key = HTTPField.Name("Idempotency-Key").flatMap({ call.headers[$0] }) {
+            return try call.checked({ () throws(InvalidValue) in try Model.RequestID(key) }, field: "Idempotency-Key")
+        }
+        do {
+            return try Model.RequestID("api-\(settings.node)-\(Hex.encode(try SecureRandom.bytes(12)))")
+        } catch {
+            throw Problem(.internalServerError, "NO_RANDOMNESS", "\(error)")
+        }
+    }
+
+    /// Tells two requests under one Idempotency-Key apart.
+    func fingerprint(_ call: Call) -> [UInt8] {
+        let head = "\(call.caller?.principal.name ?? "-") \(call.method.rawValue) \(call.path)\n"
+        return Array(Digest.sha256(Array(head.utf8) + call.body).prefix(16))
+    }
+
+    /// The first answer, when this request was answered before; so a repetition is never planned against what it made itself.
+    func answered(_ id: Model.RequestID, _ call: Call, in state: CatalogState) throws(Problem) -> CommandPayload? {
+        guard let record = state.answer(to: id) else { return nil }
+        guard record.fingerprint == fingerprint(call) else {
+            throw Problem(
+                CatalogRejection(.requestReused, "request \(id) was another one", field: "Idempotency-Key"))
+        }
+        return try unwrap(record.result)
+    }
+
+    func propose(_ command: Command, _ call: Call, as id: Model.RequestID? = nil) async throws(Problem) -> CommandPayload {
+        let request: Model.RequestID
+        if let id { request = id } else { request = try requestID(call) }
+        let actor: Principal
+        if let caller = call.caller {
+            actor = caller.principal
+        } else {
+            actor = try call.checked { () throws(InvalidValue) in try Principal("join-token") }
+        }
+        let reason = HTTPField.Name("X-Reason").flatMap { call.headers[$0] } ?? ""
+        let trace = HTTPField.Name("traceparent").flatMap { call.headers[$0] } ?? ""
+        let result: CommandResult
+        do throws(ControlPlaneError) {
+            result = try await plane.propose(
+                command, by: actor, reason: String(reason.prefix(CatalogLimits.textBytes / 4)), requestID: request,
+                fingerprint: fingerprint(call), traceID: String(trace.prefix(64)))
+        } catch { throw Problem(error) }
+        return try unwrap(result)
+    }
+
+    private func unwrap(_ result: CommandResult) throws(Problem) -> CommandPayload {
+        switch result {
+        case .accepted(let payload): return payload
+        case .refused(let rejection): throw Problem(rejection)
+        }
+    }
+
+    /// 202, with where the operation is to be watched.
+    func accepted(_ operation: OperationID, _ members: [String: JSONNode] = [:]) async -> Response {
+        var body = members
+        let local = try? await plane.catalog(.local)
+        if let local, let descriptor = local.topology.operations[operation],
+            case .object(let shown) = Documents.operation(descriptor, in: local, reports: [:])
+        {
+            body.merge(shown) { mine, _ in mine }
+        } else {
+            body["id"] = .string(operation.description)
+        }
+        body["operation_id"] = .string(operation.description)
+        return Response(
+            json: .object(body), status: .accepted, headers: [.location: "/api/v1/operations/\(operation)"])
+    }
+
+    func operationMade(_ payload: CommandPayload) async throws(Problem) -> Response {
+        switch payload {
+        case .operation(let id), .table(_, let id): return await accepted(id)
+        case .nothing, .session, .version:
+            throw Problem(.internalServerError, "UNEXPECTED_ANSWER", "the command began no operation")
+        }
+    }
+
+    var now: WallTime { WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
+}

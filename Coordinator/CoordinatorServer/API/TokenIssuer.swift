@@ -1,0 +1,72 @@
+import Access
+import FoundationEssentials
+package import Identity
+import KeyEncoding
+package import Model
+
+/// Signs data tokens with this coordinator's own key, once its public half is committed: what agents could not verify is never
+/// handed out (rules S3, S4).
+package struct TokenIssuer: Sendable {
+    private let key: PrivateKey
+    private let publicKey: [UInt8]
+    private let cluster: ClusterID
+    /// The `kid`: the first half of the public key's digest.
+    package let keyID: String
+
+    package init(key: PrivateKey, cluster: ClusterID) throws(IdentityError) {
+        self.key = key
+        self.cluster = cluster
+        publicKey = try key.publicKey()
+        keyID = Base64URL.encode(Digest.sha256(publicKey).prefix(16))
+    }
+
+    /// The public half, to be committed before the first token is signed.
+    package func signingKey(createdAt: WallTime) -> SigningKey {
+        SigningKey(id: keyID, algorithm: key.algorithm, publicKey: publicKey, createdAt: createdAt)
+    }
+
+    /// A compact JWS (RFC 7515).
+    package func issue(
+        to principal: Principal, table: RelationName, actions: [TableAction], seconds: Int64, at now: WallTime
+    ) throws(IdentityError) -> (token: String, id: String, expiresAt: WallTime) {
+        let id = Base64URL.encode(try SecureRandom.bytes(16))
+        let expiry = now.seconds + seconds
+        let header = JSONNode.object([
+            "alg": .string(key.algorithm.rawValue), "kid": .string(keyID), "typ": .string(TokenForm.type),
+        ])
+        let claims = JSONNode.object([
+            "iss": .string(TokenForm.issuer(of: cluster)), "aud": .string(TokenForm.audience(of: cluster)),
+            "sub": .string(principal.name), "exp": .number(expiry), "nbf": .number(now.seconds), "iat": .number(now.seconds),
+            "jti": .string(id), "table": .string(table.name), "actions": .array(actions.map { .string($0.rawValue) }),
+        ])
+        let body = Base64URL.encode(Array(header.text.utf8)) + "." + Base64URL.encode(Array(claims.text.utf8))
+        let signature = try key.sign(Array(body.utf8))
+        return (body + "." + Base64URL.encode(signature), id, WallTime(milliseconds: expiry * 1_000))
+    }
+
+    /// The committed keys as a JWK set (RFC 7517): an uncompressed P-256 point ends its key info, an Ed25519 key is its end.
+    static func keySet(_ keys: [SigningKey]) -> JSONNode {
+        .object([
+            "keys": .array(
+                keys.sorted { $0.id < $1.id }.compactMap { key in
+                    var members: [String: JSONNode] = [
+                        "kid": .string(key.id), "alg": .string(key.algorithm.rawValue), "use": .string("sig"),
+                    ]
+                    switch key.algorithm {
+                    case .es256:
+                        let point = key.publicKey.suffix(64)
+                        guard point.count == 64 else { return nil }
+                        members["kty"] = .string("EC")
+                        members["crv"] = .string("P-256")
+                        members["x"] = .string(Base64URL.encode(point.prefix(32)))
+                        members["y"] = .string(Base64URL.encode(point.suffix(32)))
+                    case .edDSA:
+                        members["kty"] = .string("OKP")
+                        members["crv"] = .string("Ed25519")
+                        members["x"] = .string(Base64URL.encode(key.publicKey.suffix(32)))
+                    }
+                    return .object(members)
+                })
+        ])
+    }
+}
