@@ -18,11 +18,12 @@ import Synchronization
 struct GatewayWorld {
     let folder: URL
     let plane: Plane
+    let engine: SQLiteEngine
     private let responder: GatewayResponder
 
     init() async throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "gateway-\(UUID().uuidString)")
-        let engine = SQLiteEngine(folder: folder.path)
+        engine = SQLiteEngine(folder: folder.path)
         _ = try await engine.open()
         plane = try Plane(engine: engine)
         for (partition, table) in plane.local {
@@ -75,7 +76,7 @@ struct GatewayWorld {
     }
 
     /// `writer` may do all, `reader` may read; both know only table `things`, and `nothing` that does not exist.
-    private struct Tokens: TokenChecking {
+    struct Tokens: TokenChecking {
         func verify(
             authorization: String?, for request: AccessRequest, under topology: Topology, at now: WallTime
         ) throws(TokenRefusal) -> TokenClaims {

@@ -8,6 +8,7 @@ import Logging
 import Model
 import NIOCore
 import RoutingTable
+import Transport
 
 // What clients call. The gateway of the primary's node orders and reads; another node's refuses with the descriptor of the
 // partition, so that the caller's route is mended by the refusal (rule E3).
@@ -80,11 +81,10 @@ struct GatewayResponder: HTTPResponder {
     private func admit(
         _ request: Request, _ action: TableAction, _ name: RelationName, _ routes: Routes
     ) throws(GatewayProblem) -> TableRoutes {
-        let now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
         do throws(TokenRefusal) {
             _ = try tokens.verify(
                 authorization: request.headers[.authorization], for: AccessRequest(table: name, action: action),
-                under: routes.topology, at: now)
+                under: routes.topology, at: BootClock.wallTime())
         } catch { throw GatewayProblem(error) }
         guard let table = routes.table(name), table.table.status != .deleting else {
             throw GatewayProblem(
