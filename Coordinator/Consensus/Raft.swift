@@ -114,6 +114,21 @@ package struct Raft: Sendable {
         }
     }
 
+    /// For people.
+    package var roleName: String {
+        switch role {
+        case .leader: "leader"
+        case .follower: "follower"
+        case .preCandidate: "pre-candidate"
+        case .candidate: "candidate"
+        }
+    }
+
+    /// What this leader knows to be on a member's disk; nil when it does not lead.
+    package func match(of member: NodeID) -> LogIndex? {
+        member == id ? (isLeader ? log.stable : nil) : leadership?.progress[member]?.match
+    }
+
     /// Whether this leader has committed an entry of its own term: before, it does not know what is committed (Raft §8).
     package var hasCommittedInTerm: Bool { isLeader && log.term(at: log.commit) == term }
 
@@ -149,14 +164,18 @@ package struct Raft: Sendable {
         return appendAsLeader(.command(command))
     }
 
-    /// Hands over the state machine's bytes at the last applied entry; when they are durable the log is cut behind them.
+    /// Hands over the state machine's bytes at the last applied entry; when they are durable the log is cut behind them. Ignored while
+    /// another snapshot is on its way to the disk.
     /// - Precondition: `index` is the applied index.
     package mutating func takeSnapshot(_ data: [UInt8], at index: LogIndex) {
         precondition(index == log.applied, "snapshot at \(index), applied \(log.applied)")
-        guard index > snapshot.id.index, let term = log.term(at: index) else { return }
+        guard index > snapshot.id.index, !isTakingSnapshot, let term = log.term(at: index) else { return }
         freshSnapshot = Snapshot(
             id: EntryID(term: term, index: index), configuration: log.configuration(at: index), data: data)
     }
+
+    /// Whether a snapshot is on its way to the disk.
+    package var isTakingSnapshot: Bool { freshSnapshot != nil || !snapshotWrites.isEmpty }
 
     private mutating func tick(at now: LogicalInstant) {
         if isLeader {

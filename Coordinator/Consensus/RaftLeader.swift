@@ -93,7 +93,8 @@ extension Raft {
             guard !entries.isEmpty || mayBeEmpty else { break }
             mayBeEmpty = false
             let previous = EntryID(term: term, index: before)
-            messages.append(to: peer, .append(Append(term: self.term, previous: previous, entries: entries, commit: log.commit)))
+            messages.append(
+                to: peer, .append(Append(term: self.term, previous: previous, entries: entries, commit: log.commit)))
             if let last = entries.last {
                 progress.sent(upTo: last.id.index, bytes: entries.reduce(0) { $0 + $1.content.weight })
             } else {

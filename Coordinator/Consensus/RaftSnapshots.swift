@@ -12,7 +12,8 @@ struct IncomingSnapshot: Sendable {
 
 extension Raft {
     mutating func beginSnapshot(for peer: NodeID, _ progress: inout Progress, at now: LogicalInstant) {
-        guard progress.isActive else { return }
+        // One that was installed here a moment ago may still be on its way to the disk.
+        guard progress.isActive, snapshot.id.index >= log.base.index else { return }
         progress.sendSnapshot(snapshot.id, offset: 0, at: now)
         messages.append(to: peer, .snapshotChunk(chunk(at: 0)))
     }

@@ -167,9 +167,10 @@ struct Group {
     }
 
     mutating func deliverAll() throws {
-        var budget = 100_000
-        while !wire.isEmpty, budget > 0 {
+        var budget = 20_000
+        while !wire.isEmpty {
             budget -= 1
+            if budget == 0 { throw Violation(description: "a storm: \(wire.suffix(2))") }
             try deliverOne()
         }
     }
@@ -209,7 +210,9 @@ struct Group {
 
     private mutating func install(_ snapshot: Snapshot, at name: NodeID) throws {
         let digest = snapshot.data.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard digests[snapshot.id.index] == digest else { throw Violation(description: "snapshot \(snapshot.id) is of no state") }
+        guard digests[snapshot.id.index] == digest else {
+            throw Violation(description: "snapshot \(snapshot.id) is of no state")
+        }
         members[name]?.digest = digest
         members[name]?.applied = snapshot.id.index
     }

@@ -183,10 +183,12 @@ import Testing
         raft.step(.received(.voteAnswer(VoteAnswer(term: Term(4), granted: true)), from: voters[1]), at: later)
         #expect(raft.isLeader)
         let noop = try #require(raft.takeReady(at: later)?.persist)
-        raft.step(.received(.appendAnswer(AppendAnswer(term: Term(4), outcome: .matched(LogIndex(1)))), from: voters[1]), at: later)
+        raft.step(
+            .received(.appendAnswer(AppendAnswer(term: Term(4), outcome: .matched(LogIndex(1)))), from: voters[1]), at: later)
         #expect(raft.log.commit == .zero)
         raft.step(.persisted(noop.sequence), at: later)
-        raft.step(.received(.appendAnswer(AppendAnswer(term: Term(4), outcome: .matched(LogIndex(2)))), from: voters[1]), at: later)
+        raft.step(
+            .received(.appendAnswer(AppendAnswer(term: Term(4), outcome: .matched(LogIndex(2)))), from: voters[1]), at: later)
         #expect(raft.log.commit == LogIndex(2))
     }
 

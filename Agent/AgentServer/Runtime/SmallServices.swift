@@ -75,26 +75,6 @@ struct RumourService: Service {
     }
 }
 
-/// Gossip under the cluster's keys, bound to its identity (rule S1).
-struct GossipSeal: DatagramSealing {
-    let keyring: GossipKeyring
-    let context: [UInt8]
-
-    func seal(_ plain: [UInt8]) throws -> [UInt8] { try keyring.seal(plain, context: context) }
-
-    func open(_ sealed: [UInt8]) throws(DatagramRefusal) -> [UInt8] {
-        do throws(IdentityError) {
-            return try keyring.open(sealed, context: context)
-        } catch {
-            switch error {
-            case .unknownSealingKey: throw .unknownKey
-            case .unsealable: throw .forged
-            default: throw .malformed
-            }
-        }
-    }
-}
-
 extension ClusterCredentials {
-    var seal: GossipSeal { GossipSeal(keyring: keyring, context: Array(cluster.text.utf8)) }
+    var seal: GossipSeal { GossipSeal(keyring, of: cluster) }
 }

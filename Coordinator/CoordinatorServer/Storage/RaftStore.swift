@@ -76,11 +76,8 @@ package final class RaftStore: Sendable {
                 completion(.failure(error))
                 return
             }
+            // Without records too: what is answered for with this write may count on the one before, which is still under way.
             let records = self.records(of: persist)
-            guard !records.isEmpty else {
-                completion(.success(()))
-                return
-            }
             self.log.submit(records) { result in
                 if case .success(let numbers) = result { self.note(persist, at: numbers) }
                 completion(result.map { _ in () })

@@ -1,0 +1,109 @@
+// What a leader proposes on its own account. Each proposal's request id names the state that calls for it, so that proposing twice,
+// or by two leaders in turn, is one proposal.
+
+import Catalog
+import Consensus
+import Model
+import Planning
+
+extension Coordinator {
+    /// Whether so many nodes fell that nothing is copied until they return or an operator acts (rule F4).
+    package var breakerHolds: Bool {
+        let nodes = catalog.topology.nodes.values.filter { $0.status != .decommissioned }
+        let failed = nodes.count { $0.status == .failed }
+        return failed > 1 && failed * 3 > nodes.count
+    }
+
+    mutating func plan(at now: LogicalInstant) {
+        planDue = now + settings.planInterval
+        witnesses.forget(before: now)
+        guard raft.hasCommittedInTerm else {
+            absentSince = [:]
+            underWay = []
+            return
+        }
+        if !probing {
+            probing = true
+            raft.read(Self.quorumProbe)
+        }
+        planFailures(at: now)
+        planReturns(at: now)
+        planRepairing(at: now)
+    }
+
+    /// One entry for each node that enough witnesses found dead (rule F2).
+    private mutating func planFailures(at now: LogicalInstant) {
+        let topology = catalog.topology
+        var zones = memberZones
+        for node in topology.nodes.values where node.status != .failed && node.status != .decommissioned {
+            zones[node.id] = node.zone
+        }
+        for accused in witnesses.accused {
+            guard let node = topology.nodes[accused], node.status != .failed, node.status != .decommissioned else {
+                witnesses.clear(accused)
+                continue
+            }
+            let found = witnesses.witnesses(against: node, zones: zones)
+            guard areIndependent(found, against: accused, zones: zones) else { continue }
+            proposeItself(
+                .nodeFailed(accused, session: node.session, witnesses: found),
+                named: "failed-\(accused)-\(node.session)-\(topology.revision.index)",
+                because: "\(found.count) witnesses found it dead", at: now)
+        }
+    }
+
+    /// A node that was declared failed and answers in the same session was cut off, not dead.
+    private mutating func planReturns(at now: LogicalInstant) {
+        let failed = catalog.topology.nodes.values.filter { $0.status == .failed }.sorted { $0.id < $1.id }
+        for node in failed {
+            guard let life = alive[node.id], life.generation == node.generation, life.session == node.session else { continue }
+            proposeItself(
+                .nodeReturned(node.id, session: node.session),
+                named: "returned-\(node.id)-\(node.session)-\(catalog.topology.revision.index)",
+                because: "it answers again in the same session", at: now)
+        }
+    }
+
+    private mutating func planRepairing(at now: LogicalInstant) {
+        let topology = catalog.topology
+        for node in topology.nodes.values {
+            if node.status == .failed {
+                absentSince[node.id] = absentSince[node.id] ?? now
+            } else {
+                absentSince[node.id] = nil
+            }
+        }
+        let plans = planRepairs(
+            in: topology, absentSince: absentSince, now: now, breakerHolds: breakerHolds, limits: settings.repairs)
+        for plan in plans {
+            proposeItself(
+                .beginMove(plan), named: "repair-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
+                because: "fewer copies than the table asks for", at: now)
+        }
+        for operation in planCancellations(in: topology) {
+            let reason = "the nodes that were missed are back"
+            proposeItself(
+                .abortOperation(operation, reason: reason), named: "cancel-\(operation)-\(topology.revision.index)",
+                because: reason, at: now)
+        }
+        for plan in planDrains(in: topology, limits: settings.repairs) {
+            proposeItself(
+                .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
+                because: "its node is being drained", at: now)
+        }
+    }
+
+    /// Hands a command in under a name that follows from the state.
+    private mutating func proposeItself(_ command: Command, named name: String, because reason: String, at now: LogicalInstant)
+    {
+        guard let request = try? RequestID("coordinator-\(name)"), let actor = try? Principal("coordinator/\(id)"),
+            catalog.answer(to: request) == nil, !underWay.contains(request)
+        else { return }
+        underWay.append(request)
+        waiting.append(
+            Waiting(
+                command: ProposedCommand(command: command, actor: actor, reason: reason, requestID: request),
+                waiter: .itself(request),
+                until: now + settings.answerTime))
+    }
+}

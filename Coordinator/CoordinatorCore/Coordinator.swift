@@ -1,0 +1,349 @@
+// One coordinator: consensus, the catalog that it replicates, the planners that run where the leader is, and the callers who wait.
+//
+// Commands from here and from other members take one way: wait for a leader, be handed in or passed on, be matched with what is
+// committed at their place. A caller always gets an answer, within a second; "unknown" is one, and the request id makes asking again
+// safe. Everything that is proposed on its own account (failures, returns, repairs) follows from the committed state and from beliefs,
+// level-triggered, under request ids that name the state: a new leader carries on without having been told anything.
+
+package import Catalog
+package import Consensus
+package import Model
+package import Planning
+
+/// What the core needs of the world: forms of bytes and one digest.
+package struct CoordinatorCodec: Sendable {
+    package let encode: @Sendable (CatalogEntry) -> [UInt8]
+    package let decode: @Sendable ([UInt8]) -> CatalogEntry?
+    package let encodeSnapshot: @Sendable (CatalogSnapshot) -> [UInt8]
+    package let decodeSnapshot: @Sendable ([UInt8]) -> CatalogSnapshot?
+    package let digest: AuditDigest
+
+    package init(
+        encode: @escaping @Sendable (CatalogEntry) -> [UInt8], decode: @escaping @Sendable ([UInt8]) -> CatalogEntry?,
+        encodeSnapshot: @escaping @Sendable (CatalogSnapshot) -> [UInt8],
+        decodeSnapshot: @escaping @Sendable ([UInt8]) -> CatalogSnapshot?, digest: @escaping AuditDigest
+    ) {
+        self.encode = encode
+        self.decode = decode
+        self.encodeSnapshot = encodeSnapshot
+        self.decodeSnapshot = decodeSnapshot
+        self.digest = digest
+    }
+}
+
+package struct CoordinatorSettings: Sendable {
+    /// How long a caller waits at most.
+    package var answerTime: Span
+    package var planInterval: Span
+    package var repairs: RepairLimits
+    /// Entries between two snapshots.
+    package var snapshotEntries: UInt64
+    /// Commands that may wait here.
+    package var waitingCommands: Int
+
+    package init(
+        answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
+        snapshotEntries: UInt64 = 5_000, waitingCommands: Int = 16_384
+    ) {
+        self.answerTime = answerTime
+        self.planInterval = planInterval
+        self.repairs = repairs
+        self.snapshotEntries = snapshotEntries
+        self.waitingCommands = waitingCommands
+    }
+}
+
+package struct Coordinator: Sendable {
+    package enum Input: Sendable {
+        case tick
+        case received(CoordinatorMessage, from: NodeID)
+        case persisted(UInt64)
+        case connectionLost(NodeID)
+        /// A local caller's command; `caller` is the shell's name for who waits.
+        case propose(ProposedCommand, caller: UInt64)
+        /// A local caller's linearizable read.
+        case read(caller: UInt64)
+        /// An agent's report, or this member's own failure detector's.
+        case deathReported(DeathReport)
+        /// What this member's failure detector believes of an agent's life.
+        case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool)
+        case loadReported(NodeReport)
+    }
+
+    package enum Action: Sendable {
+        case send(CoordinatorMessage, to: NodeID)
+        /// See `Persist`: write, then send its answers, then step `.persisted`.
+        case persist(Persist)
+        case answer(caller: UInt64, CommandOutcome)
+        /// The state is now as new as the read asks; or it will not be.
+        case readAnswered(caller: UInt64, isFresh: Bool)
+        case publish(TopologyDelta)
+        /// The topology came from a snapshot.
+        case reset
+        case fault(Fault)
+        /// An entry or snapshot that this program cannot read: it must not go on without it.
+        case unreadable(LogIndex)
+    }
+
+    /// Who waits for a command.
+    enum Waiter: Hashable, Sendable {
+        case caller(UInt64)
+        case member(NodeID, number: UInt64)
+        /// Proposed on this member's own account.
+        case itself(RequestID)
+    }
+
+    struct Waiting: Sendable {
+        let command: ProposedCommand
+        let waiter: Waiter
+        let until: LogicalInstant
+    }
+
+    struct HandedIn: Sendable {
+        let id: EntryID
+        let waiter: Waiter
+        let until: LogicalInstant
+    }
+
+    package let id: NodeID
+    package let settings: CoordinatorSettings
+    package internal(set) var raft: Raft
+    package internal(set) var catalog: CatalogState
+    package internal(set) var reports: [NodeID: NodeReport] = [:]
+    /// When the leader's quorum was last sure.
+    package internal(set) var quorumConfirmedAt: LogicalInstant?
+    let codec: CoordinatorCodec
+    /// Zones of the group's members: they are witnesses too.
+    let memberZones: [NodeID: ZoneName]
+
+    var waiting: [Waiting] = []
+    var handedIn: [LogIndex: [HandedIn]] = [:]
+    var passedOn: [UInt64: HandedOn] = [:]
+    var lastNumber: UInt64 = 0
+    /// Confirmed reads that wait for the state machine.
+    var freshReads: [ConfirmedRead] = []
+    var witnesses = WitnessBook()
+    var alive: [NodeID: Life] = [:]
+    var absentSince: [NodeID: LogicalInstant] = [:]
+    var planDue: LogicalInstant
+    var lastStamp = WallTime(milliseconds: 0)
+    var probing = false
+    /// Own proposals of this term that are not answered for yet; forgotten with the leadership.
+    var underWay: [RequestID] = []
+    var actions: [Action] = []
+
+    struct HandedOn: Sendable {
+        let waiter: Waiter
+        let until: LogicalInstant
+    }
+
+    struct Life: Hashable, Sendable {
+        let generation: Generation
+        let session: SessionID
+    }
+
+    /// The caller under which the leader confirms its quorum for itself.
+    static let quorumProbe = UInt64.max
+
+    package init(
+        id: NodeID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
+        settings: CoordinatorSettings = CoordinatorSettings(), at now: LogicalInstant
+    ) {
+        self.id = id
+        self.raft = raft
+        self.codec = codec
+        self.memberZones = memberZones
+        self.settings = settings
+        catalog = CatalogState(digest: codec.digest)
+        planDue = now
+    }
+
+    /// When `tick` is due.
+    package var nextDeadline: LogicalInstant { min(raft.nextDeadline, planDue) }
+
+    /// - Parameter wall: the wall clock, for the time that entries carry (rule C4).
+    package mutating func step(_ input: Input, at now: LogicalInstant, wall: WallTime) -> [Action] {
+        switch input {
+        case .tick:
+            raft.step(.tick, at: now)
+            expire(at: now)
+            if now >= planDue { plan(at: now) }
+        case .received(let message, let sender): receive(message, from: sender, at: now)
+        case .persisted(let sequence): raft.step(.persisted(sequence), at: now)
+        case .connectionLost(let peer): raft.step(.connectionLost(peer), at: now)
+        case .propose(let command, let caller): enqueue(command, for: .caller(caller), at: now)
+        case .read(let caller): raft.read(caller)
+        case .deathReported(let report): noteDeath(report, at: now)
+        case .believed(let node, let generation, let session, let isAlive):
+            alive[node] = isAlive ? Life(generation: generation, session: session) : nil
+            if isAlive { witnesses.clear(node) }
+        case .loadReported(let report):
+            reports[report.node] = report
+            if let leader = raft.leader, leader != id { actions.append(.send(.load(report), to: leader)) }
+        }
+        handInWaiting(at: now, wall: wall)
+        settle(at: now, wall: wall)
+        defer { actions = [] }
+        return actions
+    }
+
+    private mutating func receive(_ message: CoordinatorMessage, from sender: NodeID, at now: LogicalInstant) {
+        switch message {
+        case .raft(let message): raft.step(.received(message, from: sender), at: now)
+        case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
+        case .outcome(let outcome, let number):
+            guard let waiter = passedOn.removeValue(forKey: number)?.waiter else { return }
+            answer(waiter, outcome)
+        case .death(let report): witnesses.note(report, at: now)
+        case .load(let report): reports[report.node] = report
+        }
+    }
+
+    // MARK: - Commands
+
+    private mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, at now: LogicalInstant) {
+        guard waiting.count < settings.waitingCommands else {
+            return answer(waiter, .overloaded("\(waiting.count) commands wait already"))
+        }
+        // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
+        if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
+        waiting.append(Waiting(command: command, waiter: waiter, until: now + settings.answerTime))
+    }
+
+    private mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
+        guard !waiting.isEmpty, let leader = raft.leader else { return }
+        let commands = waiting
+        waiting = []
+        for item in commands {
+            if leader == id { handIn(item, wall: wall) } else { passOn(item, to: leader) }
+        }
+    }
+
+    private mutating func handIn(_ item: Waiting, wall: WallTime) {
+        if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
+            return answer(item.waiter, .done(known.result, catalog.topology.revision))
+        }
+        lastStamp = max(lastStamp, wall, catalog.time)
+        do throws(Raft.Refusal) {
+            let id = try raft.propose(codec.encode(item.command.stamped(lastStamp)))
+            handedIn[id.index, default: []].append(HandedIn(id: id, waiter: item.waiter, until: item.until))
+        } catch {
+            switch error {
+            case .notLeader: answer(item.waiter, .noLeader)
+            case .tooMuchUncommitted(let bytes, let limit):
+                answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
+            case .commandTooLarge(let bytes, let limit):
+                answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
+            }
+        }
+    }
+
+    private mutating func passOn(_ item: Waiting, to leader: NodeID) {
+        if case .member = item.waiter { return answer(item.waiter, .noLeader) }
+        lastNumber += 1
+        passedOn[lastNumber] = HandedOn(waiter: item.waiter, until: item.until)
+        actions.append(.send(.command(item.command, number: lastNumber), to: leader))
+    }
+
+    private mutating func answer(_ waiter: Waiter, _ outcome: CommandOutcome) {
+        switch waiter {
+        case .caller(let caller): actions.append(.answer(caller: caller, outcome))
+        case .member(let node, let number): actions.append(.send(.outcome(outcome, number: number), to: node))
+        case .itself(let request): underWay.removeAll { $0 == request }
+        }
+    }
+
+    private mutating func expire(at now: LogicalInstant) {
+        let overdue = waiting.filter { $0.until <= now }
+        waiting.removeAll { $0.until <= now }
+        for item in overdue { answer(item.waiter, .noLeader) }
+        for index in handedIn.keys.sorted() {
+            let late = handedIn[index]?.filter { $0.until <= now } ?? []
+            guard !late.isEmpty else { continue }
+            handedIn[index]?.removeAll { $0.until <= now }
+            if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
+            for item in late { answer(item.waiter, .unknown) }
+        }
+        for number in passedOn.keys.sorted() {
+            guard let item = passedOn[number], item.until <= now else { continue }
+            passedOn[number] = nil
+            answer(item.waiter, .unknown)
+        }
+    }
+
+    // MARK: - What consensus has ready
+
+    private mutating func settle(at now: LogicalInstant, wall: WallTime) {
+        while let ready = raft.takeReady(at: now) {
+            for envelope in ready.messages { actions.append(.send(.raft(envelope.message), to: envelope.to)) }
+            if let persist = ready.persist { actions.append(.persist(persist)) }
+            actions += ready.faults.map { .fault($0) }
+            if let snapshot = ready.install { install(snapshot) }
+            for entry in ready.committed { apply(entry) }
+            for read in ready.reads { confirmed(read, at: now) }
+            for caller in ready.failedReads { failed(caller) }
+            takeSnapshotIfDue()
+        }
+        answerFreshReads()
+    }
+
+    private mutating func apply(_ entry: Entry) {
+        let waiters = handedIn.removeValue(forKey: entry.id.index) ?? []
+        guard case .command(let bytes) = entry.content else {
+            for item in waiters { answer(item.waiter, .unknown) }
+            return
+        }
+        guard let command = codec.decode(bytes) else { return actions.append(.unreadable(entry.id.index)) }
+        let applied = catalog.apply(command, at: entry.id.index.number)
+        if let delta = applied.delta { actions.append(.publish(delta)) }
+        for item in waiters {
+            // Another leader's entry at the place where ours should have come to stand: ours is lost, and may be handed in again.
+            answer(item.waiter, item.id == entry.id ? .done(applied.result, catalog.topology.revision) : .unknown)
+        }
+    }
+
+    private mutating func install(_ snapshot: Snapshot) {
+        guard let state = codec.decodeSnapshot(snapshot.data) else { return actions.append(.unreadable(snapshot.id.index)) }
+        catalog = CatalogState(state, digest: codec.digest)
+        actions.append(.reset)
+    }
+
+    private mutating func takeSnapshotIfDue() {
+        let applied = raft.log.applied
+        guard applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries, !raft.isTakingSnapshot else { return }
+        raft.takeSnapshot(codec.encodeSnapshot(catalog.snapshot), at: applied)
+    }
+
+    // MARK: - Reads
+
+    private mutating func confirmed(_ read: ConfirmedRead, at now: LogicalInstant) {
+        guard read.id != Self.quorumProbe else {
+            probing = false
+            quorumConfirmedAt = now
+            return
+        }
+        if raft.isLeader { quorumConfirmedAt = now }
+        freshReads.append(read)
+    }
+
+    private mutating func failed(_ caller: UInt64) {
+        guard caller != Self.quorumProbe else {
+            probing = false
+            return
+        }
+        actions.append(.readAnswered(caller: caller, isFresh: false))
+    }
+
+    private mutating func answerFreshReads() {
+        guard !freshReads.isEmpty else { return }
+        let applied = raft.log.applied
+        let (due, later) = (freshReads.filter { $0.index <= applied }, freshReads.filter { $0.index > applied })
+        freshReads = later
+        for read in due { actions.append(.readAnswered(caller: read.id, isFresh: true)) }
+    }
+
+    private mutating func noteDeath(_ report: DeathReport, at now: LogicalInstant) {
+        witnesses.note(report, at: now)
+        if let leader = raft.leader, leader != id { actions.append(.send(.death(report), to: leader)) }
+    }
+}

@@ -1,0 +1,70 @@
+// What coordinators say to each other beside Raft: commands on their way to the leader, their answers, and news of deaths.
+
+package import Catalog
+package import Consensus
+package import Model
+
+/// A command as its proposer wrote it; the leader adds the time.
+package struct ProposedCommand: Hashable, Sendable {
+    package let command: Command
+    package let actor: Principal
+    package let reason: String
+    package let requestID: RequestID
+    package let fingerprint: [UInt8]
+    package let traceID: String
+
+    package init(
+        command: Command, actor: Principal, reason: String = "", requestID: RequestID, fingerprint: [UInt8] = [],
+        traceID: String = ""
+    ) {
+        self.command = command
+        self.actor = actor
+        self.reason = reason
+        self.requestID = requestID
+        self.fingerprint = fingerprint
+        self.traceID = traceID
+    }
+
+    func stamped(_ time: WallTime) -> CatalogEntry {
+        CatalogEntry(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
+            time: time)
+    }
+}
+
+/// What became of a command.
+package enum CommandOutcome: Hashable, Sendable {
+    /// Applied; the topology shows it at `revision`.
+    case done(CommandResult, Revision)
+    /// Not handed in: nobody leads.
+    case noLeader
+    /// Handed in, and not heard of since.
+    case unknown
+    case overloaded(String)
+}
+
+/// Somebody's evidence that one life of a node is over (rules F1, F2).
+package struct DeathReport: Hashable, Sendable {
+    package let node: NodeID
+    /// `.none` when the witness does not know it; then `generation` tells the lives apart.
+    package let session: SessionID
+    package let generation: Generation
+    package let witness: NodeID
+
+    package init(node: NodeID, session: SessionID, generation: Generation, witness: NodeID) {
+        self.node = node
+        self.session = session
+        self.generation = generation
+        self.witness = witness
+    }
+}
+
+package enum CoordinatorMessage: Hashable, Sendable {
+    case raft(Message)
+    /// A follower's command for the leader; `number` is the follower's, for the answer.
+    case command(ProposedCommand, number: UInt64)
+    case outcome(CommandOutcome, number: UInt64)
+    case death(DeathReport)
+    /// An agent's report, passed on so that the leader's planners see it (rule C7: never through the log).
+    case load(NodeReport)
+}

@@ -1,0 +1,80 @@
+import Catalog
+import Consensus
+package import CoordinatorCore
+import Model
+package import Wire
+
+extension CoordinatorMessage: WireCodable {
+    package init(wire: ProtoCoordinatorMessage) throws(WireError) {
+        switch try Check.present(wire.message, "CoordinatorMessage.message") {
+        case .raft(let message): self = .raft(try Message(wire: message))
+        case .command(let command):
+            guard command.hasEntry else { throw WireError("Command.entry", .missing) }
+            let entry = try CatalogEntry(wire: command.entry)
+            self = .command(
+                ProposedCommand(
+                    command: entry.command, actor: entry.actor, reason: entry.reason, requestID: entry.requestID,
+                    fingerprint: entry.fingerprint, traceID: entry.traceID), number: command.number)
+        case .outcome(let outcome): self = .outcome(try CommandOutcome(wire: outcome), number: outcome.number)
+        case .death(let death):
+            self = .death(
+                DeathReport(
+                    node: try Check.node(death.node, "Death.node"),
+                    session: try Check.identifier(death.session, "Death.session"),
+                    generation: try Check.identifier(death.generation, "Death.generation"),
+                    witness: try Check.node(death.witness, "Death.witness")))
+        case .load(let report): self = .load(try NodeReport(wire: report))
+        }
+    }
+
+    package var wire: ProtoCoordinatorMessage {
+        var wire = ProtoCoordinatorMessage()
+        switch self {
+        case .raft(let message): wire.raft = message.wire
+        case .command(let command, let number):
+            let entry = CatalogEntry(
+                command: command.command, actor: command.actor, reason: command.reason, requestID: command.requestID,
+                fingerprint: command.fingerprint, traceID: command.traceID, time: WallTime(milliseconds: 0))
+            wire.command.entry = entry.wire
+            wire.command.number = number
+        case .outcome(let outcome, let number):
+            outcome.write(to: &wire.outcome)
+            wire.outcome.number = number
+        case .death(let report):
+            wire.death.node = report.node.name
+            wire.death.session = report.session.number
+            wire.death.generation = report.generation.number
+            wire.death.witness = report.witness.name
+        case .load(let report): wire.load = report.wire
+        }
+        return wire
+    }
+}
+
+extension CommandOutcome {
+    init(wire: ProtoCoordinatorMessage.Outcome) throws(WireError) {
+        switch try Check.present(wire.outcome, "Outcome.outcome") {
+        case .done(let done):
+            guard done.hasResult, done.hasRevision else { throw WireError("Done.result", .missing) }
+            self = .done(try CommandResult(wire: done.result), try Revision(wire: done.revision))
+        case .noLeader(let marker):
+            try Check.marker(marker, "Outcome.no_leader")
+            self = .noLeader
+        case .unknown(let marker):
+            try Check.marker(marker, "Outcome.unknown")
+            self = .unknown
+        case .overloaded(let detail): self = .overloaded(try Check.text(detail, "Outcome.overloaded"))
+        }
+    }
+
+    func write(to wire: inout ProtoCoordinatorMessage.Outcome) {
+        switch self {
+        case .done(let result, let revision):
+            wire.done.result = result.wire
+            wire.done.revision = revision.wire
+        case .noLeader: wire.noLeader = true
+        case .unknown: wire.unknown = true
+        case .overloaded(let detail): wire.overloaded = detail
+        }
+    }
+}

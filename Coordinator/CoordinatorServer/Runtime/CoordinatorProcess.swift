@@ -1,0 +1,124 @@
+// Puts a coordinator together: opens what is on disk, makes the services in the order of their dependencies, and runs them until a
+// signal. Nothing here decides anything.
+
+import Catalog
+import Consensus
+import CoordinatorCore
+import Identity
+import LogStorage
+package import Logging
+import Membership
+import Model
+import NIOSSL
+import Planning
+import ServiceLifecycle
+import Telemetry
+import Transport
+import UnixSignals
+import Wire
+
+package enum CoordinatorProcess {
+    /// Runs the coordinator that `configuration` describes until it is told to stop.
+    package static func run(_ configuration: CoordinatorConfiguration, logger: Logger) async throws {
+        let folder = try DataFolder(configuration.data)
+        let identity = try configuration.identity()
+        let keyring = try configuration.keyring()
+        let contexts = LinkContexts(
+            server: try NIOSSLContext(configuration: identity.linkServer()),
+            client: try NIOSSLContext(configuration: identity.linkClient()))
+        let endpoint = LinkEndpoint(
+            cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
+            store: folder.store, generation: folder.generation, contexts: { contexts })
+
+        let (store, recovered) = try RaftStore.open(in: folder)
+        let core = try Self.core(configuration, recovered)
+        let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
+        let others = configuration.members.filter { $0.node != configuration.node }
+        links.setPeers(Dictionary(uniqueKeysWithValues: others.map { ($0.node, $0.link.description) }))
+        let gossip = GossipService(
+            node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
+            tuning: configuration.gossip, address: configuration.listen.gossip,
+            seal: GossipSeal(keyring, of: configuration.cluster),
+            coordinators: configuration.members.map(\.rosterEntry), logger: logger)
+        let runtime = CoordinatorRuntime(
+            core: core, store: store, links: links, gossip: gossip, members: configuration.members, logger: logger)
+        await runtime.start()
+        let sessions = AgentSessions(backend: runtime, logger: logger)
+        let listener = LinkListener(
+            endpoint: endpoint, address: configuration.listen.link,
+            handlers: [.raft: { await runtime.serve($0) }, .session: { await sessions.serve($0) }], logger: logger)
+        let registry = MetricsRegistry()
+        let metrics = CoordinatorMetrics(runtime: runtime, registry: registry)
+        let health = HealthServer(
+            host: configuration.listen.metrics.host, port: configuration.listen.metrics.port, registry: registry,
+            logger: logger, collect: { await metrics.collect() }, readiness: { await metrics.readiness() })
+
+        let issuer = try TokenIssuer(key: try TokenKey.open(in: folder), cluster: configuration.cluster)
+        let api = ControlAPI(
+            settings: APISettings(
+                clusterName: configuration.clusterName, cluster: configuration.cluster, node: configuration.node,
+                keyring: keyring),
+            plane: runtime, issuer: issuer, authority: try configuration.authority())
+        let server = try APIServer(
+            host: configuration.listen.api.host, port: configuration.listen.api.port, tls: identity.httpsServer(), api: api,
+            logger: logger)
+        let publisher = TokenKeyPublisher(issuer: issuer, plane: runtime, node: configuration.node, logger: logger)
+
+        let applied = await runtime.statusNow.applied
+        logger.notice(
+            "coordinator starts",
+            metadata: [
+                "node": "\(configuration.node)", "store": "\(folder.store)", "generation": "\(folder.generation)",
+                "applied": "\(applied)", "entries": "\(recovered.entries.count)",
+            ])
+        let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher]
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+        withExtendedLifetime(folder) {}
+    }
+
+    private static func core(
+        _ configuration: CoordinatorConfiguration, _ recovered: RaftStore.Recovered
+    ) throws -> Coordinator {
+        let founding = try MemberConfiguration(voters: configuration.members.map(\.node))
+        let now = BootClock.now()
+        let raft = Raft(
+            id: configuration.node,
+            settings: RaftSettings(
+                electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat),
+            hardState: recovered.hardState, snapshot: recovered.snapshot ?? .founding(founding), entries: recovered.entries,
+            seed: UInt64.random(in: .min ... .max), at: now)
+        return Coordinator(
+            id: configuration.node, raft: raft, codec: .standard,
+            memberZones: Dictionary(uniqueKeysWithValues: configuration.members.map { ($0.node, $0.zone) }),
+            settings: CoordinatorSettings(repairs: RepairLimits(delay: configuration.repairDelay)), at: now)
+    }
+
+    private static func profile(_ configuration: CoordinatorConfiguration, _ store: StoreID) -> MemberProfile {
+        let own = configuration.members.first { $0.node == configuration.node }
+        return MemberProfile(
+            kind: .coordinator, zone: configuration.zone,
+            gossip: (own?.gossip ?? configuration.listen.gossip).description,
+            link: (own?.link ?? configuration.listen.link).description, store: store, session: .none)
+    }
+}
+
+extension CoordinatorCodec {
+    /// Protocol buffers, and SHA-256 for the audit trail.
+    static let standard = CoordinatorCodec(
+        encode: { $0.serialized() }, decode: { try? CatalogEntry(bytes: $0) }, encodeSnapshot: { $0.serialized() },
+        decodeSnapshot: { try? CatalogSnapshot(bytes: $0) }, digest: { Digest.sha256($0) })
+}
+
+extension CoordinatorConfiguration.Member {
+    var rosterEntry: RosterEntry {
+        RosterEntry(
+            node: node, generation: Generation(0),
+            profile: MemberProfile(
+                kind: .coordinator, zone: zone, gossip: gossip.description, link: link.description, store: StoreID(0),
+                session: .none))
+    }
+}

@@ -1,0 +1,276 @@
+// Drives one coordinator's core: what comes in from links, disk, clock and callers is stepped; what it orders is carried out, in
+// order. It decides nothing.
+//
+// The disk is a queue: writes are handed over in the order in which the core gave them, and their confirmations come back in that
+// order. Answers that count on a write leave when it is durable, here and nowhere else.
+
+package import Catalog
+package import Consensus
+package import CoordinatorCore
+import Glibc
+package import LogStorage
+package import Logging
+import Membership
+package import Model
+import ServiceLifecycle
+package import Transport
+import Wire
+
+package actor CoordinatorRuntime {
+    private struct Written: Sendable {
+        let persist: Persist
+        let result: Result<Void, StorageError>
+    }
+
+    package nonisolated let feed: TopologyFeed
+    nonisolated let members: [CoordinatorConfiguration.Member]
+    nonisolated let node: NodeID
+    private var core: Coordinator
+    private let store: RaftStore
+    private let links: PeerLinks
+    private let gossip: GossipService
+    private let logger: Logger
+    private let startedAt = BootClock.wallTime()
+    private let written: (stream: AsyncStream<Written>, continuation: AsyncStream<Written>.Continuation)
+    private var callers: [UInt64: CheckedContinuation<CommandOutcome, Never>] = [:]
+    private var readers: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+    private var lastCaller: UInt64 = 0
+    private var told: (role: String, leader: NodeID?, term: Term)?
+    package private(set) var counters = Counters()
+
+    /// Totals since the start, for metrics.
+    package struct Counters: Hashable, Sendable {
+        package var proposals: UInt64 = 0
+        package var applied: UInt64 = 0
+        package var linearizableReads: UInt64 = 0
+        package var leaderChanges: UInt64 = 0
+        package var sent: UInt64 = 0
+        package var received: UInt64 = 0
+        package var malformed: UInt64 = 0
+    }
+
+    package init(
+        core: Coordinator, store: RaftStore, links: PeerLinks, gossip: GossipService,
+        members: [CoordinatorConfiguration.Member], logger: Logger
+    ) {
+        self.core = core
+        self.store = store
+        self.links = links
+        self.gossip = gossip
+        self.members = members
+        self.logger = logger
+        node = core.id
+        feed = TopologyFeed(core.catalog.topology)
+        written = AsyncStream.makeStream(of: Written.self)
+    }
+
+    /// Brings back what the disk holds, before anybody is served.
+    package func start() { step(.tick) }
+
+    // MARK: - Stepping
+
+    private func step(_ input: Coordinator.Input) {
+        perform(core.step(input, at: BootClock.now(), wall: BootClock.wallTime()))
+        tellChanges()
+    }
+
+    private func perform(_ actions: [Coordinator.Action]) {
+        var published = false
+        for action in actions {
+            switch action {
+            case .send(let message, let peer): send(message, to: peer)
+            case .persist(let persist):
+                store.write(persist) { [continuation = written.continuation] result in
+                    continuation.yield(Written(persist: persist, result: result))
+                }
+            case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
+            case .readAnswered(let caller, let isFresh): readers.removeValue(forKey: caller)?.resume(returning: isFresh)
+            case .publish(let delta):
+                counters.applied += 1
+                feed.publish(delta, leadingTo: core.catalog.topology)
+                published = true
+            case .reset:
+                feed.reset(core.catalog.topology)
+                published = true
+            case .fault(let fault): stop("consensus is broken here: \(fault)")
+            case .unreadable(let index): stop("entry \(index) cannot be read by this program")
+            }
+        }
+        if published { gossip.adopt(core.catalog.topology) }
+    }
+
+    private func send(_ message: CoordinatorMessage, to peer: NodeID) {
+        if links.send(message.serialized(), to: peer) { counters.sent += 1 }
+    }
+
+    /// Going on could only do harm (rules C2 to C4).
+    private func stop(_ reason: String) {
+        logger.critical("stopping", metadata: ["reason": "\(reason)"])
+        exit(DiskFailureResponse.exitStatus)
+    }
+
+    private func finish(_ done: Written) async {
+        switch done.result {
+        case .failure(let error): stop("the log was not written: \(error)")
+        case .success:
+            for envelope in done.persist.answers { send(.raft(envelope.message), to: envelope.to) }
+            step(.persisted(done.persist.sequence))
+        }
+        guard let snapshot = done.persist.snapshot else { return }
+        logger.info("snapshot", metadata: ["at": "\(snapshot.id)", "bytes": "\(snapshot.data.count)"])
+        do {
+            try await store.compact(below: snapshot.id.index)
+        } catch {
+            logger.warning("old entries stay on disk", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func tellChanges() {
+        let now = (role: core.raft.roleName, leader: core.raft.leader, term: core.raft.term)
+        if let told, told == now { return }
+        if told?.leader != now.leader {
+            counters.leaderChanges += 1
+            logger.notice(
+                "leader",
+                metadata: [
+                    "leader": "\(now.leader.map(\.description) ?? "none")", "term": "\(now.term)", "role": "\(now.role)",
+                ])
+        }
+        told = now
+    }
+
+    // MARK: - What comes in
+
+    /// Reads one member's messages until its link ends: the listener's handler for `.raft`.
+    package func serve(_ link: Link) async {
+        guard members.contains(where: { $0.node == link.peer.node }), link.peer.node != node else { return }
+        do {
+            for try await frame in link.frames {
+                let message: CoordinatorMessage
+                do { message = try CoordinatorMessage(bytes: frame) } catch {
+                    counters.malformed += 1
+                    logger.warning("malformed", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
+                    return
+                }
+                counters.received += 1
+                step(.received(message, from: link.peer.node))
+            }
+        } catch {
+            logger.debug("a peer's link ended", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
+        }
+    }
+
+    /// Commits a command, here or through the leader; always answers, within a second.
+    package func commit(_ command: ProposedCommand) async -> CommandOutcome {
+        lastCaller += 1
+        let caller = lastCaller
+        counters.proposals += 1
+        return await withCheckedContinuation { continuation in
+            callers[caller] = continuation
+            step(.propose(command, caller: caller))
+        }
+    }
+
+    /// Waits until this member's state is as new as everything answered before.
+    package func refresh() async -> Bool {
+        lastCaller += 1
+        let caller = lastCaller
+        counters.linearizableReads += 1
+        return await withCheckedContinuation { continuation in
+            readers[caller] = continuation
+            step(.read(caller: caller))
+        }
+    }
+
+    package func take(_ report: NodeReport) { step(.loadReported(report)) }
+    package func noteDeath(_ report: DeathReport) { step(.deathReported(report)) }
+
+    // MARK: - What it knows
+
+    package var catalogNow: CatalogState { core.catalog }
+    package var raft: Raft { core.raft }
+    package var reportsNow: [NodeID: NodeReport] { core.reports }
+    package var syncs: SyncStatistics { store.statistics }
+
+    package var quorumAgeNow: Span? {
+        guard core.raft.isLeader, let confirmed = core.quorumConfirmedAt else { return nil }
+        return BootClock.now() - confirmed
+    }
+
+    package var statusNow: CoordinatorStatus {
+        let raft = core.raft
+        let connected = Set(links.connected)
+        return CoordinatorStatus(
+            id: node, role: raft.roleName, leader: raft.leader, term: raft.term.number, commit: raft.log.commit.number,
+            applied: raft.log.applied.number, lastIndex: raft.log.last.index.number,
+            members: members.map { member in
+                CoordinatorStatus.Peer(
+                    id: member.node, zone: member.zone,
+                    addresses: NodeAddresses(
+                        gossip: member.gossip.description, link: member.link.description, service: member.api.description),
+                    isConnected: member.node == node || connected.contains(member.node),
+                    match: raft.match(of: member.node)?.number)
+            },
+            tolerance: raft.configuration.tolerance, breakerHolds: core.breakerHolds, startedAt: startedAt)
+    }
+}
+
+// MARK: - Running
+
+extension CoordinatorRuntime: Service {
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { await self.turn() }
+    }
+
+    private func turn() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.keepTime() }
+            group.addTask { await self.takeWrites() }
+            group.addTask { await self.takeLinkEvents() }
+            group.addTask { await self.takeRumours() }
+            await group.waitForAll()
+        }
+        // Nobody waits for ever on a coordinator that has stopped.
+        for caller in callers.values { caller.resume(returning: .unknown) }
+        callers = [:]
+        for reader in readers.values { reader.resume(returning: false) }
+        readers = [:]
+    }
+
+    private func keepTime() async {
+        while !Task.isCancelled {
+            let now = BootClock.now()
+            if core.nextDeadline <= now { step(.tick) }
+            // Inputs may bring the deadline nearer while we sleep, so the sleep is short.
+            let wait = min(max(core.nextDeadline - now, .milliseconds(1)), .milliseconds(15))
+            do { try await Task.sleep(for: .microseconds(wait.microseconds)) } catch { return }
+        }
+    }
+
+    private func takeWrites() async {
+        for await done in written.stream { await finish(done) }
+    }
+
+    private func takeLinkEvents() async {
+        for await event in links.events {
+            if case .disconnected(let peer) = event { step(.connectionLost(peer)) }
+        }
+    }
+
+    private func takeRumours() async {
+        for await event in gossip.events {
+            switch event {
+            case .memberChanged(let record):
+                guard record.profile.kind == .agent else { continue }
+                step(
+                    .believed(
+                        record.node, generation: record.life.generation, session: record.profile.session,
+                        isAlive: record.status == .alive))
+            case .deathFound(let dead, let generation, let session):
+                logger.warning("death found", metadata: ["member": "\(dead)", "session": "\(session)"])
+                step(.deathReported(DeathReport(node: dead, session: session, generation: generation, witness: node)))
+            case .revisionHeard, .identityInUse: break
+            }
+        }
+    }
+}

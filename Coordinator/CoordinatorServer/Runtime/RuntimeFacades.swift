@@ -1,0 +1,78 @@
+// The runtime as others see it: the REST API, and agents' sessions.
+
+package import Catalog
+import Consensus
+import CoordinatorCore
+package import Model
+import Transport
+package import Wire
+
+extension CoordinatorRuntime: ControlPlane {
+    package func propose(
+        _ command: Command, by actor: Principal, reason: String, requestID: RequestID, fingerprint: [UInt8], traceID: String
+    ) async throws(ControlPlaneError) -> CommandResult {
+        let proposed = ProposedCommand(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID)
+        switch await commit(proposed) {
+        case .done(let result, _): return result
+        case .noLeader: throw .noLeader
+        case .unknown: throw .outcomeUnknown
+        case .overloaded(let detail): throw .overloaded(detail)
+        }
+    }
+
+    package func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState {
+        if consistency == .linearizable, await !refresh() { throw .noLeader }
+        return catalogNow
+    }
+
+    package func status() async -> CoordinatorStatus { statusNow }
+    package func reports() async -> [NodeID: NodeReport] { reportsNow }
+}
+
+extension CoordinatorRuntime: SessionBackend {
+    package func propose(
+        _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
+    ) async -> ProposalOutcome {
+        guard let actor = try? Principal("node/\(node)") else { return .unavailable }
+        let command = ProposedCommand(
+            command: .partition(proposal, from: node, session: session), actor: actor, requestID: request)
+        switch await commit(command) {
+        case .done(.accepted, let revision): return .accepted(revision)
+        case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
+        case .noLeader, .unknown, .overloaded: return .unavailable
+        }
+    }
+
+    package func register(_ registration: AgentRegistration, as request: RequestID, by node: NodeID) async
+        -> RegistrationOutcome
+    {
+        guard let actor = try? Principal("node/\(node)") else { return .unavailable }
+        let command = ProposedCommand(
+            command: .registerNode(
+                NodeRegistration(
+                    node: node, store: registration.store, generation: registration.generation, zone: registration.zone,
+                    addresses: registration.addresses, instanceType: registration.instanceType, version: registration.version,
+                    isLogIntact: registration.isLogIntact)),
+            actor: actor, reason: "start", requestID: request)
+        switch await commit(command) {
+        case .done(.accepted(.session(let session)), _): return .registered(session)
+        case .done(.accepted, _): return .refused(code: "protocol", detail: "a registration gave no session")
+        case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
+        case .noLeader, .unknown, .overloaded: return .unavailable
+        }
+    }
+
+    package func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async {
+        noteDeath(DeathReport(node: node, session: session, generation: generation, witness: witness))
+    }
+
+    package func leader() async -> LeaderHint {
+        guard let leader = raft.leader else { return .unknown }
+        guard leader != node else { return .here }
+        return members.first { $0.node == leader }
+            .map { .elsewhere(leader, linkAddress: $0.link.description) } ?? .unknown
+    }
+
+    package func quorumAge() async -> Span? { quorumAgeNow }
+}

@@ -1,0 +1,115 @@
+// Three coordinators, their disks prompt and their network orderly; what the shell does, in a value.
+
+import Catalog
+import Consensus
+import CoordinatorCore
+import Model
+
+/// Entries are kept aside under a number, so that no codec is needed.
+final class Archive: @unchecked Sendable {
+    // Tests use it from one thread.
+    var entries: [CatalogEntry] = []
+    var snapshots: [CatalogSnapshot] = []
+
+    static func number(_ bytes: [UInt8]) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
+    static func bytes(_ number: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
+
+    var codec: CoordinatorCodec {
+        CoordinatorCodec(
+            encode: { entry in
+                self.entries.append(entry)
+                return Self.bytes(self.entries.count - 1)
+            },
+            decode: { self.entries[Self.number($0)] },
+            encodeSnapshot: { snapshot in
+                self.snapshots.append(snapshot)
+                return Self.bytes(self.snapshots.count - 1)
+            },
+            decodeSnapshot: { self.snapshots[Self.number($0)] }, digest: { _ in [1] })
+    }
+}
+
+struct CoordinatorGroup {
+    let names: [NodeID]
+    let archive = Archive()
+    var members: [NodeID: Coordinator] = [:]
+    var outcomes: [UInt64: CommandOutcome] = [:]
+    var reads: [UInt64: Bool] = [:]
+    var deltas: [NodeID: [TopologyDelta]] = [:]
+    var wire: [(from: NodeID, to: NodeID, message: CoordinatorMessage)] = []
+    var down: Set<NodeID> = []
+    var now = LogicalInstant.origin
+    var lastCaller: UInt64 = 0
+
+    init() throws {
+        names = try (1...3).map { try NodeID("c\($0)") }
+        let configuration = try MemberConfiguration(voters: names)
+        for (number, name) in names.enumerated() {
+            let raft = Raft(
+                id: name, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
+                snapshot: .founding(configuration), seed: UInt64(number), at: now)
+            let zones = Dictionary(uniqueKeysWithValues: try names.map { ($0, try ZoneName("z\($0)")) })
+            members[name] = Coordinator(
+                id: name, raft: raft, codec: archive.codec, memberZones: zones,
+                settings: CoordinatorSettings(snapshotEntries: 20), at: now)
+        }
+        run(.seconds(1))
+    }
+
+    var leader: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
+    var follower: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == false } }
+
+    mutating func step(_ input: Coordinator.Input, at name: NodeID) {
+        guard !down.contains(name) else { return }
+        let wall = WallTime(milliseconds: 1_000 + now.microseconds / 1_000)
+        var inputs = [input]
+        while !inputs.isEmpty {
+            for action in members[name]?.step(inputs.removeFirst(), at: now, wall: wall) ?? [] {
+                switch action {
+                case .send(let message, let peer): wire.append((name, peer, message))
+                case .persist(let persist):
+                    for envelope in persist.answers { wire.append((name, envelope.to, .raft(envelope.message))) }
+                    inputs.append(.persisted(persist.sequence))
+                case .answer(let caller, let outcome): outcomes[caller] = outcome
+                case .readAnswered(let caller, let isFresh): reads[caller] = isFresh
+                case .publish(let delta): deltas[name, default: []].append(delta)
+                case .reset, .fault, .unreadable: break
+                }
+            }
+        }
+    }
+
+    mutating func deliver() {
+        while !wire.isEmpty {
+            let (from, to, message) = wire.removeFirst()
+            if !down.contains(from) { step(.received(message, from: from), at: to) }
+        }
+    }
+
+    mutating func run(_ span: Span) {
+        let end = now + span
+        while now < end {
+            now = now + .milliseconds(5)
+            for name in names where (members[name]?.nextDeadline ?? end) <= now { step(.tick, at: name) }
+            deliver()
+        }
+    }
+
+    /// Has a command committed through `name`, and answers what became of it.
+    mutating func commit(_ command: Command, as request: String, at name: NodeID) throws -> CommandOutcome? {
+        lastCaller += 1
+        let caller = lastCaller
+        let proposed = ProposedCommand(command: command, actor: try Principal("tester"), requestID: try RequestID(request))
+        step(.propose(proposed, caller: caller), at: name)
+        deliver()
+        run(.milliseconds(50))
+        return outcomes[caller]
+    }
+
+    static func registration(_ name: String, zone: String) throws -> NodeRegistration {
+        NodeRegistration(
+            node: try NodeID(name), store: StoreID(UInt64(name.utf8.reduce(7) { $0 &* 31 &+ Int($1) })),
+            generation: Generation(1),
+            zone: try ZoneName(zone), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"))
+    }
+}

@@ -1,0 +1,131 @@
+import Catalog
+import Consensus
+import CoordinatorCore
+import Model
+import Testing
+
+@Suite struct CoordinatorTests {
+    @Test("a command given to a follower is committed by the leader, and the caller has the answer")
+    func forwards() throws {
+        var group = try CoordinatorGroup()
+        let follower = try #require(group.follower)
+        let outcome = try group.commit(
+            .registerNode(try CoordinatorGroup.registration("n1", zone: "a")), as: "r1", at: follower)
+        guard case .done(.accepted(.session(let session)), _) = outcome else {
+            Issue.record("\(outcome as Any)")
+            return
+        }
+        for name in group.names { #expect(group.members[name]?.catalog.topology.nodes.values.first?.session == session) }
+    }
+
+    @Test("the same request has the same answer, wherever it is asked, and changes nothing twice")
+    func repeats() throws {
+        var group = try CoordinatorGroup()
+        let command = Command.registerNode(try CoordinatorGroup.registration("n1", zone: "a"))
+        let answers = try group.names.map { try group.commit(command, as: "same", at: $0) }
+        let first = try #require(answers[0])
+        guard case .done(let result, _) = first else {
+            Issue.record("\(first)")
+            return
+        }
+        for case .done(let other, _)? in answers { #expect(other == result) }
+        #expect(group.deltas[group.names[0]]?.count == 1)
+    }
+
+    @Test("without a leader a caller hears of it within a second")
+    func noLeader() throws {
+        var group = try CoordinatorGroup()
+        let left = try #require(group.follower)
+        group.down = Set(group.names.filter { $0 != left })
+        group.run(.seconds(1))
+        _ = try group.commit(.drain(try NodeID("n1")), as: "r", at: left)
+        group.run(.seconds(1))
+        #expect(group.outcomes[group.lastCaller] == .noLeader)
+    }
+
+    @Test("a linearizable read at a follower sees what was committed before it; cut off, it says so")
+    func reads() throws {
+        var group = try CoordinatorGroup()
+        let follower = try #require(group.follower)
+        _ = try group.commit(
+            .registerNode(try CoordinatorGroup.registration("n1", zone: "a")), as: "r1", at: try #require(group.leader))
+        group.step(.read(caller: 77), at: follower)
+        group.run(.milliseconds(100))
+        #expect(group.reads[77] == true)
+        group.down = Set(group.names.filter { $0 != follower })
+        group.step(.read(caller: 78), at: follower)
+        group.run(.seconds(2))
+        #expect(group.reads[78] == false)
+    }
+
+    @Test("two witnesses in two zones make one failure; one witness, or two of one zone, make none (F2)")
+    func witnesses() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        for (name, zone) in [("n1", "a"), ("n2", "b"), ("n3", "b")] {
+            _ = try group.commit(
+                .registerNode(try CoordinatorGroup.registration(name, zone: zone)), as: "r-\(name)", at: leader)
+        }
+        let dead = try NodeID("n1")
+        let session = try #require(group.members[leader]?.catalog.topology.nodes[dead]?.session)
+        func report(_ witness: String) throws -> Coordinator.Input {
+            .deathReported(DeathReport(node: dead, session: session, generation: Generation(1), witness: try NodeID(witness)))
+        }
+        group.step(try report("n2"), at: leader)
+        group.step(try report("n3"), at: leader)
+        group.run(.milliseconds(500))
+        #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
+        // A follower's own failure detector is a witness in another zone.
+        let follower = try #require(group.follower)
+        group.step(try report("\(follower)"), at: follower)
+        group.run(.milliseconds(500))
+        #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .failed)
+        // The node is heard again in the same session.
+        group.step(.believed(dead, generation: Generation(1), session: session, isAlive: true), at: leader)
+        group.run(.milliseconds(500))
+        #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
+    }
+
+    @Test("testimony about an earlier session counts for nothing")
+    func oldSession() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        _ = try group.commit(.registerNode(try CoordinatorGroup.registration("n1", zone: "a")), as: "r1", at: leader)
+        let dead = try NodeID("n1")
+        for witness in group.names {
+            group.step(
+                .deathReported(DeathReport(node: dead, session: SessionID(1), generation: Generation(1), witness: witness)),
+                at: leader)
+        }
+        group.run(.seconds(1))
+        #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
+    }
+
+    @Test("a member that was away long gets a snapshot and ends with an equal catalog")
+    func snapshot() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let away = try #require(group.follower)
+        group.down = [away]
+        for number in 0..<60 {
+            _ = try group.commit(
+                .configure(.global, [ConfigurationWrite(key: "k\(number)", value: "1")]), as: "r\(number)", at: leader)
+        }
+        group.down = []
+        group.run(.seconds(2))
+        #expect(group.members[away]?.catalog == group.members[leader]?.catalog)
+    }
+
+    @Test("a leader that dies leaves nothing acknowledged behind")
+    func failover() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        _ = try group.commit(.registerNode(try CoordinatorGroup.registration("n1", zone: "a")), as: "r1", at: leader)
+        group.down = [leader]
+        group.run(.seconds(1))
+        let next = try #require(group.leader)
+        #expect(next != leader)
+        #expect(group.members[next]?.catalog.topology.nodes.count == 1)
+        #expect(group.members[next]?.quorumConfirmedAt != nil)
+    }
+}
