@@ -177,7 +177,10 @@ if !coresOnly {
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),
         shellTests(
             "AgentServer",
-            uses: ["Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "Membership", "Model", "RoutingTable", "Wire"]),
+            uses: [
+                "Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model", "RoutingTable",
+                "Wire",
+            ], and: nio + [logging, lifecycle]),
         shellTests(
             "CoordinatorServer",
             uses: [

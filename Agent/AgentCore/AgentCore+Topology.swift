@@ -189,7 +189,7 @@ extension AgentCore {
         let descriptor = topology.partitions[found.partition]
         let isOver = topology.retired[found.partition] != nil
         let applied = found.applied.sequence
-        do {
+        do throws(RecoveredPartition.Damage) {
             var log: ReplicaLog
             if isOver, recovered?.isDropped ?? true {
                 // Its children were about to take its place; nothing but its applied position matters any more.
@@ -202,6 +202,11 @@ extension AgentCore {
             }
             local.replica = Replica(
                 id: found.partition, node: identity.node, log: log, hard: recovered?.hard ?? HardState(), applied: applied,
+                settings: settings.replication)
+        } catch .logAhead(applied: 0, base: _) where descriptor?.replica(on: identity.node)?.role == .learner {
+            // A learner whose new copy had not all arrived: its old log goes with its old rows, and it asks for a snapshot again.
+            local.replica = Replica(
+                id: found.partition, node: identity.node, hard: recovered?.hard ?? HardState(),
                 settings: settings.replication)
         } catch {
             local.damage = "\(error)"

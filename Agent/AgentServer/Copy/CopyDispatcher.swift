@@ -21,9 +21,9 @@ final class CopyDispatcher: Service {
     func submit(_ order: CopyOrder) { orders.put(order) }
 
     func run() async throws {
-        await withGracefulShutdownHandler {
+        await withTaskCancellationOrGracefulShutdownHandler {
             await cancelWhenGracefulShutdown { await self.dispatch() }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             self.orders.close()
         }
     }

@@ -14,6 +14,14 @@ package struct AgentConfiguration: Sendable {
         package let status: String
         /// Plain HTTP for metrics, where they are collected from another machine.
         package let metrics: String?
+
+        package init(gateway: String, link: String, gossip: String, status: String, metrics: String? = nil) {
+            self.gateway = gateway
+            self.link = link
+            self.gossip = gossip
+            self.status = status
+            self.metrics = metrics
+        }
     }
 
     package struct Join: Hashable, Sendable, Codable {
@@ -29,6 +37,8 @@ package struct AgentConfiguration: Sendable {
     package struct Tuning: Hashable, Sendable, Codable {
         /// `fast` (one site, the default) or `lan`.
         package var gossipProfile: String?
+
+        package init() {}
 
         enum CodingKeys: String, CodingKey {
             case gossipProfile = "gossip_profile"
@@ -85,6 +95,20 @@ package struct AgentConfiguration: Sendable {
         coordinators = file.coordinators
         join = file.join.map { Join(tokenFile: resolve($0.tokenFile), authorityPin: $0.authorityPin) }
         tuning = file.tuning ?? Tuning()
+    }
+
+    package init(
+        node: NodeID, zone: ZoneName, data: String, listen: Listen, coordinators: [String] = [], join: Join? = nil,
+        instanceType: String = "", tuning: Tuning = Tuning()
+    ) {
+        self.node = node
+        self.zone = zone
+        self.instanceType = instanceType
+        self.data = data
+        self.listen = listen
+        self.coordinators = coordinators
+        self.join = join
+        self.tuning = tuning
     }
 
     package var addresses: NodeAddresses {

@@ -12,12 +12,33 @@ import NIOSSL
 import Replication
 import ServiceLifecycle
 import Transport
-import UnixSignals
+package import UnixSignals
 import Wire
 
 package enum AgentProcess {
     /// Runs the agent that `configuration` describes until it is told to stop.
     package static func run(_ configuration: AgentConfiguration, logger: Logger) async throws {
+        let parts = try await AgentParts.open(configuration, logger: logger)
+        try await parts.run(until: [.sigterm, .sigint], logger: logger)
+    }
+}
+
+/// The parts of one agent and how they hang together.
+package struct AgentParts {
+    package let agent: RunningAgent
+    private let folder: DataFolder
+    private let runtime: AgentRuntime
+    private let engine: any StorageEngine
+    private let services: [any Service]
+    private let membership: GossipService
+    private let session: AgentSession
+    private let links: PeerLinks
+    private let worker: EngineWorker
+    private let copies: CopyDispatcher
+    private let mirror: TopologyMirror
+
+    /// Opens the data folder, joins the cluster if this is the first start, and puts everything together.
+    package static func open(_ configuration: AgentConfiguration, logger: Logger) async throws -> AgentParts {
         let folder = try DataFolder(configuration.data)
         let credentials = try await ClusterCredentials.obtain(configuration, in: folder, logger: logger)
         let parts = try await AgentParts(configuration, folder: folder, credentials: credentials, logger: logger)
@@ -26,33 +47,28 @@ package enum AgentProcess {
         logger.info(
             "agent starts",
             metadata: [
-                "node": "\(configuration.node)", "store": "\(folder.store)", "generation": "\(folder.generation)",
-                "revision": "\(revision)",
+                "store": "\(folder.store)", "generation": "\(folder.generation)", "revision": "\(revision)",
             ])
+        return parts
+    }
+
+    /// Runs all services until a signal, a shutdown or the end of one of them; then closes what is open.
+    package func run(until signals: [UnixSignal], logger: Logger) async throws {
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: parts.services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
-        await parts.engine.close()
+                services: services.map {
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .gracefullyShutdownGroup)
+                }, gracefulShutdownSignals: signals, logger: logger))
+        let result: Result<Void, any Error>
+        do { result = .success(try await group.run()) } catch { result = .failure(error) }
+        await engine.close()
         withExtendedLifetime(folder) {}
+        try result.get()
     }
-}
 
-/// The parts of one agent and how they hang together.
-private struct AgentParts {
-    let runtime: AgentRuntime
-    let engine: any StorageEngine
-    let agent: RunningAgent
-    let services: [any Service]
-    private let membership: GossipService
-    private let session: AgentSession
-    private let links: PeerLinks
-    private let worker: EngineWorker
-    private let copies: CopyDispatcher
-    private let mirror: TopologyMirror
-
-    init(
+    private init(
         _ configuration: AgentConfiguration, folder: DataFolder, credentials: ClusterCredentials, logger: Logger
     ) async throws {
         let endpoint = try Self.endpoint(configuration, folder, credentials)
@@ -112,7 +128,7 @@ private struct AgentParts {
         let status = try StatusServer(
             host: statusAddress.host, port: statusAddress.port, plane: agent, tokens: tokens, logger: logger)
 
-        (self.runtime, self.engine, self.agent) = (runtime, engine, agent)
+        (self.folder, self.runtime, self.engine, self.agent) = (folder, runtime, engine, agent)
         (self.membership, self.session, self.links) = (membership, session, links)
         (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
         services = [
@@ -121,7 +137,7 @@ private struct AgentParts {
     }
 
     /// Ties the knots: the runtime hands its work to the others, the session reports for the agent.
-    func connect() async {
+    private func connect() async {
         agent.attach(session: session, membership: membership)
         await runtime.attach(
             AgentRuntime.Hands(
@@ -153,11 +169,11 @@ private struct AgentParts {
             let held = storage.partitions.map {
                 EngineReplica(partition: $0.partition, storage: storage.storage, applied: $0.applied)
             }
-            // A copy that has not all arrived holds nothing yet that counts.
-            let begun = storage.imported.map {
-                [EngineReplica(partition: $0.start.partition, storage: storage.storage, applied: .zero)]
+            guard let begun = storage.imported?.start.partition, !held.contains(where: { $0.partition == begun }) else {
+                return held
             }
-            return held + (held.isEmpty ? begun ?? [] : [])
+            // A copy that has not all arrived holds nothing yet that counts.
+            return held + [EngineReplica(partition: begun, storage: storage.storage, applied: .zero)]
         }
     }
 

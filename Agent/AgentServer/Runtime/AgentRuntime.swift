@@ -68,7 +68,7 @@ package actor AgentRuntime: Service {
     package func run() async throws {
         perform(core.start(at: BootClock.now()))
         publish()
-        await withGracefulShutdownHandler {
+        await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.tickUntilClosed() }
                 group.addTask { await self.dropSegments() }
@@ -77,7 +77,7 @@ package actor AgentRuntime: Service {
                 }
                 group.cancelAll()
             }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             self.inbox.close()
             self.droppable.close()
         }

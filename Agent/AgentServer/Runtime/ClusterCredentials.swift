@@ -34,9 +34,14 @@ struct ClusterCredentials: Sendable {
 
     private struct JoinRequest: Codable {
         let token: String
-        let node_id: String
+        let nodeID: String
         let zone: String
         let csr: String
+
+        enum CodingKeys: String, CodingKey {
+            case token, zone, csr
+            case nodeID = "node_id"
+        }
     }
 
     private struct Cluster: Codable {
@@ -47,9 +52,14 @@ struct ClusterCredentials: Sendable {
     private struct JoinResponse: Codable {
         let certificate: String
         let authority: String
-        let gossip_keyring: Keyring
+        let keyring: Keyring
         let cluster: Cluster
         let coordinators: [CoordinatorMember]
+
+        enum CodingKeys: String, CodingKey {
+            case certificate, authority, cluster, coordinators
+            case keyring = "gossip_keyring"
+        }
     }
 
     /// The keyring's JSON, whichever way it is embedded.
@@ -141,7 +151,7 @@ struct ClusterCredentials: Sendable {
         let hosts = [configuration.listen.gateway, configuration.listen.link].compactMap { HostPort($0)?.host }
         let request = try CertificateRequest(for: identity, addresses: Array(Set(hosts)).sorted(), key: key)
         let body = JoinRequest(
-            token: token, node_id: configuration.node.name, zone: configuration.zone.name, csr: request.pem)
+            token: token, nodeID: configuration.node.name, zone: configuration.zone.name, csr: request.pem)
 
         var settings = HTTPClient.Configuration(tlsConfiguration: try .trusting(authority))
         settings.httpVersion = .http1Only
@@ -179,7 +189,7 @@ struct ClusterCredentials: Sendable {
     private static func store(_ response: JoinResponse, in path: String) throws {
         try SecretFile.write(Array(response.certificate.utf8), to: path + "/node.crt", mode: 0o644)
         try SecretFile.write(Array(response.authority.utf8), to: path + "/authority.crt", mode: 0o644)
-        try SecretFile.write(Array(try JSONEncoder().encode(response.gossip_keyring)), to: path + "/gossip.key")
+        try SecretFile.write(Array(try JSONEncoder().encode(response.keyring)), to: path + "/gossip.key")
         let saved = Saved(cluster: response.cluster, coordinators: response.coordinators)
         try DurableFile.replace(path + "/cluster.json", with: Array(try JSONEncoder().encode(saved)))
     }

@@ -57,13 +57,13 @@ final class EngineWorker: Service {
     }
 
     func run() async throws {
-        await withGracefulShutdownHandler {
+        await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 while let lanes = await started.next() {
                     for lane in lanes { group.addTask { await self.work(lane) } }
                 }
             }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             self.started.close()
             for lane in self.lanes.withLock({ Array($0.values) }) { lane.jobs.close() }
         }

@@ -22,7 +22,7 @@ final class TopologyMirror: Service {
     func save(_ topology: Topology) { waiting.put(topology) }
 
     func run() async throws {
-        await withGracefulShutdownHandler {
+        await withTaskCancellationOrGracefulShutdownHandler {
             while let batch = await waiting.next() {
                 guard let newest = batch.last, newest.revision > .none else { continue }
                 do throws(StorageError) {
@@ -32,7 +32,7 @@ final class TopologyMirror: Service {
                     logger.error("the topology was not saved", metadata: ["error": "\(error)"])
                 }
             }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             self.waiting.close()
         }
     }

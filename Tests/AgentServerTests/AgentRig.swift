@@ -1,0 +1,159 @@
+// Agents in this process, with real sockets, files and fsyncs, that start from a topology on disk; no coordinator is in reach.
+
+import Engine
+import FoundationEssentials
+import Identity
+import KeyEncoding
+import LogStorage
+import Logging
+import Model
+import NIOCore
+import NIOPosix
+import Wire
+
+@testable import AgentServer
+
+final class AgentRig: @unchecked Sendable {
+    let root: String
+    let nodes: [NodeID]
+    let table: TableDescriptor
+    private(set) var configurations: [NodeID: AgentConfiguration] = [:]
+    private var running: [NodeID: (agent: RunningAgent, task: Task<Void, any Error>)] = [:]
+
+    init(nodes names: [String]) async throws {
+        root = NSTemporaryRoot.make()
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+        nodes = try names.map { try NodeID($0) }
+        let text = Column(name: try RelationName("id"), type: .text)
+        let count = Column(name: try RelationName("n"), type: .integer)
+        table = TableDescriptor(
+            id: TableID(10), name: try RelationName("t"), columns: [text, count], partitionKey: text.name, sortKey: nil,
+            replicationFactor: 3, minInSync: 2, status: .active, capacity: Capacity(mode: .onDemand),
+            createdAt: WallTime(milliseconds: 0))
+        let authority = try Authority.create(cluster: "rig", at: BootTime.wall)
+        let keyring = try GossipKeyring.generate()
+        var descriptors: [NodeDescriptor] = []
+        for node in nodes {
+            let ports = try await FreePorts.take(4)
+            let listen = AgentConfiguration.Listen(
+                gateway: "127.0.0.1:\(ports[0])", link: "127.0.0.1:\(ports[1])", gossip: "127.0.0.1:\(ports[2])",
+                status: "127.0.0.1:\(ports[3])")
+            let configuration = AgentConfiguration(
+                node: node, zone: try ZoneName("z1"), data: "\(root)/\(node)", listen: listen)
+            configurations[node] = configuration
+            let folder = try DataFolder(configuration.data)
+            try Self.writeIdentity(of: node, into: try folder.folder("identity"), authority: authority, keyring: keyring)
+            descriptors.append(
+                NodeDescriptor(
+                    id: node, store: folder.store, session: SessionID(5), generation: folder.generation,
+                    zone: configuration.zone,
+                    addresses: configuration.addresses, status: .healthy))
+        }
+        let partition = PartitionDescriptor(
+            id: PartitionID(11), table: table.id, range: .all, epoch: Epoch(1), primary: nodes[0],
+            replicas: descriptors.map {
+                ReplicaDescriptor(node: $0.id, store: $0.store, storage: StorageID(11), role: .inSync)
+            },
+            status: .active)
+        let changes: [TopologyChange] = descriptors.map { .node($0) } + [.table(table), .partition(partition)]
+        let topology = Topology(revision: Revision(history: 1, index: 20), changes: changes)
+        for node in nodes {
+            try DurableFile.replace("\(root)/\(node)/topology", with: topology.serialized())
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: root) }
+
+    private static func writeIdentity(
+        of node: NodeID, into path: String, authority: Authority, keyring: GossipKeyring
+    ) throws {
+        let key = try PrivateKey.generate()
+        let identity = try PeerIdentity(cluster: "rig", role: .node, name: node.name)
+        let certificate = try authority.issue(
+            identity, publicKey: try key.publicKey(), addresses: ["127.0.0.1"], at: BootTime.wall)
+        try SecretFile.write(Array(try key.pem().utf8), to: path + "/node.key")
+        try SecretFile.write(Array(try certificate.pem().utf8), to: path + "/node.crt")
+        try SecretFile.write(Array(try authority.certificate.pem().utf8), to: path + "/authority.crt")
+        try SecretFile.write(Array(try keyring.json()), to: path + "/gossip.key")
+        let cluster = """
+            {"cluster": {"name": "rig", "id": "00000000000000000000000000000001"}, "coordinators":
+             [{"node_id": "c1", "api": "127.0.0.1:9", "link": "127.0.0.1:9", "gossip": "127.0.0.1:9", "zone": "z1"}]}
+            """
+        try DurableFile.replace(path + "/cluster.json", with: Array(cluster.utf8))
+    }
+
+    func start(_ node: NodeID) async throws {
+        guard let configuration = configurations[node] else { return }
+        var logger = Logger(label: "rig") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .error
+        logger[metadataKey: "node"] = "\(node)"
+        let parts = try await AgentParts.open(configuration, logger: logger)
+        let task = Task { [logger] in try await parts.run(until: [], logger: logger) }
+        running[node] = (parts.agent, task)
+    }
+
+    func stop(_ node: NodeID) async {
+        guard let (_, task) = running.removeValue(forKey: node) else { return }
+        task.cancel()
+        _ = await task.result
+    }
+
+    func agent(_ node: NodeID) -> RunningAgent { running[node]!.agent }
+
+    func stopAll() async {
+        for node in nodes { await stop(node) }
+    }
+
+    /// Writes one row at the primary, asking again while it is not ready.
+    func put(_ id: String, _ n: Int64, at node: NodeID) async throws -> Position {
+        let key = try KeyLayout(table).key(of: [.text(id)])
+        let mutation = Mutation.put(key: key, values: [.text(id), .integer(n)])
+        let end = ContinuousClock.now + .seconds(15)
+        while true {
+            do {
+                return try await agent(node).write([mutation], to: PartitionID(11), at: Epoch(1))
+            } catch {
+                guard ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
+    func strongGet(_ id: String, at node: NodeID) async throws -> [Value]? {
+        let key = try KeyLayout(table).key(of: [.text(id)])
+        let end = ContinuousClock.now + .seconds(15)
+        while true {
+            do {
+                let location = try await agent(node).strongRead(of: PartitionID(11), at: Epoch(1))
+                let row = try await agent(node).engine.get(key, in: location.storage)
+                try await agent(node).confirmStrongRead(of: PartitionID(11), at: Epoch(1))
+                return row
+            } catch {
+                guard ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}
+
+enum BootTime {
+    static var wall: WallTime { WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
+}
+
+enum NSTemporaryRoot {
+    static func make() -> String { "/tmp/coxswain-rig-\(UInt64.random(in: 0 ... .max))" }
+}
+
+/// Ports that were free a moment ago.
+enum FreePorts {
+    static func take(_ count: Int) async throws -> [Int] {
+        var channels: [any Channel] = []
+        for _ in 0..<count {
+            channels.append(
+                try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton).bind(host: "127.0.0.1", port: 0).get())
+        }
+        let ports = channels.compactMap { $0.localAddress?.port }
+        for channel in channels { try await channel.close() }
+        return ports
+    }
+}

@@ -1,0 +1,183 @@
+// One scenario for each rule, in the small world without faults.
+
+import Model
+import Testing
+
+@testable import Replication
+
+@Suite struct ReplicaRuleTests {
+    private func cluster(seed: UInt64 = 1, nodes: Int = 3, minInSync: Int = 2) throws -> Cluster {
+        let cluster = try Cluster(seed: seed, nodes: nodes, minInSync: minInSync, fault: .none)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        return cluster
+    }
+
+    @Test("a write is acknowledged only when every in-sync member has it on disk (R1)")
+    func allOfTheInSyncSet() throws {
+        let cluster = try cluster()
+        cluster.cut = [[cluster.order[0], cluster.order[2]]]
+        cluster.coordinatorsUp = false
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(400))
+        #expect(cluster.acknowledged[caller] == nil)
+        cluster.cut = []
+        #expect(cluster.run(until: { $0.acknowledged[caller] != nil }))
+    }
+
+    @Test("a member that stays silent is evicted by a committed change, and then the write is acknowledged (R3)")
+    func evictsTheSilent() throws {
+        let cluster = try cluster()
+        cluster.crash(cluster.order[2])
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(300))
+        #expect(cluster.acknowledged[caller] == nil)
+        #expect(cluster.run(until: { $0.acknowledged[caller] != nil }, atMost: .seconds(2)))
+        #expect(cluster.descriptor.inSync == [cluster.order[0], cluster.order[1]])
+    }
+
+    @Test("below the minimum of in-sync members writes are refused, with both numbers (R3)")
+    func refusesBelowMinimum() throws {
+        let cluster = try cluster()
+        for index in [1, 2] {
+            cluster.crash(cluster.order[index])
+            cluster.nodeFailed(cluster.order[index])
+            cluster.run(.milliseconds(50))
+        }
+        let caller = CallerID(cluster.write(at: cluster.order[0]))
+        #expect(cluster.refusals[caller] == .notEnoughInSync(have: 1, need: 2))
+    }
+
+    @Test("an evicted member comes back from its log, without a copy, and is in sync again (R4, F5)")
+    func returnsFromItsLog() throws {
+        let cluster = try cluster()
+        cluster.crash(cluster.order[2])
+        cluster.nodeFailed(cluster.order[2])
+        for _ in 0..<20 {
+            cluster.write(at: cluster.order[0])
+            cluster.run(.milliseconds(10))
+        }
+        cluster.restart(cluster.order[2])
+        let end = cluster.now + .seconds(5)
+        while cluster.now < end, cluster.descriptor.inSync.count < 3 { cluster.run(.milliseconds(20)) { $0.helpLearners() } }
+        #expect(cluster.descriptor.inSync.count == 3)
+        #expect(cluster.settle() == [])
+    }
+
+    @Test("a pending join counts for acknowledgements before it is committed, and until its outcome is known (R4)")
+    func pendingJoinCounts() throws {
+        let cluster = try cluster()
+        cluster.crash(cluster.order[2])
+        cluster.nodeFailed(cluster.order[2])
+        cluster.restart(cluster.order[2])
+        cluster.run(.milliseconds(500))
+        cluster.coordinatorsUp = false
+        cluster.give(cluster.order[0], [.ordered(.join(cluster.order[2], cluster.node(2).store))])
+        cluster.run(.milliseconds(50))
+        #expect(cluster.node(0).replica.hard.pendingJoin?.node == cluster.order[2])
+        cluster.cut = [[cluster.order[0], cluster.order[2]]]
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(1_000))
+        #expect(cluster.acknowledged[caller] == nil, "the union must acknowledge, and the join is not settled")
+        // A restart of the primary forgets nothing of it.
+        cluster.crash(cluster.order[0])
+        cluster.restart(cluster.order[0])
+        #expect(cluster.node(0).replica.hard.pendingJoin?.node == cluster.order[2])
+    }
+
+    @Test("a promoted member waits until the last lease that it gave the old primary has run out (R5)")
+    func waitsOutTheLease() throws {
+        let cluster = try cluster()
+        cluster.run(.milliseconds(500))
+        let promoted = cluster.order[1]
+        let granted = cluster.node(1).leases.lastGrantEnds(for: cluster.order[0])
+        cluster.crash(cluster.order[0])
+        cluster.commit { descriptor in
+            descriptor.primary = promoted
+            descriptor.replicas = descriptor.replicas.map { $0.node == cluster.order[0] ? Cluster.with($0, .learner) : $0 }
+        }
+        #expect(cluster.run(until: { $0.nodes[promoted]!.replica.isServing }, atMost: .seconds(3)))
+        #expect(cluster.now >= granted)
+    }
+
+    @Test("after a planned hand-over the new primary need not wait: the old one says that it serves no more (R5)")
+    func yields() throws {
+        let cluster = try cluster()
+        cluster.run(.milliseconds(500))
+        let start = cluster.now
+        cluster.commit { $0.primary = cluster.order[1] }
+        #expect(cluster.run(until: { $0.node(1).replica.isServing }, atMost: .seconds(3)))
+        #expect(cluster.now - start < .milliseconds(150))
+    }
+
+    @Test("what a deposed primary ordered alone is cut from its log, and its caller is told that the outcome is unknown (R5)")
+    func cutsDivergentTails() throws {
+        let cluster = try cluster()
+        cluster.cut = [[cluster.order[0], cluster.order[1]], [cluster.order[0], cluster.order[2]]]
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(100))
+        cluster.nodeFailed(cluster.order[0])
+        cluster.run(.milliseconds(1_500))
+        #expect(cluster.refusals[CallerID(caller)] == .outcomeUnknown)
+        #expect(cluster.settle() == [])
+        #expect(!cluster.node(0).rows.contains(caller))
+    }
+
+    @Test("a fence stops clients, not replication; past 250 ms its holder asks for its end until that is committed (M4)")
+    func fence() throws {
+        let cluster = try cluster()
+        cluster.commit { $0.operation = OperationID(40) }
+        cluster.run(.milliseconds(50))
+        let before = cluster.write(at: cluster.order[0])
+        cluster.give(cluster.order[0], [.ordered(.fence(OperationID(40)))])
+        let during = cluster.write(at: cluster.order[0])
+        #expect(cluster.refusals[CallerID(during)] == .fenced)
+        cluster.run(.milliseconds(100))
+        #expect(cluster.acknowledged[before] != nil)
+        #expect(cluster.node(0).replica.isDrained)
+        #expect(cluster.run(until: { $0.descriptor.operation == nil }, atMost: .milliseconds(400)))
+        let after = cluster.run(until: { !$0.node(0).replica.isDrained })
+        #expect(after)
+        let caller = cluster.write(at: cluster.order[0])
+        #expect(cluster.run(until: { $0.acknowledged[caller] != nil }))
+    }
+
+    @Test("a fence survives a restart of its holder (M4)")
+    func fenceIsDurable() throws {
+        let cluster = try cluster()
+        cluster.commit { $0.operation = OperationID(40) }
+        cluster.run(.milliseconds(50))
+        cluster.coordinatorsUp = false
+        cluster.give(cluster.order[0], [.ordered(.fence(OperationID(40)))])
+        cluster.run(.milliseconds(50))
+        cluster.crash(cluster.order[0])
+        cluster.restart(cluster.order[0])
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }, atMost: .seconds(3)))
+        let caller = cluster.write(at: cluster.order[0])
+        #expect(cluster.refusals[CallerID(caller)] == .fenced)
+    }
+
+    @Test("a strong read is refused by a primary that has lost its peers' grants (L1)")
+    func readsNeedLeases() throws {
+        let cluster = try cluster()
+        cluster.run(.milliseconds(300))
+        let good = cluster.read(at: cluster.order[0])
+        cluster.run(.milliseconds(50))
+        #expect(cluster.refusals[CallerID(good)] == nil)
+        cluster.cut = [[cluster.order[0], cluster.order[1]]]
+        cluster.run(.milliseconds(1_000))
+        let late = cluster.read(at: cluster.order[0])
+        cluster.run(.milliseconds(50))
+        #expect(cluster.refusals[CallerID(late)] == .noLease)
+    }
+
+    @Test("a restarted primary orders nothing before its raised run is on disk (R1)")
+    func raisesItsRun() throws {
+        let cluster = try cluster()
+        let before = cluster.node(0).replica.hard.run
+        cluster.crash(cluster.order[0])
+        cluster.restart(cluster.order[0])
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }, atMost: .seconds(3)))
+        #expect(cluster.node(0).replica.hard.run == before + 1)
+        #expect(cluster.node(0).replica.log.last.position.run == before + 1)
+    }
+}
