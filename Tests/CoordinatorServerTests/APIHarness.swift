@@ -1,0 +1,135 @@
+import Access
+import Catalog
+@testable import CoordinatorServer
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Identity
+import Model
+import NIOCore
+import Synchronization
+
+/// A control plane of one member without a log: commands are applied at once to a real catalog.
+final class InstantPlane: ControlPlane, Sendable {
+    let feed = TopologyFeed(Topology())
+    private let state = Mutex(CatalogState { Digest.sha256($0) })
+    private let index = Mutex<UInt64>(0)
+    private let isLeaderless = Mutex(false)
+
+    func loseLeader() { isLeaderless.withLock { $0 = true } }
+
+    func propose(
+        _ command: Command, by actor: Principal, reason: String, requestID: Model.RequestID, fingerprint: [UInt8],
+        traceID: String
+    ) async throws(ControlPlaneError) -> CommandResult {
+        if isLeaderless.withLock({ $0 }) { throw .noLeader }
+        let place = index.withLock { index -> UInt64 in
+            index += 1
+            return index
+        }
+        let entry = CatalogEntry(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
+            time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        return state.withLock { $0.apply(entry, at: place).result }
+    }
+
+    func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState {
+        if consistency == .linearizable, isLeaderless.withLock({ $0 }) { throw .noLeader }
+        return state.withLock { $0 }
+    }
+
+    func status() async -> CoordinatorStatus {
+        CoordinatorStatus(
+            id: Known.c1, role: "leader", leader: isLeaderless.withLock { $0 } ? nil : Known.c1, term: 1, commit: 1, applied: 1,
+            lastIndex: 1, members: [], tolerance: 0, breakerHolds: false, startedAt: WallTime(milliseconds: 0))
+    }
+
+    func reports() async -> [NodeID: NodeReport] { [:] }
+}
+
+enum Known {
+    static let c1: NodeID = { do { return try NodeID("c1") } catch { preconditionFailure("\(error)") } }()
+}
+
+/// What came back.
+struct Answer {
+    let status: Int
+    let headers: HTTPFields
+    let text: String
+
+    var json: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(text.utf8))) as? [String: Any] ?? [:] }
+    subscript(name: String) -> String { (json[name]).map { "\($0)" } ?? "" }
+    func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
+}
+
+private actor Collected {
+    private var buffer = ByteBuffer()
+    func append(_ more: ByteBuffer) { buffer.writeImmutableBuffer(more) }
+    var text: String { String(buffer: buffer) }
+}
+
+private struct Collector: ResponseBodyWriter {
+    let collected: Collected
+    mutating func write(_ buffer: ByteBuffer) async throws { await collected.append(buffer) }
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+}
+
+struct APIHarness {
+    let plane = InstantPlane()
+    let api: ControlAPI
+    let issuer: TokenIssuer
+    let authority: Authority
+    let root: Caller
+    let node: Caller
+
+    init() throws {
+        let cluster = try ClusterID(String(repeating: "ab", count: 16))
+        authority = try Authority.create(
+            cluster: "demo", at: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        issuer = try TokenIssuer(key: try PrivateKey.generate(), cluster: cluster)
+        api = ControlAPI(
+            settings: APISettings(clusterName: "demo", cluster: cluster, node: Known.c1, keyring: try GossipKeyring.generate()),
+            plane: plane, issuer: issuer, authority: authority)
+        root = Caller(principal: try Principal("operator/ada"), role: .root)
+        node = Caller(principal: try Principal("node/n1"), role: .node)
+    }
+
+    /// Nodes n1... in zones a, b, c by turns.
+    func start(nodes: Int) async throws {
+        for number in 1...nodes {
+            let registration = NodeRegistration(
+                node: try NodeID("n\(number)"), store: StoreID(UInt64(number)), generation: Generation(1),
+                zone: try ZoneName(["a", "b", "c"][(number - 1) % 3]),
+                addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"))
+            _ = try await plane.propose(
+                .registerNode(registration), by: node.principal, reason: "", requestID: try Model.RequestID("start-\(number)"),
+                fingerprint: [], traceID: "")
+        }
+    }
+
+    func ask(
+        _ method: HTTPRequest.Method, _ path: String, _ body: String = "", headers: [String: String] = [:], as caller: Caller?
+    ) async throws -> Answer {
+        var fields = HTTPFields()
+        for (name, value) in headers { if let name = HTTPField.Name(name) { fields[name] = value } }
+        let head = HTTPRequest(method: method, scheme: "https", authority: "c1", path: path, headerFields: fields)
+        let response = await api.answer(Request(head: head, body: .init(buffer: ByteBuffer(string: body))), from: caller)
+        let collected = Collected()
+        try await response.body.write(Collector(collected: collected))
+        return Answer(status: response.status.code, headers: response.headers, text: await collected.text)
+    }
+
+    func post(_ path: String, _ body: String = "", headers: [String: String] = [:]) async throws -> Answer {
+        try await ask(.post, "/api/v1" + path, body, headers: headers, as: root)
+    }
+
+    func get(_ path: String) async throws -> Answer { try await ask(.get, "/api/v1" + path, as: root) }
+
+    static func table(_ name: String, extra: String = "") -> String {
+        """
+        {"table_name":"\(name)","partition_key":"id","capacity":{"mode":"ON_DEMAND"},
+         "schema":{"attributes":[{"name":"id","type":"text"},{"name":"n","type":"integer"}]}\(extra)}
+        """
+    }
+}
