@@ -11,8 +11,7 @@ extension ClusterTests {
         _ = try await load.during(prefix: "s") {
             try await expectEventually("load", within: 10) { load.writes > 100 }
             let parent = try #require(try await cluster.route("moving", key: #"["s"]"#)["partition_id"]?.string)
-            let split = try await cluster.begin("/tables/moving/partitions/\(parent):split", #"{"split_key":["s-4"]}"#)
-            #expect(try await cluster.wait(for: split) == "succeeded")
+            try await cluster.complete("/tables/moving/partitions/\(parent):split", #"{"split_key":["s-4"]}"#)
             let lower = try await cluster.route("moving", key: #"["s-3"]"#)
             let upper = try await cluster.route("moving", key: #"["s-5"]"#)
             #expect(lower["partition_id"] != upper["partition_id"])
@@ -21,9 +20,8 @@ extension ClusterTests {
             let holders = upper["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []
             let target = try #require(Cluster.agents.first { !holders.contains($0) })
             let source = try #require(upper["primary"]?.string)
-            let move = try await cluster.begin(
+            try await cluster.complete(
                 "/tables/moving/partitions/\(upperID):move", "{\"source\":\"\(source)\",\"target\":\"\(target)\"}")
-            #expect(try await cluster.wait(for: move) == "succeeded")
             let after = try await cluster.route("moving", key: #"["s-5"]"#)
             let now = after["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []
             #expect(now.contains(target) && !now.contains(source))
