@@ -117,14 +117,24 @@ import Testing
     }
 
     private func get(_ port: Int, _ path: String) async throws -> (status: Int, body: String) {
+        // On a thread of its own: the server that is asked needs the cooperative ones.
+        let text = try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try Self.curl("http://127.0.0.1:\(port)\(path)") })
+            }
+        }
+        return (Int(text.suffix(3)) ?? 0, String(text.dropLast(3)))
+    }
+
+    private static func curl(_ url: String) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["curl", "-s", "-w", "%{http_code}", "http://127.0.0.1:\(port)\(path)"]
+        process.arguments = ["curl", "-s", "-w", "%{http_code}", url]
         let pipe = Pipe()
         process.standardOutput = pipe
         try process.run()
         let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        return (Int(text.suffix(3)) ?? 0, String(text.dropLast(3)))
+        return text
     }
 }

@@ -30,7 +30,7 @@ enum Tidiness {
         ".random(in:",
         ".randomElement()", ".shuffled()", ".shuffle()", "print(", "FileHandle", "FileManager", "ProcessInfo", "Task {",
         "Task(",
-        "Task.", "actor ", "Mutex(",
+        "Task.", "Mutex(",
     ]
 
     /// What no source of ours may hold.
