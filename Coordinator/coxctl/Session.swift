@@ -64,7 +64,7 @@ struct Session {
         _ method: HTTPCalls.Method, _ path: String, body: JSONValue? = nil, headers: [(String, String)] = []
     ) async throws -> ControlClient.Answer {
         var fields = headers
-        if let reason = options.reason { fields.append(("coxswain-reason", reason)) }
+        if let reason = options.reason { fields.append(("x-reason", reason)) }
         return try await control.call(
             method, path, body: body, headers: fields, milliseconds: Int64(max(1, options.timeout)) * 1_000)
     }

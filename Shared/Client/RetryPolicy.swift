@@ -26,7 +26,7 @@ package struct RetryPolicy: Sendable {
     }
 
     /// The first and the longest pause of the growing ones.
-    static let pauses = (first: Span.milliseconds(10), longest: Span.milliseconds(500))
+    static let pauses = (first: Span.milliseconds(10), longest: Span.milliseconds(200))
 
     package init() {}
 
