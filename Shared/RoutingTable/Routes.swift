@@ -101,10 +101,18 @@ package struct Routes: Sendable {
 
     // MARK: Look-ups
 
-    /// Where a key lives.
+    /// Where a key lives: a place in a compiled table, so that finding it copies no descriptor.
     package struct Route: Sendable {
-        package let table: TableDescriptor
-        package let partition: PartitionDescriptor
+        private let owner: TableRoutes
+        private let index: Int
+
+        init(_ owner: TableRoutes, _ index: Int) {
+            self.owner = owner
+            self.index = index
+        }
+
+        package var table: TableDescriptor { owner.table }
+        package var partition: PartitionDescriptor { owner.partitions[index] }
     }
 
     package func route(_ table: RelationName, _ key: Key) -> Route? { byName[table]?.route(key) }

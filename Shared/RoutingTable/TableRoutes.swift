@@ -1,18 +1,21 @@
 package import Model
 
-/// One table's partitions in key order, with what a search needs laid out in one block.
-package struct TableRoutes: Sendable {
+/// One table's partitions in key order, with what a search needs laid out in one block. A class: it is shared by every routing
+/// table, and every route, that did not change it.
+package final class TableRoutes: Sendable {
     package let table: TableDescriptor
     /// In key order, without gap or overlap. Empty while a table that is being dropped loses its last ones.
     package let partitions: [PartitionDescriptor]
     /// The first eight bytes of each lower bound, big-endian, padded with zeros: orders as the keys do, except for ties.
     private let prefixes: ContiguousArray<UInt64>
+    private let mayHaveGaps: Bool
 
     /// - Throws: `Defect` unless the partitions cover every key exactly once. A table that is being dropped may have lost some.
     init(_ table: TableDescriptor, partitions unsorted: [PartitionDescriptor]) throws(Defect) {
         let sorted = unsorted.sorted { $0.range.low < $1.range.low }
         if table.status != .deleting { try Self.check(sorted, of: table.id) }
         self.table = table
+        mayHaveGaps = table.status == .deleting
         partitions = sorted
         prefixes = ContiguousArray(sorted.map { Self.prefix($0.range.low.bytes) })
     }
@@ -29,17 +32,11 @@ package struct TableRoutes: Sendable {
 
     /// Where `key` lives; nil only in a table that is being dropped.
     package func route(_ key: Key) -> Routes.Route? {
-        guard let partition = partition(key) else { return nil }
-        return Routes.Route(table: table, partition: partition)
-    }
-
-    package func partition(_ key: Key) -> PartitionDescriptor? {
         let index = lastIndex(notAbove: key)
         guard index >= 0 else { return nil }
-        let partition = partitions[index]
         // The lower bound holds by the search; the upper one can fail only where a drop has left a gap.
-        if let high = partition.range.high, high <= key { return nil }
-        return partition
+        if mayHaveGaps, let high = partitions[index].range.high, high <= key { return nil }
+        return Routes.Route(self, index)
     }
 
     package func overlapping(_ range: KeyRange) -> ArraySlice<PartitionDescriptor> {
