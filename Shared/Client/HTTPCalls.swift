@@ -32,7 +32,16 @@ package struct HTTPCalls: Sendable {
     /// More than any answer that this client asks for.
     private static let answerBytes = 64 * 1_024 * 1_024
 
-    private let client: HTTPClient
+    /// The client and its end. A library traps when its client is let go of unended; whoever leaves with an error and forgets
+    /// `shutDown` shall see that error, and not the trap.
+    private final class Owned: Sendable {
+        let client: HTTPClient
+        init(_ client: HTTPClient) { self.client = client }
+        deinit { client.shutdown { _ in } }
+    }
+
+    private let owned: Owned
+    private var client: HTTPClient { owned.client }
 
     /// - Parameter tls: whom to trust, and what certificate to show if any.
     package init(tls: TLSConfiguration) {
@@ -41,7 +50,7 @@ package struct HTTPCalls: Sendable {
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        owned = Owned(HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration))
     }
 
     package func shutDown() async throws { try await client.shutdown() }
