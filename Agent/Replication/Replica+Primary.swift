@@ -248,7 +248,12 @@ extension Replica {
 
     mutating func snapshotSending(to id: NodeID, at sequence: UInt64?) {
         primary?.peers[id]?.pin = sequence
-        if sequence == nil, primary?.peers[id]?.mode == .snapshot { primary?.peers[id]?.sentAt = nil }
+        guard sequence == nil, primary?.peers[id]?.mode == .snapshot else { return }
+        // It has ended. Where the peer stands now its next answer says; until then nobody may start another one.
+        let next = log.lastSequence + 1
+        primary?.peers[id]?.mode = .probing
+        primary?.peers[id]?.next = next
+        primary?.peers[id]?.sentAt = nil
     }
 
     /// Proposes to leave out whoever holds up the others (rule R3), unless the partition would then refuse writes anyway.
