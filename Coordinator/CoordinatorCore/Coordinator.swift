@@ -133,8 +133,8 @@ package struct Coordinator: Sendable {
     var actions: [Action] = []
 
     struct HandedOn: Sendable {
-        let waiter: Waiter
-        let until: LogicalInstant
+        let item: Waiting
+        let leader: NodeID
     }
 
     struct Life: Hashable, Sendable {
@@ -192,8 +192,8 @@ package struct Coordinator: Sendable {
         case .raft(let message): raft.step(.received(message, from: sender), at: now)
         case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
         case .outcome(let outcome, let number):
-            guard let waiter = passedOn.removeValue(forKey: number)?.waiter else { return }
-            answer(waiter, outcome)
+            guard let item = passedOn.removeValue(forKey: number)?.item else { return }
+            answer(item.waiter, outcome)
         case .death(let report): witnesses.note(report, at: now)
         case .load(let report): reports[report.node] = report
         }
@@ -211,11 +211,22 @@ package struct Coordinator: Sendable {
     }
 
     private mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
-        guard !waiting.isEmpty, let leader = raft.leader else { return }
+        guard let leader = raft.leader else { return }
+        recallFrom(othersThan: leader)
+        guard !waiting.isEmpty else { return }
         let commands = waiting
         waiting = []
         for item in commands {
             if leader == id { handIn(item, wall: wall) } else { passOn(item, to: leader) }
+        }
+    }
+
+    /// What was passed on to a leader that is none any more is handed to the new one: committed twice, it is still applied once,
+    /// because its request id is known by then.
+    private mutating func recallFrom(othersThan leader: NodeID) {
+        let lost = passedOn.filter { $0.value.leader != leader }.keys.sorted()
+        for number in lost {
+            if let item = passedOn.removeValue(forKey: number)?.item { waiting.append(item) }
         }
     }
 
@@ -241,7 +252,7 @@ package struct Coordinator: Sendable {
     private mutating func passOn(_ item: Waiting, to leader: NodeID) {
         if case .member = item.waiter { return answer(item.waiter, .noLeader) }
         lastNumber += 1
-        passedOn[lastNumber] = HandedOn(waiter: item.waiter, until: item.until)
+        passedOn[lastNumber] = HandedOn(item: item, leader: leader)
         actions.append(.send(.command(item.command, number: lastNumber), to: leader))
     }
 
@@ -265,7 +276,7 @@ package struct Coordinator: Sendable {
             for item in late { answer(item.waiter, .unknown) }
         }
         for number in passedOn.keys.sorted() {
-            guard let item = passedOn[number], item.until <= now else { continue }
+            guard let item = passedOn[number]?.item, item.until <= now else { continue }
             passedOn[number] = nil
             answer(item.waiter, .unknown)
         }

@@ -128,4 +128,21 @@ import Testing
         #expect(group.members[next]?.catalog.topology.nodes.count == 1)
         #expect(group.members[next]?.quorumConfirmedAt != nil)
     }
+
+    @Test("a command that was passed on to a leader that then died is handed to the next one, and answered in time")
+    func recalled() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        group.down = [leader]
+        let proposed = ProposedCommand(
+            command: .registerNode(try CoordinatorGroup.registration("n1", zone: "a")), actor: try Principal("tester"),
+            requestID: try RequestID("r1"))
+        group.step(.propose(proposed, caller: 9), at: follower)
+        group.run(.milliseconds(800))
+        guard case .done(.accepted, _) = group.outcomes[9] else {
+            Issue.record("\(group.outcomes[9] as Any)")
+            return
+        }
+    }
 }
