@@ -4,28 +4,32 @@ import Catalog
 import Consensus
 import CoordinatorCore
 import Model
+import Synchronization
 
 /// Entries are kept aside under a number, so that no codec is needed.
-final class Archive: @unchecked Sendable {
-    // Tests use it from one thread.
-    var entries: [CatalogEntry] = []
-    var snapshots: [CatalogSnapshot] = []
+final class Archive: Sendable {
+    private let entries = Mutex<[CatalogEntry]>([])
+    private let snapshots = Mutex<[CatalogSnapshot]>([])
 
-    static func number(_ bytes: [UInt8]) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
-    static func bytes(_ number: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
+    private static func number(_ bytes: [UInt8]) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
+    private static func bytes(_ number: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
 
     var codec: CoordinatorCodec {
         CoordinatorCodec(
             encode: { entry in
-                self.entries.append(entry)
-                return Self.bytes(self.entries.count - 1)
+                self.entries.withLock { entries in
+                    entries.append(entry)
+                    return Self.bytes(entries.count - 1)
+                }
             },
-            decode: { self.entries[Self.number($0)] },
+            decode: { bytes in self.entries.withLock { $0[Self.number(bytes)] } },
             encodeSnapshot: { snapshot in
-                self.snapshots.append(snapshot)
-                return Self.bytes(self.snapshots.count - 1)
+                self.snapshots.withLock { snapshots in
+                    snapshots.append(snapshot)
+                    return Self.bytes(snapshots.count - 1)
+                }
             },
-            decodeSnapshot: { self.snapshots[Self.number($0)] }, digest: { _ in [1] })
+            decodeSnapshot: { bytes in self.snapshots.withLock { $0[Self.number(bytes)] } }, digest: { _ in [1] })
     }
 }
 
