@@ -1,0 +1,73 @@
+import Client
+import Model
+import Testing
+
+@Suite struct RetryPolicyTests {
+    private func decide(
+        _ outcome: RetryPolicy.Outcome, isWrite: Bool = true, attempt: Int = 0, hasRenewedToken: Bool = false
+    ) -> RetryPolicy.Decision {
+        var random = SeededGenerator(seed: 1)
+        return RetryPolicy().decide(
+            outcome, isWrite: isWrite, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random)
+    }
+
+    private func answered(_ status: Int, _ code: String = "", retryable: Bool = false, after: Int64? = nil)
+        -> RetryPolicy.Outcome
+    {
+        .answered(status: status, code: code, isRetryable: retryable, retryAfterMilliseconds: after)
+    }
+
+    @Test("a write that was sent and not answered is unknown, and never sent again; a read is asked elsewhere")
+    func unanswered() {
+        #expect(decide(.unanswered) == .unknown)
+        #expect(decide(answered(504, "OUTCOME_UNKNOWN")) == .unknown)
+        if case .refresh = decide(.unanswered, isWrite: false) {} else { Issue.record("a read is not asked again") }
+    }
+
+    @Test("a request that was never sent is sent to whoever holds the rows now")
+    func notSent() {
+        if case .refresh = decide(.notSent) {} else { Issue.record("not asked again") }
+    }
+
+    @Test("a refusal by the wrong node mends the route, the first time without a pause")
+    func misdirected() {
+        #expect(decide(answered(421, "NOT_HERE")) == .mend(wait: .zero))
+        guard case .mend(let wait) = decide(answered(421, "NOT_HERE"), attempt: 3) else {
+            Issue.record("not mended")
+            return
+        }
+        #expect(wait > .zero)
+    }
+
+    @Test("a fence is waited out at the same node, for about as long as it asks")
+    func fenced() {
+        guard case .again(let wait) = decide(answered(503, "PARTITION_FENCED", retryable: true, after: 20)) else {
+            Issue.record("not waited for")
+            return
+        }
+        #expect(wait >= .milliseconds(10) && wait <= .milliseconds(20))
+    }
+
+    @Test("a token is renewed once; what is refused after that is refused")
+    func tokens() {
+        #expect(decide(answered(401)) == .renewToken)
+        #expect(decide(answered(401), hasRenewedToken: true) == .refuse)
+        #expect(decide(answered(403)) == .refuse)
+    }
+
+    @Test("what is wrong with the request itself is not tried again")
+    func wrong() {
+        for status in [400, 404, 409, 413, 422] { #expect(decide(answered(status)) == .refuse) }
+    }
+
+    @Test("pauses grow and are bounded")
+    func pauses() {
+        for attempt in 0..<200 {
+            guard case .refresh(let wait) = decide(.notSent, attempt: attempt) else {
+                Issue.record("no pause")
+                return
+            }
+            #expect(wait >= .milliseconds(5) && wait <= .milliseconds(200))
+        }
+    }
+}
