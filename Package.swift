@@ -1,9 +1,8 @@
 // swift-tools-version:6.2
-import Foundation
 import PackageDescription
 
 // `CORES_ONLY=1` leaves out every shell and every package, so that the pure cores build and test in seconds.
-let coresOnly = ProcessInfo.processInfo.environment["CORES_ONLY"] == "1"
+let coresOnly = Context.environment["CORES_ONLY"] == "1"
 
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -23,7 +22,6 @@ func core(_ name: String, in side: String, uses dependencies: [String] = []) -> 
 func coreTests(_ name: String, uses extra: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: ([name] + extra).map { .byName(name: $0) }, path: "Tests/\(name)Tests",
-        exclude: FileManager.default.fileExists(atPath: "Tests/\(name)Tests/Traces") ? ["Traces"] : [],
         swiftSettings: settings)
 }
 
@@ -202,17 +200,6 @@ if !coresOnly {
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
             ], path: "Tests/EndToEndTests", swiftSettings: settings),
     ]
-}
-
-// SCAFFOLD: drops what has no sources yet. Goes away when every target has content.
-let root = Context.packageDirectory
-let present = Set(targets.filter { FileManager.default.fileExists(atPath: "\(root)/\($0.path ?? "")") }.map(\.name))
-targets = targets.filter { present.contains($0.name) }
-for target in targets {
-    target.dependencies = target.dependencies.filter {
-        if case .byNameItem(let name, _) = $0 { return present.contains(name) }
-        return true
-    }
 }
 
 let package = Package(

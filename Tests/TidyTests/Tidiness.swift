@@ -34,7 +34,32 @@ enum Tidiness {
     ]
 
     /// What no source of ours may hold.
-    static let bans = ["try!", "as!", "fatalError(", "Task.detached", "nonisolated(unsafe)", "-Ounchecked", "/work/", "/opt/"]
+    static let bans = ["try!", "as!", "fatalError(", "Task.detached", "nonisolated(unsafe)", "-Ounchecked"]
+
+    /// Top folders that every Linux machine has; a path into any other says where one machine keeps things.
+    private static let commonFolders: Set<Substring> = ["bin", "dev", "etc", "lib", "proc", "run", "sys", "tmp", "usr", "var"]
+
+    /// The beginnings of paths that hold on one machine only: people's folders, and where this copy of the project lies.
+    static func machinePaths(root: String) -> [String] {
+        let top = root.split(separator: "/").first ?? ""
+        let own = commonFolders.contains(top) ? root + "/" : "/\(top)/"
+        return own == "/home/" ? ["/home/", "/Users/"] : ["/home/", "/Users/", own]
+    }
+
+    /// Whether `text` names a folder of one machine, be it in a comment or a literal.
+    static func findings(ofMachinePathsIn text: String, file: String, root: String) -> [Finding] {
+        let paths = machinePaths(root: root)
+        return text.split(separator: "\n", omittingEmptySubsequences: false).enumerated().flatMap { index, line in
+            paths.filter { path in
+                // In the middle of a longer path the same words are somebody's own folders.
+                line.ranges(of: path).contains { range in
+                    guard range.lowerBound > line.startIndex else { return true }
+                    let before = line[line.index(before: range.lowerBound)]
+                    return !before.isLetter && !before.isNumber && !"./_-)}".contains(before)
+                }
+            }.map { Finding(file: file, line: index + 1, rule: "names a machine's folder: \($0)") }
+        }
+    }
 
     static func findings(inCore text: String, file: String) -> [Finding] {
         lines(of: text).flatMap { number, line -> [Finding] in
