@@ -148,15 +148,15 @@ if !coresOnly {
         program(
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Model"],
             and: [arguments, logging, lifecycle]),
+        shell("Launching", in: "Coordinator", uses: ["Identity", "Model"]),
         program(
-            "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Model"],
+            "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model"],
             and: nio + [arguments, httpClient]),
         program(
             "Benchmarks", in: "Tests",
             uses: [
                 "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
-                "LogStorage", "Model",
-                "RoutingTable",
+                "Launching", "LogStorage", "Model", "RoutingTable",
             ],
             and: nio),
         shellTests("Wire", uses: ["Model"]),

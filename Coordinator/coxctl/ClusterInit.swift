@@ -4,6 +4,7 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import Identity
+import Launching
 import Model
 
 struct ClusterInit: ParsableCommand {
@@ -45,22 +46,8 @@ struct ClusterInit: ParsableCommand {
     }
 }
 
-/// One `--coordinator`.
-struct CoordinatorSpec: Hashable, Sendable {
-    let node: NodeID
-    let zone: ZoneName
-    let host: String
-    var api = 7_401
-    var link = 7_411
-    var gossip = 7_421
-    var metrics = 7_431
-
-    init(node: NodeID, zone: ZoneName, host: String) {
-        self.node = node
-        self.zone = zone
-        self.host = host
-    }
-
+extension CoordinatorSpec {
+    /// One `--coordinator`.
     /// - Throws: `ValidationError` naming the part that is wrong.
     init(_ text: String) throws {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
@@ -90,6 +77,4 @@ struct CoordinatorSpec: Hashable, Sendable {
             }
         }
     }
-
-    func address(_ port: Int) -> String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Glibc
+import Launching
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -23,7 +24,7 @@ struct Demo: AsyncParsableCommand {
 
     func run() async throws {
         let folder = try dir ?? Self.temporaryFolder()
-        let cluster = try DemoCluster(folder: folder, basePort: basePort)
+        let cluster = try LocalCluster(folder: folder, basePort: basePort)
         try cluster.check()
         let narrator = Narrator()
         let signals = cluster.children.endOnSignals { if dir == nil { Self.remove(folder) } }
@@ -42,7 +43,7 @@ struct Demo: AsyncParsableCommand {
         if once { narrator.say(try summary.line()) }
     }
 
-    private func show(_ cluster: DemoCluster, _ narrator: Narrator, _ summary: inout DemoSummary) async throws {
+    private func show(_ cluster: LocalCluster, _ narrator: Narrator, _ summary: inout DemoSummary) async throws {
         var run = try await DemoRun.start(cluster, narrator)
         defer { summary = run.summary }
         try await run.tables()

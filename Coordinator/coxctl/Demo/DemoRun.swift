@@ -3,11 +3,17 @@
 import Client
 import FoundationEssentials
 import KeyEncoding
+import Launching
 import Model
+
+struct DemoFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
 
 /// Holds the cluster, the clients and what was measured so far. The scenes are in extensions.
 struct DemoRun {
-    let cluster: DemoCluster
+    let cluster: LocalCluster
     let narrator: Narrator
     let control: ControlClient
     let client: CoxswainClient
@@ -18,7 +24,7 @@ struct DemoRun {
     /// A token of one second, asked for early so that it has long expired when it is shown.
     var expiredToken: String?
 
-    init(cluster: DemoCluster, narrator: Narrator) throws {
+    init(cluster: LocalCluster, narrator: Narrator) throws {
         self.cluster = cluster
         self.narrator = narrator
         context = try ClusterContext(path: "\(cluster.folder)/context.json")
@@ -49,7 +55,7 @@ struct DemoRun {
     }
 
     /// What an agent says of itself; nil when it does not answer.
-    func status(of agent: DemoCluster.Agent) async -> JSONValue? {
+    func status(of agent: LocalCluster.Agent) async -> JSONValue? {
         let answer = try? await calls.call(.get, "http://127.0.0.1:\(agent.status)/status", milliseconds: 500)
         return answer?.status == 200 ? answer?.body : nil
     }

@@ -1,11 +1,12 @@
 import Client
 import FoundationEssentials
 import Identity
+import Launching
 import Model
 
 extension DemoRun {
     /// Makes the cluster's files, starts eight processes and waits until all is well.
-    static func start(_ cluster: DemoCluster, _ narrator: Narrator) async throws -> DemoRun {
+    static func start(_ cluster: LocalCluster, _ narrator: Narrator) async throws -> DemoRun {
         narrator.scene(0, "A cluster: three coordinators and five agents in three zones, all of them processes of their own")
         let files = try ClusterFiles(
             cluster: "demo", members: cluster.coordinators, operatorName: "admin", repairDelaySeconds: 20)

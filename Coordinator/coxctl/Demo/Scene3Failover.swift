@@ -1,5 +1,6 @@
 import Client
 import FoundationEssentials
+import Launching
 import Model
 
 extension DemoRun {

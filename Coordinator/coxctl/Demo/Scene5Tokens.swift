@@ -1,6 +1,7 @@
 import Client
 import FoundationEssentials
 import KeyEncoding
+import Launching
 import Model
 
 extension DemoRun {

@@ -2,21 +2,23 @@
 
 import FoundationEssentials
 import Glibc
-import Identity
+package import Identity
 import Model
 
-struct ClusterFiles {
-    let cluster: String
+/// Authority, keys, and one folder for each coordinator.
+package struct ClusterFiles {
+    package let cluster: String
     /// 32 hexadecimal digits, random.
-    let id: String
-    let authority: Authority
+    package let id: String
+    package let authority: Authority
     private let members: [CoordinatorSpec]
     private let operatorName: String
     private let keyring: GossipKeyring
     private let repairDelaySeconds: Int?
     private let now: WallTime
 
-    init(cluster: String, members: [CoordinatorSpec], operatorName: String, repairDelaySeconds: Int?) throws {
+    /// - Throws: `InvalidValue` for a name that is no name, or a group that is no group.
+    package init(cluster: String, members: [CoordinatorSpec], operatorName: String, repairDelaySeconds: Int?) throws {
         try NameRule.host.check(cluster, field: "--name")
         try NameRule.host.check(operatorName, field: "--operator")
         guard [1, 3, 5].contains(members.count) else {
@@ -36,7 +38,7 @@ struct ClusterFiles {
     }
 
     /// - Throws: `IdentityError.file` when there is a cluster in `folder` already, or it cannot be written.
-    func write(to folder: String) throws {
+    package func write(to folder: String) throws {
         try makeFolder(folder)
         guard access("\(folder)/authority.key", F_OK) != 0 else {
             throw IdentityError.file(
