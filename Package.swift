@@ -119,19 +119,23 @@ if !coresOnly {
             name: "CSQLite", path: "Shared/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         shell("Wire", in: "Shared", uses: ["Model"], and: [protobuf]),
         shell("LogStorage", in: "Shared", uses: ["DurableLog", "Model"]),
+        shell("Settings", in: "Shared", uses: ["LogStorage", "Model"], and: [arguments, logging]),
         shell("Compression", in: "Shared", uses: ["CLZ4"]),
         shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "Model"], and: nio),
         shell("Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging, lifecycle]),
         shell(
             "Telemetry", in: "Shared", uses: ["Model"],
-            and: http + [logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics")]),
+            and: http + [
+                logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
         shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
         shell(
             "AgentServer", in: "Agent",
             uses: [
                 "Access", "AgentCore", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding", "LogStorage",
-                "Membership", "Model", "Movement", "Replication", "RoutingTable", "Telemetry", "Transport", "Wire",
+                "Membership", "Model", "Movement", "Replication", "RoutingTable", "Settings", "Telemetry", "Transport", "Wire",
             ],
             and: nio + http + [
                 .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -141,13 +145,12 @@ if !coresOnly {
             "CoordinatorServer", in: "Coordinator",
             uses: [
                 "Access", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding", "LogStorage",
-                "Membership", "Model", "Planning", "Telemetry", "Transport", "Wire",
+                "Membership", "Model", "Planning", "Settings", "Telemetry", "Transport", "Wire",
             ], and: nio + http + [logging, metrics, lifecycle, protobuf]),
         program(
-            "coxswain-agent", in: "Agent", uses: ["AgentServer", "Model"], and: [arguments, logging, lifecycle]),
+            "coxswain-agent", in: "Agent", uses: ["AgentServer", "Settings"], and: [arguments]),
         program(
-            "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Model"],
-            and: [arguments, logging, lifecycle]),
+            "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
         shell("Launching", in: "Coordinator", uses: ["Identity", "Model"]),
         program(
             "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model"],
@@ -166,7 +169,10 @@ if !coresOnly {
         shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
         shellTests(
             "Telemetry", uses: ["Model"],
-            and: [metrics, logging, .product(name: "CoreMetrics", package: "swift-metrics")]),
+            and: [
+                metrics, logging, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         shellTests("Client", uses: ["KeyEncoding", "Model"]),
         .testTarget(
             name: "CoxctlTests",

@@ -1,26 +1,26 @@
 import AgentServer
 import ArgumentParser
-import Logging
+import Settings
 
 @main
-struct CoxswainAgent: AsyncParsableCommand {
+struct CoxswainAgent: MemberProgram {
     static let configuration = CommandConfiguration(
-        commandName: "coxswain-agent", abstract: "The agent beside one database node of a Coxswain cluster.")
+        commandName: "coxswain-agent", abstract: "The agent beside one database node of a Coxswain cluster.",
+        discussion: "Logs go to standard error, one JSON object a line. SIGTERM and SIGINT end it in good order.",
+        version: "coxswain-agent \(Product.version)")
 
-    @Option(help: "The agent's settings: a JSON5 file.")
+    @Option(help: ArgumentHelp("The agent's settings: a JSON5 file.", valueName: "file"))
     var config: String
 
-    @Option(help: "trace, debug, info, notice, warning, error or critical.")
-    var logLevel = "info"
+    @Option(
+        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical; wins over the file.", valueName: "level"))
+    var logLevel: String?
+
+    static func main() async { await live() }
 
     func run() async throws {
-        guard let level = Logger.Level(rawValue: logLevel) else {
-            throw ValidationError("--log-level '\(logLevel)' is none of: trace, debug, info, notice, warning, error, critical")
-        }
+        let level = try logLevel.map { try LogLevel.parse($0, field: "--log-level") }
         let settings = try AgentConfiguration(file: config)
-        var logger = Logger(label: "coxswain-agent") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        logger[metadataKey: "node"] = "\(settings.node)"
-        try await AgentProcess.run(settings, logger: logger)
+        try await AgentProcess.run(settings, logLevel: level ?? settings.logLevel)
     }
 }

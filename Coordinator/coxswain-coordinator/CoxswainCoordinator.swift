@@ -1,26 +1,26 @@
 import ArgumentParser
 import CoordinatorServer
-import Logging
+import Settings
 
 @main
-struct CoxswainCoordinator: AsyncParsableCommand {
+struct CoxswainCoordinator: MemberProgram {
     static let configuration = CommandConfiguration(
-        commandName: "coxswain-coordinator", abstract: "A member of a Coxswain cluster's coordinator group.")
+        commandName: "coxswain-coordinator", abstract: "A member of a Coxswain cluster's coordinator group.",
+        discussion: "Logs go to standard error, one JSON object a line. SIGTERM and SIGINT end it in good order.",
+        version: "coxswain-coordinator \(Product.version)")
 
-    @Option(help: "The coordinator's settings: a JSON5 file.")
+    @Option(help: ArgumentHelp("The coordinator's settings: a JSON5 file.", valueName: "file"))
     var config: String
 
-    @Option(help: "trace, debug, info, notice, warning, error or critical.")
-    var logLevel = "info"
+    @Option(
+        help: ArgumentHelp("trace, debug, info, notice, warning, error or critical; wins over the file.", valueName: "level"))
+    var logLevel: String?
+
+    static func main() async { await live() }
 
     func run() async throws {
-        guard let level = Logger.Level(rawValue: logLevel) else {
-            throw ValidationError("--log-level '\(logLevel)' is none of: trace, debug, info, notice, warning, error, critical")
-        }
+        let level = try logLevel.map { try LogLevel.parse($0, field: "--log-level") }
         let settings = try CoordinatorConfiguration(file: config)
-        var logger = Logger(label: "coxswain-coordinator") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = level
-        logger[metadataKey: "node"] = "\(settings.node)"
-        try await CoordinatorProcess.run(settings, logger: logger)
+        try await CoordinatorProcess.run(settings, logLevel: level ?? settings.logLevel)
     }
 }

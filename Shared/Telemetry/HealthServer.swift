@@ -75,7 +75,10 @@ package struct HealthServer: Service {
         HealthRoutes.add(to: router, registry: registry, collect: collect, readiness: readiness)
         application = Application(
             responder: router.buildResponder(), configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            onServerRunning: { channel in if let port = channel.localAddress?.port { await bound(port) } }, logger: logger)
+            onServerRunning: { channel in
+                await QuiesceOnce.guardShutdown(of: channel)
+                if let port = channel.localAddress?.port { await bound(port) }
+            }, logger: logger)
     }
 
     package func run() async throws { try await application.run() }

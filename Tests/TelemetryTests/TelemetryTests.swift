@@ -2,6 +2,9 @@ import CoreMetrics
 import Foundation
 import Logging
 import Model
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
 import Synchronization
 import Testing
 
@@ -114,6 +117,29 @@ import Testing
         #expect(ready.status == 503)
         #expect(ready.body == "[+] raft\n[-] disk: full\nnot ready\n")
         #expect(try await get(port, "/else").status == 404)
+    }
+
+    @Test("an orderly shutdown of a server with an open connection logs no error")
+    func quietShutdown() async throws {
+        let lines = Mutex<[String]>([])
+        let logger = Logger(label: "test") { _ in
+            JSONLogHandler(node: "n1", level: .warning) { line in lines.withLock { $0.append(line) } }
+        }
+        let (ports, found) = AsyncStream.makeStream(of: Int.self)
+        let server = HealthServer(
+            host: "127.0.0.1", port: 0, registry: MetricsRegistry(), logger: logger, bound: { found.yield($0) },
+            readiness: { Readiness([]) })
+        let group = ServiceGroup(services: [server], logger: logger)
+        let running = Task { try await group.run() }
+        var iterator = ports.makeAsyncIterator()
+        let port = try #require(await iterator.next())
+        let idle = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connect(host: "127.0.0.1", port: port).get()
+        #expect(try await get(port, "/livez").status == 200)
+        await group.triggerGracefulShutdown()
+        try await running.value
+        try await idle.closeFuture.get()
+        #expect(lines.withLock { $0 } == [])
     }
 
     private func get(_ port: Int, _ path: String) async throws -> (status: Int, body: String) {

@@ -6,6 +6,7 @@ package import Logging
 import NIOCore
 package import NIOSSL
 import ServiceLifecycle
+import Telemetry
 
 /// Serves data requests over HTTPS. What a request may cost is bounded before any of it is read: 16 KiB of header in at most 100
 /// fields, bodies by what they carry, idle connections by time.
@@ -26,7 +27,7 @@ package struct Gateway: Service {
             server: try .tls(.http1(configuration: channel), tlsConfiguration: tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(10_000)),
-            logger: logger)
+            onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 
     package func run() async throws { try await application.run() }

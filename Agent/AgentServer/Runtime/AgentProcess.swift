@@ -11,13 +11,17 @@ import Model
 import NIOSSL
 import Replication
 import ServiceLifecycle
+import Telemetry
 import Transport
 package import UnixSignals
 import Wire
 
 package enum AgentProcess {
     /// Runs the agent that `configuration` describes until it is told to stop.
-    package static func run(_ configuration: AgentConfiguration, logger: Logger) async throws {
+    package static func run(_ configuration: AgentConfiguration, logLevel: Logger.Level) async throws {
+        let registry = MetricsRegistry()
+        Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
+        let logger = Logger(label: "agent")
         let parts = try await AgentParts.open(configuration, logger: logger)
         try await parts.run(until: [.sigterm, .sigint], logger: logger)
     }
@@ -25,6 +29,9 @@ package enum AgentProcess {
 
 /// The parts of one agent and how they hang together.
 package struct AgentParts {
+    /// How long callers have to finish what they asked, all services together, before they are cut off.
+    private static let shutdownLimit = Duration.seconds(3)
+
     package let agent: RunningAgent
     private let folder: DataFolder
     private let runtime: AgentRuntime
@@ -54,18 +61,20 @@ package struct AgentParts {
 
     /// Runs all services until a signal, a shutdown or the end of one of them; then closes what is open.
     package func run(until signals: [UnixSignal], logger: Logger) async throws {
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map {
-                    ServiceGroupConfiguration.ServiceConfiguration(
-                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .gracefullyShutdownGroup)
-                }, gracefulShutdownSignals: signals, logger: logger))
+        var whole = ServiceGroupConfiguration(
+            services: services.map {
+                ServiceGroupConfiguration.ServiceConfiguration(
+                    service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                    failureTerminationBehavior: .gracefullyShutdownGroup)
+            }, gracefulShutdownSignals: signals, logger: logger)
+        whole.maximumGracefulShutdownDuration = Self.shutdownLimit
+        let group = ServiceGroup(configuration: whole)
         let result: Result<Void, any Error>
         do { result = .success(try await group.run()) } catch { result = .failure(error) }
         await engine.close()
         withExtendedLifetime(folder) {}
         try result.get()
+        logger.notice("agent stopped")
     }
 
     private init(

@@ -6,6 +6,7 @@ import Membership
 package import Model
 import Replication
 package import RoutingTable
+import Settings
 import Synchronization
 import Transport
 
@@ -28,7 +29,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     private let startedAt: LogicalInstant
     private let meter: LoadMeter
     private let late: Mutex<Late>
-    package static let version = "0.1.0"
+    package static let version = Product.version
 
     init(runtime: AgentRuntime, engine: any StorageEngine, configuration: AgentConfiguration, cluster: ClusterID) {
         let now = BootClock.now()

@@ -61,10 +61,14 @@ struct RumourService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            var told: [NodeID: SessionID] = [:]
             for await event in gossip.events {
                 switch event {
                 case .deathFound(let node, let generation, let session):
-                    logger.warning("death found", metadata: ["member": "\(node)", "session": "\(session)"])
+                    // It is found again until it is committed; people need to read it once.
+                    logger.log(
+                        level: told.updateValue(session, forKey: node) == session ? .debug : .warning, "death found",
+                        metadata: ["member": "\(node)", "session": "\(session)"])
                     self.session.reportDeath(of: node, session: session, generation: generation)
                 case .revisionHeard(let revision, _):
                     if revision > runtime.routes.revision { session.askTopology(from: runtime.routes.revision) }

@@ -186,8 +186,10 @@ package final class AgentSession: Service {
                 state.withLock { $0.status.heardAt = BootClock.now() }
                 if try await take(try CoordinatorFrame(bytes: bytes), &assembler) == .leave { return }
             }
-        } catch {
+        } catch  where !Task.isCancelled {
             logger.warning("a session ended", metadata: ["coordinator": "\(link.peer.node)", "reason": "\(error)"])
+        } catch {
+            // This side ends it.
         }
     }
 

@@ -6,6 +6,7 @@ package import Logging
 import Model
 import RoutingTable
 import ServiceLifecycle
+import Telemetry
 
 // The one plain-text port of an agent. It is bound to the loopback device, and the Host field must name it too: a page in somebody's
 // browser that resolves its own name to 127.0.0.1 (DNS rebinding) is refused.
@@ -44,7 +45,8 @@ package struct StatusServer: Service {
         router.get("/readyz") { _, _ in await answers.readiness() }
         router.get("/v1/route") { request, _ in try answers.route(request) }
         application = Application(
-            router: router, configuration: ApplicationConfiguration(address: .hostname(host, port: port)), logger: logger)
+            router: router, configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 
     package func run() async throws { try await application.run() }

@@ -9,6 +9,7 @@ import Model
 import NIOCore
 package import NIOSSL
 import ServiceLifecycle
+import Telemetry
 
 /// What a request came over: whose certificate the connection showed can be asked of its channel.
 struct APIContext: RequestContext {
@@ -37,7 +38,7 @@ package struct APIServer: Service {
             server: try .tls(.http1(configuration: channel), tlsConfiguration: tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(2_000)),
-            logger: logger)
+            onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 
     package func run() async throws { try await application.run() }

@@ -2,8 +2,10 @@
 
 package import FoundationEssentials
 package import Identity
+package import Logging
 package import Membership
 package import Model
+import Settings
 package import Transport
 
 /// Everything that one coordinator must know to start. Checked whole before anything is opened.
@@ -41,6 +43,7 @@ package struct CoordinatorConfiguration: Sendable {
     /// How long a partition stays short of a replica before another is made (rule F5).
     package let repairDelay: Span
     package let gossip: SwimTuning
+    package let logLevel: Logger.Level
     package let authorityFile: String
     package let certificateFile: String
     package let keyFile: String
@@ -48,10 +51,10 @@ package struct CoordinatorConfiguration: Sendable {
     package let keyringFile: String
 
     /// Reads and checks the file at `path`; paths in it are relative to its folder.
-    /// - Throws: `InvalidValue` naming the field at fault; `IdentityError.file` when the file cannot be read.
-    package init(file path: String) throws {
-        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        try self.init(json: Data(try SecretFile.read(path)), folder: folder)
+    /// - Throws: `InvalidValue` naming the field at fault.
+    package init(file path: String) throws(InvalidValue) {
+        let file = try SettingsFile(path)
+        try self.init(json: file.json, folder: file.folder)
     }
 
     package init(json: Data, folder: String) throws(InvalidValue) {
@@ -80,6 +83,7 @@ package struct CoordinatorConfiguration: Sendable {
         repairDelay = .seconds(
             try Self.number(tuning?.repair_delay_seconds, or: 300, within: 1...86_400, "tuning.repair_delay_seconds"))
         gossip = try Self.profile(tuning?.gossip_profile)
+        logLevel = try LogLevel.parse(file.log_level ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {
             throw InvalidValue(
                 field: "tuning.election_ms",
@@ -194,5 +198,6 @@ package struct CoordinatorConfiguration: Sendable {
         let tls: TLS
         let gossip_keyring: String
         let tuning: Tuning?
+        let log_level: String?
     }
 }

@@ -18,8 +18,14 @@ import UnixSignals
 import Wire
 
 package enum CoordinatorProcess {
+    /// How long callers have to finish what they asked, all services together, before they are cut off.
+    private static let shutdownLimit = Duration.seconds(3)
+
     /// Runs the coordinator that `configuration` describes until it is told to stop.
-    package static func run(_ configuration: CoordinatorConfiguration, logger: Logger) async throws {
+    package static func run(_ configuration: CoordinatorConfiguration, logLevel: Logger.Level) async throws {
+        let registry = MetricsRegistry()
+        Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
+        let logger = Logger(label: "coordinator")
         let folder = try DataFolder(configuration.data)
         let identity = try configuration.identity()
         let keyring = try configuration.keyring()
@@ -47,7 +53,6 @@ package enum CoordinatorProcess {
         let listener = LinkListener(
             endpoint: endpoint, address: configuration.listen.link,
             handlers: [.raft: { await runtime.serve($0) }, .session: { await sessions.serve($0) }], logger: logger)
-        let registry = MetricsRegistry()
         let metrics = CoordinatorMetrics(runtime: runtime, registry: registry)
         let health = HealthServer(
             host: configuration.listen.metrics.host, port: configuration.listen.metrics.port, registry: registry,
@@ -68,15 +73,16 @@ package enum CoordinatorProcess {
         logger.notice(
             "coordinator starts",
             metadata: [
-                "node": "\(configuration.node)", "store": "\(folder.store)", "generation": "\(folder.generation)",
+                "store": "\(folder.store)", "generation": "\(folder.generation)",
                 "applied": "\(applied)", "entries": "\(recovered.entries.count)",
             ])
         let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher]
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-        try await group.run()
+        var whole = ServiceGroupConfiguration(
+            services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        whole.maximumGracefulShutdownDuration = Self.shutdownLimit
+        try await ServiceGroup(configuration: whole).run()
+        logger.notice("coordinator stopped")
         withExtendedLifetime(folder) {}
     }
 

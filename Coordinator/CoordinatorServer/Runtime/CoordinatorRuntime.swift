@@ -258,6 +258,7 @@ extension CoordinatorRuntime: Service {
     }
 
     private func takeRumours() async {
+        var found: [NodeID: SessionID] = [:]
         for await event in gossip.events {
             switch event {
             case .memberChanged(let record):
@@ -267,7 +268,10 @@ extension CoordinatorRuntime: Service {
                         record.node, generation: record.life.generation, session: record.profile.session,
                         isAlive: record.status == .alive))
             case .deathFound(let dead, let generation, let session):
-                logger.warning("death found", metadata: ["member": "\(dead)", "session": "\(session)"])
+                // It is found again until it is committed; people need to read it once.
+                logger.log(
+                    level: found.updateValue(session, forKey: dead) == session ? .debug : .warning, "death found",
+                    metadata: ["member": "\(dead)", "session": "\(session)"])
                 step(.deathReported(DeathReport(node: dead, session: session, generation: generation, witness: node)))
             case .revisionHeard, .identityInUse: break
             }

@@ -41,8 +41,10 @@ package final class AgentSessions: Sendable {
             group.addTask {
                 do {
                     try await conversation.listen()
-                } catch {
+                } catch  where !Task.isCancelled {
                     self.logger.warning("a session ended", metadata: ["agent": "\(node)", "reason": "\(error)"])
+                } catch {
+                    // This side ends it.
                 }
             }
             await group.next()

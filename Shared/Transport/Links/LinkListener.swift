@@ -73,8 +73,10 @@ package final class LinkListener: Service {
                 await withDiscardingTaskGroup { group in
                     do {
                         for try await wiring in accepted { admit(wiring, to: &group) }
-                    } catch {
+                    } catch  where !Task.isCancelled {
                         logger.error("the link listener stopped accepting", metadata: ["error": "\(error)"])
+                    } catch {
+                        // Told to stop.
                     }
                     group.cancelAll()
                 }
