@@ -41,10 +41,10 @@ test: deps test-cores
 test-cores:
 	CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core
 
-## bench: figures in release; JSON=1 prints one object a row
+## bench: figures in release, beside the machine's; JSON=1 prints one object a row, ONLY='commit move' measures these parts alone
 bench: release
 	swift build -c release --product Benchmarks
-	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full)
+	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
 
 ## lint: formatting, and the rules that TidyTests keep
 lint:

@@ -161,7 +161,7 @@ if !coresOnly {
                 "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
                 "Launching", "LogStorage", "Model", "RoutingTable",
             ],
-            and: nio),
+            and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments]),
         shellTests("Wire", uses: ["Model"]),
         shellTests("LogStorage", uses: ["DurableLog", "Model"]),
         shellTests("Compression"),

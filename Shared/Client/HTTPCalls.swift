@@ -2,7 +2,7 @@
 
 import AsyncHTTPClient
 import FoundationEssentials
-import NIOCore
+package import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
 import NIOPosix
@@ -18,7 +18,9 @@ package struct HTTPCalls: Sendable {
 
     package struct Answer: Sendable {
         package let status: Int
+        /// The content, where it is JSON.
         package let body: JSONValue?
+        package let content: ByteBuffer
         package let headers: [String: String]
     }
 
@@ -72,7 +74,8 @@ package struct HTTPCalls: Sendable {
             for header in response.headers { fields[header.name.lowercased()] = header.value }
             return Answer(
                 status: Int(response.status.code),
-                body: buffer.readableBytes == 0 ? nil : try? JSONValue(Data(buffer: buffer)), headers: fields)
+                body: buffer.readableBytes == 0 ? nil : try? JSONValue(Data(buffer: buffer)), content: buffer,
+                headers: fields)
         } catch {
             throw Self.failure(error)
         }

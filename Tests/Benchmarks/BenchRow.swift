@@ -1,81 +1,102 @@
-import Model
+import Glibc
 
-/// One figure: ours, the peer's where one is installed, and the goal where there is one.
-struct BenchRow {
+/// One figure: ours, the peer's, and their ratio. What is printed is the median of the rounds, with the best and the worst of them.
+struct BenchRow: Sendable {
     let bench: String
     let row: String
     let unit: String
-    let ours: Double
+    /// Nil when nothing could be measured; `note` says why.
+    let ours: Double?
+    var best: Double?
+    var worst: Double?
     var peer: Double?
     var peerName: String?
-    /// What `ours` should reach; whether more or less is better follows from the unit.
-    var goal: Double?
+    /// How it was taken, where the row's name does not say it.
+    var note: String?
 
-    /// Rates are better when larger, times when smaller.
-    private var largerIsBetter: Bool { unit.contains("/s") }
-    private var met: Bool? { goal.map { largerIsBetter ? ours >= $0 : ours <= $0 } }
-    private var ratio: Double? { peer.flatMap { $0 == 0 ? nil : ours / $0 } }
+    init(
+        bench: String, row: String, unit: String, ours: Double?, best: Double? = nil, worst: Double? = nil,
+        peer: Double? = nil, peerName: String? = nil, note: String? = nil
+    ) {
+        self.bench = bench
+        self.row = row
+        self.unit = unit
+        self.ours = ours.flatMap { $0.isFinite ? $0 : nil }
+        self.best = best
+        self.worst = worst
+        self.peer = peer.flatMap { $0.isFinite ? $0 : nil }
+        self.peerName = peerName
+        self.note = note
+    }
 
+    /// The median of `samples`, with the best and the worst of them.
+    init(
+        bench: String, row: String, unit: String, of samples: Samples, peer: Samples? = nil, peerName: String? = nil,
+        note: String? = nil
+    ) {
+        let (least, most) = (samples.values.min(), samples.values.max())
+        // Rates are better when larger, times and costs when smaller.
+        let largerIsBetter = unit.hasSuffix("/s")
+        self.init(
+            bench: bench, row: row, unit: unit, ours: samples.median, best: largerIsBetter ? most : least,
+            worst: largerIsBetter ? least : most, peer: peer?.median, peerName: peerName, note: note)
+    }
+
+    private var ratio: Double? {
+        guard let ours, let peer, peer != 0 else { return nil }
+        return ours / peer
+    }
+
+    /// Past any buffer: a row is seen when it is known, also through a pipe.
     func write(asJSON: Bool) {
-        if asJSON {
-            let number: (Double?) -> String = { $0.map { "\($0)" } ?? "null" }
-            let name = peerName.map { "\"\($0)\"" } ?? "null"
-            let verdict = met.map { $0 ? "true" : "false" } ?? "null"
-            print(
-                "{\"bench\":\"\(bench)\",\"row\":\"\(row)\",\"unit\":\"\(unit)\",\"ours\":\(ours),\"peer\":\(number(peer)),"
-                    + "\"peer_name\":\(name),\"ratio\":\(number(ratio)),\"goal\":\(number(goal)),\"met\":\(verdict)}")
-        } else {
-            let label = Self.pad("\(bench): \(row)", 46)
-            var line = label + Self.pad("\(Self.short(ours)) \(unit)", 18)
-            if let peer, let peerName { line += Self.pad("\(peerName) \(Self.short(peer))", 22) }
-            if let ratio { line += Self.pad("ratio \(Self.short(ratio))", 14) }
-            if let goal, let met { line += "goal \(Self.short(goal)) \(met ? "met" : "MISSED")" }
-            print(line)
+        let bytes = Array(((asJSON ? json : line) + "\n").utf8)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            guard count > 0 || errno == EINTR else { return }
+            rest = rest.dropFirst(max(0, count))
         }
+    }
+
+    // No row has a goal: a time on a shared machine is none, and no ratio was agreed on yet.
+    private var json: String {
+        let number: (Double?) -> String = { $0.map { "\($0)" } ?? "null" }
+        let text: (String?) -> String = { $0.map { "\"\(Self.escaped($0))\"" } ?? "null" }
+        return "{\"bench\":\"\(bench)\",\"row\":\"\(Self.escaped(row))\",\"unit\":\"\(unit)\",\"ours\":\(number(ours)),"
+            + "\"peer\":\(number(peer)),\"peer_name\":\(text(peerName)),\"ratio\":\(number(ratio)),\"goal\":null,\"met\":null,"
+            + "\"best\":\(number(best)),\"worst\":\(number(worst)),\"note\":\(text(note))}"
+    }
+
+    private var line: String {
+        var line = Self.pad("\(bench): \(row)", 50) + Self.pad(ours.map { "\(Self.short($0)) \(unit)" } ?? "—", 16)
+        if let best, let worst, best != worst { line += Self.pad("(\(Self.short(best)) … \(Self.short(worst)))", 20) }
+        if let peer, let peerName { line += " \(peerName): \(Self.short(peer))" }
+        if let ratio { line += ", ratio \(Self.short(ratio))" }
+        if let note { line += "  [\(note)]" }
+        return line
     }
 
     private static func pad(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(1, width - text.count))
     }
 
-    /// Three significant digits, or whole numbers from a hundred on.
+    /// Whole numbers from a hundred on, else three significant digits.
     private static func short(_ value: Double) -> String {
-        if value >= 100 { return String(Int64(value.rounded())) }
-        let scaled = (value * 100).rounded() / 100
-        return "\(scaled)"
-    }
-}
-
-/// Times of single runs, and what is quoted of them.
-struct Samples {
-    private(set) var values: [Double] = []
-
-    mutating func add(_ value: Double) { values.append(value) }
-
-    func percentile(_ share: Double) -> Double {
-        let sorted = values.sorted()
-        guard let last = sorted.indices.last else { return .nan }
-        return sorted[min(last, Int(Double(sorted.count) * share))]
+        if abs(value) >= 100 || value == 0 { return String(Int64(value.rounded())) }
+        var scale = 1.0
+        while abs(value) * scale < 100, scale < 1e9 { scale *= 10 }
+        return "\((value * scale).rounded() / scale)"
     }
 
-    var median: Double { percentile(0.5) }
-}
-
-extension Duration {
-    var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-}
-
-/// The median rate of `rounds` runs of `work`, which says how much it did.
-func medianRate(rounds: Int, _ work: () throws -> Int) rethrows -> Double {
-    var rates = Samples()
-    for _ in 0..<rounds {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let done = try work()
-        rates.add(Double(done) / (clock.now - start).inSeconds)
+    private static func escaped(_ text: String) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": escaped += "\\\(scalar)"
+            case "\n", "\t", "\r": escaped += " "
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
     }
-    return rates.median
 }
-
-/// Keeps the optimiser from dropping work whose result nobody reads.
-@inline(never) func keep<T>(_ value: T) { withExtendedLifetime(value) {} }

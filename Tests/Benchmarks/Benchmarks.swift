@@ -1,16 +1,71 @@
-/// `Benchmarks [--json] [--full] [NAME…]`: prints every row, the missed goals too.
-@main enum Benchmarks {
-    private static let all: [(name: String, run: @Sendable (Bool) async throws -> [BenchRow])] = [
-        ("route", { try RouteBench.run(full: $0) }),
-        ("token", { try TokenBench.run(full: $0) }),
-        ("log", { try await LogBench.run(full: $0) }),
+// What Coxswain does in a second, and what the machine could do in the same second. A figure without its peer says more about the
+// machine than about us; so each row that can have one carries what was measured beside it, in the same run, phase by phase.
+
+import ArgumentParser
+
+/// What every bench is told.
+struct BenchSettings: Sendable {
+    /// More rounds, and larger tables.
+    let full: Bool
+    /// Clusters of the benches use the eighty ports from here.
+    let basePort: Int
+
+    var rounds: Int { full ? 5 : 3 }
+}
+
+@main struct Benchmarks: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure Coxswain on this machine, each figure beside what the machine could do.",
+        discussion: """
+            Parts: \(all.map(\.name).joined(separator: ", ")). All that need a cluster start one of real processes on loopback, from the
+            programs that lie beside this one, with their data in .build below the working directory, and leave nothing behind.
+            """)
+
+    typealias Report = @Sendable (BenchRow) -> Void
+
+    private struct Part: Sendable {
+        let name: String
+        let run: @Sendable (BenchSettings, @escaping Report) async throws -> Void
+    }
+
+    private static let all: [Part] = [
+        Part(name: "route", run: RouteBench.run), Part(name: "token", run: TokenBench.run),
+        Part(name: "log", run: LogBench.run), Part(name: "commit", run: CommitBench.run),
+        Part(name: "gateway", run: GatewayBench.run), Part(name: "move", run: MoveBench.run),
+        Part(name: "split", run: SplitBench.run), Part(name: "failover", run: FailoverBench.run),
     ]
 
-    static func main() async throws {
-        let arguments = CommandLine.arguments.dropFirst()
-        let chosen = arguments.filter { !$0.hasPrefix("--") }
-        for bench in all where chosen.isEmpty || chosen.contains(bench.name) {
-            for row in try await bench.run(arguments.contains("--full")) { row.write(asJSON: arguments.contains("--json")) }
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these parts.", valueName: "part"))
+    var only: [String] = []
+
+    @Flag(help: "One JSON object for each row.")
+    var json = false
+
+    @Flag(help: "Five rounds instead of three, and more of everything.")
+    var full = false
+
+    @Option(help: "The first of eighty ports on loopback for the clusters that are measured.")
+    var basePort = 7_600
+
+    func validate() throws {
+        guard (1_024...65_000).contains(basePort) else { throw ValidationError("--base-port is from 1024 to 65000") }
+        for name in only where !Self.all.contains(where: { $0.name == name }) {
+            throw ValidationError("there is no part '\(name)'; there are \(Self.all.map(\.name).joined(separator: ", "))")
         }
+    }
+
+    func run() async throws {
+        let asJSON = json
+        var isWhole = true
+        for part in Self.all where only.isEmpty || only.contains(part.name) {
+            do {
+                try await part.run(BenchSettings(full: full, basePort: basePort)) { $0.write(asJSON: asJSON) }
+            } catch {
+                isWhole = false
+                BenchRow(bench: part.name, row: "could not be measured", unit: "", ours: nil, note: "\(error)")
+                    .write(asJSON: asJSON)
+            }
+        }
+        guard isWhole else { throw ExitCode.failure }
     }
 }

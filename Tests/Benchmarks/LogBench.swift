@@ -3,42 +3,50 @@ import FoundationEssentials
 import LogStorage
 import Model
 
-/// Durable appends of 256 bytes: one client that waits for each, and 64 that share syncs.
+/// Durable appends of 4 KiB to our log: one client that waits for each, and 64 that share syncs.
 enum LogBench {
-    static func run(full: Bool) async throws -> [BenchRow] {
-        var rows: [BenchRow] = []
+    static func run(_ settings: BenchSettings, report: Benchmarks.Report) async throws {
         for clients in [1, 64] {
-            // On the disk of the working directory: a temporary folder is memory on many machines.
-            let folder = ".build/bench-log-\(clients)-\(UInt32.random(in: 0 ... .max))"
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            defer { try? FileManager.default.removeItem(atPath: folder) }
-            let log = try GroupCommitLog(folder: folder, store: StoreID(1)) { _ in }
-            let each = (full ? 4_000 : 1_000) / (clients == 1 ? 1 : 8)
-            let record = NewRecord(kind: 1, payload: [UInt8](repeating: 7, count: 256))
-            let clock = ContinuousClock()
-            let start = clock.now
-            let times = try await withThrowingTaskGroup(of: [Double].self) { group in
-                for _ in 0..<clients {
-                    group.addTask {
-                        var times: [Double] = []
-                        for _ in 0..<each {
-                            let began = clock.now
-                            _ = try await log.append([record])
-                            times.append((clock.now - began).inSeconds * 1_000)
-                        }
-                        return times
-                    }
-                }
-                var all = Samples()
-                for try await part in group { for time in part { all.add(time) } }
-                return all
+            var (rates, medians, tails) = (Samples(), Samples(), Samples())
+            var (limits, limitMedians, limitTails) = (Samples(), Samples(), Samples())
+            for _ in 0..<settings.rounds {
+                let limit = try await BenchFolder.with { try DiskLimit.appends(group: clients, in: $0, seconds: 0.5) }
+                limits.add(limit.rate)
+                limitMedians.add(limit.times.median)
+                limitTails.add(limit.times.percentile(0.99))
+                let ours = try await BenchFolder.with { try await round(clients, in: $0) }
+                rates.add(ours.rate)
+                medians.add(ours.times.median)
+                tails.add(ours.times.percentile(0.99))
             }
-            let elapsed = (clock.now - start).inSeconds
             let name = "\(clients) client\(clients == 1 ? "" : "s")"
-            rows.append(BenchRow(bench: "log", row: "commits, \(name)", unit: "1/s", ours: Double(clients * each) / elapsed))
-            rows.append(BenchRow(bench: "log", row: "p50, \(name)", unit: "ms", ours: times.median))
-            rows.append(BenchRow(bench: "log", row: "p99, \(name)", unit: "ms", ours: times.percentile(0.99)))
+            let peer = DiskLimit.name(group: clients)
+            report(BenchRow(bench: "log", row: "4 KiB appends, \(name)", unit: "1/s", of: rates, peer: limits, peerName: peer))
+            report(BenchRow(bench: "log", row: "p50, \(name)", unit: "ms", of: medians, peer: limitMedians, peerName: peer))
+            report(BenchRow(bench: "log", row: "p99, \(name)", unit: "ms", of: tails, peer: limitTails, peerName: peer))
         }
-        return rows
+    }
+
+    private static func round(_ clients: Int, in folder: String) async throws -> DiskLimit.Measured {
+        let log = try GroupCommitLog(folder: folder, store: StoreID(1)) { _ in }
+        let record = NewRecord(kind: 1, payload: [UInt8](repeating: 7, count: 4_096))
+        let clock = ContinuousClock()
+        let start = clock.now
+        let end = start + .seconds(1)
+        let times = try await withThrowingTaskGroup(of: Samples.self) { group in
+            for _ in 0..<clients {
+                group.addTask {
+                    var times = Samples()
+                    while clock.now < end {
+                        let began = clock.now
+                        _ = try await log.append([record])
+                        times.add((clock.now - began).inMilliseconds)
+                    }
+                    return times
+                }
+            }
+            return try await group.reduce(into: Samples()) { $0.add($1) }
+        }
+        return DiskLimit.Measured(rate: Double(times.values.count) / (clock.now - start).inSeconds, times: times)
     }
 }

@@ -3,20 +3,43 @@ import RoutingTable
 
 /// Look-ups in a compiled routing table, one thread.
 enum RouteBench {
-    static func run(full: Bool) throws -> [BenchRow] {
-        let count = full ? 100_000 : 10_000
+    static func run(_ settings: BenchSettings, report: Benchmarks.Report) async throws {
+        let count = settings.full ? 100_000 : 10_000
         let routes = try Routes(try topology(partitions: count))
         let name = try RelationName("usertable")
         var generator = SeededGenerator(seed: 1)
-        let keys = (0..<4_096).map { _ in key(UInt64.random(in: 0 ... .max, using: &generator)) }
-        let rate = medianRate(rounds: 5) {
-            for _ in 0..<100 { for key in keys { keep(routes.route(name, key)) } }
-            return 100 * keys.count
+        let numbers = (0..<4_096).map { _ in UInt64.random(in: 0 ... .max, using: &generator) }
+        let keys = numbers.map(key)
+        let step = UInt64.max / UInt64(count)
+        let bounds = (0..<count).map { UInt64($0) * step }
+        let (turns, rounds) = (100, settings.rounds + 2)
+        var (ours, peer) = (Samples(), Samples())
+        for _ in 0..<rounds {
+            ours.add(
+                rates(rounds: 1) {
+                    for _ in 0..<turns { for key in keys { keep(routes.route(name, key)) } }
+                    return turns * keys.count
+                })
+            peer.add(
+                rates(rounds: 1) {
+                    for _ in 0..<turns { for number in numbers { keep(place(of: number, in: bounds)) } }
+                    return turns * numbers.count
+                })
         }
-        return [
-            BenchRow(bench: "route", row: "look-ups, \(count) partitions", unit: "1/s", ours: rate, goal: 4_000_000),
-            BenchRow(bench: "route", row: "one look-up, \(count) partitions", unit: "ns", ours: 1e9 / rate, goal: 250),
-        ]
+        report(
+            BenchRow(
+                bench: "route", row: "look-ups, \(count) partitions, one thread", unit: "1/s", of: ours, peer: peer,
+                peerName: "binary search of as many integers"))
+    }
+
+    /// What cannot be avoided: finding a number among sorted ones.
+    private static func place(of number: UInt64, in bounds: [UInt64]) -> Int {
+        var (low, high) = (0, bounds.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if bounds[middle] <= number { low = middle + 1 } else { high = middle }
+        }
+        return low - 1
     }
 
     private static func key(_ number: UInt64) -> Key {

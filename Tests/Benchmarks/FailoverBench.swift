@@ -1,0 +1,104 @@
+import Client
+import Glibc
+import KeyEncoding
+import Launching
+import Model
+
+/// `kill -9`, and the time until the next acknowledgement: of a write to what the dead agent led, of a command after the dead leader's.
+enum FailoverBench {
+    static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
+        let repetitions = settings.full ? 9 : 5
+        try await BenchCluster.with(agents: 3, settings) { cluster in
+            try await agents(cluster, repetitions, report)
+            try await coordinators(cluster, repetitions, report)
+        }
+    }
+
+    // MARK: - Agents
+
+    private static func agents(_ cluster: BenchCluster, _ repetitions: Int, _ report: Benchmarks.Report) async throws {
+        try await cluster.makeTable("kept", cuts: [])
+        var (times, usual) = (Samples(), Samples())
+        var failures: [String] = []
+        for _ in 0..<repetitions {
+            try await waitUntilWhole(cluster)
+            let writers = SteadyWriters(cluster.client(), table: "kept")
+            let round = try await writers.around(4, keys: (0..<64).map { "k\($0)" }) { () -> (Double?, Double, String) in
+                try await Task.sleep(for: .milliseconds(500))
+                guard let gateway = try await cluster.route(of: "kept").partitions.first?.gateway,
+                    let victim = cluster.agent(atGateway: gateway)
+                else { throw BenchFailure("nobody leads the partition") }
+                let before = ContinuousClock.now
+                try await Task.sleep(for: .seconds(1))
+                let killed = ContinuousClock.now
+                cluster.local.children.kill(victim.name)
+                let dead = ContinuousClock.now
+                let next = try? await cluster.eventually("a write", within: 30, everyMilliseconds: 5) {
+                    writers.firstAcknowledged(sentAfter: dead)
+                }
+                return (next.map { ($0 - killed).inMilliseconds }, writers.longestGap(from: before, to: killed), victim.name)
+            }
+            usual.add(round.1)
+            if let time = round.0 { times.add(time) } else { failures.append(writers.lastFailure ?? "no write for 30 s") }
+            try cluster.local.startAgent(round.2)
+            if failures.count > 1 { break }
+        }
+        let note = failures.isEmpty ? nil : "\(failures.count) without an end after 30 s: \(failures[0])"
+        report(
+            BenchRow(
+                bench: "failover", row: "kill -9 of a primary's agent to the next write, \(times.values.count) times",
+                unit: "ms", of: times, peer: usual, peerName: "longest gap of a second before", note: note))
+    }
+
+    /// Until every agent is healthy and has the partition in sync.
+    private static func waitUntilWhole(_ cluster: BenchCluster) async throws {
+        try await cluster.waitUntilHealthy()
+        try await cluster.eventually("three copies in sync", within: 60) { () async throws -> Void? in
+            let topology = try await cluster.control.call(.get, "/cluster/topology", milliseconds: 5_000).body
+            let partitions = topology["partitions"]?.array ?? []
+            return !partitions.isEmpty && partitions.allSatisfy { $0["in_sync"]?.array?.count == 3 } ? () : nil
+        }
+    }
+
+    // MARK: - Coordinators
+
+    private static func coordinators(_ cluster: BenchCluster, _ repetitions: Int, _ report: Benchmarks.Report) async throws {
+        var (times, usual) = (Samples(), Samples())
+        var failures: [String] = []
+        for _ in 0..<repetitions {
+            let leader = try await cluster.leader()
+            let others = cluster.local.coordinators.filter { $0.node.name != leader }
+            let writers = EntryWriters(cluster.calls, endpoints: others.map { "https://\($0.address($0.api))" })
+            let round = try await writers.around { () -> (Double?, Double) in
+                try await Task.sleep(for: .milliseconds(500))
+                let before = ContinuousClock.now
+                try await Task.sleep(for: .seconds(1))
+                let killed = ContinuousClock.now
+                cluster.local.children.kill(leader)
+                let dead = ContinuousClock.now
+                let next = try? await cluster.eventually("a commit", within: 30, everyMilliseconds: 5) {
+                    writers.acknowledgements.first { $0.sent >= dead }?.at
+                }
+                let marks = [before] + writers.acknowledgements.map(\.at).filter { $0 > before && $0 < killed } + [killed]
+                let gap = zip(marks, marks.dropFirst()).map { ($1 - $0).inMilliseconds }.max() ?? 0
+                return (next.map { ($0 - killed).inMilliseconds }, gap)
+            }
+            usual.add(round.1)
+            if let time = round.0 { times.add(time) } else { failures.append("no commit for 30 s") }
+            try cluster.local.startCoordinator(leader)
+            // Its log is read and its links stand again before the next one dies.
+            try await cluster.eventually("\(leader) to follow") { () async throws -> Void? in
+                guard let spec = cluster.local.coordinators.first(where: { $0.node.name == leader }) else { return nil }
+                let ready = try await cluster.calls.call(
+                    .get, "http://127.0.0.1:\(spec.metrics)/readyz", milliseconds: 1_000)
+                return ready.status == 200 ? () : nil
+            }
+            if failures.count > 1 { break }
+        }
+        let note = failures.isEmpty ? nil : "\(failures.count) without an end after 30 s"
+        report(
+            BenchRow(
+                bench: "failover", row: "kill -9 of the leader to the next commit, \(times.values.count) times", unit: "ms",
+                of: times, peer: usual, peerName: "longest gap of a second before", note: note))
+    }
+}
