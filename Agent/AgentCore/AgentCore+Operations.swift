@@ -1,21 +1,20 @@
 // How operations go on at the primary: the driver's acts become orders to the replica, proposals, and copies.
 
 package import Model
-import Movement
+package import Movement
 package import Replication
 
 extension AgentCore {
     /// Looks at one partition and does what its operation needs next.
     mutating func drive(_ id: PartitionID, at now: LogicalInstant) {
-        guard var local = locals[id], let replica = local.replica, replica.isServing, !replica.isRetired,
+        guard let local = locals[id], let replica = local.replica, replica.isServing, !replica.isRetired,
             let descriptor = replica.descriptor, descriptor.operation != nil || !descriptor.learners.isEmpty
         else { return }
         let operation = descriptor.operation.flatMap { topology.operations[$0] }
         // An operation that this node has not learned yet is not "none".
         guard descriptor.operation == nil || operation != nil else { return }
-        let view = view(of: replica, descriptor, operation, at: now)
-        let acts = local.driver.next(for: descriptor, operation: operation, view: view, at: now)
-        locals[id] = local
+        let view = view(of: replica, descriptor, operation, copying: local.copying, at: now)
+        let acts = locals[id]?.driver.next(for: descriptor, operation: operation, view: view, at: now) ?? []
         for act in acts { carryOut(act, of: id, replica, at: now) }
     }
 
@@ -30,11 +29,20 @@ extension AgentCore {
             actions.append(.copy(id, local.storage, to: target, targetStorage: storage))
         case .verify(let operation): order(.verify(operation), to: id, replica, at: now)
         case .join(let node, let store): order(.join(node, store), to: id, replica, at: now)
+        case .confirmQuorum: askForQuorum(at: now)
         case .fence(let operation): order(.fence(operation), to: id, replica, at: now)
         case .split(let operation): order(.split(operation), to: id, replica, at: now)
         case .propose(let proposal):
             if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
         }
+    }
+
+    /// One question serves every partition whose gate is open but for this. An answer that takes longer than the freshness would be
+    /// worth nothing, so that is when it is asked again.
+    private mutating func askForQuorum(at now: LogicalInstant) {
+        if let asked = quorumAskedAt, now < asked + settings.movement.quorumFreshness { return }
+        quorumAskedAt = now
+        actions.append(.confirmQuorum)
     }
 
     /// Orders only what would change something, or the step would never end.
@@ -46,15 +54,17 @@ extension AgentCore {
     }
 
     private func view(
-        of replica: Replica, _ descriptor: PartitionDescriptor, _ operation: OperationDescriptor?, at now: LogicalInstant
+        of replica: Replica, _ descriptor: PartitionDescriptor, _ operation: OperationDescriptor?, copying: Set<NodeID>,
+        at now: LogicalInstant
     ) -> LeaderView {
         var peers: [NodeID: LeaderView.Peer] = [:]
         let comparison = replica.verification.flatMap { $0.operation == operation?.id ?? OperationID(0) ? $0 : nil }
         for member in descriptor.replicas where member.node != identity.node {
             guard let progress = replica.progress(of: member.node) else { continue }
             peers[member.node] = LeaderView.Peer(
-                store: member.store, needsSnapshot: progress.needsSnapshot, cameBySnapshot: progress.cameBySnapshot,
-                lagBytes: progress.lagBytes, isEqual: comparison?.agree(identity.node, member.node))
+                store: member.store, needsSnapshot: progress.needsSnapshot, isCopying: copying.contains(member.node),
+                cameBySnapshot: progress.cameBySnapshot, lagBytes: progress.lagBytes,
+                isEqual: comparison?.agree(identity.node, member.node))
         }
         let record = operation.flatMap { replica.committedSplit(of: $0.id) }
         return LeaderView(
@@ -93,6 +103,8 @@ extension AgentCore {
         package let commit: UInt64
         package let applied: UInt64
         package let damage: String?
+        /// What the partition's operation waits for, as its primary sees it.
+        package let obstacle: Obstacle?
     }
 
     /// Every replica here, by partition.
@@ -104,8 +116,18 @@ extension AgentCore {
                 isServing: replica?.isServing ?? false, isFenced: replica?.hard.fence != nil,
                 hasLease: replica?.refusalOfReads(at: now, leases: leases) != .noLease,
                 last: replica?.log.last.position ?? .zero, commit: replica?.commit ?? 0, applied: replica?.applied ?? 0,
-                damage: local.damage ?? replica?.haltReason.map { "\($0)" })
+                damage: local.damage ?? replica?.haltReason.map { "\($0)" },
+                obstacle: replica?.isServing ?? false ? local.driver.obstacle : nil)
         }
+    }
+
+    /// The descriptor of a learner here that may be built from a snapshot into `storage`.
+    package func learner(of id: PartitionID, in storage: StorageID) -> PartitionDescriptor? {
+        guard let local = locals[id], local.storage == storage, !local.isDropping, let replica = local.replica,
+            !replica.isRetired, let descriptor = replica.descriptor,
+            descriptor.replica(on: identity.node)?.role == .learner
+        else { return nil }
+        return descriptor
     }
 
     /// The replica's storage, if this node holds one that may be read without a promise of freshness.

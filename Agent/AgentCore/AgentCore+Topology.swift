@@ -68,6 +68,8 @@ extension AgentCore {
             if let local = locals[id], local.storage != own.storage, !local.isDropping {
                 // The copy here belongs to an earlier time; the descriptor names another. It goes before the new one is made.
                 drop(id, at: now)
+            } else {
+                rebuildIfLearner(id, at: now)
             }
             if locals[id] == nil {
                 locals[id] = LocalReplica(storage: own.storage, replica: nil, driver: driver)
@@ -143,6 +145,14 @@ extension AgentCore {
 
     // MARK: - The end of replicas
 
+    /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
+    mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
+        guard let local = locals[id], local.damage != nil || local.replica?.haltReason != nil,
+            let descriptor = topology.partitions[id], ownReplica(of: descriptor)?.role == .learner
+        else { return }
+        drop(id, at: now)
+    }
+
     mutating func drop(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], !local.isDropping else { return }
         locals[id]?.isDropping = true
@@ -189,6 +199,12 @@ extension AgentCore {
         let descriptor = topology.partitions[found.partition]
         let isOver = topology.retired[found.partition] != nil
         let applied = found.applied.sequence
+        if found.isImporting {
+            local.replica = Replica(
+                id: found.partition, node: identity.node, hard: recovered?.hard ?? HardState(), isImporting: true,
+                settings: settings.replication)
+            return local
+        }
         do throws(RecoveredPartition.Damage) {
             var log: ReplicaLog
             if isOver, recovered?.isDropped ?? true {
@@ -202,11 +218,6 @@ extension AgentCore {
             }
             local.replica = Replica(
                 id: found.partition, node: identity.node, log: log, hard: recovered?.hard ?? HardState(), applied: applied,
-                settings: settings.replication)
-        } catch .logAhead(applied: 0, base: _) where descriptor?.replica(on: identity.node)?.role == .learner {
-            // A learner whose new copy had not all arrived: its old log goes with its old rows, and it asks for a snapshot again.
-            local.replica = Replica(
-                id: found.partition, node: identity.node, hard: recovered?.hard ?? HardState(),
                 settings: settings.replication)
         } catch {
             local.damage = "\(error)"

@@ -26,11 +26,14 @@ package struct EngineReplica: Hashable, Sendable {
     package let partition: PartitionID
     package let storage: StorageID
     package let applied: Position
+    /// It is part of a snapshot, which counts for nothing.
+    package let isImporting: Bool
 
-    package init(partition: PartitionID, storage: StorageID, applied: Position) {
+    package init(partition: PartitionID, storage: StorageID, applied: Position, isImporting: Bool = false) {
         self.partition = partition
         self.storage = storage
         self.applied = applied
+        self.isImporting = isImporting
     }
 }
 
@@ -58,6 +61,7 @@ package struct AgentCore: Sendable {
     var leasePeers: [NodeID] = []
     var proposals: ProposalBook
     var quorumConfirmedAt: LogicalInstant?
+    var quorumAskedAt: LogicalInstant?
 
     var lastTicket: UInt64 = 0
     /// Appends under way: the node's ticket, and the replica's for which it stands.
@@ -142,9 +146,12 @@ package struct AgentCore: Sendable {
             locals[id]?.damage = what
             give(id, .retired)
             actions.append(.damaged(id, what))
+            rebuildIfLearner(id, at: now)
         case .copyEnded(let id, let peer):
             locals[id]?.copying.remove(peer)
             give(id, .snapshotSending(to: peer, at: nil))
+        case .snapshotBegun(let id, let storage):
+            if locals[id]?.storage == storage { give(id, .snapshotBegun) }
         case .snapshotInstalled(let id, let storage, let point):
             if locals[id]?.storage == storage { give(id, .snapshotInstalled(point)) }
         case .answered(let proposal, let outcome):
@@ -185,9 +192,8 @@ package struct AgentCore: Sendable {
             touched = []
             for id in round {
                 let inputs = pending.removeValue(forKey: id) ?? []
-                guard var local = locals[id] else { continue }
-                let done = local.replica?.step(inputs, at: now, leases: leases) ?? []
-                locals[id] = local
+                // In its place: a copy of the replica would copy its log at every step.
+                let done = locals[id]?.replica?.step(inputs, at: now, leases: leases) ?? []
                 carryOut(done, of: id, at: now)
                 // Once a step: an order that its replica cannot take yet is given again at the next.
                 if driven.insert(id).inserted { drive(id, at: now) }
@@ -212,7 +218,9 @@ package struct AgentCore: Sendable {
             case .refuse(let caller, let refusal): actions.append(.refuse(caller, .replica(refusal)))
             case .propose(let proposal, let request): actions.append(.propose(proposal, request))
             case .askTopology: actions.append(.askTopology)
-            case .halted(let reason): actions.append(.damaged(id, "\(reason)"))
+            case .halted(let reason):
+                actions.append(.damaged(id, "\(reason)"))
+                rebuildIfLearner(id, at: now)
             }
         }
     }

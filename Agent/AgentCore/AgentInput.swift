@@ -31,10 +31,12 @@ package enum AgentInput: Hashable, Sendable {
     case failed(PartitionID, String)
     /// A snapshot to this learner has ended, well or badly.
     case copyEnded(PartitionID, to: NodeID)
+    /// The engine is about to take in a snapshot for a learner here.
+    case snapshotBegun(PartitionID, StorageID)
     /// A snapshot for a replica here is whole and on disk.
     case snapshotInstalled(PartitionID, StorageID, LogPoint)
     case answered(PartitionProposal, ProposalOutcome)
-    /// The coordinators' leader had its quorum at this moment of this node's clock.
+    /// The coordinators' leader was sure of its quorum at this moment of this node's clock, or later.
     case quorumConfirmed(LogicalInstant)
     case tick
 }
@@ -65,6 +67,8 @@ package enum AgentAction: Hashable, Sendable {
     case drop(PartitionID, StorageID)
     /// Stream a snapshot to a learner.
     case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID)
+    /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4).
+    case confirmQuorum
     /// The mirror of the topology moved: publish routes, write it to disk.
     case topologyChanged
     /// Somebody knows more than this node: ask the coordinators again.

@@ -150,9 +150,13 @@ package final class SQLiteEngine: StorageEngine {
     package func beginImport(
         _ id: StorageID, for table: TableDescriptor, at start: PartitionState
     ) async throws(EngineError) -> ImportState {
+        if let found = storages.withLock({ $0[id] }) {
+            guard found.schema.table == table.id else { throw .storageInUse(id, by: found.schema.table) }
+            if let begun = try await found.writer.records().imported, begun.start == start { return begun }
+            try await remove(start.partition, from: id)
+        }
+        // It may have been the storage's last partition.
         if let storage = storages.withLock({ $0[id] }) {
-            guard storage.schema.table == table.id else { throw .storageInUse(id, by: storage.schema.table) }
-            if let found = try await storage.writer.foundImport(of: start) { return found }
             // Rows that an earlier copy or a removed partition left would be taken for rows of this one.
             while try await storage.writer.trim(start.range, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
             return try await storage.writer.beginImport(at: start)
@@ -163,13 +167,14 @@ package final class SQLiteEngine: StorageEngine {
     }
 
     @discardableResult
-    package func ingest(_ rows: [Row], chunk: UInt64, into id: StorageID) async throws(EngineError) -> ImportState {
-        try await storage(id).writer.ingest(rows, chunk: chunk)
+    package func ingest(
+        _ rows: [Row], chunk: UInt64, of start: PartitionState, into id: StorageID
+    ) async throws(EngineError) -> ImportState {
+        try await storage(id).writer.ingest(rows, chunk: chunk, of: start)
     }
 
-    @discardableResult
-    package func finishImport(_ id: StorageID) async throws(EngineError) -> PartitionState {
-        try await storage(id).writer.finishImport()
+    package func finishImport(of start: PartitionState, in id: StorageID) async throws(EngineError) {
+        try await storage(id).writer.finishImport(of: start)
     }
 
     package func trim(_ range: KeyRange, in id: StorageID, limit: Int) async throws(EngineError) -> Int {

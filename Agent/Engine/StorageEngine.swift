@@ -164,16 +164,20 @@ package protocol StorageEngine: Sendable {
     /// A key that halves the range's bytes, above its first row; nil when there are fewer than two rows.
     func middleKey(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> Key?
 
-    /// Makes a storage for a copy that starts at `start`, or finds the one begun earlier, which may have begun elsewhere.
+    /// Makes a storage for a copy that starts at `start`, or finds the one begun earlier at that very point. Whatever else the storage
+    /// holds of that partition is removed first.
     func beginImport(
         _ storage: StorageID, for table: TableDescriptor, at start: PartitionState
     ) async throws(EngineError) -> ImportState
-    /// Stores a chunk with the cursor. The chunk before the next one: no change.
+    /// Stores a chunk of the copy that began at `start`, with the cursor. The chunk before the next one: no change.
+    /// - Throws: `noImport` when another copy has taken its place, `notNextChunk`, `outOfRange`, `invalidRow` and what the disk does.
     @discardableResult
-    func ingest(_ rows: [Row], chunk: UInt64, into storage: StorageID) async throws(EngineError) -> ImportState
-    /// The copy is complete: its partition stands where the import began, durably.
-    @discardableResult
-    func finishImport(_ storage: StorageID) async throws(EngineError) -> PartitionState
+    func ingest(
+        _ rows: [Row], chunk: UInt64, of start: PartitionState, into storage: StorageID
+    ) async throws(EngineError) -> ImportState
+    /// The copy is complete: its partition stands at `start`, where it began, durably.
+    /// - Throws: `noImport` when another copy has taken its place.
+    func finishImport(of start: PartitionState, in storage: StorageID) async throws(EngineError)
     /// Removes up to `limit` rows that lie in no partition.
     /// - Returns: how many went; fewer than `limit`: no more are left.
     func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int

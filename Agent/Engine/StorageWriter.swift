@@ -141,19 +141,12 @@ actor StorageWriter {
 
     // MARK: Imports
 
-    /// The import of that partition that was begun before, if there is one.
-    func foundImport(of start: PartitionState) throws(EngineError) -> ImportState? {
-        let (partitions, imported) = try records()
-        if let imported, imported.start.partition == start.partition, imported.start.range == start.range { return imported }
-        if let other = imported?.start ?? partitions.first(where: { $0.range.overlaps(start.range) }) {
-            throw .rangeInUse(start.range, by: other.partition)
-        }
-        return nil
-    }
-
     /// Begins a copy beside the partitions that share the storage.
     func beginImport(at start: PartitionState) throws(EngineError) -> ImportState {
-        if let found = try foundImport(of: start) { return found }
+        let (partitions, begun) = try records()
+        if let other = begun?.start ?? partitions.first(where: { $0.range.overlaps(start.range) }) {
+            throw .rangeInUse(start.range, by: other.partition)
+        }
         let imported = ImportState(start: start, chunks: 0, last: nil)
         let (database, _) = try connection()
         try database.transaction { () throws(EngineError) in try PartitionTable(database: database).put(imported) }
@@ -162,10 +155,10 @@ actor StorageWriter {
         return imported
     }
 
-    func ingest(_ rows: [Row], chunk: UInt64) throws(EngineError) -> ImportState {
+    func ingest(_ rows: [Row], chunk: UInt64, of start: PartitionState) throws(EngineError) -> ImportState {
         let (database, schema) = try connection()
         let table = PartitionTable(database: database)
-        guard var imported = try table.imported() else { throw .noImport(file.storage) }
+        guard var imported = try table.imported(), imported.start == start else { throw .noImport(file.storage) }
         // The answer to the chunk before was lost.
         if imported.chunks > 0, chunk == imported.chunks - 1 { return imported }
         guard chunk == imported.chunks else { throw .notNextChunk(expected: imported.chunks, found: chunk) }
@@ -181,17 +174,16 @@ actor StorageWriter {
         return imported
     }
 
-    func finishImport() throws(EngineError) -> PartitionState {
+    func finishImport(of start: PartitionState) throws(EngineError) {
         let (database, _) = try connection()
         let table = PartitionTable(database: database)
-        guard let imported = try table.imported() else { throw .noImport(file.storage) }
+        guard try table.imported()?.start == start else { throw .noImport(file.storage) }
         try database.transaction { () throws(EngineError) in
-            try table.remove(imported.start.partition)
-            try table.put(imported.start)
+            try table.remove(start.partition)
+            try table.put(start)
         }
         isDirty = true
         _ = try sync()
-        return imported.start
     }
 
     // MARK: Removal

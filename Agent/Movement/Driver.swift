@@ -12,6 +12,8 @@ package enum Act: Hashable, Sendable {
     case verify(OperationID)
     /// Take the learner into the acknowledging set, then propose it for the in-sync set (rule R4).
     case join(NodeID, StoreID)
+    /// Ask whether the coordinators' leader is sure of its quorum (rule M4).
+    case confirmQuorum
     case fence(OperationID)
     /// Order the split record (rule M2).
     case split(OperationID)
@@ -23,6 +25,8 @@ package struct Driver: Hashable, Sendable {
     private let settings: MovementSettings
     private var gate: Gate
     private var gatedFor: OperationID?
+    /// What kept the partition's operation from going on at the last look.
+    package private(set) var obstacle: Obstacle?
 
     package init(node: NodeID, settings: MovementSettings = MovementSettings()) {
         self.node = node
@@ -38,9 +42,12 @@ package struct Driver: Hashable, Sendable {
             gate = Gate(settings: settings)
             gatedFor = operation?.id
         }
+        obstacle = nil
         guard partition.status == .active else { return [] }
         guard let operation, operation.phase == .running else {
-            return partition.learners.flatMap { admit($0, to: partition, for: nil, view: view) }
+            var acts: [Act] = []
+            for learner in partition.learners { acts += admit(learner, to: partition, for: nil, view: view) }
+            return acts
         }
         switch operation.kind {
         case .createTable, .dropTable: return []
@@ -75,14 +82,18 @@ package struct Driver: Hashable, Sendable {
 
     /// Brings a learner into the in-sync set: a snapshot if the log does not reach back, a comparison if it was built from one
     /// or an operation asks for it, then the join.
-    private func admit(
+    private mutating func admit(
         _ learner: NodeID, to partition: PartitionDescriptor, for operation: OperationID?, view: LeaderView
     ) -> [Act] {
         guard let replica = partition.replica(on: learner), replica.role == .learner, let peer = view.peers[learner] else {
             return []
         }
+        obstacle = .copying(learner, bytes: peer.lagBytes)
+        // A copy that is under way ends first, or it would begin on a member that has joined meanwhile.
+        if peer.isCopying { return [] }
         if peer.needsSnapshot { return [.copy(to: learner)] }
         guard peer.lagBytes <= settings.smallLag else { return [] }
+        obstacle = .comparing(learner)
         // A member that only fell behind has the primary's own log, chained entry by entry: that is comparison enough.
         if operation != nil || peer.cameBySnapshot {
             let comparison = operation ?? OperationID(0)
@@ -99,6 +110,7 @@ package struct Driver: Hashable, Sendable {
             case true?: break
             }
         }
+        obstacle = .draining
         return [.join(learner, replica.store)]
     }
 
@@ -108,8 +120,7 @@ package struct Driver: Hashable, Sendable {
         at now: LogicalInstant
     ) -> [Act] {
         guard target != node, let replica = partition.replica(on: target), replica.role == .inSync else { return [] }
-        guard pass(partition, operation, view: view, at: now) else { return [] }
-        guard view.fence == operation.id else { return [.fence(operation.id)] }
+        if let waiting = gated(partition, operation, view: view, at: now) { return waiting }
         guard view.isDrained else { return [] }
         return [
             .propose(
@@ -122,8 +133,11 @@ package struct Driver: Hashable, Sendable {
     private mutating func split(
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
     ) -> [Act] {
-        guard partition.learners.isEmpty, pass(partition, operation, view: view, at: now) else { return [] }
-        guard view.fence == operation.id else { return [.fence(operation.id)] }
+        guard partition.learners.isEmpty else {
+            obstacle = .learners(partition.learners)
+            return []
+        }
+        if let waiting = gated(partition, operation, view: view, at: now) { return waiting }
         guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
         return [
             .propose(
@@ -133,11 +147,20 @@ package struct Driver: Hashable, Sendable {
         ]
     }
 
-    /// The gate stands before the fence only: once fenced, going on is the shortest way out.
-    private mutating func pass(
+    /// The gate, then the fence. The gate stands before the fence only: once fenced, going on is the shortest way out.
+    ///
+    /// - Returns: what there is to do before the fence stands; nil: it stands.
+    private mutating func gated(
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
-    ) -> Bool {
-        if view.fence == operation.id { return true }
-        return view.fence == nil && gate.look(view, inSync: partition.inSync, at: now)
+    ) -> [Act]? {
+        obstacle = .draining
+        if view.fence == operation.id { return nil }
+        guard view.fence == nil else { return [] }
+        obstacle = gate.look(view, inSync: partition.inSync, at: now)
+        switch obstacle {
+        case nil: return [.fence(operation.id)]
+        case .quorumUnconfirmed?: return [.confirmQuorum]
+        default: return []
+        }
     }
 }

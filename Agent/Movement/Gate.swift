@@ -1,5 +1,43 @@
 package import Model
 
+/// What an operation waits for, in an operator's words.
+package enum Obstacle: Hashable, Sendable {
+    /// Strong reads would not be served now.
+    case noLease
+    /// Bytes ordered, but not yet on every required disk.
+    case uncommitted(bytes: Int)
+    /// An in-sync member has so much less of the log on disk.
+    case lag(NodeID, bytes: Int)
+    /// All is well, but not yet for long enough.
+    case unsteady
+    /// The coordinators' leader has not lately been sure of its quorum.
+    case quorumUnconfirmed
+    /// The learners join or leave first.
+    case learners([NodeID])
+    /// Writers in flight end before the switch.
+    case draining
+    /// The learner has not yet the rows, or the log after them.
+    case copying(NodeID, bytes: Int)
+    /// The rows of both ends are being compared.
+    case comparing(NodeID)
+}
+
+extension Obstacle: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .noLease: "no lease"
+        case .uncommitted(let bytes): "\(bytes) bytes are not yet on every disk"
+        case .lag(let node, let bytes): "\(node) lags by \(bytes) bytes"
+        case .unsteady: "the lag has not been small for long enough"
+        case .quorumUnconfirmed: "the coordinators have not confirmed their quorum"
+        case .learners(let nodes): "the learners \(nodes.map(\.name).joined(separator: ", ")) are still to join"
+        case .draining: "writes in flight"
+        case .copying(let node, let bytes): "\(node) still lacks \(bytes) bytes of log, or the snapshot before it"
+        case .comparing(let node): "the rows of \(node) are being compared"
+        }
+    }
+}
+
 /// Lets a fence start only after several good looks in a row: a pause that is begun well is short (rule M4).
 package struct Gate: Hashable, Sendable {
     private let settings: MovementSettings
@@ -8,17 +46,30 @@ package struct Gate: Hashable, Sendable {
 
     package init(settings: MovementSettings = MovementSettings()) { self.settings = settings }
 
-    /// Looks once, at most once in an interval. Says whether the fence may start now.
-    package mutating func look(_ view: LeaderView, inSync: [NodeID], at now: LogicalInstant) -> Bool {
-        if let lookedAt, now < lookedAt + settings.gateInterval { return false }
-        lookedAt = now
-        good = isGood(view, inSync: inSync, at: now) ? good + 1 : 0
-        return good >= settings.gateLooks
+    /// Looks, and counts at most one look in an interval.
+    ///
+    /// - Returns: what keeps the fence from starting now; nil: nothing.
+    package mutating func look(_ view: LeaderView, inSync: [NodeID], at now: LogicalInstant) -> Obstacle? {
+        let obstacle = obstacle(in: view, inSync: inSync)
+        if obstacle != nil {
+            good = 0
+        } else if lookedAt.map({ now >= $0 + settings.gateInterval }) ?? true {
+            good += 1
+            lookedAt = now
+        }
+        if let obstacle { return obstacle }
+        guard good >= settings.gateLooks else { return .unsteady }
+        // Asked for last, and only by those who are about to fence: the answer is good for a moment only.
+        guard let confirmed = view.quorumConfirmedAt, now < confirmed + settings.quorumFreshness else {
+            return .quorumUnconfirmed
+        }
+        return nil
     }
 
-    private func isGood(_ view: LeaderView, inSync: [NodeID], at now: LogicalInstant) -> Bool {
-        guard view.hasLease, view.uncommittedBytes <= settings.smallLag else { return false }
-        guard let confirmed = view.quorumConfirmedAt, now < confirmed + settings.quorumFreshness else { return false }
-        return inSync.allSatisfy { (view.peers[$0]?.lagBytes ?? 0) <= settings.smallLag }
+    private func obstacle(in view: LeaderView, inSync: [NodeID]) -> Obstacle? {
+        guard view.hasLease else { return .noLease }
+        guard view.uncommittedBytes <= settings.smallLag else { return .uncommitted(bytes: view.uncommittedBytes) }
+        let behind = inSync.first { (view.peers[$0]?.lagBytes ?? 0) > settings.smallLag }
+        return behind.map { .lag($0, bytes: view.peers[$0]?.lagBytes ?? 0) }
     }
 }

@@ -8,6 +8,8 @@ package struct LeaderView: Hashable, Sendable {
         package var store: StoreID
         /// The log no longer reaches back to where the peer stands.
         package var needsSnapshot: Bool
+        /// A snapshot is on its way to it.
+        package var isCopying: Bool
         /// It was, or is being, built from a snapshot in this primary's life.
         package var cameBySnapshot: Bool
         /// Bytes of log that the peer has not yet on disk.
@@ -15,9 +17,11 @@ package struct LeaderView: Hashable, Sendable {
         /// Whether its rows were equal to the primary's at the last comparison for this operation; nil: not compared.
         package var isEqual: Bool?
 
-        package init(store: StoreID, needsSnapshot: Bool, cameBySnapshot: Bool, lagBytes: Int, isEqual: Bool?) {
+        package init(store: StoreID, needsSnapshot: Bool, isCopying: Bool, cameBySnapshot: Bool, lagBytes: Int, isEqual: Bool?)
+        {
             self.store = store
             self.needsSnapshot = needsSnapshot
+            self.isCopying = isCopying
             self.cameBySnapshot = cameBySnapshot
             self.lagBytes = lagBytes
             self.isEqual = isEqual

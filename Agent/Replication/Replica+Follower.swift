@@ -36,6 +36,10 @@ extension Replica {
         guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
             prepare.term.epoch <= descriptor.epoch, prepare.term >= heardTerm, prepare.term >= log.last.position.term
         else { return }
+        guard !isImporting else {
+            refuse(prepare, at: prepare.previous)
+            return
+        }
         if prepare.term > heardTerm {
             heardTerm = prepare.term
             agreed = applying
@@ -98,8 +102,10 @@ extension Replica {
 
     private mutating func refuse(_ prepare: ReplicationMessage.Prepare, at previous: LogPoint) {
         let hint = log.point(at: min(previous.sequence, log.lastSequence))?.position ?? log.base.position
+        // A new copy of anything but a trifle is faster by snapshot than by replay.
+        let wantsSnapshot = isImporting || isEmpty && prepare.commit > settings.replayedEntries
         let nack = ReplicationMessage.Nack(
-            term: prepare.term, refused: prepare.previous.sequence, hint: hint, isEmpty: isEmpty)
+            term: prepare.term, refused: prepare.previous.sequence, hint: hint, wantsSnapshot: wantsSnapshot)
         guard let primary = descriptor?.primary else { return }
         actions.append(.send(message(.nack(nack)), to: primary))
     }

@@ -233,9 +233,7 @@ extension Replica {
         let candidate = log.candidate(for: nack.hint).flatMap { point in
             point.sequence < nack.refused ? point : log.point(at: nack.refused - min(1, nack.refused))
         }
-        // A new copy of anything but a trifle is faster by snapshot than by replay.
-        let wantsSnapshot = nack.isEmpty && !isInSync && commit > 64
-        if let candidate, !wantsSnapshot {
+        if let candidate, isInSync || !nack.wantsSnapshot {
             if peer.mode == .snapshot || peer.next != candidate.sequence + 1 { peer.sentAt = nil }
             peer.mode = .probing
             peer.next = candidate.sequence + 1

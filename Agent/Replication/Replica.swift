@@ -33,6 +33,8 @@ package struct Replica: Hashable, Sendable {
         case write(CallerID, [UInt8])
         case read(CallerID)
         case ordered(Order)
+        /// A snapshot is about to take the place of whatever this learner holds.
+        case snapshotBegun
         /// A snapshot was installed in the engine, on disk; the log starts there.
         case snapshotInstalled(LogPoint)
         /// A snapshot at this sequence is on its way to the learner; nil: it has ended, well or badly.
@@ -113,6 +115,8 @@ package struct Replica: Hashable, Sendable {
     var yielded: [NodeID: Epoch] = [:]
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
     var isEmpty: Bool { log.lastSequence == 0 }
+    /// The engine holds part of a snapshot, which counts for nothing: entries make no sense here until it is whole.
+    package internal(set) var isImporting: Bool
 
     var primary: PrimaryState?
     var proposals: ProposalBook
@@ -125,10 +129,13 @@ package struct Replica: Hashable, Sendable {
 
     /// A replica as it stands after a start: `log` and `hard` from the node's log, `applied` from the engine. It serves nothing
     /// before it has learned a descriptor.
+    ///
+    /// - Parameter isImporting: the engine holds part of a snapshot; `log` is empty then.
     package init(
         id: PartitionID, node: NodeID, log: ReplicaLog = ReplicaLog(), hard: HardState = HardState(), applied: UInt64? = nil,
-        settings: ReplicationSettings = ReplicationSettings()
+        isImporting: Bool = false, settings: ReplicationSettings = ReplicationSettings()
     ) {
+        self.isImporting = isImporting
         self.id = id
         self.node = node
         self.settings = settings
@@ -179,6 +186,7 @@ package struct Replica: Hashable, Sendable {
         case .write(let caller, let payload): write(payload, for: caller, at: now, leases: leases)
         case .read(let caller): read(for: caller, at: now, leases: leases)
         case .ordered(let order): take(order, at: now)
+        case .snapshotBegun: importing()
         case .snapshotInstalled(let point): installed(point)
         case .snapshotSending(let peer, let sequence): snapshotSending(to: peer, at: sequence)
         case .answered(let proposal, let outcome): answered(proposal, outcome, at: now)
@@ -237,6 +245,7 @@ package struct Replica: Hashable, Sendable {
 
     /// Gives the engine what is committed, on this disk, and not yet given (rule R2). A verify entry ends a batch.
     private mutating func handOutCommitted() {
+        guard !isImporting else { return }
         let end = min(commit, durable)
         while applying < end {
             var batch: [Entry] = []
@@ -254,7 +263,8 @@ package struct Replica: Hashable, Sendable {
 
     /// Drops entries that the engine has on disk and that nobody needs (rule R9), but keeps a short history (rule F5).
     private mutating func forgetApplied() {
-        guard log.base.sequence < synced, log.byteCount > settings.historyBytes else { return }
+        // A quarter more than is kept, so that most steps forget nothing and one forgets a good deal.
+        guard log.base.sequence < synced, log.byteCount > settings.historyBytes + settings.historyBytes / 4 else { return }
         var floor = synced
         if let primary, log.byteCount <= settings.learnerBytes {
             for (_, peer) in primary.peers { floor = min(floor, peer.pin ?? (peer.mode == .snapshot ? floor : peer.received)) }
@@ -268,15 +278,27 @@ package struct Replica: Hashable, Sendable {
         log.forget(through: through)
     }
 
+    /// Gives up what this learner holds, in the log first: from now on only a whole snapshot makes a replica of it again.
+    private mutating func importing() {
+        guard primary == nil, descriptor?.replica(on: node)?.role == .learner else { return }
+        isImporting = true
+        restart(from: .start, saving: [.dropped(id), .hardState(id, hard)])
+    }
+
     private mutating func installed(_ point: LogPoint) {
-        guard primary == nil, point.sequence >= applied else { return }
+        guard isImporting else { return }
+        isImporting = false
+        restart(from: point, saving: [.reset(id, point), .hardState(id, hard)])
+    }
+
+    private mutating func restart(from point: LogPoint, saving records: [PartitionRecord]) {
         log = ReplicaLog(base: point)
         (durable, commit, applying, applied, synced, agreed) =
             (point.sequence, point.sequence, point.sequence, point.sequence, point.sequence, point.sequence)
         pendingAppends = []
         ackedDurable = 0
         lastVerified = nil
-        unsaved = [.reset(id, point), .hardState(id, hard)]
+        unsaved = records
         ackBarrier = ticketOfThisStep
     }
 

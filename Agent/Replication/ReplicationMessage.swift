@@ -65,14 +65,14 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let refused: UInt64
         /// The sender's last position at or before it.
         package let hint: Position
-        /// The sender holds nothing at all and wants a snapshot.
-        package let isEmpty: Bool
+        /// The sender holds nothing that entries could be added to.
+        package let wantsSnapshot: Bool
 
-        package init(term: Term, refused: UInt64, hint: Position, isEmpty: Bool) {
+        package init(term: Term, refused: UInt64, hint: Position, wantsSnapshot: Bool) {
             self.term = term
             self.refused = refused
             self.hint = hint
-            self.isEmpty = isEmpty
+            self.wantsSnapshot = wantsSnapshot
         }
     }
 

@@ -30,5 +30,8 @@ package struct ReplicationSettings: Hashable, Sendable {
     /// Applied entries kept for a learner that still needs them; past it the learner starts with a new snapshot (rule R9).
     package var learnerBytes = 64 * 1_024 * 1_024
 
+    /// An empty learner is given so many entries from the log; when there are more, a snapshot.
+    package var replayedEntries: UInt64 = 64
+
     package init() {}
 }

@@ -22,10 +22,6 @@ extension Coordinator {
             underWay = []
             return
         }
-        if !probing {
-            probing = true
-            raft.read(Self.quorumProbe)
-        }
         planFailures(at: now)
         planReturns(at: now)
         planRepairing(at: now)

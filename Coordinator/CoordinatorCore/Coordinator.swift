@@ -110,8 +110,6 @@ package struct Coordinator: Sendable {
     package internal(set) var raft: Raft
     package internal(set) var catalog: CatalogState
     package internal(set) var reports: [NodeID: NodeReport] = [:]
-    /// When the leader's quorum was last sure.
-    package internal(set) var quorumConfirmedAt: LogicalInstant?
     let codec: CoordinatorCodec
     /// Zones of the group's members: they are witnesses too.
     let memberZones: [NodeID: ZoneName]
@@ -127,7 +125,6 @@ package struct Coordinator: Sendable {
     var absentSince: [NodeID: LogicalInstant] = [:]
     var planDue: LogicalInstant
     var lastStamp = WallTime(milliseconds: 0)
-    var probing = false
     /// Own proposals of this term that are not answered for yet; forgotten with the leadership.
     var underWay: [RequestID] = []
     var actions: [Action] = []
@@ -141,9 +138,6 @@ package struct Coordinator: Sendable {
         let generation: Generation
         let session: SessionID
     }
-
-    /// The caller under which the leader confirms its quorum for itself.
-    static let quorumProbe = UInt64.max
 
     package init(
         id: NodeID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
@@ -291,8 +285,8 @@ package struct Coordinator: Sendable {
             actions += ready.faults.map { .fault($0) }
             if let snapshot = ready.install { install(snapshot) }
             for entry in ready.committed { apply(entry) }
-            for read in ready.reads { confirmed(read, at: now) }
-            for caller in ready.failedReads { failed(caller) }
+            freshReads += ready.reads
+            for caller in ready.failedReads { actions.append(.readAnswered(caller: caller, isFresh: false)) }
             takeSnapshotIfDue()
         }
         answerFreshReads()
@@ -326,24 +320,6 @@ package struct Coordinator: Sendable {
     }
 
     // MARK: - Reads
-
-    private mutating func confirmed(_ read: ConfirmedRead, at now: LogicalInstant) {
-        guard read.id != Self.quorumProbe else {
-            probing = false
-            quorumConfirmedAt = now
-            return
-        }
-        if raft.isLeader { quorumConfirmedAt = now }
-        freshReads.append(read)
-    }
-
-    private mutating func failed(_ caller: UInt64) {
-        guard caller != Self.quorumProbe else {
-            probing = false
-            return
-        }
-        actions.append(.readAnswered(caller: caller, isFresh: false))
-    }
 
     private mutating func answerFreshReads() {
         guard !freshReads.isEmpty else { return }

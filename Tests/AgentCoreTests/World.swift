@@ -27,6 +27,8 @@ final class World {
         var synced: [PartitionID: Held] = [:]
         var engineFreeAt = LogicalInstant.origin
         var savedTopology = Topology()
+        /// Partitions of which the engine holds part of a snapshot.
+        var importing: [PartitionID: LogPoint] = [:]
 
         init(_ id: NodeID, store: StoreID, core: AgentCore) {
             self.id = id
@@ -39,7 +41,9 @@ final class World {
         case input(AgentInput, to: NodeID, life: UInt64?)
         case engine(NodeID, life: UInt64, AgentAction)
         case proposal(PartitionProposal, RequestID, from: NodeID)
-        case snapshot(PartitionID, StorageID, to: NodeID, Held, LogPoint, from: NodeID)
+        case snapshot(PartitionID, StorageID, to: NodeID, Held, LogPoint, Epoch, from: NodeID)
+        case importBegins(PartitionID, StorageID, LogPoint, at: NodeID, life: UInt64)
+        case imported(PartitionID, Held, LogPoint, to: NodeID, life: UInt64, from: NodeID)
     }
 
     var random: SeededGenerator
@@ -99,7 +103,6 @@ final class World {
                 if coordinatorsUp, machine.core.topology.revision < catalog.topology.revision, chance(0.5) {
                     push(.input(.topology(catalog.topology), to: id, life: machine.life), after: delay(2_000))
                 }
-                if coordinatorsUp { give(machine, [.quorumConfirmed(now)]) }
                 give(machine, [.tick])
                 if chance(0.1) { sync(machine) }
             }
@@ -137,6 +140,10 @@ final class World {
             case .propose(let proposal, let request):
                 if coordinatorsUp, !chance(loss) { push(.proposal(proposal, request, from: machine.id), after: delay(3_000)) }
             case .topologyChanged: machine.savedTopology = machine.core.topology
+            case .confirmQuorum:
+                if coordinatorsUp {
+                    push(.input(.quorumConfirmed(now), to: machine.id, life: machine.life), after: delay(30_000))
+                }
             case .askTopology: break
             case .damaged(let id, let what): damages.append("\(machine.id) \(id) \(what)")
             }
@@ -158,23 +165,43 @@ final class World {
             guard coordinatorsUp, let machine = machines[from] else { return }
             let outcome = catalog.decide(proposal, request, from: from)
             push(.input(.answered(proposal, outcome), to: from, life: machine.life), after: delay(3_000))
-        case .snapshot(let id, let storage, let to, let held, let point, let from):
-            if let machine = machines[to], machine.isUp, machine.engine[id]?.storage == storage,
-                machine.engine[id]!.applied < point.position
-            {
-                var copy = held
-                copy.storage = storage
-                machine.engine[id] = copy
-                machine.synced[id] = copy
-                give(machine, [.snapshotInstalled(id, storage, point)])
+        case .snapshot(let id, let storage, let to, var held, let point, let epoch, let from):
+            guard let machine = machines[to], machine.isUp, let learner = machine.core.learner(of: id, in: storage),
+                learner.epoch == epoch, learner.primary == from
+            else { return endCopy(of: id, from: from, to: to) }
+            give(machine, [.snapshotBegun(id, storage)])
+            held.storage = storage
+            // Behind all that the engine was given to do before.
+            machine.engineFreeAt = max(machine.engineFreeAt, now) + delay(500)
+            let turn = machine.engineFreeAt - now
+            push(.importBegins(id, storage, point, at: to, life: machine.life), after: turn)
+            push(.imported(id, held, point, to: to, life: machine.life, from: from), after: turn + delay(20_000))
+        case .importBegins(let id, let storage, let point, let node, let life):
+            guard let machine = machines[node], machine.isUp, machine.life == life, let held = machine.engine[id] else {
+                return
             }
-            if let source = machines[from] { give(source, [.copyEnded(id, to: to)]) }
+            machine.importing[id] = point
+            machine.engine[id] = Held(storage: storage, range: held.range)
+            machine.synced[id] = machine.engine[id]
+        case .imported(let id, let held, let point, let to, let life, let from):
+            if let machine = machines[to], machine.isUp, machine.life == life, machine.importing[id] == point, !chance(0.1) {
+                machine.importing[id] = nil
+                machine.engine[id] = held
+                machine.synced[id] = held
+                give(machine, [.snapshotInstalled(id, held.storage, point)])
+            }
+            endCopy(of: id, from: from, to: to)
         }
+    }
+
+    private func endCopy(of id: PartitionID, from: NodeID, to: NodeID) {
+        if let source = machines[from] { give(source, [.copyEnded(id, to: to)]) }
     }
 
     private func work(_ action: AgentAction, at machine: Machine) {
         switch action {
         case .apply(let id, _, let entries):
+            if machine.importing[id] != nil { violations.append("\(machine.id) applies \(id) to part of a snapshot") }
             guard var held = machine.engine[id] else { return }
             for entry in entries where entry.sequence > held.applied.sequence {
                 if case .write(let payload) = entry.body {
@@ -204,10 +231,12 @@ final class World {
         case .drop(let id, let storage):
             machine.engine[id] = nil
             machine.synced[id] = nil
+            machine.importing[id] = nil
             give(machine, [.dropped(id, storage)])
         case .copy(let id, _, let peer, let storage):
             if let held = machine.engine[id], let point = machine.core.point(of: id, at: held.applied.sequence), !chance(0.1) {
-                push(.snapshot(id, storage, to: peer, held, point, from: machine.id), after: .milliseconds(20))
+                let epoch = machine.core.topology.partitions[id]?.epoch ?? Epoch(0)
+                push(.snapshot(id, storage, to: peer, held, point, epoch, from: machine.id), after: .milliseconds(20))
             } else {
                 give(machine, [.copyEnded(id, to: peer)])
             }
@@ -217,7 +246,8 @@ final class World {
 
     private func sync(_ machine: Machine) {
         machine.synced = machine.engine
-        give(machine, machine.engine.sorted { $0.key < $1.key }.map { .synced($0.key, $0.value.applied.sequence) })
+        let whole = machine.engine.filter { machine.importing[$0.key] == nil }
+        give(machine, whole.sorted { $0.key < $1.key }.map { .synced($0.key, $0.value.applied.sequence) })
     }
 
     func crash(_ id: NodeID) {
@@ -240,7 +270,9 @@ final class World {
             if let id = record.partition { recovered[id, default: RecoveredPartition()].add(record) }
         }
         let found = machine.engine.sorted { $0.key < $1.key }.map {
-            EngineReplica(partition: $0.key, storage: $0.value.storage, applied: $0.value.applied)
+            EngineReplica(
+                partition: $0.key, storage: $0.value.storage, applied: $0.value.applied,
+                isImporting: machine.importing[$0.key] != nil)
         }
         machine.core = AgentCore(
             identity: AgentIdentity(node: id, store: machine.store, generation: Generation(machine.life)),

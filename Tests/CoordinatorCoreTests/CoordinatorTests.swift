@@ -126,7 +126,6 @@ import Testing
         let next = try #require(group.leader)
         #expect(next != leader)
         #expect(group.members[next]?.catalog.topology.nodes.count == 1)
-        #expect(group.members[next]?.quorumConfirmedAt != nil)
     }
 
     @Test("a command that was passed on to a leader that then died is handed to the next one, and answered in time")

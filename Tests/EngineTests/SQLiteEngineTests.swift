@@ -233,11 +233,11 @@ import Testing
         for _ in 0..<2 {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 8_000)
             let chunk = state.chunks
-            state = try await target.engine.ingest(rows, chunk: chunk, into: StorageID(30))
-            #expect(try await target.engine.ingest(rows, chunk: chunk, into: StorageID(30)) == state)
+            state = try await target.engine.ingest(rows, chunk: chunk, of: snapshot.state, into: StorageID(30))
+            #expect(try await target.engine.ingest(rows, chunk: chunk, of: snapshot.state, into: StorageID(30)) == state)
         }
         await #expect(throws: EngineError.notNextChunk(expected: 2, found: 5)) {
-            try await target.engine.ingest([], chunk: 5, into: StorageID(30))
+            try await target.engine.ingest([], chunk: 5, of: snapshot.state, into: StorageID(30))
         }
         await target.engine.close()
         let again = SQLiteEngine(folder: target.folder.path)
@@ -247,10 +247,12 @@ import Testing
         while true {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 8_000)
             if rows.isEmpty { break }
-            state = try await again.ingest(rows, chunk: state.chunks, into: StorageID(30))
+            state = try await again.ingest(rows, chunk: state.chunks, of: snapshot.state, into: StorageID(30))
         }
-        #expect(try await again.finishImport(StorageID(30)) == snapshot.state)
-        await #expect(throws: EngineError.noImport(StorageID(30))) { try await again.finishImport(StorageID(30)) }
+        try await again.finishImport(of: snapshot.state, in: StorageID(30))
+        await #expect(throws: EngineError.noImport(StorageID(30))) {
+            try await again.finishImport(of: snapshot.state, in: StorageID(30))
+        }
         let copy = try await again.snapshot(of: partition, in: StorageID(30))
         #expect(try await copy.checksum() == snapshot.checksum())
         await copy.close()
@@ -278,13 +280,16 @@ import Testing
             try await target.engine.beginImport(self.storage, for: target.table, at: half(22, lower))
         }
         let snapshot = try await source.engine.snapshot(of: PartitionID(21), in: storage)
-        for attempt in 0..<2 {
-            let state = try await target.engine.beginImport(storage, for: target.table, at: snapshot.state)
-            #expect(state.chunks == 0)
-            try await target.engine.ingest(try await snapshot.rows(after: nil, byteLimit: 1 << 20), chunk: 0, into: storage)
-            if attempt == 0 { try await target.engine.remove(PartitionID(21), from: storage) }
+        let rows = try await snapshot.rows(after: nil, byteLimit: 1 << 20)
+        let earlier = PartitionState(partition: PartitionID(21), range: upper, applied: source.position(0), checksum: 1)
+        for start in [earlier, snapshot.state] {
+            #expect(try await target.engine.beginImport(storage, for: target.table, at: start).chunks == 0)
+            try await target.engine.ingest(rows, chunk: 0, of: start, into: storage)
         }
-        try await target.engine.finishImport(storage)
+        await #expect(throws: EngineError.noImport(storage)) {
+            try await target.engine.ingest(rows, chunk: 1, of: earlier, into: self.storage)
+        }
+        try await target.engine.finishImport(of: snapshot.state, in: storage)
         let copy = try await target.engine.snapshot(of: PartitionID(21), in: storage)
         let (ours, theirs) = (try await copy.checksum(), try await snapshot.checksum())
         #expect(ours == theirs && ours.rows == 50)

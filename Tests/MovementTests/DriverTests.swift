@@ -41,9 +41,12 @@ import Testing
             quorumConfirmedAt: quorum)
     }
 
-    func peer(needsSnapshot: Bool = false, lag: Int = 0, equal: Bool? = nil, snapshot: Bool = true) -> LeaderView.Peer {
+    func peer(needsSnapshot: Bool = false, copying: Bool = false, lag: Int = 0, equal: Bool? = nil, snapshot: Bool = true)
+        -> LeaderView.Peer
+    {
         LeaderView.Peer(
-            store: StoreID(3), needsSnapshot: needsSnapshot, cameBySnapshot: snapshot, lagBytes: lag, isEqual: equal)
+            store: StoreID(3), needsSnapshot: needsSnapshot, isCopying: copying, cameBySnapshot: snapshot, lagBytes: lag,
+            isEqual: equal)
     }
 
     @Test("a move copies, then compares, then joins; a difference aborts it (M2, M6)")
@@ -56,6 +59,8 @@ import Testing
         }
         #expect(next(&driver, peer(needsSnapshot: true)) == [.copy(to: c)])
         #expect(next(&driver, peer(lag: 1 << 20)) == [])
+        #expect(next(&driver, peer(copying: true, equal: true)) == [])
+        #expect(driver.obstacle == .copying(c, bytes: 0))
         #expect(next(&driver, peer()) == [.verify(OperationID(9))])
         #expect(next(&driver, peer(equal: true)) == [.join(c, StoreID(3))])
         guard case .propose(.abort(OperationID(9), _, _, Epoch(4)))? = next(&driver, peer(equal: false)).first else {
@@ -89,18 +94,37 @@ import Testing
             ])
     }
 
-    @Test(
-        "no fence starts without a lease, or without a quorum confirmed in the last 200 ms (M4)",
-        arguments: [(false, Span.zero), (true, .milliseconds(300))])
-    func gate(lease: Bool, age: Span) throws {
+    @Test("no fence starts without a lease (M4)")
+    func gateWantsALease() throws {
         var driver = Driver(node: a)
         let transfer = try operation(.transferPrimary(partition: PartitionID(1), target: b), .fence)
         var time = now
         for _ in 0..<20 {
-            let view = view(lease: lease, quorum: time - age)
-            #expect(driver.next(for: partition(inSync: [a, b]), operation: transfer, view: view, at: time) == [])
+            let acts = driver.next(
+                for: partition(inSync: [a, b]), operation: transfer, view: view(lease: false, quorum: time), at: time)
+            #expect(acts == [] && driver.obstacle == .noLease)
             time = time + .milliseconds(20)
         }
+    }
+
+    @Test("no fence starts unless the quorum was confirmed in the last 200 ms; once steady, it is asked for (M4)")
+    func gateWantsAQuorum() throws {
+        var driver = Driver(node: a)
+        let transfer = try operation(.transferPrimary(partition: PartitionID(1), target: b), .fence)
+        var time = now
+        var acts: [Act] = []
+        for look in 0..<20 {
+            let view = view(quorum: time - .milliseconds(300))
+            acts = driver.next(for: partition(inSync: [a, b]), operation: transfer, view: view, at: time)
+            #expect(acts == (look < 2 ? [] : [.confirmQuorum]))
+            #expect(driver.obstacle == (look < 2 ? .unsteady : .quorumUnconfirmed))
+            time = time + .milliseconds(20)
+        }
+        // The answer comes between two looks; the gate has been open all the while.
+        acts = driver.next(
+            for: partition(inSync: [a, b]), operation: transfer, view: view(quorum: time - .milliseconds(30)),
+            at: time - .milliseconds(10))
+        #expect(acts == [.fence(OperationID(9))])
     }
 
     @Test("the new primary removes a move's source from the descriptor")

@@ -274,7 +274,7 @@ final class Cluster {
         case .snapshot(let point, let rows, let to, let from):
             guard let node = nodes[to], node.isUp, node.applied < point.sequence else { return }
             (node.rows, node.syncedRows, node.applied, node.synced) = (rows, rows, point.sequence, point.sequence)
-            give(to, [.snapshotInstalled(point)])
+            give(to, [.snapshotBegun, .snapshotInstalled(point)])
             give(from, [.snapshotSending(to: to, at: nil)])
         case .checkRead: break
         }

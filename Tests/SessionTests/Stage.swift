@@ -57,7 +57,7 @@ final class ScriptedBackend: SessionBackend {
 
     func take(_ report: NodeReport) async { state.withLock { $0.reports.append(report) } }
     func leader() async -> LeaderHint { state.withLock { $0.hint } }
-    func quorumAge() async -> Span? { state.withLock { $0.hint == .here ? .milliseconds(3) : nil } }
+    func confirmQuorum() async -> Bool { state.withLock { $0.hint == .here } }
 }
 
 /// An agent that follows and does nothing.

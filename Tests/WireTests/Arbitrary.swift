@@ -215,12 +215,13 @@ struct Arbitrary {
     }
 
     mutating func agentFrame() throws -> AgentFrame {
-        switch below(6) {
+        switch below(7) {
         case 0: .watch(from: revision())
         case 1: .propose(try request(), try proposal(), id())
         case 2: .register(try request(), try registration())
         case 3: .deathReport(try node(), session: id(), generation: id())
         case 4: .loadReport(try report())
+        case 5: .confirmQuorum(bits())
         default: .ping(bits())
         }
     }
@@ -236,7 +237,7 @@ struct Arbitrary {
         case 2: .outcome(try request(), outcome())
         case 3: .registered(try request(), pick([.registered(id()), .refused(code: text(), detail: text()), .unavailable]))
         case 4: .leader(pick([.unknown, .here, .elsewhere(try node(), linkAddress: text())]))
-        case 5: .quorumConfirmed(span())
+        case 5: .quorumConfirmed(bits())
         default: .pong(bits())
         }
     }

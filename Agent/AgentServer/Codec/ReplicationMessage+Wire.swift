@@ -146,7 +146,8 @@ extension ReplicationMessage.Nack {
     init(wire: ProtoReplicationMessage.Nack) throws(WireError) {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Nack"),
-            refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint), isEmpty: wire.isEmpty
+            refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint),
+            wantsSnapshot: wire.wantsSnapshot
         )
     }
 
@@ -156,7 +157,7 @@ extension ReplicationMessage.Nack {
         wire.termRun = term.run
         wire.refused = refused
         wire.hint = hint.wire
-        wire.isEmpty = isEmpty
+        wire.wantsSnapshot = wantsSnapshot
         return wire
     }
 }

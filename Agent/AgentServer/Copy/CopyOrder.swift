@@ -1,5 +1,6 @@
 package import Engine
 package import Model
+package import Replication
 package import Transport
 
 /// A snapshot that this node, as primary, is to send to a learner.
@@ -16,14 +17,16 @@ package struct CopyOrder: Hashable, Sendable {
 
 /// What a copy needs of the agent around it, on the learner's side.
 package protocol CopyHost: Sendable {
-    /// The table and the partition's descriptor, if this node waits for a snapshot of that partition into that storage from
-    /// `sender`, its primary (rule M5); nil: refuse.
-    func expectedCopy(
-        of partition: PartitionID, into storage: StorageID, from sender: NodeID
-    ) async -> (table: TableDescriptor, partition: PartitionDescriptor)?
+    /// Makes room for a snapshot that stands at `start`, if this node waits for one of that partition into that storage from
+    /// `sender`, its primary, in this epoch (rule M5).
+    ///
+    /// - Returns: what is imported, and how far an earlier try had come; nil: refuse.
+    func beginCopy(
+        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
+    ) async throws(EngineError) -> ImportState?
 
-    /// The snapshot is whole and on disk; the replica's log starts at `state`.
-    func copyFinished(_ state: PartitionState, in storage: StorageID) async
+    /// The snapshot is whole and on disk; the replica's log starts at `start`.
+    func copyFinished(of partition: PartitionID, start: LogPoint, in storage: StorageID) async
 
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async

@@ -108,36 +108,24 @@ struct CopyStreams: SnapshotStreams {
             throw CopyFailure.unexpected("no begin")
         }
         // Another session's copy, or one that this node does not wait for, changes nothing here (rule M5).
-        guard let expected = await host.expectedCopy(of: partition, into: storage, from: link.peer.node),
-            expected.partition.epoch == epoch
-        else { return try await say(.refused("partition \(partition) is not expected into storage \(storage)"), on: link) }
-        let state = PartitionState(
-            partition: partition, range: expected.partition.range, applied: start.position, checksum: start.checksum)
-        let cursor = try await beginImport(state, into: storage, of: expected.table)
-        try await say(.resume(chunk: cursor.chunks, after: cursor.last), on: link)
+        let begun = try await host.beginCopy(of: partition, at: epoch, start: start, into: storage, from: link.peer.node)
+        guard let begun else {
+            return try await say(.refused("partition \(partition) is not expected into storage \(storage)"), on: link)
+        }
+        try await say(.resume(chunk: begun.chunks, after: begun.last), on: link)
         while true {
             switch try await hear(on: link) {
             case .chunk(let number, let frame):
                 let block = try RowBlock(bytes: try Frame.unpack(frame, limit: RowBlock.limit))
-                try await engine.ingest(block.rows, chunk: number, into: storage)
+                try await engine.ingest(block.rows, chunk: number, of: begun.start, into: storage)
                 try await say(.stored(number), on: link)
             case .end:
-                let finished = try await engine.finishImport(storage)
-                await host.copyFinished(finished, in: storage)
+                try await engine.finishImport(of: begun.start, in: storage)
+                await host.copyFinished(of: partition, start: start, in: storage)
                 return try await say(.finished, on: link)
             default: throw CopyFailure.unexpected("neither chunk nor end")
             }
         }
-    }
-
-    /// Goes on with an import that began at the same point; anything else in the storage gives way to a new one.
-    private func beginImport(
-        _ state: PartitionState, into storage: StorageID, of table: TableDescriptor
-    ) async throws -> ImportState {
-        if let found = try await engine.state(of: storage), found.imported?.start != state {
-            try await engine.remove(state.partition, from: storage)
-        }
-        return try await engine.beginImport(storage, for: table, at: state)
     }
 }
 

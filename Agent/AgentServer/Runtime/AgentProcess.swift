@@ -154,6 +154,7 @@ package struct AgentParts {
                 send: { [links] message, node in links.send(message.serialized(), to: node) },
                 propose: { [session] proposal, request in session.propose(proposal, as: request) },
                 askTopology: { [session] revision in session.askTopology(from: revision) },
+                confirmQuorum: { [session] in session.confirmQuorum() },
                 copy: { [copies] order in copies.submit(order) },
                 topologyChanged: { [links, membership, mirror, runtime] topology in
                     let me = topology.nodes.filter { $0.value.status != .decommissioned && $0.key != runtime.node }
@@ -182,7 +183,7 @@ package struct AgentParts {
                 return held
             }
             // A copy that has not all arrived holds nothing yet that counts.
-            return held + [EngineReplica(partition: begun, storage: storage.storage, applied: .zero)]
+            return held + [EngineReplica(partition: begun, storage: storage.storage, applied: .zero, isImporting: true)]
         }
     }
 

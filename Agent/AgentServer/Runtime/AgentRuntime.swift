@@ -3,6 +3,7 @@
 
 package import AgentCore
 import DurableLog
+import Engine
 import LogStorage
 import Logging
 package import Model
@@ -21,6 +22,7 @@ package actor AgentRuntime: Service {
         let send: @Sendable (PeerMessage, NodeID) -> Void
         let propose: @Sendable (PartitionProposal, RequestID) -> Void
         let askTopology: @Sendable (Revision) -> Void
+        let confirmQuorum: @Sendable () -> Void
         let copy: @Sendable (CopyOrder) -> Void
         /// The topology moved: peers, members and the disk want to know.
         let topologyChanged: @Sendable (Topology) -> Void
@@ -143,6 +145,7 @@ package actor AgentRuntime: Service {
                         targetStorage: targetStorage, operation: descriptor.operation))
             case .topologyChanged: publish()
             case .askTopology: hands.askTopology(core.topology.revision)
+            case .confirmQuorum: hands.confirmQuorum()
             case .damaged(let id, let what):
                 damages[id] = what
                 logger.critical("a replica is damaged", metadata: ["partition": "\(id)", "damage": "\(what)"])
@@ -199,12 +202,22 @@ package actor AgentRuntime: Service {
         core.confirmRead(of: partition, at: epoch, now: BootClock.now())
     }
 
-    /// The descriptor of a learner here that waits for a snapshot into `storage`.
-    func learner(of partition: PartitionID, in storage: StorageID) -> PartitionDescriptor? {
-        guard let status = replicas.first(where: { $0.partition == partition }), status.storage == storage,
-            !status.isPrimary
+    /// Gives up what a learner here holds and has the engine make room for a snapshot, behind all that it was given to do before.
+    ///
+    /// - Returns: nil when no such snapshot is expected.
+    func beginCopy(
+        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
+    ) async throws(EngineError) -> ImportState? {
+        guard let learner = core.learner(of: partition, in: storage), learner.epoch == epoch, learner.primary == sender,
+            let table = core.topology.tables[learner.table], let hands
         else { return nil }
-        return status.descriptor
+        perform(core.step([.snapshotBegun(partition, storage)], at: BootClock.now()))
+        let state = PartitionState(
+            partition: partition, range: learner.range, applied: start.position, checksum: start.checksum)
+        let result = await withCheckedContinuation { continuation in
+            hands.engine.submit(.beginImport(state, table, continuation), to: storage)
+        }
+        return try result.get()
     }
 
     func localStorage(of partition: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {

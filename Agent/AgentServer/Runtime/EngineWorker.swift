@@ -16,6 +16,7 @@ enum EngineJob: Sendable {
     case create(PartitionDescriptor, TableDescriptor)
     case split(PartitionID, children: [PartitionDescriptor])
     case remove(PartitionID)
+    case beginImport(PartitionState, TableDescriptor, CheckedContinuation<Result<ImportState, EngineError>, Never>)
     case sync
 }
 
@@ -48,7 +49,7 @@ final class EngineWorker: Service {
             started.put(lane)
             return lane
         }
-        lane.jobs.put(job)
+        if !lane.jobs.put(job) { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
     }
 
     /// Asks every storage that was touched to make its rows durable.
@@ -126,6 +127,13 @@ final class EngineWorker: Service {
         case .remove(let id):
             try await engine.remove(id, from: storage)
             events(.dropped(id, storage))
+        case .beginImport(let start, let table, let caller):
+            do throws(EngineError) {
+                caller.resume(returning: .success(try await engine.beginImport(storage, for: table, at: start)))
+            } catch {
+                // The sender hears of it and tries again; nothing here counts until then.
+                caller.resume(returning: .failure(error))
+            }
         case .sync:
             for state in try await engine.sync(storage) { events(.synced(state.partition, state.applied.sequence)) }
         }
@@ -155,7 +163,13 @@ extension EngineJob {
         switch self {
         case .apply(let id, _), .checksum(let id, _), .split(let id, _), .remove(let id): id
         case .create(let descriptor, _): descriptor.id
-        case .sync: nil
+        // The copy's sender hears of its failure; a learner without its copy is not damaged.
+        case .beginImport, .sync: nil
         }
+    }
+
+    /// Answers whoever waits for a job that will not be done.
+    func refuse(with error: EngineError) {
+        if case .beginImport(_, _, let caller) = self { caller.resume(returning: .failure(error)) }
     }
 }

@@ -16,14 +16,18 @@ final class Mailbox<Element: Sendable>: Sendable {
     var count: Int { state.withLock { $0.elements.count } }
 
     /// Puts one in, whatever waits already.
-    func put(_ element: Element) {
-        let reader = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            guard !state.isClosed else { return nil }
+    ///
+    /// - Returns: whether it was taken; a closed box takes nothing.
+    @discardableResult
+    func put(_ element: Element) -> Bool {
+        let (isTaken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
+            guard !state.isClosed else { return (false, nil) }
             state.elements.append(element)
             defer { state.reader = nil }
-            return state.reader
+            return (true, state.reader)
         }
         reader?.resume()
+        return isTaken
     }
 
     /// Puts one in unless `limit` wait already.

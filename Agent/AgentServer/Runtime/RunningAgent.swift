@@ -4,7 +4,7 @@ import AgentCore
 package import Engine
 import Membership
 package import Model
-import Replication
+package import Replication
 package import RoutingTable
 import Settings
 import Synchronization
@@ -16,7 +16,6 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     private struct Late {
         var session: AgentSession?
         var membership: GossipService?
-        var confirmedAt: LogicalInstant
         var statistics: [PartitionID: RangeStatistics] = [:]
         /// The last copies from here, oldest first.
         var copies: [CopyProgress] = []
@@ -39,7 +38,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         self.cluster = cluster
         startedAt = now
         meter = LoadMeter(at: now)
-        late = Mutex(Late(confirmedAt: now))
+        late = Mutex(Late())
     }
 
     func attach(session: AgentSession, membership: GossipService) {
@@ -78,9 +77,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let replicas = await runtime.replicas
         let topology = await runtime.topology
         let log = await runtime.logStatistics
-        let (session, membership, confirmedAt, statistics) = late.withLock {
-            ($0.session, $0.membership, $0.confirmedAt, $0.statistics)
-        }
+        let (session, membership, statistics) = late.withLock { ($0.session, $0.membership, $0.statistics) }
         let rates = meter.rates(at: now)
         let damaged = replicas.compactMap { replica in replica.damage.map { "partition \(replica.partition): \($0)" } }
         let partitions = replicas.compactMap { report($0, identity.node, rates, statistics) }
@@ -90,8 +87,9 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             version: Self.version, uptime: now - startedAt, members: membership?.members ?? [],
             localHealth: membership?.localHealth ?? 0, swim: membership?.protocolCounters ?? Swim.Counters(),
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
-            revisionAge: now - confirmedAt, connectedTo: session?.status.coordinator, partitions: partitions,
-            operations: operationReports, engine: damaged.first.map { .degraded($0) } ?? .healthy,
+            revisionAge: now - (session?.status.heardAt ?? startedAt), connectedTo: session?.status.coordinator,
+            partitions: partitions,
+            operations: operations(of: replicas), engine: damaged.first.map { .degraded($0) } ?? .healthy,
             fenced: replicas.filter(\.isFenced).map(\.partition),
             withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition), fsyncs: log.syncs,
             logBytes: log.bytes)
@@ -132,9 +130,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         case .topology(let topology): runtime.inbox.put(.topology(topology))
         case .delta(let delta): runtime.inbox.put(.delta(delta))
         case .answered(let proposal, let outcome): runtime.inbox.put(.answered(proposal, outcome))
-        case .quorumConfirmed(let at):
-            late.withLock { $0.confirmedAt = max($0.confirmedAt, at) }
-            runtime.inbox.put(.quorumConfirmed(at))
+        case .quorumConfirmed(let at): runtime.inbox.put(.quorumConfirmed(at))
         }
     }
 
@@ -149,19 +145,14 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     // MARK: - CopyHost
 
-    package func expectedCopy(
-        of partition: PartitionID, into storage: StorageID, from sender: NodeID
-    ) async -> (table: TableDescriptor, partition: PartitionDescriptor)? {
-        guard let descriptor = await runtime.learner(of: partition, in: storage), descriptor.primary == sender,
-            let table = await runtime.topology.tables[descriptor.table]
-        else { return nil }
-        return (table, descriptor)
+    package func beginCopy(
+        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
+    ) async throws(EngineError) -> ImportState? {
+        try await runtime.beginCopy(of: partition, at: epoch, start: start, into: storage, from: sender)
     }
 
-    package func copyFinished(_ state: PartitionState, in storage: StorageID) async {
-        runtime.inbox.put(
-            .snapshotInstalled(
-                state.partition, storage, LogPoint(position: state.applied, checksum: state.checksum)))
+    package func copyFinished(of partition: PartitionID, start: LogPoint, in storage: StorageID) async {
+        runtime.inbox.put(.snapshotInstalled(partition, storage, start))
     }
 
     package func copyProgressed(_ progress: CopyProgress) async {
@@ -172,13 +163,20 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         }
     }
 
-    private var operationReports: [OperationReport] {
-        late.withLock(\.copies).compactMap { copy in
-            copy.operation.map {
-                OperationReport(
-                    operation: $0, stage: copy.isDone ? "copied" : "copying", bytes: copy.rawBytes, totalBytes: 0,
-                    wireBytes: copy.wireBytes, bytesPerSecond: 0, writePause: .zero)
-            }
+    /// The operations that this node drives, with what each waits for, and the copies that it has sent.
+    private func operations(of replicas: [AgentCore.ReplicaStatus]) -> [OperationReport] {
+        let copies = late.withLock(\.copies)
+        var stages: [OperationID: String] = [:]
+        for copy in copies { if let id = copy.operation { stages[id] = copy.isDone ? "copied" : "copying" } }
+        for replica in replicas where replica.isServing {
+            guard let id = replica.descriptor?.operation else { continue }
+            if let obstacle = replica.obstacle { stages[id] = "waits: \(obstacle)" }
+        }
+        return stages.sorted { $0.key < $1.key }.map { id, stage in
+            let copy = copies.last { $0.operation == id }
+            return OperationReport(
+                operation: id, stage: stage, bytes: copy?.rawBytes ?? 0, totalBytes: 0, wireBytes: copy?.wireBytes ?? 0,
+                bytesPerSecond: 0, writePause: .zero)
         }
     }
 }

@@ -33,6 +33,8 @@ package final class AgentSession: Service {
         var registeredAt: LogicalInstant?
         var avoided: [NodeID: LogicalInstant] = [:]
         var preferred: CoordinatorAddress?
+        /// The newest question about the quorum, and when it was asked.
+        var quorumAsked: (number: UInt64, at: LogicalInstant) = (0, .origin)
     }
 
     private let node: NodeID
@@ -78,6 +80,15 @@ package final class AgentSession: Service {
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
     package func askTopology(from revision: Revision) { offer(.watch(from: revision)) }
+
+    /// Asks whether the leader is sure of its quorum; the answer comes as `SessionEvent.quorumConfirmed`, or not at all.
+    package func confirmQuorum() {
+        let number = state.withLock { state in
+            state.quorumAsked = (state.quorumAsked.number + 1, BootClock.now())
+            return state.quorumAsked.number
+        }
+        offer(.confirmQuorum(number))
+    }
 
     private func offer(_ frame: AgentFrame) {
         state.withLock { $0.link }?.offer(frame.serialized())
@@ -211,7 +222,10 @@ package final class AgentSession: Service {
             }
         case .registered(_, let outcome): await registered(outcome)
         case .leader(let hint): return follow(hint)
-        case .quorumConfirmed(let age): await owner.received(.quorumConfirmed(BootClock.now() - age))
+        case .quorumConfirmed(let number):
+            // An answer to an older question proves less than the one that is under way.
+            let asked = state.withLock { $0.quorumAsked }
+            if number == asked.number { await owner.received(.quorumConfirmed(asked.at)) }
         case .pong: break
         }
         return .stay

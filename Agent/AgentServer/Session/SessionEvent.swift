@@ -10,7 +10,7 @@ package enum SessionEvent: Hashable, Sendable {
     case topology(Topology)
     case delta(TopologyDelta)
     case answered(PartitionProposal, ProposalOutcome)
-    /// The leader had its quorum at this moment of this node's clock, or shortly before (rule M4).
+    /// The leader was sure of its quorum at this moment of this node's clock, or later (rule M4).
     case quorumConfirmed(LogicalInstant)
 }
 

@@ -192,11 +192,6 @@ package actor CoordinatorRuntime {
     package var reportsNow: [NodeID: NodeReport] { core.reports }
     package var syncs: SyncStatistics { store.statistics }
 
-    package var quorumAgeNow: Span? {
-        guard core.raft.isLeader, let confirmed = core.quorumConfirmedAt else { return nil }
-        return BootClock.now() - confirmed
-    }
-
     package var statusNow: CoordinatorStatus {
         let raft = core.raft
         let connected = Set(links.connected)

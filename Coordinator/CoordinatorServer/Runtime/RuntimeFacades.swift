@@ -74,5 +74,5 @@ extension CoordinatorRuntime: SessionBackend {
             .map { .elsewhere(leader, linkAddress: $0.link.description) } ?? .unknown
     }
 
-    package func quorumAge() async -> Span? { quorumAgeNow }
+    package func confirmQuorum() async -> Bool { await refresh() }
 }

@@ -90,7 +90,7 @@ private final class SessionConversation: Sendable {
                 case .loadReport(let report):
                     // An agent speaks for its own node only.
                     if report.node == node { await backend.take(report) }
-                case .propose, .register, .deathReport:
+                case .propose, .register, .deathReport, .confirmQuorum:
                     // Asked one beside the other: a commit takes a while, and the frames behind it must not wait.
                     if underWay >= proposals {
                         try await group.next()
@@ -114,6 +114,9 @@ private final class SessionConversation: Sendable {
             try await link.send(CoordinatorFrame.registered(request, outcome).serialized())
         case .deathReport(let dead, let session, let generation):
             await backend.reportDeath(of: dead, session: session, generation: generation, by: node)
+        case .confirmQuorum(let number):
+            // No answer when nobody is sure: the agent asks again for as long as it wants to know.
+            if await backend.confirmQuorum() { try await link.send(CoordinatorFrame.quorumConfirmed(number).serialized()) }
         case .watch, .ping, .loadReport: break
         }
     }
@@ -158,7 +161,7 @@ private final class SessionConversation: Sendable {
 
     // MARK: - Signs of life
 
-    /// Tells who leads when that changes, and how fresh the quorum is; ends when the agent has fallen silent.
+    /// Tells who leads when that changes; ends when the agent has fallen silent.
     func beacon(every interval: Duration, silence: Span) async {
         var told: LeaderHint?
         while !Task.isCancelled, !link.isClosed, BootClock.now() - heardAt.withLock({ $0 }) < silence {
@@ -166,9 +169,6 @@ private final class SessionConversation: Sendable {
             if hint != told {
                 link.offer(CoordinatorFrame.leader(hint).serialized())
                 told = hint
-            }
-            if let age = await backend.quorumAge(), age >= .zero {
-                link.offer(CoordinatorFrame.quorumConfirmed(age).serialized())
             }
             do { try await Task.sleep(for: interval) } catch { return }
         }

@@ -16,6 +16,6 @@ package protocol SessionBackend: Sendable {
     /// A hint for planners and people; kept in memory only.
     func take(_ report: NodeReport) async
     func leader() async -> LeaderHint
-    /// How long ago this member, as leader, was sure of its quorum; nil when it does not lead.
-    func quorumAge() async -> Span?
+    /// Whether the leader was sure of its quorum after this call.
+    func confirmQuorum() async -> Bool
 }

@@ -11,6 +11,8 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
     case deathReport(NodeID, session: SessionID, generation: Generation)
     case loadReport(NodeReport)
     case ping(UInt64)
+    /// Answered under this number once the leader has been sure of its quorum, after the question: what a fence needs (rule M4).
+    case confirmQuorum(UInt64)
 
     package init(wire: ProtoAgentFrame) throws(WireError) {
         switch try Check.present(wire.frame, "AgentFrame.frame") {
@@ -32,6 +34,7 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
                 generation: try Check.identifier(report.generation, "DeathReport.generation"))
         case .loadReport(let report): self = .loadReport(try NodeReport(wire: report))
         case .ping(let number): self = .ping(number)
+        case .confirmQuorum(let number): self = .confirmQuorum(number)
         }
     }
 
@@ -52,6 +55,7 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
             wire.deathReport.generation = generation.number
         case .loadReport(let report): wire.loadReport = report.wire
         case .ping(let number): wire.ping = number
+        case .confirmQuorum(let number): wire.confirmQuorum = number
         }
         return wire
     }

@@ -23,8 +23,8 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
     case outcome(RequestID, ProposalOutcome)
     case registered(RequestID, RegistrationOutcome)
     case leader(LeaderHint)
-    /// The leader's quorum was confirmed this long before the frame was sent: what a fence needs (rule M4).
-    case quorumConfirmed(Span)
+    /// The leader was sure of its quorum after it was asked under this number (rule M4).
+    case quorumConfirmed(UInt64)
     case pong(UInt64)
 
     package init(wire: ProtoCoordinatorFrame) throws(WireError) {
@@ -40,7 +40,7 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
             let request = try Check.formed(registered.requestID, "Registered.request_id", as: RequestID.init(_:))
             self = .registered(request, try RegistrationOutcome(wire: registered))
         case .leader(let leader): self = .leader(try LeaderHint(wire: leader))
-        case .quorumConfirmedUs(let age): self = .quorumConfirmed(try Check.span(age, "CoordinatorFrame.quorum_confirmed_us"))
+        case .quorumConfirmed(let number): self = .quorumConfirmed(number)
         case .pong(let number): self = .pong(number)
         }
     }
@@ -57,7 +57,7 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
             wire.registered.requestID = request.text
             outcome.write(to: &wire.registered)
         case .leader(let hint): wire.leader = hint.wire
-        case .quorumConfirmed(let age): wire.quorumConfirmedUs = age.microseconds
+        case .quorumConfirmed(let number): wire.quorumConfirmed = number
         case .pong(let number): wire.pong = number
         }
         return wire

@@ -148,6 +148,15 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     set {frame = .ping(newValue)}
   }
 
+  /// Answered with the same number once the leader has been sure of its quorum after this frame came.
+  package var confirmQuorum: UInt64 {
+    get {
+      if case .confirmQuorum(let v)? = frame {return v}
+      return 0
+    }
+    set {frame = .confirmQuorum(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -158,6 +167,8 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     case deathReport(ProtoAgentFrame.DeathReport)
     case loadReport(ProtoNodeReport)
     case ping(UInt64)
+    /// Answered with the same number once the leader has been sure of its quorum after this frame came.
+    case confirmQuorum(UInt64)
 
   }
 
@@ -276,13 +287,13 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
     set {frame = .leader(newValue)}
   }
 
-  /// The leader's quorum was confirmed this long before the frame was sent.
-  package var quorumConfirmedUs: Int64 {
+  /// The leader was sure of its quorum after it was asked under this number.
+  package var quorumConfirmed: UInt64 {
     get {
-      if case .quorumConfirmedUs(let v)? = frame {return v}
+      if case .quorumConfirmed(let v)? = frame {return v}
       return 0
     }
-    set {frame = .quorumConfirmedUs(newValue)}
+    set {frame = .quorumConfirmed(newValue)}
   }
 
   package var pong: UInt64 {
@@ -301,8 +312,8 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
     case outcome(ProtoCoordinatorFrame.Outcome)
     case registered(ProtoCoordinatorFrame.Registered)
     case leader(ProtoCoordinatorFrame.Leader)
-    /// The leader's quorum was confirmed this long before the frame was sent.
-    case quorumConfirmedUs(Int64)
+    /// The leader was sure of its quorum after it was asked under this number.
+    case quorumConfirmed(UInt64)
     case pong(UInt64)
 
   }
@@ -498,7 +509,7 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watch\0\u{1}propose\0\u{1}register\0\u{3}death_report\0\u{3}load_report\0\u{1}ping\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watch\0\u{1}propose\0\u{1}register\0\u{3}death_report\0\u{3}load_report\0\u{1}ping\0\u{3}confirm_quorum\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -579,6 +590,14 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.frame = .ping(v)
         }
       }()
+      case 7: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .confirmQuorum(v)
+        }
+      }()
       default: break
       }
     }
@@ -613,6 +632,10 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
     case .ping?: try {
       guard case .ping(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
+    }()
+    case .confirmQuorum?: try {
+      guard case .confirmQuorum(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
     }()
     case nil: break
     }
@@ -751,7 +774,7 @@ nonisolated extension ProtoAgentFrame.Register: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed_us\0\u{1}pong\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed\0\u{1}pong\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -825,11 +848,11 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
         }
       }()
       case 6: try {
-        var v: Int64?
-        try decoder.decodeSingularSInt64Field(value: &v)
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
         if let v = v {
           if self.frame != nil {try decoder.handleConflictingOneOf()}
-          self.frame = .quorumConfirmedUs(v)
+          self.frame = .quorumConfirmed(v)
         }
       }()
       case 7: try {
@@ -871,9 +894,9 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
       guard case .leader(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
-    case .quorumConfirmedUs?: try {
-      guard case .quorumConfirmedUs(let v)? = self.frame else { preconditionFailure() }
-      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 6)
+    case .quorumConfirmed?: try {
+      guard case .quorumConfirmed(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
     }()
     case .pong?: try {
       guard case .pong(let v)? = self.frame else { preconditionFailure() }

@@ -295,7 +295,7 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     /// Clears the value of `hint`. Subsequent reads from it will return its default value.
     package mutating func clearHint() {self._hint = nil}
 
-    package var isEmpty: Bool = false
+    package var wantsSnapshot: Bool = false
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -989,7 +989,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Nack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}is_empty\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1001,7 +1001,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.termRun) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.refused) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._hint) }()
-      case 5: try { try decoder.decodeSingularBoolField(value: &self.isEmpty) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsSnapshot) }()
       default: break
       }
     }
@@ -1024,8 +1024,8 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     try { if let v = self._hint {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
-    if self.isEmpty != false {
-      try visitor.visitSingularBoolField(value: self.isEmpty, fieldNumber: 5)
+    if self.wantsSnapshot != false {
+      try visitor.visitSingularBoolField(value: self.wantsSnapshot, fieldNumber: 5)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1035,7 +1035,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if lhs.termRun != rhs.termRun {return false}
     if lhs.refused != rhs.refused {return false}
     if lhs._hint != rhs._hint {return false}
-    if lhs.isEmpty != rhs.isEmpty {return false}
+    if lhs.wantsSnapshot != rhs.wantsSnapshot {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
