@@ -161,10 +161,14 @@ final class Cluster: Sendable {
     func complete(_ path: String, _ body: String) async throws {
         var last = ""
         for _ in 0..<5 {
-            let operation = try await begin(path, body)
+            var operation = ""
+            // Refused for as long as a member that was slow is catching up.
+            try await expectEventually("POST \(path) is taken", within: 20) {
+                operation = try await begin(path, body)
+                return true
+            }
             guard try await wait(for: operation) != "succeeded" else { return }
             last = try await api(.GET, "/operations/\(operation)").text
-            try await Task.sleep(for: .milliseconds(500))
         }
         throw Failure("POST \(path) was aborted each time: \(last)")
     }

@@ -8,9 +8,8 @@ final class Load: Sendable {
         var acknowledged: [String: Int] = [:]
         /// Rows whose last write has an unknown outcome, with that value.
         var unknown: [String: Int] = [:]
-        var lastAcknowledgement = ContinuousClock.now
-        var longestGap = Duration.zero
-        var writes = 0
+        /// When each write was acknowledged.
+        var times: [ContinuousClock.Instant] = []
     }
 
     private let rows: Rows
@@ -19,9 +18,9 @@ final class Load: Sendable {
 
     init(_ rows: Rows) { self.rows = rows }
 
-    var writes: Int { book.withLock(\.writes) }
-    /// The longest time in which nobody was acknowledged.
-    var longestGap: Duration { book.withLock { max($0.longestGap, ContinuousClock.now - $0.lastAcknowledgement) } }
+    var writes: Int { book.withLock(\.times.count) }
+    /// How many writes were acknowledged after that moment.
+    func writes(after moment: ContinuousClock.Instant) -> Int { book.withLock { $0.times.count { $0 > moment } } }
 
     /// Runs `body` while `writers` tasks write, and checks every acknowledged write afterwards.
     /// - Returns: how many rows were checked.
@@ -50,12 +49,9 @@ final class Load: Sendable {
             book.withLock { book in
                 switch outcome {
                 case .acknowledged:
-                    let now = ContinuousClock.now
-                    if book.writes > 0 { book.longestGap = max(book.longestGap, now - book.lastAcknowledgement) }
-                    book.lastAcknowledgement = now
+                    book.times.append(.now)
                     book.acknowledged[row] = round
                     book.unknown[row] = nil
-                    book.writes += 1
                 case .unknown: book.unknown[row] = round
                 }
             }

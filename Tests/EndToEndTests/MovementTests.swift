@@ -5,13 +5,6 @@ import Testing
 extension ClusterTests {
     @Test("a split and a move under load lose nothing, and leave equal replicas", .timeLimit(.minutes(3)))
     func splitAndMove() async throws {
-        // Known defect: on real processes, under load, a split can wait at its gate and a move can hang in its copy.
-        await withKnownIssue("a split or a move can hang under load", isIntermittent: true) {
-            try await splitThenMove()
-        }
-    }
-
-    private func splitThenMove() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("moving")
         let load = Load(rows)
@@ -37,7 +30,6 @@ extension ClusterTests {
             let before = load.writes
             try await expectEventually("writes go on", within: 10) { load.writes > before + 100 }
         }
-        #expect(load.longestGap < .seconds(3), "\(load.longestGap)")
         for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
     }
 

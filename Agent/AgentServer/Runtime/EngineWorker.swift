@@ -77,7 +77,13 @@ final class EngineWorker: Service {
                 if case .sync = job, !isDirty { continue }
                 do throws(EngineError) {
                     try await carryOut(job, in: lane.storage)
-                    if case .sync = job { isDirty = false } else { isDirty = true }
+                    isDirty =
+                        switch job {
+                        case .sync: false
+                        // With its last partition a storage is gone, and there is nothing left to sync.
+                        case .remove: try await engine.state(of: lane.storage) != nil
+                        default: true
+                        }
                 } catch {
                     logger.error("the engine failed", metadata: ["storage": "\(lane.storage)", "error": "\(error)"])
                     if let partition = job.partition { events(.failed(partition, "\(error)")) }
