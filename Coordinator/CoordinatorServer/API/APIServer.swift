@@ -9,6 +9,7 @@ import Model
 import NIOCore
 package import NIOSSL
 import ServiceLifecycle
+import Synchronization
 import Telemetry
 
 /// What a request came over: whose certificate the connection showed can be asked of its channel.
@@ -49,6 +50,12 @@ struct APIResponder: HTTPResponder {
 
     let api: ControlAPI
     let logger: Logger
+    private let identities = KnownIdentities()
+
+    init(api: ControlAPI, logger: Logger) {
+        self.api = api
+        self.logger = logger
+    }
 
     func respond(to request: Request, context: APIContext) async throws -> Response {
         let response = await api.answer(request, from: await caller(on: context.channel))
@@ -61,9 +68,29 @@ struct APIResponder: HTTPResponder {
     /// Who showed a certificate. TLS has verified it against our authority; here it must also be of this cluster.
     private func caller(on channel: any Channel) async -> Caller? {
         guard let certificate = try? await channel.nioSSL_peerCertificate().get(),
-            let identity = try? PeerIdentity(of: certificate)
+            let identity = identities.identity(of: certificate)
         else { return nil }
         return Caller(identity, cluster: api.settings.clusterName)
+    }
+}
+
+/// Whom certificates name that were seen before: reading one takes libcrypto longer than all else of a request together.
+///
+/// Only names are remembered. That a certificate is good is found by each connection's handshake.
+final class KnownIdentities: Sendable {
+    /// More than there are members and operators.
+    private static let capacity = 1_024
+    private let known = Mutex<[NIOSSLCertificate: PeerIdentity]>([:])
+
+    /// Nil for a certificate that names nobody.
+    func identity(of certificate: NIOSSLCertificate) -> PeerIdentity? {
+        if let identity = known.withLock({ $0[certificate] }) { return identity }
+        guard let identity = try? PeerIdentity(of: certificate) else { return nil }
+        known.withLock { known in
+            if known.count >= Self.capacity { known = [:] }
+            known[certificate] = identity
+        }
+        return identity
     }
 }
 

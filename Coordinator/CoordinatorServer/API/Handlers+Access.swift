@@ -178,9 +178,13 @@ extension Handlers {
         var fields = try call.document()
         guard let value = fields.take("value") else { throw .invalid("value", "is missing; to remove an entry, delete it") }
         try fields.finish()
-        let write = ConfigurationWrite(key: call.parameter("key"), value: value.text, expecting: try expectation(call))
-        _ = try await propose(.configure(scope, [write]), call)
-        return show(try find(call, scope, in: try await catalog(call)))
+        let (key, text) = (call.parameter("key"), value.text)
+        let write = ConfigurationWrite(key: key, value: text, expecting: try expectation(call))
+        guard case .version(let version) = try await propose(.configure(scope, [write]), call) else {
+            throw Problem(.internalServerError, "UNEXPECTED_ANSWER", "the command gave no version")
+        }
+        // As this request made it: the catalog may hold a newer one already, and reading it would cost a round with the leader.
+        return show(ConfigurationEntry(scope: scope, key: key, value: text, version: version))
     }
 
     func deleteEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
