@@ -208,6 +208,9 @@ package struct Coordinator: Sendable {
         guard let leader = raft.leader else { return }
         recallFrom(othersThan: leader)
         guard !waiting.isEmpty else { return }
+        // What gathers while one write runs goes into the next, for the followers too: one message for many commands, and no later
+        // on our own disk than if it had been handed in at once.
+        if leader == id, raft.log.oldestWriteStartedAt != nil { return }
         let commands = waiting
         waiting = []
         for item in commands {
