@@ -95,11 +95,11 @@ package actor ControlClient {
 
     /// A data token for one table.
     package func token(
-        table: String, principal: String, seconds: Int
+        table: String, principal: String, seconds: Int, milliseconds: Int64 = 10_000
     ) async throws(ClientError) -> String {
         let answer = try await call(
             .post, "/tables/\(Self.encode(table))/credentials",
-            body: .object(["principal_arn": .string(principal), "ttl_seconds": .number(seconds)]), milliseconds: 10_000)
+            body: .object(["principal_arn": .string(principal), "ttl_seconds": .number(seconds)]), milliseconds: milliseconds)
         guard let token = answer.body["token"]?.string else { throw .unexpectedAnswer("credentials without a token") }
         return token
     }

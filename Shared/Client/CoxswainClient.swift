@@ -3,6 +3,7 @@
 // Each request goes straight to the gateway of the partition's primary. Routes come from any gateway, which needs no coordinator;
 // coordinators are asked for gateways only when none is known, and for tokens. A refusal mends the route; a pause of the partition
 // (a fence, a promotion) is waited out within the budget; a write whose fate is not known is reported so and never repeated here.
+// Who may not see a table's routes, because the token allows writes only, goes from refusal to refusal until somebody takes it.
 
 import KeyEncoding
 package import Model
@@ -24,6 +25,11 @@ package actor CoxswainClient {
     package struct Receipt: Hashable, Sendable {
         package let partition: UInt64
         package let position: Position
+
+        package init(partition: UInt64, position: Position) {
+            self.partition = partition
+            self.position = position
+        }
     }
 
     package struct Page: Sendable {
@@ -32,37 +38,33 @@ package actor CoxswainClient {
         package let next: String?
     }
 
-    private struct Token {
-        let text: String
-        let renewAt: ContinuousClock.Instant
-    }
-
     private let calls: HTTPCalls
-    private let control: ControlClient
-    private let clusterID: String
-    private let principal: String
+    private let tokens: TokenSource
+    private let routes: RouteSource
     private let settings: Settings
     private let policy = RetryPolicy()
+    private let fixedToken: String?
     private var random = SystemRandomNumberGenerator()
-    private var routes: [String: TableRoute] = [:]
-    private var gateways: [String] = []
-    private var tokens: [String: Token] = [:]
+    /// Where the last refusal sent us, for tables whose routes may not be seen.
+    private var hints: [String: String] = [:]
 
-    /// - Parameter fixedToken: used for every table instead of tokens asked of the coordinators.
+    /// - Parameters:
+    ///   - fixedToken: used for every table instead of tokens asked of the coordinators.
+    ///   - gateways: known ones, as `host:port`, or status endpoints of agents on this machine, as `http://127.0.0.1:7471`. With
+    ///     one of them and a token no coordinator is needed.
     package init(
         calls: HTTPCalls, control: ControlClient, clusterID: String, principal: String, settings: Settings = Settings(),
         fixedToken: String? = nil, gateways: [String] = []
     ) {
         self.calls = calls
-        self.control = control
-        self.clusterID = clusterID
-        self.principal = principal
         self.settings = settings
         self.fixedToken = fixedToken
-        self.gateways = gateways
+        let seconds = settings.tokenSeconds
+        tokens = TokenSource(seconds: seconds) { (table, milliseconds) async throws(ClientError) in
+            try await control.token(table: table, principal: principal, seconds: seconds, milliseconds: milliseconds)
+        }
+        routes = RouteSource(calls: calls, control: control, clusterID: clusterID, seeds: gateways)
     }
-
-    private let fixedToken: String?
 
     // MARK: - Rows
 
@@ -101,9 +103,13 @@ package actor CoxswainClient {
     }
 
     /// Writes rows of one partition as one change.
-    package func batch(_ operations: [JSONValue], firstKey: String, in table: String) async throws(ClientError) -> Receipt {
-        let body = JSONValue.object(["operations": .array(operations)])
-        return try receipt(of: try await send(.post, table, key: firstKey, isWrite: true, path: "rows:batch", body: body.text))
+    ///
+    /// - Parameters:
+    ///   - operations: each `{"op":"put","row":{…}}` or `{"op":"delete","key":[…]}`, as JSON text.
+    ///   - firstKey: the key of one of them, by which the partition is found.
+    package func batch(_ operations: [String], firstKey: String, in table: String) async throws(ClientError) -> Receipt {
+        let body = "{\"operations\":[" + operations.joined(separator: ",") + "]}"
+        return try receipt(of: try await send(.post, table, key: firstKey, isWrite: true, path: "rows:batch", body: body))
     }
 
     private func receipt(of answer: JSONValue) throws(ClientError) -> Receipt {
@@ -128,20 +134,13 @@ package actor CoxswainClient {
         while clock.now < deadline {
             let wait: Span
             do throws(ClientError) {
-                let route = try await route(of: table)
-                guard let partition = try self.partition(in: route, key: key, bound: bound) else {
-                    throw ClientError.unexpectedAnswer("the route of \(table) has a gap")
-                }
                 let token = try await token(for: table)
-                guard let gateway = partition.gateway else {
-                    throw ClientError.unreachable("partition \(partition.id) has no primary")
-                }
+                let gateway = try await gateway(of: table, key: key, bound: bound, token: token)
                 let parameter = key.map { path == "rows" ? "key=" + ControlClient.encode($0) : "" } ?? ""
                 let url = "https://\(gateway)/v1/tables/\(table)/\(path)?\(parameter)\(query)"
                 let left = ControlClient.milliseconds(deadline - clock.now)
                 let (outcome, answer) = await exchange(
-                    method, url, body: body, token: token, epoch: partition.epoch,
-                    milliseconds: min(left, settings.attemptMilliseconds))
+                    method, url, body: body, token: token, milliseconds: min(left, settings.attemptMilliseconds))
                 switch policy.decide(
                     outcome, isWrite: isWrite, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random)
                 {
@@ -149,14 +148,17 @@ package actor CoxswainClient {
                 case .refuse: throw .refused(answer.problem)
                 case .unknown: throw .outcomeUnknown(answer.problem.detail)
                 case .renewToken:
+                    guard fixedToken == nil else { throw ClientError.refused(answer.problem) }
                     hasRenewedToken = true
-                    tokens[table] = nil
+                    await tokens.discard(token, for: table)
                     wait = .zero
                 case .mend(let pause):
-                    mend(table, with: answer.problem.partition)
+                    hints[table] = answer.problem.partition?["gateway"]?.string
+                    await routes.mend(table, with: answer.problem.partition)
                     wait = pause
                 case .refresh(let pause):
-                    await refresh(table, avoiding: gateway)
+                    hints[table] = nil
+                    await routes.refresh(table, token: token, avoiding: gateway)
                     wait = pause
                 case .again(let pause): wait = pause
                 }
@@ -164,7 +166,7 @@ package actor CoxswainClient {
             } catch {
                 guard case .unreachable = error else { throw error }
                 last = error
-                routes[table] = nil
+                await routes.forget(table)
                 wait = policy.pause(attempt, random: &random)
             }
             attempt += 1
@@ -175,18 +177,55 @@ package actor CoxswainClient {
         throw last
     }
 
+    /// Whom to ask for a row or a scan.
+    private func gateway(
+        of table: String, key: String?, bound: String?, token: String
+    ) async throws(ClientError) -> String {
+        let route: TableRoute
+        do throws(ClientError) { route = try await routes.route(of: table, token: token) } catch {
+            guard case .refused(let problem) = error, problem.status == 403 else { throw error }
+            if let hint = hints[table] { return hint }
+            return try await routes.anyGateway()
+        }
+        guard let partition = try self.partition(in: route, key: key, bound: bound) else {
+            throw ClientError.unexpectedAnswer("the route of \(table) has a gap")
+        }
+        guard let gateway = partition.gateway else {
+            throw ClientError.unreachable("partition \(partition.id) has no primary")
+        }
+        return gateway
+    }
+
+    private func partition(in route: TableRoute, key: String?, bound: String?) throws(ClientError) -> PartitionRoute? {
+        do throws(KeyTextError) {
+            if let key { return route.partition(of: try route.layout.key(text: key)) }
+            return route.partition(of: try route.layout.bound(text: bound ?? "[]"))
+        } catch {
+            throw .invalid("key: \(error)")
+        }
+    }
+
+    /// The table's route: the known one, or a new one.
+    package func route(of table: String) async throws(ClientError) -> TableRoute {
+        try await routes.route(of: table, token: try await token(for: table))
+    }
+
+    private func token(for table: String) async throws(ClientError) -> String {
+        if let fixedToken { return fixedToken }
+        return try await tokens.token(for: table)
+    }
+
     private struct Reply {
         let body: JSONValue
         let problem: Problem
     }
 
     private func exchange(
-        _ method: HTTPCalls.Method, _ url: String, body: String?, token: String, epoch: UInt64, milliseconds: Int64
+        _ method: HTTPCalls.Method, _ url: String, body: String?, token: String, milliseconds: Int64
     ) async -> (RetryPolicy.Outcome, Reply) {
         do throws(HTTPCalls.Failure) {
             let answer = try await calls.call(
-                method, url, headers: [("authorization", "Bearer \(token)"), ("coxswain-epoch", String(epoch))], body: body,
-                milliseconds: milliseconds)
+                method, url, headers: [("authorization", "Bearer \(token)")], body: body, milliseconds: milliseconds)
             let problem = Problem(status: answer.status, body: answer.body)
             return (
                 .answered(
@@ -201,84 +240,6 @@ package actor CoxswainClient {
                 }
             let document = JSONValue.object(["code": .string("NO_ANSWER"), "detail": .string("\(url): \(why)")])
             return (outcome, Reply(body: .null, problem: Problem(status: 0, body: document)))
-        }
-    }
-
-    // MARK: - Routes and tokens
-
-    /// The table's route: the cached one, or a new one.
-    package func route(of table: String) async throws(ClientError) -> TableRoute {
-        if let known = routes[table] { return known }
-        let route = try await fetchRoute(of: table, avoiding: nil)
-        routes[table] = route
-        return route
-    }
-
-    private func partition(in route: TableRoute, key: String?, bound: String?) throws(ClientError) -> PartitionRoute? {
-        do throws(KeyTextError) {
-            if let key { return route.partition(of: try route.layout.key(text: key)) }
-            return route.partition(of: try route.layout.bound(text: bound ?? "[]"))
-        } catch {
-            throw .invalid("key: \(error)")
-        }
-    }
-
-    private func mend(_ table: String, with json: JSONValue?) {
-        guard var route = routes[table], let json, let newer = PartitionRoute(json, layout: route.layout),
-            route.mend(with: newer)
-        else {
-            routes[table] = nil
-            return
-        }
-        routes[table] = route
-    }
-
-    private func refresh(_ table: String, avoiding gateway: String) async {
-        // The old route serves until somebody knows a newer one.
-        do throws(ClientError) { routes[table] = try await fetchRoute(of: table, avoiding: gateway) } catch { return }
-    }
-
-    private func fetchRoute(of table: String, avoiding gateway: String?) async throws(ClientError) -> TableRoute {
-        if gateways.isEmpty { gateways = try await control.gateways(of: clusterID) }
-        let token = try await token(for: table)
-        var failure = ClientError.unreachable("no gateway is known")
-        for candidate in gateways.shuffled(using: &random) where candidate != gateway {
-            let answer: HTTPCalls.Answer
-            do throws(HTTPCalls.Failure) {
-                answer = try await calls.call(
-                    .get, "https://\(candidate)/v1/tables/\(table)/routes", headers: [("authorization", "Bearer \(token)")],
-                    milliseconds: 1_000)
-            } catch {
-                failure = .unreachable("\(candidate): \(error)")
-                continue
-            }
-            if answer.status == 200, let body = answer.body { return adopt(try TableRoute(body)) }
-            let problem = Problem(status: answer.status, body: answer.body)
-            failure = problem.isRetryable ? .unreachable(problem.detail) : .refused(problem)
-        }
-        if case .unreachable = failure, let fresh = try? await control.gateways(of: clusterID) { gateways = fresh }
-        throw failure
-    }
-
-    private func adopt(_ route: TableRoute) -> TableRoute {
-        for gateway in route.partitions.flatMap(\.replicas) where !gateways.contains(gateway) { gateways.append(gateway) }
-        return route
-    }
-
-    private func token(for table: String) async throws(ClientError) -> String {
-        if let fixedToken { return fixedToken }
-        let now = ContinuousClock.now
-        if let known = tokens[table], now < known.renewAt { return known.text }
-        do throws(ClientError) {
-            let text = try await control.token(table: table, principal: principal, seconds: settings.tokenSeconds)
-            // At two thirds of its life, so that the coordinators may be away for the last third.
-            tokens[table] = Token(text: text, renewAt: now + .seconds(settings.tokenSeconds * 2 / 3))
-            return text
-        } catch {
-            // Old, but perhaps still good: the agents decide.
-            guard let known = tokens[table], case .unreachable = error else { throw error }
-            tokens[table] = Token(text: known.text, renewAt: now + .seconds(5))
-            return known.text
         }
     }
 }

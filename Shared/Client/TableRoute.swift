@@ -81,7 +81,13 @@ package struct TableRoute: Hashable, Sendable {
     }
 
     package func partition(of key: Key) -> PartitionRoute? {
-        partitions.last { $0.low <= key }.flatMap { $0.contains(key) ? $0 : nil }
+        var (low, high) = (0, partitions.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if partitions[middle].low <= key { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0, partitions[low - 1].contains(key) else { return nil }
+        return partitions[low - 1]
     }
 
     /// Takes in what a refusal says about one partition.
