@@ -39,34 +39,6 @@ import Testing
         #expect(both.longest == .max)
     }
 
-    private func position(_ epoch: UInt64, _ sequence: UInt64) -> Position {
-        Position(epoch: Epoch(epoch), run: 1, sequence: sequence)
-    }
-
-    @Test("the newest acknowledged write in the partition's order must be there, whoever acknowledged first")
-    func ledger() {
-        var ledger = Ledger()
-        ledger.acknowledge(1, value: "new", position: position(2, 7))
-        ledger.acknowledge(1, value: "old", position: position(1, 9))
-        #expect(ledger.judge(1, found: "new") == .kept)
-        let lost = Ledger.Finding.lost(expected: .init(value: "new", position: position(2, 7)), found: "old")
-        #expect(ledger.judge(1, found: "old") == lost)
-        #expect(ledger.judge(1, found: nil) != .kept)
-        #expect(ledger.judge(2, found: nil) == nil)
-    }
-
-    @Test("a write of unknown outcome may be there or not; any other value may not")
-    func unknown() {
-        var ledger = Ledger()
-        ledger.acknowledge(1, value: "sure", position: position(1, 1))
-        ledger.doubt(1, value: "perhaps")
-        #expect(ledger.judge(1, found: "sure") == .kept)
-        #expect(ledger.judge(1, found: "perhaps") == .unknownHappened)
-        #expect(ledger.judge(1, found: "never") != .unknownHappened)
-        #expect(ledger.acknowledgedCount == 1)
-        #expect(ledger.unknownCount == 1)
-    }
-
     @Test("each refusal ends with the exit code that scripts expect")
     func exitCodes() {
         func status(_ code: Int, _ name: String = "X") -> coxctl.ExitStatus {

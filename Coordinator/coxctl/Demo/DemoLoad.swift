@@ -1,214 +1,204 @@
 // The demo's clients: they write and read without pause, and remember every answer, so that at the end nothing can be claimed
-// that is not so. YCSB A: half updates, half reads, keys by Zipf's law.
+// that is not so. YCSB A: half updates, half reads, keys by Zipf's law. Both tables are under load, so that whichever agent dies,
+// each partition that it led has somebody who waits for it.
 
 import Client
 import Model
 import Synchronization
 
-/// Rows of `usertable`, their numbers, and who writes them.
-struct DemoKeys: Sendable {
-    let count: Int
-    let workers: Int
+/// Rows that the load may write, and what it was promised of them.
+struct LoadTable: Sendable {
+    let subject: LedgerSubject
+    /// In key order. Those in front are asked for most.
+    let keys: [String]
+    /// The row of a key, with a value in it.
+    let row: @Sendable (_ number: Int, _ value: String) -> JSONValue
+    let book = LedgerBook()
 
-    func name(_ number: Int) -> String {
-        let digits = String(number)
-        return "user" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-    }
-
-    func keyText(_ number: Int) -> String { JSONValue.array([.string(name(number))]).text }
-
-    /// Each key has one writer, so that what a key may hold is known exactly.
-    func number(_ local: Int, of worker: Int) -> Int { min(count - 1, local * workers + worker) }
-}
-
-/// Numbers by Zipf's law with YCSB's exponent 0.99.
-struct Zipf: Sendable {
-    private let cumulative: [Double]
-
-    init(_ count: Int) {
-        var sum = 0.0
-        cumulative = (1...max(1, count)).map { rank in
-            sum += 1 / Self.power(Double(rank))
-            return sum
-        }
-    }
-
-    func draw(_ random: inout some RandomNumberGenerator) -> Int {
-        let point = Double.random(in: 0..<(cumulative.last ?? 1), using: &random)
-        var (low, high) = (0, cumulative.count - 1)
-        while low < high {
-            let middle = (low + high) / 2
-            if cumulative[middle] > point { high = middle } else { low = middle + 1 }
-        }
-        return low
-    }
-
-    /// `rank^0.99`, by its neighbour: within a hundredth for every rank in use here.
-    private static func power(_ rank: Double) -> Double { rank / (1 + 0.01 * naturalLogarithm(rank)) }
-
-    private static func naturalLogarithm(_ value: Double) -> Double {
-        var (mantissa, exponent) = (value, 0.0)
-        while mantissa > 1.5 {
-            mantissa /= 2
-            exponent += 1
-        }
-        let z = (mantissa - 1) / (mantissa + 1)
-        return exponent * 0.693_147_180_559_945 + 2 * (z + z * z * z / 3 + z * z * z * z * z / 5)
-    }
+    func keyText(_ number: Int) -> String { JSONValue.array([.string(keys[number])]).text }
 }
 
 final class DemoLoad: Sendable {
-    /// What one key may hold.
-    struct Held: Sendable {
-        /// The newest value whose write was acknowledged.
-        var acknowledged: String?
-        /// Values whose writes had no known outcome.
-        var unknown: Set<String> = []
-
-        func admits(_ value: String?) -> Bool { value == acknowledged || value.map(unknown.contains) ?? false }
+    /// One acknowledged write.
+    struct Acknowledgement: Sendable {
+        let at: Int64
+        let table: String
+        let number: Int
+        let receipt: CoxswainClient.Receipt
     }
 
-    struct Totals: Sendable {
+    struct Progress: Sendable {
         var acknowledged = 0
-        var unknown = 0
-        var refused = 0
         var reads = 0
         /// Reads that gave what no write could have left.
         var wrong: [String] = []
-        /// When each write was acknowledged, and of which key.
-        var times: [(at: Int64, key: Int)] = []
-        var held: [Int: Held] = [:]
         var lastFailure: String?
     }
 
-    let keys: DemoKeys
-    private let client: CoxswainClient
-    private let totals = Mutex(Totals())
-    private let stopped = Mutex(false)
-    private static let table = "usertable"
-
-    init(client: CoxswainClient, keys: DemoKeys) {
-        self.client = client
-        self.keys = keys
+    private struct State {
+        var progress = Progress()
+        var acknowledgements: [Acknowledgement] = []
+        var isStopped = false
+        var isPaused = false
+        /// Requests on their way.
+        var busy = 0
     }
 
-    var current: Totals { totals.withLock { $0 } }
-    func stop() { stopped.withLock { $0 = true } }
-    private var isStopped: Bool { stopped.withLock { $0 } }
+    static let workers = 16
+    /// Of ten requests, how many go to the first table.
+    private static let firstTable = 7
 
-    /// Writes every key once.
-    func fill() async throws {
+    let tables: [LoadTable]
+    private let client: CoxswainClient
+    private let state = Mutex(State())
+
+    /// - Parameter tables: two of them, the first being the one that is asked most.
+    init(client: CoxswainClient, tables: [LoadTable]) {
+        precondition(tables.count == 2, "the load knows what to do with two tables, not \(tables.count)")
+        self.client = client
+        self.tables = tables
+    }
+
+    var current: Progress { state.withLock { $0.progress } }
+    var acknowledgements: [Acknowledgement] { state.withLock { $0.acknowledgements } }
+    func stop() { state.withLock { $0.isStopped = true } }
+
+    /// Writes every key of one table once. Not part of the load, but of its ledger.
+    func fill(_ table: LoadTable) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for worker in 0..<keys.workers {
+            for worker in 0..<Self.workers {
                 group.addTask { [self] in
-                    for number in stride(from: worker, to: keys.count, by: keys.workers) {
-                        await write(number, value: "first-\(number)")
+                    for number in stride(from: worker, to: table.keys.count, by: Self.workers) {
+                        guard try await put(table, number, value: "first-\(number)") != nil else {
+                            throw DemoFailure("loading \(table.keys[number]): \(current.lastFailure ?? "no reason given")")
+                        }
                     }
                 }
             }
             try await group.waitForAll()
         }
-        let done = current
-        guard done.acknowledged == keys.count else {
-            throw DemoFailure("loaded \(done.acknowledged) of \(keys.count) rows: \(done.lastFailure ?? "no reason given")")
-        }
     }
 
     /// Runs until `stop()`.
-    func run() async {
-        await withTaskGroup(of: Void.self) { group in
-            for worker in 0..<keys.workers { group.addTask { [self] in await work(worker) } }
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<Self.workers { group.addTask { [self] in try await work(worker) } }
+            try await group.waitForAll()
         }
     }
 
-    private func work(_ worker: Int) async {
+    /// Reads back everything that was acknowledged, while the load stands still.
+    func audit() async throws -> LedgerAudit {
+        try await pause()
+        defer { state.withLock { $0.isPaused = false } }
+        var whole = LedgerAudit()
+        for table in tables {
+            let ledger = table.book.current
+            whole.merge(try await LedgerAudit.run(ledger, of: table.subject, by: client, readers: Self.workers))
+            guard ledger.conflicts.isEmpty else {
+                throw DemoFailure("two writes were acknowledged at one place: \(ledger.conflicts[0])")
+            }
+        }
+        return whole
+    }
+
+    private func pause() async throws {
+        state.withLock { $0.isPaused = true }
+        while state.withLock({ $0.busy > 0 }) { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    // MARK: - One request after another
+
+    /// Each key has one worker, so that what a read may find is known exactly.
+    private func work(_ worker: Int) async throws {
         var random = SeededGenerator(seed: UInt64(worker + 1))
-        let zipf = Zipf(keys.count / keys.workers)
+        let own = tables.map { table in Array(stride(from: worker, to: table.keys.count, by: Self.workers)) }
+        let ranks = own.map { Zipfian(items: UInt64(max(1, $0.count))) }
         var turn = 0
-        while !isStopped {
+        while try await takeTurn() {
+            defer { state.withLock { $0.busy -= 1 } }
             turn += 1
-            let number = keys.number(zipf.draw(&random), of: worker)
+            let place = Int.random(in: 0..<10, using: &random) < Self.firstTable || own[1].isEmpty ? 0 : 1
+            let (table, number) = (tables[place], own[place][Int(ranks[place].rank(&random))])
             if Bool.random(using: &random) {
-                await write(number, value: "w\(worker)-\(turn)")
+                guard let receipt = try await put(table, number, value: "w\(worker)-\(turn)") else { continue }
+                let now = BootTime.now()
+                state.withLock {
+                    $0.progress.acknowledged += 1
+                    $0.acknowledgements.append(
+                        Acknowledgement(at: now, table: table.subject.table, number: number, receipt: receipt))
+                }
             } else {
-                await read(number)
+                await read(table, number)
             }
         }
     }
 
-    private func write(_ number: Int, value: String) async {
-        let row = JSONValue.object(["id": .string(keys.name(number)), "field0": .string(value)])
-        // Noted before it is sent: an answer may never come.
-        totals.withLock { _ = $0.held[number, default: Held()].unknown.insert(value) }
+    /// - Returns: false when the load is over.
+    private func takeTurn() async throws -> Bool {
+        while true {
+            let answer: Bool? = state.withLock { state in
+                if state.isStopped { return false }
+                if state.isPaused { return nil }
+                state.busy += 1
+                return true
+            }
+            if let answer { return answer }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// - Returns: nil when it was not acknowledged.
+    private func put(_ table: LoadTable, _ number: Int, value: String) async throws -> CoxswainClient.Receipt? {
+        let key = table.keys[number]
+        try table.book.note(.sent(key: key, value: value))
         do throws(ClientError) {
-            _ = try await client.put(row, key: keys.keyText(number), in: Self.table)
-            let now = BootTime.now()
-            totals.withLock {
-                $0.acknowledged += 1
-                $0.held[number]?.acknowledged = value
-                $0.held[number]?.unknown.remove(value)
-                $0.times.append((now, number))
+            let receipt = try await client.put(table.row(number, value), key: table.keyText(number), in: table.subject.table)
+            try? table.book.note(.acknowledged(key: key, value: value, at: receipt))
+            return receipt
+        } catch {
+            state.withLock { $0.progress.lastFailure = "\(error)" }
+            switch error {
+            case .outcomeUnknown, .unexpectedAnswer: break
+            case .refused, .unreachable, .invalid: try table.book.note(.refused(key: key, value: value))
+            }
+            return nil
+        }
+    }
+
+    private func read(_ table: LoadTable, _ number: Int) async {
+        let key = table.keys[number]
+        do throws(ClientError) {
+            let row = try await client.get(key: table.keyText(number), in: table.subject.table)
+            let found = row?[table.subject.valueColumn]?.string
+            let finding = table.book.judge(key, found: found)
+            state.withLock {
+                $0.progress.reads += 1
+                if case .lost = finding { $0.progress.wrong.append("\(key) held \(found ?? "nothing")") }
             }
         } catch {
-            totals.withLock {
-                $0.lastFailure = "\(error)"
-                if case .outcomeUnknown = error {
-                    $0.unknown += 1
-                    return
-                }
-                $0.refused += 1
-                $0.held[number]?.unknown.remove(value)
-            }
+            state.withLock { $0.progress.lastFailure = "\(error)" }
         }
     }
 
-    private func read(_ number: Int) async {
-        do throws(ClientError) {
-            let value = try await client.get(key: keys.keyText(number), in: Self.table)?["field0"]?.string
-            totals.withLock {
-                $0.reads += 1
-                if !($0.held[number] ?? Held()).admits(value) {
-                    $0.wrong.append("\(keys.name(number)) held \(value ?? "nothing")")
-                }
-            }
-        } catch {
-            totals.withLock { $0.lastFailure = "\(error)" }
-        }
-    }
+    // MARK: - What the acknowledgements tell
 
-    /// Reads every key that was ever written, strongly, and counts those that hold something else than they must.
-    func audit() async throws -> (rows: Int, lost: [String]) {
-        let held = current.held
-        return try await withThrowingTaskGroup(of: [String].self) { group in
-            for worker in 0..<keys.workers {
-                group.addTask { [self] in
-                    var lost: [String] = []
-                    for number in held.keys.sorted() where number % keys.workers == worker {
-                        let value = try await client.get(key: keys.keyText(number), in: Self.table)?["field0"]?.string
-                        if let admitted = held[number], !admitted.admits(value) {
-                            lost.append("\(keys.name(number)): \(value ?? "nothing") for \(admitted.acknowledged ?? "nothing")")
-                        }
-                    }
-                    return lost
-                }
-            }
-            return (held.count, try await group.reduce(into: []) { $0 += $1 })
-        }
-    }
-
-    /// The longest time between two acknowledged writes of `keys` that both fall into the time given.
+    /// The longest time between two acknowledged writes to such rows of the first table that both fall into the time given.
     func longestGap(from start: Int64, to end: Int64, among contains: (Int) -> Bool) -> Int64 {
-        var times: [Int64] = []
-        for entry in current.times where entry.at >= start && entry.at <= end && contains(entry.key) { times.append(entry.at) }
-        times.sort()
+        let table = tables[0].subject.table
+        let times = acknowledgements.filter { $0.at >= start && $0.at <= end && $0.table == table && contains($0.number) }
+            .map(\.at).sorted()
         guard let first = times.first else { return end - start }
         return zip(times, times.dropFirst()).map { $1 - $0 }.max() ?? (end - first)
     }
 
-    /// When the first write of such a key was acknowledged after `start`.
-    func firstAcknowledged(after start: Int64, among contains: (Int) -> Bool) -> Int64? {
-        var first: Int64?
-        for entry in current.times where entry.at > start && contains(entry.key) { first = min(first ?? .max, entry.at) }
+    /// For each partition, when a write to it was first acknowledged in an epoch above the one given.
+    func firstAcknowledged(above epochs: [UInt64: UInt64]) -> [UInt64: Int64] {
+        var first: [UInt64: Int64] = [:]
+        for one in acknowledgements {
+            guard let epoch = epochs[one.receipt.partition], one.receipt.position.epoch.number > epoch else { continue }
+            first[one.receipt.partition] = min(first[one.receipt.partition] ?? .max, one.at)
+        }
         return first
     }
 }

@@ -19,21 +19,37 @@ struct DemoRun {
     let client: CoxswainClient
     let calls: HTTPCalls
     let context: ClusterContext
+    let packages: PackageList
     let load: DemoLoad
     var summary = DemoSummary()
     /// A token of one second, asked for early so that it has long expired when it is shown.
     var expiredToken: String?
 
-    init(cluster: LocalCluster, narrator: Narrator) throws {
+    init(cluster: LocalCluster, narrator: Narrator, packages: PackageList) throws {
         self.cluster = cluster
         self.narrator = narrator
+        self.packages = packages
         context = try ClusterContext(path: "\(cluster.folder)/context.json")
         calls = HTTPCalls(tls: context.tls)
         control = ControlClient(endpoints: context.endpoints, calls: calls)
         client = CoxswainClient(
             calls: calls, control: control, clusterID: context.clusterID, principal: context.principal,
             gateways: cluster.agents.map { "127.0.0.1:\($0.gateway)" })
-        load = DemoLoad(client: client, keys: DemoKeys(count: 4_000, workers: 16))
+        let users = (0..<4_000).map { number in
+            let digits = String(number)
+            return "user" + String(repeating: "0", count: 8 - digits.count) + digits
+        }
+        load = DemoLoad(
+            client: client,
+            tables: [
+                LoadTable(subject: LedgerSubject(table: "usertable", keyColumn: "id", valueColumn: "field0"), keys: users) {
+                    JSONValue.object(["id": .string(users[$0]), "field0": .string($1)])
+                },
+                LoadTable(
+                    subject: LedgerSubject(table: "packages", keyColumn: "name", valueColumn: PackageList.note),
+                    keys: packages.names
+                ) { packages.row($0, note: $1) },
+            ])
     }
 
     /// Asks again and again until there is an answer.
@@ -60,17 +76,6 @@ struct DemoRun {
         return answer?.status == 200 ? answer?.body : nil
     }
 
-    /// Which agent leads which partitions, by their own words.
-    func primaries() async -> [String: Set<String>] {
-        var led: [String: Set<String>] = [:]
-        for agent in cluster.agents {
-            let partitions = await status(of: agent)?["partitions"]?.array ?? []
-            led[agent.name] = Set(
-                partitions.filter { $0["role"]?.string == "primary" }.compactMap { $0["partition_id"]?.string })
-        }
-        return led
-    }
-
     /// Waits for an operation's end.
     func finish(_ answer: ControlClient.Answer, _ what: String, within seconds: Int64 = 60) async throws -> JSONValue {
         guard let id = answer.location?.split(separator: "/").last.map(String.init) ?? Self.identifier(answer.body) else {
@@ -92,11 +97,11 @@ struct DemoRun {
         return nil
     }
 
-    /// Whether the key of that number lies in `partition`.
+    /// Whether the key of that number in `usertable` lies in `partition`.
     func belongs(_ partition: PartitionRoute, layout: KeyLayout) -> (Int) -> Bool {
-        let keys = load.keys
-        let inside = (0..<keys.count).map { number in
-            (try? layout.key(text: keys.keyText(number))).map(partition.contains) ?? false
+        let users = load.tables[0]
+        let inside = users.keys.indices.map { number in
+            (try? layout.key(text: users.keyText(number))).map(partition.contains) ?? false
         }
         return { inside.indices.contains($0) && inside[$0] }
     }

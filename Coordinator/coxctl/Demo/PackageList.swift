@@ -1,40 +1,62 @@
 // The machine's own package database: real data, of every length, with every quote and comma that people put into it.
 
+import Client
 import Glibc
 
-/// Writes the installed packages as CSV.
-enum PackageList {
+/// The packages installed on this machine.
+struct PackageList: Sendable {
     /// The columns of the table `packages`, in the order of the file.
     static let columns: [(name: String, type: String)] = [
         ("name", "text"), ("version", "text"), ("architecture", "text"), ("section", "text"), ("installed_kib", "integer"),
         ("maintainer", "text"), ("summary", "text"),
     ]
 
+    /// A column that the file lacks: what the load writes.
+    static let note = "note"
+
     /// A separator that no field of a package holds: the ASCII unit separator.
     private static let separator: Character = "\u{1F}"
 
-    /// Asks `dpkg-query` and returns CSV with a header, every field quoted, sorted by key.
+    /// In the order of the keys, which is that of their bytes.
+    let rows: [[String]]
+
+    var names: [String] { rows.map { $0[0] } }
+
+    /// Asks `dpkg-query`.
     ///
     /// - Throws: `DemoFailure` where there is no package database.
-    static func csv() throws -> (text: String, names: [String]) {
+    init() throws {
         let fields = [
             "${binary:Package}", "${Version}", "${Architecture}", "${Section}", "${Installed-Size}", "${Maintainer}",
             "${binary:Summary}",
         ]
-        let output = try run(["dpkg-query", "-W", "-f", fields.joined(separator: String(separator)) + "\n"])
+        let output = try Self.run(["dpkg-query", "-W", "-f", fields.joined(separator: String(Self.separator)) + "\n"])
         var rows: [[String]] = []
         for line in output.split(separator: "\n") {
-            var row = line.split(separator: separator, omittingEmptySubsequences: false).map(String.init)
-            guard row.count == columns.count, !row[0].isEmpty else { continue }
+            var row = line.split(separator: Self.separator, omittingEmptySubsequences: false).map(String.init)
+            guard row.count == Self.columns.count, !row[0].isEmpty else { continue }
             // A package that was never unpacked has no size.
             if Int64(row[4]) == nil { row[4] = "0" }
             rows.append(row)
         }
         guard !rows.isEmpty else { throw DemoFailure("dpkg-query lists no packages") }
         rows.sort { Array($0[0].utf8).lexicographicallyPrecedes(Array($1[0].utf8)) }
-        let header = columns.map(\.name).joined(separator: ",")
-        let body = rows.map { $0.map(quoted).joined(separator: ",") }.joined(separator: "\n")
-        return (header + "\n" + body + "\n", rows.map { $0[0] })
+        self.rows = rows
+    }
+
+    /// CSV with a header, every field quoted.
+    var csv: String {
+        let header = Self.columns.map(\.name).joined(separator: ",")
+        return header + "\n" + rows.map { $0.map(Self.quoted).joined(separator: ",") + "\n" }.joined()
+    }
+
+    /// The table's row of one package.
+    func row(_ number: Int, note: String) -> JSONValue {
+        var members = [Self.note: JSONValue.string(note)]
+        for (column, field) in zip(Self.columns, rows[number]) {
+            members[column.name] = column.type == "integer" ? .number(Int64(field) ?? 0) : .string(field)
+        }
+        return .object(members)
     }
 
     /// RFC 4180: in quotes, each quote doubled.

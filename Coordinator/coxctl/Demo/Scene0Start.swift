@@ -6,14 +6,15 @@ import Model
 
 extension DemoRun {
     /// Makes the cluster's files, starts eight processes and waits until all is well.
-    static func start(_ cluster: LocalCluster, _ narrator: Narrator) async throws -> DemoRun {
-        narrator.scene(0, "A cluster: three coordinators and five agents in three zones, all of them processes of their own")
+    static func start(
+        _ cluster: LocalCluster, _ narrator: Narrator, _ packages: PackageList
+    ) async throws -> DemoRun {
         let files = try ClusterFiles(
             cluster: "demo", members: cluster.coordinators, operatorName: "admin", repairDelaySeconds: 20)
         try files.write(to: cluster.folder)
         narrator.step("authority and certificates made in \(cluster.folder)")
         for spec in cluster.coordinators { try cluster.startCoordinator(spec.node.name) }
-        let run = try DemoRun(cluster: cluster, narrator: narrator)
+        let run = try DemoRun(cluster: cluster, narrator: narrator, packages: packages)
         let names = cluster.coordinators.map(\.node.name)
         _ = try await run.eventually("a coordinator that leads", within: 30) { () async throws -> Bool? in
             if let ended = cluster.ended(among: names).first { throw DemoFailure(ended) }

@@ -6,11 +6,10 @@ import Model
 extension DemoRun {
     /// Splits the hottest partition and moves another, while clients write to both.
     mutating func movement() async throws {
-        narrator.scene(2, "A split and a move, under load")
         try await Task.sleep(for: .seconds(3))
         let before = load.current
         narrator.step(
-            "the load runs: \(before.acknowledged) writes acknowledged, \(before.reads) reads, \(load.keys.workers) clients")
+            "the load runs: \(before.acknowledged) writes acknowledged, \(before.reads) reads, \(DemoLoad.workers) clients")
         try await split()
         try await move()
         let after = load.current
@@ -19,15 +18,16 @@ extension DemoRun {
 
     private mutating func split() async throws {
         let route = try await client.route(of: "usertable")
-        let times = load.current.times
+        let users = load.tables[0]
+        let numbers = load.acknowledgements.filter { $0.table == users.subject.table }.map(\.number)
         let counted = route.partitions.map { partition in
-            (partition: partition, writes: times.count { belongs(partition, layout: route.layout)($0.key) })
+            (partition: partition, writes: numbers.count(where: belongs(partition, layout: route.layout)))
         }
         guard let hottest = counted.max(by: { $0.writes < $1.writes })?.partition else { throw DemoFailure("no partitions") }
         let contains = belongs(hottest, layout: route.layout)
         // Half of the load on either side: the median of the keys that were written.
-        let written = times.map(\.key).filter(contains).sorted()
-        let inside = (0..<load.keys.count).filter(contains)
+        let written = numbers.filter(contains).sorted()
+        let inside = users.keys.indices.filter(contains)
         guard let median = written.isEmpty ? nil : written[written.count / 2], let first = inside.first else {
             throw DemoFailure("the hottest partition has no writes")
         }
@@ -35,13 +35,13 @@ extension DemoRun {
         let start = BootTime.now()
         let answer = try await control.call(
             .post, "/tables/usertable/partitions/\(hottest.id):split",
-            body: .object(["split_key": .array([.string(load.keys.name(cut))])]))
+            body: .object(["split_key": .array([.string(users.keys[cut])])]))
         _ = try await finish(answer, "the split of partition \(hottest.id)")
         try await Task.sleep(for: .milliseconds(500))
         let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
-        summary.split_write_gap_ms = Figures.milliseconds(gap)
+        summary.splitWriteGap = Figures.milliseconds(gap)
         narrator.step(
-            "partition \(hottest.id) split at \(load.keys.name(cut)): no byte moved, longest pause of its writes "
+            "partition \(hottest.id) split at \(users.keys[cut]): no byte moved, longest pause of its writes "
                 + "\(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
     }
 
@@ -66,9 +66,9 @@ extension DemoRun {
         try await Task.sleep(for: .milliseconds(500))
         let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
         let (raw, wire) = bytes.most
-        summary.move_write_gap_ms = Figures.milliseconds(gap)
-        summary.move_bytes_raw = raw
-        summary.move_bytes_wire = wire
+        summary.moveWriteGap = Figures.milliseconds(gap)
+        summary.moveBytesRaw = raw
+        summary.moveBytesWire = wire
         let ratio = wire > 0 ? Figures.fixed(Double(raw) / Double(wire), 2) : "?"
         narrator.step(
             "partition \(partition.id) moved from \(source.name) to \(target.name) with its primary role: "

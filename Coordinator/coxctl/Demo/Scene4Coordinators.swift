@@ -6,7 +6,6 @@ import Model
 extension DemoRun {
     /// Kills the coordinators' leader, then all of them: the data path does not notice.
     func coordinators() async throws {
-        narrator.scene(4, "kill -9 of the coordinators' leader, then of all coordinators")
         guard let leader = try await leader() else { throw DemoFailure("no leader to kill") }
         cluster.children.kill(leader)
         let start = BootTime.now()

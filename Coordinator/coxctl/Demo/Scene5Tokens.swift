@@ -7,7 +7,6 @@ import Model
 extension DemoRun {
     /// Shows three tokens that must be refused, and one that is good.
     mutating func tokens() async throws {
-        narrator.scene(5, "Tokens, judged by the agents themselves")
         let good = try await control.token(table: "packages", principal: context.principal, seconds: 600)
         guard try await answer(to: good) == 200 else { throw DemoFailure("a good token is refused") }
         var refused = 0
@@ -28,7 +27,7 @@ extension DemoRun {
             () async throws -> Bool? in try await self.answer(to: good) == 401 ? true : nil
         }
         refused += try await expectRefusal(of: good, called: "one revoked \(seconds(since: start)) s ago")
-        summary.tokens_refused = refused
+        summary.tokensRefused = refused
     }
 
     private func expectRefusal(of token: String, called name: String) async throws -> Int {

@@ -6,11 +6,17 @@ struct ImportCheckpoint: Codable, Hashable {
     var table: String
     /// Of the input, so that another file under its name is not taken up in the middle.
     var inputBytes: Int
+    var inputModified: Int64
     var header: String
     var offset: Int
     var line: Int
     var rows: Int
     var badLines: Int
+
+    /// Whether this is the import that `other` would begin.
+    func isOf(_ other: ImportCheckpoint) -> Bool {
+        (table, inputBytes, inputModified, header) == (other.table, other.inputBytes, other.inputModified, other.header)
+    }
 
     static func path(of input: String) -> String { input + ".coxctl-import.json" }
 

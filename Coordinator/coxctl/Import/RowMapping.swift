@@ -28,6 +28,24 @@ struct RowMapping {
         self.keys = keys
     }
 
+    /// The rows of `lines`, and the lines that are none.
+    func entries(of lines: [CSVReader.Line]) -> (rows: [BulkWriter.Entry], faults: [BulkWriter.Refusal]) {
+        var (rows, faults): ([BulkWriter.Entry], [BulkWriter.Refusal]) = ([], [])
+        for line in lines {
+            do throws(Fault) {
+                switch line.record {
+                case .malformed(let why): throw Fault(detail: why)
+                case .fields(let fields):
+                    let (key, row) = try row(of: fields)
+                    rows.append(BulkWriter.Entry(key: key, row: row.text, line: line.number))
+                }
+            } catch {
+                faults.append(BulkWriter.Refusal(line: line.number, reason: error.detail))
+            }
+        }
+        return (rows, faults)
+    }
+
     /// The row of one line and its key as JSON text. An unquoted empty field is null.
     func row(of fields: [CSVField]) throws(Fault) -> (key: String, row: JSONValue) {
         guard fields.count == columns.count else {

@@ -5,7 +5,8 @@ import Model
 
 struct Workload: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Load with a memory: what was acknowledged must be readable.", subcommands: [WorkloadRun.self])
+        abstract: "Load with a memory: what was acknowledged must be readable.",
+        subcommands: [WorkloadRun.self, WorkloadAudit.self])
 }
 
 struct WorkloadRun: ClusterCommand {
@@ -25,6 +26,7 @@ struct WorkloadRun: ClusterCommand {
     @Option(help: "Requests per second of all clients; as many as go by default.") var rate: Int?
     @Option(help: "Bytes of a value.") var valueBytes: Int = 100
     @Flag(inversion: .prefixedNo, help: "Write every record once before the run.") var load = true
+    @Option(help: "A file that keeps the ledger: it goes on with what stands there. See `workload audit`.") var ledger: String?
 
     func validate() throws {
         guard records > 0, clients > 0, seconds > 0, rate.map({ $0 > 0 }) ?? true else {
@@ -46,25 +48,21 @@ struct WorkloadRun: ClusterCommand {
             kind: workload, table: table, keyColumn: key.name.name, valueColumn: value.name.name, records: records,
             seconds: seconds, clients: clients, rate: rate, valueBytes: valueBytes,
             runID: String(UInt32.random(in: .min ... .max), radix: 36))
-        let runner = WorkloadRunner(plan: plan, client: client)
-        var ledger = Ledger()
-        if load { ledger.merge(try await runner.load().ledger) }
-        let report = try await runner.run()
-        ledger.merge(report.ledger)
-        let audit = try await runner.audit(ledger)
-        let result = Self.result(report, ledger, audit)
-        print(
-            session.options.output == .json ? result.prettyText : ClusterStatus.lines(result, under: "").joined(separator: "\n")
-        )
-        guard audit.lost.isEmpty else {
-            let keys = audit.lost.prefix(10).map { plan.key($0) }.joined(separator: " ")
-            throw CommandFailure(status: .failure, message: "lost acknowledged writes of \(audit.lost.count) keys: \(keys)")
+        let book = try ledger.map { path in
+            let (file, earlier) = try LedgerFile.open(path, for: plan.subject)
+            return LedgerBook(earlier, file: file)
         }
+        let runner = WorkloadRunner(plan: plan, client: client, book: book ?? LedgerBook())
+        if load { try await runner.load() }
+        let loaded = runner.book.current.acknowledgedCount
+        let report = try await runner.run()
+        let kept = runner.book.current
+        let audit = try await LedgerAudit.run(kept, of: plan.subject, by: client, readers: clients)
+        let figures = Self.figures(report, writes: kept.acknowledgedCount - loaded)
+        try audit.conclude(kept, besides: figures, in: session)
     }
 
-    private static func result(
-        _ report: WorkloadReport, _ ledger: Ledger, _ audit: (kept: Int, unknownHappened: Int, lost: [UInt64])
-    ) -> JSONValue {
+    private static func figures(_ report: WorkloadReport, writes: Int) -> [String: JSONValue] {
         func latencies(_ histogram: LatencyHistogram) -> JSONValue {
             .object([
                 "count": .number(histogram.count), "p50_us": .number(histogram.quantile(0.5)),
@@ -73,14 +71,64 @@ struct WorkloadRun: ClusterCommand {
             ])
         }
         let requests = report.reads.count + report.writes.count
-        return .object([
+        return [
             "seconds": .scalar(.number("\(report.seconds)")),
             "requests_per_second": .number(Int(Double(requests) / max(0.001, report.seconds))),
             "reads": latencies(report.reads), "writes": latencies(report.writes),
             "refused": .number(report.refused), "failed_reads": .number(report.failedReads),
-            "acknowledged_writes": .number(ledger.acknowledgedCount), "unknown_writes": .number(ledger.unknownCount),
-            "audited_keys": .number(audit.kept + audit.unknownHappened + audit.lost.count),
-            "lost_writes": .number(audit.lost.count),
-        ])
+            "acknowledged_in_run": .number(writes),
+        ]
+    }
+}
+
+struct WorkloadAudit: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "audit", abstract: "Read back every write that a ledger says was acknowledged.",
+        discussion: """
+            Exit code 1 if one is lost. Writes whose outcome nobody knows are counted apart: their rows may hold them or not. Run it
+            while nobody else writes to the table.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var tokens: TokenOptions
+    @Option(help: "The file that `workload run --ledger` wrote.") var ledger: String
+    @Option(help: "Readers at the same time.") var clients: Int = 8
+
+    func validate() throws {
+        guard clients > 0 else { throw ValidationError("clients is above zero") }
+    }
+
+    func act(_ session: Session) async throws {
+        let (subject, kept) = try LedgerFile.load(ledger)
+        let client = try tokens.client(session)
+        let audit = try await LedgerAudit.run(kept, of: subject, by: client, readers: clients)
+        try audit.conclude(kept, besides: ["table": .string(subject.table)], in: session)
+    }
+}
+
+extension LedgerAudit {
+    /// Prints what was found.
+    ///
+    /// - Throws: `CommandFailure` when a promise was broken.
+    fileprivate func conclude(_ ledger: Ledger, besides others: [String: JSONValue], in session: Session) throws {
+        var members = others
+        members["acknowledged_writes"] = .number(ledger.acknowledgedCount)
+        members["unknown_writes"] = .number(ledger.unknownCount)
+        members["audited_keys"] = .number(rows)
+        members["unknown_that_happened"] = .number(unknownHappened)
+        members["lost_writes"] = .number(lost.count)
+        members["conflicting_positions"] = .number(ledger.conflicts.count)
+        let result = JSONValue.object(members)
+        switch session.options.output {
+        case .json: print(result.prettyText)
+        case .table: print(ClusterStatus.lines(result, under: "").joined(separator: "\n"))
+        }
+        guard lost.isEmpty else {
+            let some = lost.prefix(10).map { "\n  " + $0 }.joined()
+            throw CommandFailure(status: .failure, message: "acknowledged writes of \(lost.count) keys are lost:\(some)")
+        }
+        guard ledger.conflicts.isEmpty else {
+            let some = ledger.conflicts.prefix(10).joined(separator: " ")
+            throw CommandFailure(status: .failure, message: "writes acknowledged at a place that another write has: \(some)")
+        }
     }
 }

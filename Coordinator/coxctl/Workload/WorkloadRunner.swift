@@ -23,6 +23,8 @@ struct WorkloadPlan: Sendable {
     }
 
     func keyText(_ item: UInt64) -> String { "[\"\(key(item))\"]" }
+
+    var subject: LedgerSubject { LedgerSubject(table: table, keyColumn: keyColumn, valueColumn: valueColumn) }
 }
 
 struct WorkloadReport: Sendable {
@@ -31,24 +33,23 @@ struct WorkloadReport: Sendable {
     var refused = 0
     var failedReads = 0
     var seconds = 0.0
-    var ledger = Ledger()
 
     mutating func merge(_ other: WorkloadReport) {
         reads.merge(other.reads)
         writes.merge(other.writes)
         refused += other.refused
         failedReads += other.failedReads
-        ledger.merge(other.ledger)
     }
 }
 
 struct WorkloadRunner: Sendable {
     let plan: WorkloadPlan
     let client: CoxswainClient
+    let book: LedgerBook
 
     /// Writes every record once, so that reads find something.
-    func load() async throws -> WorkloadReport {
-        try await workers { worker in
+    func load() async throws {
+        _ = try await workers { worker in
             var report = WorkloadReport()
             var item = UInt64(worker)
             while item < plan.records {
@@ -93,31 +94,6 @@ struct WorkloadRunner: Sendable {
         return report
     }
 
-    /// Reads every item with an acknowledged write, strongly.
-    func audit(_ ledger: Ledger) async throws -> (kept: Int, unknownHappened: Int, lost: [UInt64]) {
-        let items = ledger.items
-        let parts = try await withThrowingTaskGroup(of: (Int, Int, [UInt64]).self) { group in
-            for worker in 0..<plan.clients {
-                group.addTask {
-                    var (kept, happened) = (0, 0)
-                    var lost: [UInt64] = []
-                    for index in stride(from: worker, to: items.count, by: plan.clients) {
-                        let row = try await client.get(key: plan.keyText(items[index]), in: plan.table)
-                        switch ledger.judge(items[index], found: row?[plan.valueColumn]?.string) {
-                        case .kept?: kept += 1
-                        case .unknownHappened?: happened += 1
-                        case .lost?: lost.append(items[index])
-                        case nil: break
-                        }
-                    }
-                    return (kept, happened, lost)
-                }
-            }
-            return try await group.reduce(into: []) { $0.append($1) }
-        }
-        return (parts.map(\.0).reduce(0, +), parts.map(\.1).reduce(0, +), parts.flatMap(\.2).sorted())
-    }
-
     // MARK: - One request
 
     private func value(_ worker: Int, _ number: UInt64) -> String {
@@ -130,18 +106,25 @@ struct WorkloadRunner: Sendable {
     ) async throws {
         let start = since ?? ContinuousClock.now
         let row = JSONValue.object([plan.keyColumn: .string(plan.key(item)), plan.valueColumn: .string(value)])
+        let key = plan.key(item)
+        try book.note(.sent(key: key, value: value))
+        let receipt: CoxswainClient.Receipt
         do throws(ClientError) {
-            let receipt = try await client.put(row, key: plan.keyText(item), in: plan.table)
-            report.writes.record(microseconds: Self.microseconds(ContinuousClock.now - start))
-            report.ledger.acknowledge(item, value: value, position: receipt.position)
+            receipt = try await client.put(row, key: plan.keyText(item), in: plan.table)
         } catch {
             switch error {
-            case .outcomeUnknown, .unexpectedAnswer: report.ledger.doubt(item, value: value)
-            case .refused(let problem) where problem.isRetryable || problem.status == 421: report.refused += 1
-            case .unreachable: report.refused += 1
-            case .refused, .invalid: throw error
+            case .outcomeUnknown, .unexpectedAnswer: return
+            case .unreachable: break
+            case .refused(let problem):
+                guard problem.isRetryable || problem.status == 421 else { throw error }
+            case .invalid: throw error
             }
+            report.refused += 1
+            try book.note(.refused(key: key, value: value))
+            return
         }
+        report.writes.record(microseconds: Self.microseconds(ContinuousClock.now - start))
+        try book.note(.acknowledged(key: key, value: value, at: receipt))
     }
 
     private func read(_ item: UInt64, since: ContinuousClock.Instant?, into report: inout WorkloadReport) async {

@@ -1,0 +1,112 @@
+import Client
+import Foundation
+import Model
+import Testing
+
+@testable import coxctl
+
+@Suite struct LedgerTests {
+    private func receipt(_ epoch: UInt64, _ sequence: UInt64, partition: UInt64 = 7) -> CoxswainClient.Receipt {
+        .init(partition: partition, position: Position(epoch: Epoch(epoch), run: 1, sequence: sequence))
+    }
+
+    @Test("the newest acknowledged write in the partition's order must be there, whoever acknowledged first")
+    func newest() {
+        var ledger = Ledger()
+        ledger.note(.acknowledged(key: "a", value: "new", at: receipt(2, 7)))
+        ledger.note(.acknowledged(key: "a", value: "old", at: receipt(1, 9)))
+        #expect(ledger.judge("a", found: "new") == .kept)
+        let lost = Ledger.Finding.lost(expected: .init(value: "new", receipt: receipt(2, 7)), found: "old")
+        #expect(ledger.judge("a", found: "old") == lost)
+        #expect(ledger.judge("a", found: nil) != .kept)
+        #expect(ledger.judge("b", found: nil) == nil)
+        #expect(ledger.keys == ["a"])
+    }
+
+    @Test("a write of unknown outcome may be there or not; one that was refused, or that nobody sent, may not")
+    func unknown() {
+        var ledger = Ledger()
+        for value in ["sure", "perhaps", "refused"] { ledger.note(.sent(key: "a", value: value)) }
+        #expect(ledger.unknownCount == 3)
+        ledger.note(.acknowledged(key: "a", value: "sure", at: receipt(1, 1)))
+        ledger.note(.refused(key: "a", value: "refused"))
+        #expect(ledger.judge("a", found: "sure") == .kept)
+        #expect(ledger.judge("a", found: "perhaps") == .unknownHappened)
+        for absent in ["refused", "never", nil] {
+            #expect(ledger.judge("a", found: absent) != .unknownHappened)
+            #expect(ledger.judge("a", found: absent) != .kept)
+        }
+        #expect((ledger.acknowledgedCount, ledger.unknownCount, ledger.refusedCount) == (1, 1, 1))
+    }
+
+    @Test("two writes acknowledged at one place of one partition are two histories")
+    func conflict() {
+        var ledger = Ledger()
+        ledger.note(.acknowledged(key: "a", value: "1", at: receipt(1, 1)))
+        ledger.note(.acknowledged(key: "b", value: "2", at: receipt(1, 1, partition: 8)))
+        #expect(ledger.conflicts.isEmpty)
+        ledger.note(.acknowledged(key: "c", value: "3", at: receipt(1, 1)))
+        #expect(ledger.conflicts == ["c"])
+    }
+
+    private static let subject = LedgerSubject(table: "usertable", keyColumn: "id", valueColumn: "field0")
+
+    private func inFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "ledger-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder.appending(path: "ledger").path)
+    }
+
+    @Test("a ledger on disk says the same to the next process, and goes on there")
+    func file() throws {
+        try inFolder { path in
+            let book = LedgerBook(file: try LedgerFile.open(path, for: Self.subject).file)
+            try book.note(.sent(key: "a", value: "1"))
+            try book.note(.acknowledged(key: "a", value: "1", at: receipt(3, 4)))
+            try book.note(.sent(key: "b", value: "2"))
+            try book.note(.refused(key: "b", value: "2"))
+            try book.note(.sent(key: "a", value: "3"))
+
+            let (subject, ledger) = try LedgerFile.load(path)
+            #expect(subject == Self.subject)
+            #expect((ledger.acknowledgedCount, ledger.unknownCount, ledger.refusedCount) == (1, 1, 1))
+            #expect(ledger.judge("a", found: "1") == .kept)
+            #expect(ledger.judge("a", found: "3") == .unknownHappened)
+
+            let (file, earlier) = try LedgerFile.open(path, for: Self.subject)
+            let next = LedgerBook(earlier, file: file)
+            try next.note(.acknowledged(key: "a", value: "3", at: receipt(3, 5)))
+            #expect(try LedgerFile.load(path).ledger.acknowledgedCount == 2)
+            #expect(next.current.judge("a", found: "3") == .kept)
+        }
+    }
+
+    @Test("a line that a kill cut short says nothing, and the next line is whole")
+    func torn() throws {
+        try inFolder { path in
+            let whole = Self.subject.line + "\n" + Ledger.Event.sent(key: "a", value: "1").line + "\n"
+            try Data((whole + "acknowledged\ta\t1\t7").utf8).write(to: URL(filePath: path))
+            #expect(try LedgerFile.load(path).ledger.unknownCount == 1)
+            let (file, _) = try LedgerFile.open(path, for: Self.subject)
+            try file.append(.acknowledged(key: "a", value: "1", at: receipt(1, 1)))
+            #expect(try LedgerFile.load(path).ledger.acknowledgedCount == 1)
+        }
+    }
+
+    @Test("the ledger of another table, and what is no ledger, are left alone")
+    func foreign() throws {
+        try inFolder { path in
+            _ = try LedgerFile.open(path, for: LedgerSubject(table: "other", keyColumn: "id", valueColumn: "v"))
+            let before = try Data(contentsOf: URL(filePath: path))
+            #expect(throws: CommandFailure.self) { try LedgerFile.open(path, for: Self.subject) }
+            #expect(try Data(contentsOf: URL(filePath: path)) == before)
+            for text in [
+                "", "hello\n", Self.subject.line + "\nsent\tonly\n", Self.subject.line + "\nacknowledged\ta\tb\tx\t1\t1\t1\n",
+            ] {
+                try Data(text.utf8).write(to: URL(filePath: path))
+                #expect(throws: CommandFailure.self, "\(text)") { try LedgerFile.load(path) }
+            }
+        }
+    }
+}
