@@ -117,14 +117,12 @@ enum MoveBench {
                 next = numbers.upperBound
                 group.addTask {
                     var lines = ""
-                    var operations: [JSONValue] = []
+                    var operations: [String] = []
                     for number in numbers {
                         let (key, body) = ("row-" + String(10_000_000 + number), body(number))
                         lines += "\(key),\(body)\n"
-                        operations.append(
-                            .object([
-                                "op": .string("put"), "row": .object(["id": .string(key), "body": .string(body)]),
-                            ]))
+                        let row = JSONValue.object(["id": .string(key), "body": .string(body)])
+                        operations.append("{\"op\":\"put\",\"row\":\(row.text)}")
                     }
                     let first = JSONValue.array([.string("row-" + String(10_000_000 + numbers.lowerBound))]).text
                     _ = try await client.batch(operations, firstKey: first, in: "bulk")
