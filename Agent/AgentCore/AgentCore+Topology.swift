@@ -145,10 +145,22 @@ extension AgentCore {
 
     // MARK: - The end of replicas
 
+    /// A primary that cannot serve says so, and another in-sync member takes its place (rule F6). A damaged copy that does not lead
+    /// stays silent, and its primary leaves it out.
+    mutating func giveUpDamaged(at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {
+            guard let partition = topology.partitions[id], partition.primary == identity.node, partition.inSync.count > 1,
+                ownReplica(of: partition)?.role == .inSync
+            else { continue }
+            let proposal = PartitionProposal.evict(id, node: identity.node, expecting: partition.epoch)
+            if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+        }
+    }
+
     /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
-        guard let local = locals[id], local.damage != nil || local.replica?.haltReason != nil,
-            let descriptor = topology.partitions[id], ownReplica(of: descriptor)?.role == .learner
+        guard let local = locals[id], local.isDamaged, let descriptor = topology.partitions[id],
+            ownReplica(of: descriptor)?.role == .learner
         else { return }
         drop(id, at: now)
     }

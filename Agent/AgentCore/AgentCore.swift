@@ -169,6 +169,7 @@ package struct AgentCore: Sendable {
         }
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         proposeReadiness(at: now)
+        giveUpDamaged(at: now)
         cleanUp(at: now)
     }
 

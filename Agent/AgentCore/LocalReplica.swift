@@ -15,6 +15,9 @@ struct LocalReplica: Sendable {
     var isDropping = false
     var damage: String?
 
+    /// It serves no more, and only a new copy will.
+    var isDamaged: Bool { damage != nil || replica?.haltReason != nil }
+
     init(storage: StorageID, replica: Replica?, driver: Driver) {
         self.storage = storage
         self.replica = replica

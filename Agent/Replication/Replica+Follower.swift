@@ -42,18 +42,18 @@ extension Replica {
         }
         if prepare.term > heardTerm {
             heardTerm = prepare.term
-            agreed = applying
+            agreed = settled
             ackedDurable = 0
         }
-        // What is applied is committed, and every later primary has it: matching starts there at the latest.
+        // Every later primary has what is committed: matching starts there at the latest.
         var entries = prepare.entries[...]
         var previous = prepare.previous
-        if previous.sequence < applying {
-            while let first = entries.first, first.sequence <= applying {
+        if previous.sequence < settled {
+            while let first = entries.first, first.sequence <= settled {
                 previous = first.point
                 entries.removeFirst()
             }
-            if previous.sequence < applying {
+            if previous.sequence < settled {
                 reply(wanted: prepare.wantsReply)
                 return
             }
@@ -63,21 +63,18 @@ extension Replica {
             return
         }
         guard own == previous else {
-            if previous.sequence <= applying {
-                let mine = log.point(at: applying)?.position ?? log.base.position
-                halt(.cutBelowApplied(applied: mine, demanded: previous.position))
-            } else {
-                refuse(prepare, at: previous)
-            }
+            refuse(prepare, at: previous)
             return
         }
-        guard take(entries, after: previous) else { return }
+        take(entries, after: previous)
         commit = max(commit, min(prepare.commit, agreed))
         reply(wanted: prepare.wantsReply)
     }
 
     /// Appends what is new and cuts what contradicts it.
-    private mutating func take(_ entries: ArraySlice<Entry>, after previous: LogPoint) -> Bool {
+    ///
+    /// - Precondition: `previous` stands at or after what is settled, so nothing committed is cut.
+    private mutating func take(_ entries: ArraySlice<Entry>, after previous: LogPoint) {
         agreed = max(agreed, previous.sequence)
         for entry in entries {
             if let own = log.point(at: entry.sequence) {
@@ -85,19 +82,14 @@ extension Replica {
                     agreed = max(agreed, entry.sequence)
                     continue
                 }
-                guard entry.sequence > applying else {
-                    halt(.cutBelowApplied(applied: own.position, demanded: entry.position))
-                    return false
-                }
                 cut(through: entry.sequence - 1)
             }
             // A broken chain is damage on the way: what was good stays, the rest is sent again.
-            guard entry.follows(log.last) else { return true }
+            guard entry.follows(log.last) else { return }
             log.append(entry)
             unsaved.append(.entry(id, entry))
             agreed = entry.sequence
         }
-        return true
     }
 
     private mutating func refuse(_ prepare: ReplicationMessage.Prepare, at previous: LogPoint) {
@@ -105,7 +97,8 @@ extension Replica {
         // A new copy of anything but a trifle is faster by snapshot than by replay.
         let wantsSnapshot = isImporting || isEmpty && prepare.commit > settings.replayedEntries
         let nack = ReplicationMessage.Nack(
-            term: prepare.term, refused: prepare.previous.sequence, hint: hint, wantsSnapshot: wantsSnapshot)
+            term: prepare.term, refused: prepare.previous.sequence, hint: hint,
+            committed: log.point(at: settled)?.position ?? log.base.position, wantsSnapshot: wantsSnapshot)
         guard let primary = descriptor?.primary else { return }
         actions.append(.send(message(.nack(nack)), to: primary))
     }

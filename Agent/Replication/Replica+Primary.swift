@@ -230,6 +230,15 @@ extension Replica {
             // Every in-sync disk has what is committed; this one has lost some of it (rule E4).
             peer.hasLost = true
         }
+        if nack.committed.sequence > log.base.sequence, log.point(at: nack.committed.sequence)?.position != nack.committed {
+            // What is committed is in the log of every rightful primary: this disk has lost it (rule E4). A learner alone proves
+            // nothing; it is built anew.
+            if isInSync { return halt(.lacksCommitted(peer: id, committed: nack.committed)) }
+            peer.mode = .snapshot
+            peer.cameBySnapshot = true
+            self.primary?.peers[id] = peer
+            return
+        }
         let candidate = log.candidate(for: nack.hint).flatMap { point in
             point.sequence < nack.refused ? point : log.point(at: nack.refused - min(1, nack.refused))
         }

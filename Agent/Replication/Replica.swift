@@ -75,8 +75,8 @@ package struct Replica: Hashable, Sendable {
 
     /// Damage: the replica stops for good and says so (rules R5, F6).
     package enum HaltReason: Hashable, Sendable {
-        /// Another log demands that applied entries be taken back.
-        case cutBelowApplied(applied: Position, demanded: Position)
+        /// An in-sync peer holds a committed entry that this primary's log does not have.
+        case lacksCommitted(peer: NodeID, committed: Position)
         /// A peer acknowledged more than this primary's log holds.
         case behindAcknowledged(peer: NodeID, acknowledged: UInt64, last: UInt64)
     }
@@ -113,6 +113,8 @@ package struct Replica: Hashable, Sendable {
     var lastVerified: ReplicationMessage.VerifyReport?
     /// The newest epoch at which each peer said that it serves no more (rule R5).
     var yielded: [NodeID: Epoch] = [:]
+    /// The end of what is known to be committed here: every later primary has it.
+    var settled: UInt64 { max(applying, min(commit, log.lastSequence)) }
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
     var isEmpty: Bool { log.lastSequence == 0 }
     /// The engine holds part of a snapshot, which counts for nothing: entries make no sense here until it is whole.

@@ -65,13 +65,16 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let refused: UInt64
         /// The sender's last position at or before it.
         package let hint: Position
+        /// The last entry that the sender knows to be committed.
+        package let committed: Position
         /// The sender holds nothing that entries could be added to.
         package let wantsSnapshot: Bool
 
-        package init(term: Term, refused: UInt64, hint: Position, wantsSnapshot: Bool) {
+        package init(term: Term, refused: UInt64, hint: Position, committed: Position, wantsSnapshot: Bool) {
             self.term = term
             self.refused = refused
             self.hint = hint
+            self.committed = committed
             self.wantsSnapshot = wantsSnapshot
         }
     }

@@ -174,7 +174,7 @@ extension Transaction {
         for table in Set(base.tables.values.filter { $0.status == .creating }.map(\.id)).sorted() { activateIfComplete(table) }
     }
 
-    private mutating func leave(_ id: PartitionID, node: NodeID, promotion: inout Promotion, because cause: String) {
+    mutating func leave(_ id: PartitionID, node: NodeID, promotion: inout Promotion, because cause: String) {
         guard let found = partition(id), found.replica(on: node) != nil, found.status != .deleting else { return }
         let others = found.inSync.filter { $0 != node }
         if found.inSync.contains(node), others.isEmpty {

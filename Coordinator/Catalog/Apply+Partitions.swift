@@ -57,7 +57,8 @@ extension Transaction {
 
     /// Makes a member that does not answer a learner, so that writes go on without it (rule R3).
     ///
-    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end.
+    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end. A primary whose
+    /// copy is damaged leaves the set itself, and another is promoted (rule F6).
     /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
     private mutating func evict(
         _ member: NodeID, from id: PartitionID, by node: NodeID, expecting epoch: Epoch
@@ -67,7 +68,13 @@ extension Transaction {
             throw CatalogRejection(.notInSync, "node \(member) is not in sync for partition \(id)")
         }
         guard member != node else {
-            throw CatalogRejection(.lastReplica, "a primary does not evict itself")
+            guard partition.inSync.count > 1 else {
+                throw CatalogRejection(.lastReplica, "node \(member) has the last copy of partition \(id)")
+            }
+            var promotion = Promotion(self)
+            leave(id, node: member, promotion: &promotion, because: "node \(member) has a damaged copy")
+            activateIfComplete(partition.table)
+            return .nothing
         }
         demote(member, in: partition)
         endOperation(on: id, harmedBy: member, because: "node \(member) left the in-sync set")

@@ -199,8 +199,9 @@ struct FakeCatalog {
             create.phase = .succeeded
             commit([.table(table), .partition(partition), .operation(create)])
         case .evict(_, let member, _):
-            guard partition.inSync.contains(member), member != partition.primary else { return false }
+            guard partition.inSync.contains(member), partition.inSync.count > 1 else { return false }
             partition.setRole(.learner, of: member)
+            if partition.primary == member { partition.primary = partition.inSync[0] }
             commit([.partition(partition)])
         case .joinInSync(_, let member, _, _):
             guard partition.learners.contains(member) else { return false }

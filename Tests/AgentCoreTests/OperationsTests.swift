@@ -66,6 +66,38 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("a copy whose engine fails leaves the in-sync set, primary or not, and is built anew (F6)", arguments: [0, 1])
+    func damagedCopy(place: Int) throws {
+        let world = try world(seed: 5)
+        write(world, for: .milliseconds(300))
+        let machine = world.machines[world.order[place]]!
+        world.give(machine, [.failed(world.partitions[0].id, "the disk")])
+        write(world, for: .milliseconds(2_000))
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(200))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        #expect(world.damages.count == 1)
+        world.damages = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.count == 3)
+    }
+
+    @Test("a primary whose disk has lost acknowledged entries does not impose its log on the others (E4)", arguments: 1...6)
+    func lostTail(seed: UInt64) throws {
+        let world = try world(seed: seed)
+        write(world, for: .milliseconds(300))
+        let primary = world.order[0]
+        // The end of its log is taken away, though it had been synced.
+        world.crash(primary)
+        let disk = world.machines[primary]!.disk.count
+        world.machines[primary]!.disk.removeLast(min(disk / 2, Int(seed) * 5))
+        world.restart(primary)
+        write(world, for: .milliseconds(3_000))
+        world.damages = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.count == 3)
+    }
+
     @Test("moves, splits and transfers among crashes and lost messages lose nothing and leave nothing behind", arguments: 0..<4)
     func chaos(block: UInt64) throws {
         for seed in (block * 8)..<(block * 8 + 8) {

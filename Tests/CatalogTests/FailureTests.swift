@@ -123,6 +123,24 @@ import Testing
         #expect(operation.phase == .succeeded && operation.cleanups.map(\.node) == [n2])
     }
 
+    @Test("a primary with a damaged copy leaves the in-sync set for another to be promoted, but never as its last member (F6)")
+    func primaryEvictsItself() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        var epoch = Epoch(1)
+        for left in [2, 1] {
+            let primary = try #require(try partition(world, id).primary)
+            #expect(try world.propose(.evict(id, node: primary, expecting: epoch), from: primary).isAccepted)
+            let after = try partition(world, id)
+            #expect(after.inSync.count == left && after.learners.contains(primary))
+            #expect(after.primary.map(after.inSync.contains) == true)
+            epoch = after.epoch
+        }
+        let last = try #require(try partition(world, id).primary)
+        #expect(try world.propose(.evict(id, node: last, expecting: epoch), from: last).refusal == .lastReplica)
+    }
+
     @Test("a proposal of an earlier session changes nothing (E6)")
     func oldSession() throws {
         var world = World()

@@ -147,8 +147,7 @@ extension ReplicationMessage.Nack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Nack"),
             refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint),
-            wantsSnapshot: wire.wantsSnapshot
-        )
+            committed: try Position(wire: wire.committed), wantsSnapshot: wire.wantsSnapshot)
     }
 
     var wire: ProtoReplicationMessage.Nack {
@@ -157,6 +156,7 @@ extension ReplicationMessage.Nack {
         wire.termRun = term.run
         wire.refused = refused
         wire.hint = hint.wire
+        wire.committed = committed.wire
         wire.wantsSnapshot = wantsSnapshot
         return wire
     }

@@ -297,11 +297,21 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
 
     package var wantsSnapshot: Bool = false
 
+    package var committed: ProtoPosition {
+      get {_committed ?? ProtoPosition()}
+      set {_committed = newValue}
+    }
+    /// Returns true if `committed` has been explicitly set.
+    package var hasCommitted: Bool {self._committed != nil}
+    /// Clears the value of `committed`. Subsequent reads from it will return its default value.
+    package mutating func clearCommitted() {self._committed = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _hint: ProtoPosition? = nil
+    fileprivate var _committed: ProtoPosition? = nil
   }
 
   package init() {}
@@ -989,7 +999,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Nack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0\u{1}committed\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1002,6 +1012,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.refused) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._hint) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsSnapshot) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._committed) }()
       default: break
       }
     }
@@ -1027,6 +1038,9 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if self.wantsSnapshot != false {
       try visitor.visitSingularBoolField(value: self.wantsSnapshot, fieldNumber: 5)
     }
+    try { if let v = self._committed {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1036,6 +1050,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if lhs.refused != rhs.refused {return false}
     if lhs._hint != rhs._hint {return false}
     if lhs.wantsSnapshot != rhs.wantsSnapshot {return false}
+    if lhs._committed != rhs._committed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
