@@ -154,9 +154,12 @@ struct BenchCluster: Sendable {
             body: .object(["actions": .array([.string("read"), .string("write")]), "effect": .string("allow")]))
     }
 
-    func client() -> CoxswainClient {
-        CoxswainClient(
-            calls: calls, control: control, clusterID: context.clusterID, principal: context.principal,
+    /// - Parameter patience: milliseconds that one attempt waits for its answer.
+    func client(patience: Int64 = 3_000) -> CoxswainClient {
+        var settings = CoxswainClient.Settings()
+        settings.attemptMilliseconds = patience
+        return CoxswainClient(
+            calls: calls, control: control, clusterID: context.clusterID, principal: context.principal, settings: settings,
             gateways: local.agents.map { "127.0.0.1:\($0.gateway)" })
     }
 
@@ -184,6 +187,18 @@ struct BenchCluster: Sendable {
         static func - (later: Cost, earlier: Cost) -> Cost {
             Cost(processor: later.processor - earlier.processor, syncs: later.syncs - earlier.syncs)
         }
+    }
+
+    /// Thousandths of a core that one of these members uses while nobody asks it for anything.
+    func atRest(_ names: [String], rounds: Int) async throws -> Samples {
+        var samples = Samples()
+        for _ in 0..<rounds {
+            let (before, start) = (try await cost(of: names), ContinuousClock.now)
+            try await Task.sleep(for: .seconds(1))
+            let used = try await cost(of: names) - before
+            samples.add(used.processor * 1_000 / (ContinuousClock.now - start).inSeconds / Double(names.count))
+        }
+        return samples
     }
 
     /// What these members have used since they started.

@@ -12,6 +12,11 @@ enum CommitBench {
                 throw BenchFailure("\(leader) leads, and is none of ours")
             }
             let loop = ClosedLoop(tls: cluster.context.tls)
+            let members = cluster.local.coordinators.map(\.node.name)
+            report(
+                BenchRow(
+                    bench: "commit", row: "a coordinator at rest, no agents", unit: "‰ of a core",
+                    of: try await cluster.atRest(members, rounds: settings.rounds)))
             var loads = [1, 64].map { ($0, ServedLoad("commit", "commits", clients: $0, on: cluster)) }
             for _ in 0..<settings.rounds {
                 for index in loads.indices {
@@ -22,8 +27,7 @@ enum CommitBench {
                                 body: "{\"value\":\"\(turn)\"}")
                         }
                     }
-                    try await loads[index].1.round(
-                        loop, clients, members: cluster.local.coordinators.map(\.node.name), seconds: 2.5)
+                    try await loads[index].1.round(loop, clients, members: members, seconds: 2.5)
                 }
             }
             for (_, load) in loads { load.report(report) }

@@ -36,7 +36,7 @@ final class EntryWriters: Sendable {
             let url = "\(endpoints[turn % endpoints.count])/api/v1/config/global/entries/failover-\(writer)"
             let sent = ContinuousClock.now
             let body = JSONValue.object(["value": .number(turn)]).text
-            if let answer = try? await calls.call(.put, url, body: body, milliseconds: 1_000), answer.status == 200 {
+            if let answer = try? await calls.call(.put, url, body: body, milliseconds: 300), answer.status == 200 {
                 state.withLock { $0.acknowledged.append((sent, .now)) }
             } else {
                 // A member without a leader answers at once.

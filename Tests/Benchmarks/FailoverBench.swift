@@ -4,25 +4,42 @@ import KeyEncoding
 import Launching
 import Model
 
-/// `kill -9`, and the time until the next acknowledgement: of a write to what the dead agent led, of a command after the dead leader's.
+/// The time from a process's end to the next acknowledgement: of a write to what the agent led, of a command to the coordinators.
 enum FailoverBench {
+    /// How a process ends.
+    private enum End: String, CaseIterable {
+        /// Its connections close at once: the others notice that.
+        case killed = "kill -9"
+        /// Its connections stay and say nothing, as those of a machine without power: only timeouts tell.
+        case frozen = "kill -STOP"
+    }
+
     static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
         let repetitions = settings.full ? 9 : 5
         try await BenchCluster.with(agents: 3, settings) { cluster in
-            try await agents(cluster, repetitions, report)
-            try await coordinators(cluster, repetitions, report)
+            try await cluster.makeTable("kept", cuts: [])
+            for end in End.allCases { try await agents(cluster, end, repetitions, report) }
+            for end in End.allCases { try await coordinators(cluster, end, repetitions, report) }
+        }
+    }
+
+    private static func bring(_ end: End, to name: String, of cluster: BenchCluster) {
+        switch end {
+        case .killed: cluster.local.children.kill(name)
+        case .frozen: if let process = cluster.local.children.process(of: name) { kill(process, SIGSTOP) }
         }
     }
 
     // MARK: - Agents
 
-    private static func agents(_ cluster: BenchCluster, _ repetitions: Int, _ report: Benchmarks.Report) async throws {
-        try await cluster.makeTable("kept", cuts: [])
+    private static func agents(
+        _ cluster: BenchCluster, _ end: End, _ repetitions: Int, _ report: Benchmarks.Report
+    ) async throws {
         var (times, usual) = (Samples(), Samples())
         var failures: [String] = []
         for _ in 0..<repetitions {
             try await waitUntilWhole(cluster)
-            let writers = SteadyWriters(cluster.client(), table: "kept")
+            let writers = SteadyWriters(cluster.client(patience: 500), table: "kept")
             let round = try await writers.around(4, keys: (0..<64).map { "k\($0)" }) { () -> (Double?, Double, String) in
                 try await Task.sleep(for: .milliseconds(500))
                 guard let gateway = try await cluster.route(of: "kept").partitions.first?.gateway,
@@ -31,7 +48,7 @@ enum FailoverBench {
                 let before = ContinuousClock.now
                 try await Task.sleep(for: .seconds(1))
                 let killed = ContinuousClock.now
-                cluster.local.children.kill(victim.name)
+                bring(end, to: victim.name, of: cluster)
                 let dead = ContinuousClock.now
                 let next = try? await cluster.eventually("a write", within: 30, everyMilliseconds: 5) {
                     writers.firstAcknowledged(sentAfter: dead)
@@ -40,13 +57,14 @@ enum FailoverBench {
             }
             usual.add(round.1)
             if let time = round.0 { times.add(time) } else { failures.append(writers.lastFailure ?? "no write for 30 s") }
+            cluster.local.children.kill(round.2)
             try cluster.local.startAgent(round.2)
             if failures.count > 1 { break }
         }
         let note = failures.isEmpty ? nil : "\(failures.count) without an end after 30 s: \(failures[0])"
         report(
             BenchRow(
-                bench: "failover", row: "kill -9 of a primary's agent to the next write, \(times.values.count) times",
+                bench: "failover", row: "\(end.rawValue) of a primary's agent to the next write, \(times.values.count)×",
                 unit: "ms", of: times, peer: usual, peerName: "longest gap of a second before", note: note))
     }
 
@@ -62,7 +80,9 @@ enum FailoverBench {
 
     // MARK: - Coordinators
 
-    private static func coordinators(_ cluster: BenchCluster, _ repetitions: Int, _ report: Benchmarks.Report) async throws {
+    private static func coordinators(
+        _ cluster: BenchCluster, _ end: End, _ repetitions: Int, _ report: Benchmarks.Report
+    ) async throws {
         var (times, usual) = (Samples(), Samples())
         var failures: [String] = []
         for _ in 0..<repetitions {
@@ -74,7 +94,7 @@ enum FailoverBench {
                 let before = ContinuousClock.now
                 try await Task.sleep(for: .seconds(1))
                 let killed = ContinuousClock.now
-                cluster.local.children.kill(leader)
+                bring(end, to: leader, of: cluster)
                 let dead = ContinuousClock.now
                 let next = try? await cluster.eventually("a commit", within: 30, everyMilliseconds: 5) {
                     writers.acknowledgements.first { $0.sent >= dead }?.at
@@ -85,6 +105,7 @@ enum FailoverBench {
             }
             usual.add(round.1)
             if let time = round.0 { times.add(time) } else { failures.append("no commit for 30 s") }
+            cluster.local.children.kill(leader)
             try cluster.local.startCoordinator(leader)
             // Its log is read and its links stand again before the next one dies.
             try await cluster.eventually("\(leader) to follow") { () async throws -> Void? in
@@ -98,7 +119,7 @@ enum FailoverBench {
         let note = failures.isEmpty ? nil : "\(failures.count) without an end after 30 s"
         report(
             BenchRow(
-                bench: "failover", row: "kill -9 of the leader to the next commit, \(times.values.count) times", unit: "ms",
+                bench: "failover", row: "\(end.rawValue) of the leader to the next commit, \(times.values.count)×", unit: "ms",
                 of: times, peer: usual, peerName: "longest gap of a second before", note: note))
     }
 }

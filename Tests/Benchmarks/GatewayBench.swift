@@ -15,6 +15,10 @@ enum GatewayBench {
                 table: "usertable", principal: cluster.context.principal, seconds: 3_600)
             let loop = ClosedLoop(tls: cluster.context.tls)
             let members = cluster.local.agents.map(\.name)
+            report(
+                BenchRow(
+                    bench: "gateway", row: "an agent at rest, three partitions", unit: "‰ of a core",
+                    of: try await cluster.atRest(members, rounds: settings.rounds)))
             var loads = [1, 64].map { ($0, ServedLoad("gateway", "writes", clients: $0, on: cluster)) }
             for _ in 0..<settings.rounds {
                 for index in loads.indices {
