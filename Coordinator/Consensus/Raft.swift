@@ -257,7 +257,14 @@ package struct Raft: Sendable {
     private mutating func takePersist(at now: LogicalInstant) -> Persist? {
         let entries = log.takeUnwritten()
         let changed = hardState.term != writtenHardState.term || hardState.vote != writtenHardState.vote
-        guard !entries.isEmpty || changed || freshSnapshot != nil || !answers.isEmpty else { return nil }
+        if entries.isEmpty, !changed, freshSnapshot == nil {
+            // Nothing to write, and no write under way: what is answered for is on disk, and the answer need not ask the disk.
+            if log.oldestWriteStartedAt == nil {
+                messages += answers
+                answers = []
+            }
+            guard !answers.isEmpty else { return nil }
+        }
         lastSequence += 1
         let persist = Persist(
             sequence: lastSequence, hardState: hardState, hardStateChanged: changed, snapshot: freshSnapshot,

@@ -3,6 +3,7 @@
 //   1. `messages` may be sent at once: a leader's disk works while its followers' disks do.
 //   2. `persist` goes to the disk, after every earlier one. When it is durable, and not before, its `answers` are sent, and then
 //      `.persisted(sequence)` is stepped. Nothing in `answers` is true before that.
+//      Answers that count on no write under way are among the `messages`.
 //   3. `install`, then `committed`, go to the state machine, in order, each once.
 //   4. `reads` may be answered when the state machine has reached their index; `failedReads` will not be answered here.
 

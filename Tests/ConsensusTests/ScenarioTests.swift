@@ -37,6 +37,32 @@ import Testing
         #expect(group.wire.map(\.message) == [.appendAnswer(AppendAnswer(term: Term(5), outcome: .matched(LogIndex(1))))])
     }
 
+    @Test("an answer leaves at once when it counts on no write under way, and waits for the writes before it otherwise")
+    func answersWithoutWrites() throws {
+        var (group, leader) = try elected()
+        let other = try #require(group.names.first { $0 != leader })
+        let raft = try #require(group.raft(other))
+        let (term, last) = (raft.term, raft.log.last)
+        group.slowDisks = true
+        group.wire = []
+        func append(_ entries: [Entry], after previous: EntryID) throws {
+            let message = Message.append(Append(term: term, previous: previous, entries: entries, commit: last.index))
+            try group.input(.received(message, from: leader), to: other)
+        }
+        func answer(_ index: LogIndex) -> Message { .appendAnswer(AppendAnswer(term: term, outcome: .matched(index))) }
+
+        try append([], after: last)
+        #expect(group.wire.map(\.message) == [answer(last.index)])
+        #expect(group.members[other]?.disk.cache.isEmpty == true)
+
+        let entry = Entry(id: EntryID(term: term, index: last.index.next), content: .command([1]))
+        try append([entry], after: last)
+        try append([], after: entry.id)
+        #expect(group.wire.count == 1)
+        try group.flush(other)
+        #expect(group.wire.map(\.message) == [answer(last.index), answer(entry.id.index), answer(entry.id.index)])
+    }
+
     @Test("a group of one commits nothing before its own disk has it")
     func single() throws {
         var group = try Group(1)
