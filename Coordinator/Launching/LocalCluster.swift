@@ -99,41 +99,13 @@ package struct LocalCluster: Sendable {
 
     /// Writes one agent's folder: its settings and its join token.
     package func writeAgent(_ agent: Agent, token: String, pin: String) throws {
-        struct Settings: Encodable {
-            struct Listen: Encodable {
-                let gateway: String
-                let link: String
-                let gossip: String
-                let status: String
-            }
-            struct Join: Encodable {
-                let token_file: String
-                let authority_pin: String
-            }
-            struct Tuning: Encodable { let gossip_profile: String }
-            let node_id: String
-            let zone: String
-            let data: String
-            let listen: Listen
-            let coordinators: [String]
-            let join: Join
-            let tuning: Tuning
-        }
-        let own = "\(folder)/\(agent.name)"
-        guard mkdir(own, 0o700) == 0 || errno == EEXIST else {
-            throw IdentityError.file(path: own, reason: String(cString: strerror(errno)))
-        }
-        try SecretFile.write(Array((token + "\n").utf8), to: "\(own)/join.token")
-        let settings = Settings(
-            node_id: agent.name, zone: agent.zone, data: "data",
-            listen: .init(
-                gateway: "127.0.0.1:\(agent.gateway)", link: "127.0.0.1:\(agent.link)", gossip: "127.0.0.1:\(agent.gossip)",
-                status: "127.0.0.1:\(agent.status)"),
-            coordinators: coordinators.map { "https://\($0.address($0.api))" },
-            join: .init(token_file: "join.token", authority_pin: pin), tuning: .init(gossip_profile: "fast"))
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try SecretFile.write(Array(try encoder.encode(settings)) + [0x0A], to: "\(own)/agent.json", mode: 0o644)
+        var spec = AgentSpec(node: try NodeID(agent.name), zone: try ZoneName(agent.zone), host: "127.0.0.1")
+        spec.gateway = agent.gateway
+        spec.link = agent.link
+        spec.gossip = agent.gossip
+        spec.status = agent.status
+        try AgentFiles(spec, coordinators: coordinators.map { "https://\($0.address($0.api))" }, token: token, pin: pin)
+            .write(to: "\(folder)/\(agent.name)")
     }
 
     private static func ownFolder() throws -> String {

@@ -22,10 +22,15 @@ enum Programs {
     /// Runs a program to its end.
     /// - Throws: when it does not end within `limit` seconds; it is killed then.
     static func run(_ name: String, _ arguments: [String], within limit: Double = 30) async throws -> Outcome {
+        try await run(path: path(name), arguments, within: limit)
+    }
+
+    static func run(path name: String, _ arguments: [String], within limit: Double) async throws -> Outcome {
         let output = FileManager.default.temporaryDirectory.appending(path: "coxswain-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: output) }
-        let running = try Running(name, arguments, log: output.appending(path: "err"), output: output.appending(path: "out"))
+        let running = try Running(
+            path: name, arguments, log: output.appending(path: "err"), output: output.appending(path: "out"))
         let ended = try await eventually(within: limit) { !running.isRunning }
         if !ended { running.kill() }
         let outcome = Outcome(
@@ -50,14 +55,18 @@ struct Failure: Error, CustomStringConvertible {
 
 /// A program that runs until it is killed.
 final class Running: Sendable {
-    let name: String
     let identifier: Int32
+    let log: URL
     private let process: Mutex<Process>
 
-    init(_ name: String, _ arguments: [String], log: URL, output: URL? = nil) throws {
-        self.name = name
+    convenience init(_ name: String, _ arguments: [String], log: URL) throws {
+        try self.init(path: Programs.path(name), arguments, log: log)
+    }
+
+    init(path: String, _ arguments: [String], log: URL, output: URL? = nil) throws {
+        self.log = log
         let process = Process()
-        process.executableURL = URL(filePath: try Programs.path(name))
+        process.executableURL = URL(filePath: path)
         process.arguments = arguments
         for file in [log, output].compactMap({ $0 }) where !FileManager.default.fileExists(atPath: file.path) {
             _ = FileManager.default.createFile(atPath: file.path, contents: nil)

@@ -1,9 +1,12 @@
 import ArgumentParser
 import Client
+import Launching
+import Model
 
 struct Node: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Database nodes and their agents.", subcommands: [NodeList.self, JoinToken.self])
+        abstract: "Database nodes and their agents.",
+        subcommands: [NodeList.self, NodeInit.self, NodeWait.self, JoinToken.self])
 }
 
 struct NodeList: ClusterCommand {
@@ -19,6 +22,61 @@ struct NodeList: ClusterCommand {
                 .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
                 .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
             ])
+    }
+}
+
+struct NodeInit: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init", abstract: "Make the folder with which a new node's agent starts.",
+        discussion: """
+            Asks the coordinators for a join token, good for one hour and one use, and writes DIR/agent.json and DIR/join.token. Copy
+            the folder to the node and start it there: coxswain-agent --config agent.json. The agent makes its own key.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: "The node's name.") var name: String
+    @Option(help: "Its zone.") var zone: String
+    @Option(help: "The address under which clients and other agents reach it.") var host: String
+    @Option(help: "The folder to write.") var dir: String
+    @Option(help: "The port for clients.") var gateway: UInt16 = 7_441
+    @Option(help: "The port for other agents.") var link: UInt16 = 7_451
+    @Option(help: "The port for gossip.") var gossip: UInt16 = 7_461
+    @Option(help: "The status endpoint's port, on loopback.") var status: UInt16 = 7_471
+
+    func act(_ session: Session) async throws {
+        var spec = AgentSpec(node: try NodeID(name), zone: try ZoneName(zone), host: host)
+        (spec.gateway, spec.link, spec.gossip, spec.status) = (Int(gateway), Int(link), Int(gossip), Int(status))
+        let answer = try await session.ask(
+            .post, "/nodes/join-tokens",
+            body: .object(["ttl_seconds": .number(3_600), "uses": .number(1), "zone": .string(zone)]))
+        guard let token = answer.body["token"]?.string, let pin = answer.body["authority_pin"]?.string else {
+            throw ClientError.unexpectedAnswer("a join token without its parts")
+        }
+        try AgentFiles(spec, coordinators: session.context.endpoints, token: token, pin: pin).write(to: dir)
+        print("node \(name): \(dir)/agent.json, \(dir)/join.token")
+    }
+}
+
+struct NodeWait: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wait", abstract: "Wait until nodes have joined and are healthy. Exit code 7 if they are not in time.")
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: "The nodes' names.") var names: [String]
+    @Option(help: "Seconds to wait for them.") var waitSeconds: Int = 60
+
+    func act(_ session: Session) async throws {
+        let path = "/clusters/\(ControlClient.encode(session.context.clusterID))/nodes"
+        let deadline = ContinuousClock.now + .seconds(waitSeconds)
+        while true {
+            let nodes = try await session.ask(.get, path).body.array ?? []
+            let healthy = Set(nodes.filter { $0["status"]?.string == "HEALTHY" }.compactMap { $0["node_id"]?.string })
+            let missing = names.filter { !healthy.contains($0) }
+            if missing.isEmpty { break }
+            guard ContinuousClock.now < deadline else {
+                throw CommandFailure(status: .waitTimedOut, message: "not healthy: \(missing.joined(separator: " "))")
+            }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+        print("\(names.joined(separator: " ")): healthy")
     }
 }
 
