@@ -25,6 +25,10 @@ struct DemoRun {
     /// A token of one second, asked for early so that it has long expired when it is shown.
     var expiredToken: String?
 
+    /// Rows of `usertable`, and bytes of each beside what the load writes: enough that a move has something to carry.
+    private static let userCount = 8_000
+    private static let userBytes = 400
+
     init(cluster: LocalCluster, narrator: Narrator, packages: PackageList) throws {
         self.cluster = cluster
         self.narrator = narrator
@@ -35,15 +39,16 @@ struct DemoRun {
         client = CoxswainClient(
             calls: calls, control: control, clusterID: context.clusterID, principal: context.principal,
             gateways: cluster.agents.map { "127.0.0.1:\($0.gateway)" })
-        let users = (0..<4_000).map { number in
+        let users = (0..<Self.userCount).map { number in
             let digits = String(number)
             return "user" + String(repeating: "0", count: 8 - digits.count) + digits
         }
+        let words = packages.prose(bytes: Self.userBytes)
         load = DemoLoad(
             client: client,
             tables: [
                 LoadTable(subject: LedgerSubject(table: "usertable", keyColumn: "id", valueColumn: "field0"), keys: users) {
-                    JSONValue.object(["id": .string(users[$0]), "field0": .string($1)])
+                    JSONValue.object(["id": .string(users[$0]), "field0": .string($1), "field1": .string(words($0))])
                 },
                 LoadTable(
                     subject: LedgerSubject(table: "packages", keyColumn: "name", valueColumn: PackageList.note),

@@ -10,7 +10,7 @@ extension DemoRun {
         try await makeTable("packages", key: "name", columns: columns, cuts: PackageList.quantiles(packages.names, parts: 4))
         let users = load.tables[0]
         try await makeTable(
-            "usertable", key: "id", columns: [("id", "text"), ("field0", "text")],
+            "usertable", key: "id", columns: [("id", "text"), ("field0", "text"), ("field1", "text")],
             cuts: (1..<4).map { users.keys[$0 * users.keys.count / 4] })
         for table in ["packages", "usertable"] {
             _ = try await control.call(

@@ -58,14 +58,10 @@ extension DemoRun {
         let answer = try await control.call(
             .post, "/tables/usertable/partitions/\(partition.id):move",
             body: .object(["source": .string(source.name), "target": .string(target.name)]))
-        let bytes = BytesSeen()
-        let watching = watchBytes(into: bytes)
-        defer { watching.cancel() }
         let operation = try await finish(answer, "the move of partition \(partition.id)")
-        bytes.note(operation["result"] ?? operation)
         try await Task.sleep(for: .milliseconds(500))
         let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
-        let (raw, wire) = bytes.most
+        let (raw, wire) = try await carried(by: operation["id"]?.string ?? "")
         summary.moveWriteGap = Figures.milliseconds(gap)
         summary.moveBytesRaw = raw
         summary.moveBytesWire = wire
@@ -76,16 +72,18 @@ extension DemoRun {
                 + "longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
     }
 
-    /// Keeps the largest figures that agents show of running operations.
-    private func watchBytes(into bytes: BytesSeen) -> Task<Void, Never> {
-        let run = self
-        return Task {
-            while !Task.isCancelled {
-                for agent in run.cluster.agents {
-                    for operation in await run.status(of: agent)?["operations"]?.array ?? [] { bytes.note(operation) }
-                }
-                try? await Task.sleep(for: .milliseconds(20))
+    /// The bytes of a move's snapshot, before and after compression, by the word of the agent that sent it.
+    private func carried(by operation: String) async throws -> (raw: Int, wire: Int) {
+        try await eventually("the bytes of operation \(operation)", within: 10) {
+            for agent in cluster.agents {
+                let reports = await status(of: agent)?["operations"]?.array ?? []
+                guard let report = reports.first(where: { $0["operation_id"]?.string == operation }),
+                    let raw = report["bytes"]?.unsigned.flatMap(Int.init(exactly:)), raw > 0,
+                    let wire = report["wire_bytes"]?.unsigned.flatMap(Int.init(exactly:))
+                else { continue }
+                return (raw, wire)
             }
+            return nil
         }
     }
 }
