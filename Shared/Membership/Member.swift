@@ -5,6 +5,8 @@ package struct Member: Hashable, Sendable {
     package internal(set) var record: MemberRecord
     /// Since when it has its status, on our clock.
     package internal(set) var since: LogicalInstant
+    /// When we first heard of this life of it, on our clock.
+    var metAt: LogicalInstant
     /// Whether any datagram of this life, or a rumour about it, has reached us; a roster entry alone does not count.
     package internal(set) var heard: Bool
     /// Whether the control plane's roster names it.

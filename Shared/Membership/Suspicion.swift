@@ -7,15 +7,19 @@ struct Suspicion: Hashable, Sendable {
     private(set) var since: LogicalInstant
     /// Sorted; at most `needed + 1`, the first accuser included.
     private(set) var accusers: [NodeID]
+    /// When the suspect was called for the last time before the verdict.
+    var calledAt: LogicalInstant?
     private let shortest: Span
     private let longest: Span
     private let needed: Int
 
-    /// - Parameter members: how many members there are, the suspect included.
-    init(by accuser: NodeID, at now: LogicalInstant, members: Int, tuning: SwimTuning) {
+    /// - Parameters:
+    ///   - members: how many members there are, the suspect included.
+    ///   - patience: how many times the usual time this suspect gets.
+    init(by accuser: NodeID, at now: LogicalInstant, members: Int, patience: Int64 = 1, tuning: SwimTuning) {
         since = now
         accusers = [accuser]
-        shortest = tuning.probeInterval * tuning.suspicionFactor * hundredthsOfLog10(members) / 100
+        shortest = tuning.probeInterval * tuning.suspicionFactor * patience * hundredthsOfLog10(members) / 100
         longest = shortest * tuning.suspicionStretch
         // Neither the suspect, nor ourselves, can confirm what we say.
         needed = members - 2 < tuning.confirmations ? 0 : tuning.confirmations
@@ -29,7 +33,10 @@ struct Suspicion: Hashable, Sendable {
         return true
     }
 
-    mutating func postpone(by gap: Span) { since = since + gap }
+    mutating func postpone(by gap: Span) {
+        since = since + gap
+        calledAt = nil
+    }
 
     /// Whether the suspect has had a fair part of its shortest time to refute.
     func isRipe(at now: LogicalInstant) -> Bool { now - since >= shortest / 2 }

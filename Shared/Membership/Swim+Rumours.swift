@@ -58,6 +58,7 @@ extension Swim {
         }
         if !member.heard, member.record.life.generation == message.life.generation {
             table[message.from]?.heard = true
+            table[message.from]?.metAt = now
         }
         // A ping's answer carries the accusation anyway.
         if case .ping = message.body { return }
@@ -131,9 +132,9 @@ extension Swim {
     }
 
     private mutating func welcome(_ rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
-        var member = Member(record: rumour, since: now, heard: true, inRoster: false, suspicion: nil)
+        var member = Member(record: rumour, since: now, metAt: now, heard: true, inRoster: false, suspicion: nil)
         if rumour.status == .suspect {
-            member.suspicion = Suspicion(by: rumour.accuser ?? node, at: now, members: memberCount + 1, tuning: tuning)
+            member.suspicion = suspicion(of: member, by: rumour.accuser ?? node, at: now, members: memberCount + 1)
         }
         table[rumour.node] = member
         if member.isActive { addToRound(rumour.node) }
@@ -146,6 +147,7 @@ extension Swim {
     ) {
         var updated = member
         updated.record = rumour
+        if !member.heard || rumour.life.generation != member.record.life.generation { updated.metAt = now }
         updated.heard = true
         updated.suspicion = nil
         if updated.status != member.status || rumour.life.generation != member.record.life.generation { updated.since = now }
@@ -173,10 +175,16 @@ extension Swim {
         updated.record = rumour
         updated.record.status = .suspect
         updated.since = now
-        updated.suspicion = Suspicion(by: rumour.accuser ?? node, at: now, members: memberCount, tuning: tuning)
+        updated.suspicion = suspicion(of: member, by: rumour.accuser ?? node, at: now, members: memberCount)
         table[member.node] = updated
         queue.insert(updated.record)
         actions.append(.memberChanged(updated.record))
+    }
+
+    private func suspicion(of member: Member, by accuser: NodeID, at now: LogicalInstant, members: Int) -> Suspicion {
+        let isYoung = now - member.metAt < tuning.youth
+        return Suspicion(
+            by: accuser, at: now, members: members, patience: isYoung ? tuning.youthPatience : 1, tuning: tuning)
     }
 
     /// A second accuser of a suspicion that we hold: it shortens the time, and travels on under its own name.
@@ -208,7 +216,8 @@ extension Swim {
             counters.refutations += 1
             sicken(by: 1)
             queue.insert(ownRecord)
-        } else if rumour.life.generation < life.generation {
+        } else if rumour.life.generation < life.generation || rumour.status != .alive && rumour.life < life {
+            // Of the past, or refuted already: whoever still says so has missed what we are now.
             queue.insert(ours)
         }
     }
@@ -217,7 +226,14 @@ extension Swim {
 
     mutating func judgeSuspects(at now: LogicalInstant, _ actions: inout [Action]) {
         for member in table.all {
-            guard let suspicion = member.suspicion, now >= suspicion.deadline else { continue }
+            guard let suspicion = member.suspicion, now + tuning.probeTimeout >= suspicion.deadline else { continue }
+            guard let calledAt = suspicion.calledAt else {
+                table[member.node]?.suspicion?.calledAt = now
+                let ping = message(.ping(sequence: sequence(), target: member.node), first: [member.record])
+                actions.append(.send(ping, to: member.profile.gossip))
+                continue
+            }
+            guard now >= suspicion.deadline, now - calledAt >= tuning.probeTimeout else { continue }
             // With nobody else to ask, silence of the suspect is all there will ever be.
             let witnesses = table.all.contains { $0.isActive && $0.node != member.node }
             if witnesses, lastAck.map({ $0 < suspicion.since }) ?? true { continue }

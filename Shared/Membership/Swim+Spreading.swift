@@ -76,7 +76,7 @@ extension Swim {
                 let record = MemberRecord(
                     node: entry.node, life: Life(generation: entry.generation, incarnation: 0), status: .alive,
                     profile: entry.profile)
-                table[entry.node] = Member(record: record, since: now, heard: false, inRoster: true, suspicion: nil)
+                table[entry.node] = Member(record: record, since: now, metAt: now, heard: false, inRoster: true, suspicion: nil)
                 addToRound(entry.node)
                 actions.append(.memberChanged(record))
                 continue
@@ -88,6 +88,7 @@ extension Swim {
                     node: entry.node, life: Life(generation: entry.generation, incarnation: 0), status: .alive,
                     profile: entry.profile)
                 member.since = now
+                member.metAt = now
                 member.heard = false
                 member.suspicion = nil
                 reports.removeAll { $0.node == entry.node }

@@ -17,6 +17,10 @@ package struct SwimTuning: Hashable, Sendable {
     /// Suspicion lasts at least `suspicionFactor * max(1, log10 N) * probeInterval`, and at most `suspicionStretch` times that.
     package var suspicionFactor: Int64
     package var suspicionStretch: Int64
+    /// For so long after we have met a life, `youthPatience` times the usual time passes before it is held dead: processes that start
+    /// together on a small machine starve one another for a moment, and a failover for each of them would only add to that.
+    package var youth: Span
+    package var youthPatience: Int64
     /// Independent suspicions that bring a suspicion from its longest to its shortest (K of Lifeguard).
     package var confirmations: Int
     /// A rumour is sent `retransmitFactor * ceil(log10(N + 1))` times by each member.
@@ -62,6 +66,8 @@ package struct SwimTuning: Hashable, Sendable {
         helpers = 3
         suspicionFactor = 4
         suspicionStretch = 6
+        youth = .seconds(10)
+        youthPatience = 4
         confirmations = 2
         retransmitFactor = 4
         reapAfter = .seconds(24 * 3_600)

@@ -9,6 +9,8 @@ import Testing
         for index in 0..<count { try network.start(index, seeds: [0, 1, 2]) }
         let settled = network.run(atMost: .seconds(20)) { $0.allSeeAllAlive(0..<count) }
         #expect(settled, "seed \(seed)")
+        // Everybody has the usual time to refute from here on.
+        network.run(for: network.tuning.youth)
         return network
     }
 
@@ -104,6 +106,28 @@ import Testing
         }
     }
 
+    @Test(
+        "members that start together and starve one another for seconds are held dead by nobody; afterwards a death is found as fast as ever",
+        arguments: 1...10 as ClosedRange<UInt64>)
+    func start(seed: UInt64) throws {
+        var network = SwimNetwork(seed: seed)
+        for index in 0..<8 { try network.start(index, seeds: [0, 1, 2]) }
+        network.run(for: .milliseconds(700))
+        // Two at a time are not run at all for three seconds, just when the others have met them.
+        for pair in 0..<3 {
+            let starved = [pair, 7 - pair]
+            for index in starved { network.stopped.insert(SwimNetwork.address(index)) }
+            network.run(for: .seconds(3))
+            for index in starved { network.resume(index) }
+        }
+        network.run(for: .seconds(15))
+        #expect(deaths(network).isEmpty, "seed \(seed)")
+        #expect(network.reports.isEmpty, "seed \(seed)")
+        network.kill(5)
+        let reported = network.run(atMost: .milliseconds(2_500)) { Set($0.reports.map(\.by)).count >= 2 }
+        #expect(reported, "seed \(seed)")
+    }
+
     @Test("a member stopped for ten seconds is declared dead, refutes on waking, and declares nobody else")
     func longStall() throws {
         var network = try cluster(12, seed: 9)
@@ -167,7 +191,8 @@ import Testing
         var network = try cluster(10, seed: 8)
         for generation in 2...6 as ClosedRange<UInt64> {
             network.kill(9)
-            network.run(for: .seconds(4))
+            // From the second time on it is a young life that ends.
+            network.run(for: .seconds(8))
             #expect(network.all(see: 9, as: .dead))
             try network.start(9, generation: generation, seeds: [0, 1, 2])
             let back = network.run(atMost: .seconds(2)) { network in

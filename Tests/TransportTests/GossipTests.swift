@@ -107,7 +107,7 @@ import Wire
                 guard let counters = services[0].socketCounters else { return false }
                 return counters.malformed + counters.unknownKey + counters.forged >= 190 && counters.unreadable == 1
             })
-        #expect(sees(0, 1, .alive))
+        #expect(await eventually { sees(0, 1, .alive) })
         try await stranger.close()
 
         // Cancelled, not shut down: it says no good-bye.

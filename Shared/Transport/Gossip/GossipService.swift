@@ -4,6 +4,7 @@
 package import Logging
 package import Membership
 package import Model
+import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
@@ -91,12 +92,24 @@ package final class GossipService: Service {
 
     /// Takes part until shutdown, then says good-bye.
     package func run() async throws {
+        // A thread of its own: beside handshakes and bulk, an answer that waits for its turn is taken for a death.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let result: Result<Void, any Error>
+        do { result = .success(try await run(on: group)) } catch { result = .failure(error) }
+        try? await group.shutdownGracefully()
+        try result.get()
+    }
+
+    private func run(on group: MultiThreadedEventLoopGroup) async throws {
         let socket = GossipSocket(
-            address: address, seal: seal, logger: logger, tickEvery: tick,
+            address: address, seal: seal, logger: logger, group: group, tickEvery: tick,
             received: { [self] message, sender in step(.received(message, from: sender)) },
             ticked: { [self] in step(.tick) })
         self.socket.withLock { $0 = socket }
-        defer { continuation.finish() }
+        defer {
+            continuation.finish()
+            self.socket.withLock { $0 = nil }
+        }
         step(.roster(coordinators))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await socket.run() }
