@@ -19,12 +19,14 @@ extension Coordinator {
         witnesses.forget(before: now)
         guard raft.hasCommittedInTerm else {
             absentSince = [:]
+            unevenSince = nil
             underWay = []
             return
         }
         planFailures(at: now)
         planReturns(at: now)
         planRepairing(at: now)
+        planSpreading(at: now)
     }
 
     /// One entry for each node that enough witnesses found dead (rule F2).
@@ -87,6 +89,21 @@ extension Coordinator {
                 .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
                 because: "its node is being drained", at: now)
         }
+    }
+
+    /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.
+    private mutating func planSpreading(at now: LogicalInstant) {
+        guard let plan = planLeadership(in: catalog.topology) else {
+            unevenSince = nil
+            return
+        }
+        let since = unevenSince ?? now
+        unevenSince = since
+        guard now - since >= settings.leadershipDelay else { return }
+        proposeItself(
+            .beginTransfer(plan.partition, to: plan.target.node, session: plan.target.session, expecting: plan.epoch),
+            named: "spread-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
+            because: "its primary leads more partitions than others", at: now)
     }
 
     /// Hands a command in under a name that follows from the state.

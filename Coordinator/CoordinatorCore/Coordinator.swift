@@ -31,11 +31,25 @@ package struct CoordinatorCodec: Sendable {
     }
 }
 
+/// An agent's report and when it arrived here, by this member's clock.
+package struct ReceivedReport: Hashable, Sendable {
+    package let report: NodeReport
+    package let at: LogicalInstant
+
+    package init(_ report: NodeReport, at: LogicalInstant) {
+        self.report = report
+        self.at = at
+    }
+}
+
 package struct CoordinatorSettings: Sendable {
     /// How long a caller waits at most.
     package var answerTime: Span
     package var planInterval: Span
     package var repairs: RepairLimits
+    /// How long the cluster must have been calm before a primary role is transferred to even out the spread, and again before each
+    /// further one.
+    package var leadershipDelay: Span
     /// Entries between two snapshots.
     package var snapshotEntries: UInt64
     /// Commands that may wait here.
@@ -43,11 +57,12 @@ package struct CoordinatorSettings: Sendable {
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
-        snapshotEntries: UInt64 = 5_000, waitingCommands: Int = 16_384
+        leadershipDelay: Span = .seconds(30), snapshotEntries: UInt64 = 5_000, waitingCommands: Int = 16_384
     ) {
         self.answerTime = answerTime
         self.planInterval = planInterval
         self.repairs = repairs
+        self.leadershipDelay = leadershipDelay
         self.snapshotEntries = snapshotEntries
         self.waitingCommands = waitingCommands
     }
@@ -109,7 +124,8 @@ package struct Coordinator: Sendable {
     package let settings: CoordinatorSettings
     package internal(set) var raft: Raft
     package internal(set) var catalog: CatalogState
-    package internal(set) var reports: [NodeID: NodeReport] = [:]
+    /// What agents told of themselves lately, whichever member they told.
+    package internal(set) var reports: [NodeID: ReceivedReport] = [:]
     let codec: CoordinatorCodec
     /// Zones of the group's members: they are witnesses too.
     let memberZones: [NodeID: ZoneName]
@@ -123,6 +139,8 @@ package struct Coordinator: Sendable {
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
+    /// Since when the primaries are spread unevenly and the cluster is calm.
+    var unevenSince: LogicalInstant?
     var planDue: LogicalInstant
     var lastStamp = WallTime(milliseconds: 0)
     /// Own proposals of this term that are not answered for yet; forgotten with the leadership.
@@ -172,8 +190,9 @@ package struct Coordinator: Sendable {
             alive[node] = isAlive ? Life(generation: generation, session: session) : nil
             if isAlive { witnesses.clear(node) }
         case .loadReported(let report):
-            reports[report.node] = report
-            if let leader = raft.leader, leader != id { actions.append(.send(.load(report), to: leader)) }
+            reports[report.node] = ReceivedReport(report, at: now)
+            // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).
+            for member in memberZones.keys.sorted() where member != id { actions.append(.send(.load(report), to: member)) }
         }
         handInWaiting(at: now, wall: wall)
         settle(at: now, wall: wall)
@@ -189,7 +208,7 @@ package struct Coordinator: Sendable {
             guard let item = passedOn.removeValue(forKey: number)?.item else { return }
             answer(item.waiter, outcome)
         case .death(let report): witnesses.note(report, at: now)
-        case .load(let report): reports[report.node] = report
+        case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
         }
     }
 

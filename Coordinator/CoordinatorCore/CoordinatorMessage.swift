@@ -65,6 +65,6 @@ package enum CoordinatorMessage: Hashable, Sendable {
     case command(ProposedCommand, number: UInt64)
     case outcome(CommandOutcome, number: UInt64)
     case death(DeathReport)
-    /// An agent's report, passed on so that the leader's planners see it (rule C7: never through the log).
+    /// An agent's report, passed on by the member that got it (rule C7: never through the log).
     case load(NodeReport)
 }

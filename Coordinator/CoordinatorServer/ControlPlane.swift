@@ -19,6 +19,21 @@ package enum ControlPlaneError: Error, Hashable, Sendable {
     case overloaded(String)
 }
 
+/// An agent's report, and how old it is.
+package struct LoadReading: Hashable, Sendable {
+    package let report: NodeReport
+    package let age: Span
+    /// Agents report every two seconds; what is older than this says nothing about now.
+    package static let validity = Span.seconds(10)
+
+    package init(report: NodeReport, age: Span) {
+        self.report = report
+        self.age = age
+    }
+
+    package var isFresh: Bool { age <= Self.validity }
+}
+
 /// One coordinator as it sees itself and its group.
 package struct CoordinatorStatus: Hashable, Sendable {
     package struct Peer: Hashable, Sendable {
@@ -61,8 +76,8 @@ package protocol ControlPlane: Sendable {
 
     func status() async -> CoordinatorStatus
 
-    /// The newest report of each agent's load and health, as far as this member got them.
-    func reports() async -> [NodeID: NodeReport]
+    /// The newest report of each agent's load and health, by way of whichever member got it.
+    func reports() async -> [NodeID: LoadReading]
 
     /// The topology that this member has applied, and what comes.
     var feed: TopologyFeed { get }

@@ -73,14 +73,43 @@ package struct OperationReport: Hashable, Sendable {
     }
 }
 
+/// What an agent's machine has and uses.
+package struct MachineLoad: Hashable, Sendable {
+    /// Of all processors together.
+    package var cpuPercent: Double
+    package var memoryTotalBytes: UInt64
+    /// What programs could still get.
+    package var memoryFreeBytes: UInt64
+    /// The disk of the data folder.
+    package var diskTotalBytes: UInt64
+    package var diskFreeBytes: UInt64
+
+    package init(
+        cpuPercent: Double = 0, memoryTotalBytes: UInt64 = 0, memoryFreeBytes: UInt64 = 0, diskTotalBytes: UInt64 = 0,
+        diskFreeBytes: UInt64 = 0
+    ) {
+        self.cpuPercent = cpuPercent
+        self.memoryTotalBytes = memoryTotalBytes
+        self.memoryFreeBytes = memoryFreeBytes
+        self.diskTotalBytes = diskTotalBytes
+        self.diskFreeBytes = diskFreeBytes
+    }
+
+    package var diskPercent: Double { Self.share(diskFreeBytes, of: diskTotalBytes) }
+    package var memoryPercent: Double { Self.share(memoryFreeBytes, of: memoryTotalBytes) }
+
+    private static func share(_ free: UInt64, of total: UInt64) -> Double {
+        total == 0 ? 0 : 100 * (1 - Double(min(free, total)) / Double(total))
+    }
+}
+
 /// One agent's load and health.
 package struct NodeReport: Hashable, Sendable {
     package let node: NodeID
     package let session: SessionID
     /// The agent's routing revision.
     package var revision: Revision
-    package var cpuPercent: Double
-    package var diskPercent: Double
+    package var machine: MachineLoad
     package var operationsPerSecond: Double
     /// The largest lag among its replicas.
     package var replicationLag: Span
@@ -89,15 +118,14 @@ package struct NodeReport: Hashable, Sendable {
     package var operations: [OperationReport]
 
     package init(
-        node: NodeID, session: SessionID, revision: Revision, cpuPercent: Double, diskPercent: Double,
-        operationsPerSecond: Double, replicationLag: Span, engine: EngineHealth, partitions: [PartitionReport],
+        node: NodeID, session: SessionID, revision: Revision, machine: MachineLoad, operationsPerSecond: Double,
+        replicationLag: Span, engine: EngineHealth, partitions: [PartitionReport],
         operations: [OperationReport]
     ) {
         self.node = node
         self.session = session
         self.revision = revision
-        self.cpuPercent = cpuPercent
-        self.diskPercent = diskPercent
+        self.machine = machine
         self.operationsPerSecond = operationsPerSecond
         self.replicationLag = replicationLag
         self.engine = engine

@@ -86,6 +86,58 @@ import Testing
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
     }
 
+    @Test("an agent's report is known at every member, whichever it was given to")
+    func reports() throws {
+        var group = try CoordinatorGroup()
+        let node = try NodeID("n1")
+        let report = NodeReport(
+            node: node, session: SessionID(3), revision: .none, machine: MachineLoad(cpuPercent: 12), operationsPerSecond: 3,
+            replicationLag: .zero, engine: .healthy, partitions: [], operations: [])
+        group.step(.loadReported(report), at: try #require(group.follower))
+        group.run(.milliseconds(20))
+        for name in group.names { #expect(group.members[name]?.reports[node]?.report == report) }
+    }
+
+    @Test("primaries that stand on one node are spread, one at a time, and only after a long calm")
+    func spreads() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let nodes = try [NodeID("n1"), NodeID("n2")]
+        for (node, zone) in zip(nodes, ["a", "b"]) {
+            _ = try group.commit(
+                .registerNode(try CoordinatorGroup.registration(node.name, zone: zone)), as: "r-\(node)", at: leader)
+        }
+        func topology() -> Topology { group.members[leader]?.catalog.topology ?? Topology(revision: .none) }
+        let sessions = nodes.map { NodeSession(node: $0, session: topology().nodes[$0]?.session ?? .none) }
+        let id = try RelationName("id")
+        let placement = Placement(primary: nodes[0], nodes: nodes)
+        _ = try group.commit(
+            .createTable(
+                TableCreation(
+                    name: try RelationName("t"), columns: [Column(name: id, type: .integer)], partitionKey: id, sortKey: nil,
+                    replicationFactor: 2, minInSync: 1, capacity: Capacity(mode: .onDemand),
+                    splitKeys: [Key([1]), Key([2])], placements: [placement, placement, placement], sessions: sessions)),
+            as: "table", at: leader)
+        for partition in topology().partitions.values.sorted(by: { $0.id < $1.id }) {
+            for named in sessions {
+                _ = try group.commit(
+                    .partition(
+                        .replicaReady(partition.id, expecting: partition.epoch), from: named.node, session: named.session),
+                    as: "ready-\(partition.id)-\(named.node)", at: leader)
+            }
+        }
+        func transfers() -> [OperationDescriptor] {
+            topology().operations.values.filter { if case .transferPrimary = $0.kind { true } else { false } }
+        }
+        group.run(.seconds(25))
+        #expect(transfers().isEmpty)
+        group.run(.seconds(10))
+        #expect(transfers().count == 1)
+        // It is under way: nothing is calm, and no other begins.
+        group.run(.seconds(60))
+        #expect(transfers().count == 1)
+    }
+
     @Test("testimony about an earlier session counts for nothing")
     func oldSession() throws {
         var group = try CoordinatorGroup()

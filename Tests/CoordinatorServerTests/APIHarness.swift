@@ -45,7 +45,7 @@ final class InstantPlane: ControlPlane, Sendable {
             lastIndex: 1, members: [], tolerance: 0, breakerHolds: false, startedAt: WallTime(milliseconds: 0))
     }
 
-    func reports() async -> [NodeID: NodeReport] { [:] }
+    func reports() async -> [NodeID: LoadReading] { [:] }
 }
 
 enum Known {

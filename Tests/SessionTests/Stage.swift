@@ -81,7 +81,8 @@ actor ScriptedOwner: SessionOwner {
 
     func report() -> NodeReport? {
         NodeReport(
-            node: node, session: .none, revision: topology.revision, cpuPercent: 1, diskPercent: 2, operationsPerSecond: 3,
+            node: node, session: .none, revision: topology.revision, machine: MachineLoad(cpuPercent: 1),
+            operationsPerSecond: 3,
             replicationLag: .zero, engine: .healthy, partitions: [], operations: [])
     }
 

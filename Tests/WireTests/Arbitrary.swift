@@ -191,7 +191,10 @@ struct Arbitrary {
 
     mutating func report() throws -> NodeReport {
         NodeReport(
-            node: try node(), session: id(), revision: revision(), cpuPercent: quantity(), diskPercent: quantity(),
+            node: try node(), session: id(), revision: revision(),
+            machine: MachineLoad(
+                cpuPercent: quantity(), memoryTotalBytes: counter(), memoryFreeBytes: counter(), diskTotalBytes: counter(),
+                diskFreeBytes: counter()),
             operationsPerSecond: quantity(), replicationLag: span(),
             engine: pick([.healthy, .degraded("slow"), .failed("EIO")]),
             partitions: list {

@@ -32,6 +32,7 @@ package struct ControlAPI: Sendable {
     let issuer: TokenIssuer
     let authority: Authority
     private let routes: [Route]
+    private let metrics = APIMetrics()
 
     package init(settings: APISettings, plane: any ControlPlane, issuer: TokenIssuer, authority: Authority) {
         self.settings = settings
@@ -49,8 +50,17 @@ package struct ControlAPI: Sendable {
 
     /// Answers one request. Total: whatever is asked, there is an answer.
     package func answer(_ request: Request, from caller: Caller?) async -> Response {
+        await metrics.measure(request.method) {
+            var route: Route?
+            let response = await answer(request, from: caller, by: &route)
+            return (route.map { "/" + $0.pattern.joined(separator: "/") } ?? "none", response.status.code, response)
+        }
+    }
+
+    private func answer(_ request: Request, from caller: Caller?, by taken: inout Route?) async -> Response {
         do throws(Problem) {
             let (route, parameters) = try find(request)
+            taken = route
             try admit(caller, to: route)
             let body = try await read(request, limit: route.bodyLimit)
             var query: [String: String] = [:]

@@ -17,7 +17,8 @@ enum Documents {
         node.session == .none && node.status == .healthy ? "JOINING" : node.status.rawValue.uppercased()
     }
 
-    static func node(_ node: NodeDescriptor, in topology: Topology, report: NodeReport?) -> JSONNode {
+    static func node(_ node: NodeDescriptor, in topology: Topology, report reading: LoadReading?) -> JSONNode {
+        let report = reading.flatMap { $0.isFresh ? $0.report : nil }
         let held = topology.partitions.values.filter { $0.replica(on: node.id) != nil }
         return .object([
             "node_id": .string(node.id.name), "endpoint": .string(node.addresses.service), "status": .string(status(node)),
@@ -28,12 +29,36 @@ enum Documents {
                 "gossip": .string(node.addresses.gossip), "link": .string(node.addresses.link),
                 "gateway": .string(node.addresses.service),
             ]),
-            "metrics": .object([
-                "cpu_pct": .measure(report?.cpuPercent), "disk_pct": .measure(report?.diskPercent),
-                "ops_per_sec": .measure(report?.operationsPerSecond),
-                "replication_lag_ms": report.map { .number($0.replicationLag.milliseconds) } ?? .null,
-            ]),
+            "metrics": metrics(report), "engine": report.map { engine($0.engine) } ?? .null,
+            "reported_seconds_ago": .measure(reading?.age.seconds),
         ])
+    }
+
+    /// The four that clients rely on, and ours; null where nobody has reported lately.
+    private static func metrics(_ report: NodeReport?) -> JSONNode {
+        guard let report else {
+            return .object(["cpu_pct": .null, "disk_pct": .null, "ops_per_sec": .null, "replication_lag_ms": .null])
+        }
+        let machine = report.machine
+        var members: [String: JSONNode] = [:]
+        members["cpu_pct"] = .measure(machine.cpuPercent)
+        members["disk_pct"] = .measure(machine.diskPercent)
+        members["ops_per_sec"] = .measure(report.operationsPerSecond)
+        members["replication_lag_ms"] = .number(report.replicationLag.milliseconds)
+        members["memory_pct"] = .measure(machine.memoryPercent)
+        members["memory_total_bytes"] = .number(machine.memoryTotalBytes)
+        members["memory_free_bytes"] = .number(machine.memoryFreeBytes)
+        members["disk_total_bytes"] = .number(machine.diskTotalBytes)
+        members["disk_free_bytes"] = .number(machine.diskFreeBytes)
+        return .object(members)
+    }
+
+    private static func engine(_ health: EngineHealth) -> JSONNode {
+        switch health {
+        case .healthy: .object(["health": .string("healthy")])
+        case .degraded(let why): .object(["health": .string("degraded"), "detail": .string(why)])
+        case .failed(let why): .object(["health": .string("failed"), "detail": .string(why)])
+        }
     }
 
     static func arn(_ table: TableDescriptor, cluster: String) -> String { "coxswain:\(cluster):table/\(table.name)" }
@@ -87,9 +112,10 @@ enum Documents {
     }
 
     /// - Parameter reports: who drives the operation says how far it is.
-    static func operation(_ operation: OperationDescriptor, in state: CatalogState, reports: [NodeID: NodeReport]) -> JSONNode {
-        let report = reports.values.lazy.flatMap(\.operations).filter { $0.operation == operation.id }
-            .max { $0.bytes < $1.bytes }
+    static func operation(_ operation: OperationDescriptor, in state: CatalogState, reports: [NodeID: LoadReading]) -> JSONNode
+    {
+        let report = reports.values.lazy.flatMap(\.report.operations).filter { $0.operation == operation.id }
+            .max { ($0.bytes, $0.writePause) < ($1.bytes, $1.writePause) }
         let steps = steps(of: operation.kind)
         let place = steps.firstIndex(of: operation.step) ?? steps.count - 1
         let isOver = operation.phase != .running

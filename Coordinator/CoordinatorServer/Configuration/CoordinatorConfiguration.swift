@@ -42,6 +42,8 @@ package struct CoordinatorConfiguration: Sendable {
     package let heartbeat: Span
     /// How long a partition stays short of a replica before another is made (rule F5).
     package let repairDelay: Span
+    /// How long the cluster must be calm before primary roles are evened out, one at a time.
+    package let leadershipDelay: Span
     package let gossip: SwimTuning
     package let logLevel: Logger.Level
     package let authorityFile: String
@@ -82,6 +84,9 @@ package struct CoordinatorConfiguration: Sendable {
         heartbeat = .milliseconds(try Self.number(tuning?.heartbeat_ms, or: 100, within: 10...10_000, "tuning.heartbeat_ms"))
         repairDelay = .seconds(
             try Self.number(tuning?.repair_delay_seconds, or: 300, within: 1...86_400, "tuning.repair_delay_seconds"))
+        leadershipDelay = .seconds(
+            try Self.number(
+                tuning?.leadership_delay_seconds, or: 30, within: 1...86_400, "tuning.leadership_delay_seconds"))
         gossip = try Self.profile(tuning?.gossip_profile)
         logLevel = try LogLevel.parse(file.log_level ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {
@@ -187,6 +192,7 @@ package struct CoordinatorConfiguration: Sendable {
             let election_ms: Int64?
             let heartbeat_ms: Int64?
             let repair_delay_seconds: Int64?
+            let leadership_delay_seconds: Int64?
             let gossip_profile: String?
         }
         let cluster: Cluster

@@ -1,33 +1,123 @@
+import Catalog
 import CoreMetrics
 import LogStorage
+import Membership
 import Model
 import Telemetry
+import Transport
 
-/// What `/metrics` says of this member, set before each reading.
+/// What `/metrics` says of this member: read out before each answer, so that nothing is kept twice. Labels are bounded: none names a
+/// partition, and nodes are counted by zone.
 struct CoordinatorMetrics: Sendable {
-    let runtime: CoordinatorRuntime
-    let registry: MetricsRegistry
+    private let runtime: CoordinatorRuntime
+    private let gossip: GossipService
+    private let registry: MetricsRegistry
+    private let usage: ProcessMetrics
 
-    func collect() async {
-        let status = await runtime.statusNow
-        let counters = await runtime.counters
-        let syncs = await runtime.syncs
-        gauge("coxswain_raft_term", Double(status.term))
-        gauge("coxswain_raft_commit_index", Double(status.commit))
-        gauge("coxswain_raft_applied_index", Double(status.applied))
-        gauge("coxswain_raft_is_leader", status.leader == status.id ? 1 : 0)
-        gauge("coxswain_raft_has_leader", status.leader == nil ? 0 : 1)
-        gauge("coxswain_raft_leader_changes", Double(counters.leaderChanges))
-        gauge("coxswain_raft_members_connected", Double(status.members.count { $0.isConnected }))
-        gauge("coxswain_coordinator_proposals", Double(counters.proposals))
-        gauge("coxswain_coordinator_linearizable_reads", Double(counters.linearizableReads))
-        gauge("coxswain_coordinator_malformed_messages", Double(counters.malformed))
-        gauge("coxswain_log_syncs", Double(syncs.syncs))
-        gauge("coxswain_log_sync_seconds", syncs.seconds)
-        gauge("coxswain_breaker_holds", status.breakerHolds ? 1 : 0)
+    init(runtime: CoordinatorRuntime, gossip: GossipService, registry: MetricsRegistry) {
+        self.runtime = runtime
+        self.gossip = gossip
+        self.registry = registry
+        usage = ProcessMetrics(registry: registry)
     }
 
-    private func gauge(_ label: String, _ value: Double) { registry.makeMeter(label: label, dimensions: []).set(value) }
+    func collect() async {
+        await raft(await runtime.statusNow)
+        membership()
+        placement(await runtime.catalogNow.topology)
+        usage.collect()
+    }
+
+    private func raft(_ status: CoordinatorStatus) async {
+        let counters = await runtime.counters
+        let syncs = await runtime.syncs
+        gauge("raft_is_leader", status.leader == status.id ? 1 : 0)
+        gauge("raft_has_leader", status.leader == nil ? 0 : 1)
+        gauge("raft_term", Double(status.term))
+        gauge("raft_commit_index", Double(status.commit))
+        gauge("raft_applied_index", Double(status.applied))
+        gauge("raft_members_connected", Double(status.members.count { $0.isConnected }))
+        // Zero where this member does not lead: then it does not know.
+        for peer in status.members where peer.id != status.id {
+            gauge(
+                "raft_peer_lag_entries", [("peer", peer.id.name)],
+                peer.match.map { Double(status.lastIndex - min($0, status.lastIndex)) } ?? 0)
+        }
+        counter("raft_leader_changes_total", counters.leaderChanges)
+        counter("raft_proposals_total", counters.proposals)
+        counter("raft_reads_total", counters.linearizableReads)
+        counter("raft_messages_total", [("direction", "sent")], counters.sent)
+        counter("raft_messages_total", [("direction", "received")], counters.received)
+        counter("raft_malformed_messages_total", counters.malformed)
+        counter("log_fsyncs_total", syncs.syncs)
+        gauge("breaker_holds", status.breakerHolds ? 1 : 0)
+    }
+
+    private func membership() {
+        let members = gossip.members
+        for state in MemberStatus.allCases {
+            gauge("gossip_members", [("state", "\(state)")], Double(members.count { $0.status == state }))
+        }
+        let protocolCounters = gossip.protocolCounters
+        counter("gossip_probes_total", protocolCounters.probes)
+        counter("gossip_probe_failures_total", protocolCounters.failedProbes)
+        counter("gossip_suspicions_total", protocolCounters.suspicions)
+        counter("gossip_refutations_total", protocolCounters.refutations)
+        counter("gossip_late_ticks_total", protocolCounters.lateTicks)
+        gauge("gossip_local_health", Double(gossip.localHealth))
+        let socket = gossip.socketCounters
+        counter("gossip_decrypt_failures_total", (socket?.unknownKey ?? 0) + (socket?.forged ?? 0))
+        counter("gossip_malformed_total", (socket?.malformed ?? 0) + (socket?.unreadable ?? 0))
+    }
+
+    private func placement(_ topology: Topology) {
+        gauge("routing_revision", Double(topology.revision.index))
+        let partitions = topology.partitions.values
+        for state in PartitionStatus.allCases {
+            gauge("partitions", [("state", state.rawValue)], Double(partitions.count { $0.status == state }))
+        }
+        gauge("partitions_without_primary", Double(partitions.count { $0.primary == nil && $0.status == .active }))
+        let short = partitions.count {
+            $0.status == .active && $0.inSync.count < topology.tables[$0.table]?.replicationFactor ?? 1
+        }
+        gauge("partitions_under_replicated", Double(short))
+        let nodes = topology.nodes.values
+        for zone in Set(nodes.map(\.zone)).sorted() {
+            for state in NodeStatus.allCases {
+                gauge(
+                    "nodes", [("state", state.rawValue), ("zone", zone.name)],
+                    Double(nodes.count { $0.zone == zone && $0.status == state }))
+            }
+        }
+        for kind in ["create-table", "drop-table", "move", "repair", "split", "transfer-primary"] {
+            for phase in OperationPhase.allCases {
+                let found = topology.operations.values.count { $0.kind.name == kind && $0.phase == phase }
+                gauge("operations", [("kind", kind), ("state", phase.rawValue)], Double(found))
+            }
+        }
+        gauge("imbalance_ratio", imbalance(topology))
+    }
+
+    /// How much more than its fair share of primaries the fullest healthy node leads: 0 is even.
+    private func imbalance(_ topology: Topology) -> Double {
+        let nodes = topology.nodes.values.filter { $0.status == .healthy && $0.session != .none }
+        let led = nodes.map { node in topology.partitions.values.count { $0.primary == node.id } }
+        let total = led.reduce(0, +)
+        guard let most = led.max(), total > 0 else { return 0 }
+        return Double(most * nodes.count) / Double(total) - 1
+    }
+
+    private func gauge(_ name: String, _ value: Double) { gauge(name, [], value) }
+
+    private func gauge(_ name: String, _ labels: [(String, String)], _ value: Double) {
+        registry.makeMeter(label: "coxswain_" + name, dimensions: labels).set(value)
+    }
+
+    private func counter(_ name: String, _ total: UInt64) { counter(name, [], total) }
+
+    private func counter(_ name: String, _ labels: [(String, String)], _ total: UInt64) {
+        CounterReading.set("coxswain_" + name, labels, to: Double(total), in: registry)
+    }
 
     func readiness() async -> Readiness {
         let status = await runtime.statusNow

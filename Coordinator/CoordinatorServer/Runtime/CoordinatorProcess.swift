@@ -53,7 +53,7 @@ package enum CoordinatorProcess {
         let listener = LinkListener(
             endpoint: endpoint, address: configuration.listen.link,
             handlers: [.raft: { await runtime.serve($0) }, .session: { await sessions.serve($0) }], logger: logger)
-        let metrics = CoordinatorMetrics(runtime: runtime, registry: registry)
+        let metrics = CoordinatorMetrics(runtime: runtime, gossip: gossip, registry: registry)
         let health = HealthServer(
             host: configuration.listen.metrics.host, port: configuration.listen.metrics.port, registry: registry,
             logger: logger, collect: { await metrics.collect() }, readiness: { await metrics.readiness() })
@@ -100,7 +100,9 @@ package enum CoordinatorProcess {
         return Coordinator(
             id: configuration.node, raft: raft, codec: .standard,
             memberZones: Dictionary(uniqueKeysWithValues: configuration.members.map { ($0.node, $0.zone) }),
-            settings: CoordinatorSettings(repairs: RepairLimits(delay: configuration.repairDelay)), at: now)
+            settings: CoordinatorSettings(
+                repairs: RepairLimits(delay: configuration.repairDelay), leadershipDelay: configuration.leadershipDelay),
+            at: now)
     }
 
     private static func profile(_ configuration: CoordinatorConfiguration, _ store: StoreID) -> MemberProfile {

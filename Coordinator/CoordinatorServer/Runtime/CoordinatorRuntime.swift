@@ -11,6 +11,7 @@ import Glibc
 package import LogStorage
 package import Logging
 import Membership
+import Metrics
 package import Model
 import ServiceLifecycle
 package import Transport
@@ -37,6 +38,8 @@ package actor CoordinatorRuntime {
     private var lastCaller: UInt64 = 0
     private var told: (role: String, leader: NodeID?, term: Term)?
     package private(set) var counters = Counters()
+    private let commitTimer = Timer(label: "coxswain_raft_commit_duration_seconds")
+    private let syncTimer = Timer(label: "coxswain_raft_fsync_duration_seconds")
 
     /// Totals since the start, for metrics.
     package struct Counters: Hashable, Sendable {
@@ -80,7 +83,11 @@ package actor CoordinatorRuntime {
             switch action {
             case .send(let message, let peer): send(message, to: peer)
             case .persist(let persist):
-                store.write(persist) { [continuation = written.continuation] result in
+                let start = ContinuousClock.now
+                store.write(persist) { [continuation = written.continuation, syncTimer] result in
+                    if !persist.entries.isEmpty || persist.hardStateChanged {
+                        syncTimer.recordNanoseconds(Int64((ContinuousClock.now - start) / .nanoseconds(1)))
+                    }
                     continuation.yield(Written(persist: persist, result: result))
                 }
             case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
@@ -165,6 +172,8 @@ package actor CoordinatorRuntime {
         lastCaller += 1
         let caller = lastCaller
         counters.proposals += 1
+        let start = ContinuousClock.now
+        defer { commitTimer.recordNanoseconds(Int64((ContinuousClock.now - start) / .nanoseconds(1))) }
         return await withCheckedContinuation { continuation in
             callers[caller] = continuation
             step(.propose(command, caller: caller))
@@ -189,7 +198,10 @@ package actor CoordinatorRuntime {
 
     package var catalogNow: CatalogState { core.catalog }
     package var raft: Raft { core.raft }
-    package var reportsNow: [NodeID: NodeReport] { core.reports }
+    package var reportsNow: [NodeID: LoadReading] {
+        let now = BootClock.now()
+        return core.reports.mapValues { LoadReading(report: $0.report, age: now - $0.at) }
+    }
     package var syncs: SyncStatistics { store.statistics }
 
     package var statusNow: CoordinatorStatus {

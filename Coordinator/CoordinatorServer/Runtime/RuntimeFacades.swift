@@ -27,7 +27,7 @@ extension CoordinatorRuntime: ControlPlane {
     }
 
     package func status() async -> CoordinatorStatus { statusNow }
-    package func reports() async -> [NodeID: NodeReport] { reportsNow }
+    package func reports() async -> [NodeID: LoadReading] { reportsNow }
 }
 
 extension CoordinatorRuntime: SessionBackend {

@@ -85,8 +85,12 @@ extension NodeReport: WireCodable {
             node: try Check.node(wire.node, "NodeReport.node"),
             session: try Check.identifier(wire.session, "NodeReport.session"),
             revision: try Revision(wire: wire.revision),
-            cpuPercent: try Check.quantity(wire.cpuPercent, "NodeReport.cpu_percent"),
-            diskPercent: try Check.quantity(wire.diskPercent, "NodeReport.disk_percent"),
+            machine: MachineLoad(
+                cpuPercent: try Check.quantity(wire.cpuPercent, "NodeReport.cpu_percent"),
+                memoryTotalBytes: try Check.counter(wire.memoryTotalBytes, "NodeReport.memory_total_bytes"),
+                memoryFreeBytes: try Check.counter(wire.memoryFreeBytes, "NodeReport.memory_free_bytes"),
+                diskTotalBytes: try Check.counter(wire.diskTotalBytes, "NodeReport.disk_total_bytes"),
+                diskFreeBytes: try Check.counter(wire.diskFreeBytes, "NodeReport.disk_free_bytes")),
             operationsPerSecond: try Check.quantity(wire.operationsPerSecond, "NodeReport.operations_per_second"),
             replicationLag: try Check.span(wire.replicationLagUs, "NodeReport.replication_lag_us"),
             engine: try EngineHealth(wire: wire.engine),
@@ -99,8 +103,11 @@ extension NodeReport: WireCodable {
         wire.node = node.name
         wire.session = session.number
         wire.revision = revision.wire
-        wire.cpuPercent = cpuPercent
-        wire.diskPercent = diskPercent
+        wire.cpuPercent = machine.cpuPercent
+        wire.memoryTotalBytes = machine.memoryTotalBytes
+        wire.memoryFreeBytes = machine.memoryFreeBytes
+        wire.diskTotalBytes = machine.diskTotalBytes
+        wire.diskFreeBytes = machine.diskFreeBytes
         wire.operationsPerSecond = operationsPerSecond
         wire.replicationLagUs = replicationLag.microseconds
         wire.engine = engine.wire

@@ -1983,8 +1983,6 @@ package nonisolated struct ProtoNodeReport: Sendable {
 
   package var cpuPercent: Double = 0
 
-  package var diskPercent: Double = 0
-
   package var operationsPerSecond: Double = 0
 
   package var replicationLagUs: Int64 = 0
@@ -2001,6 +1999,14 @@ package nonisolated struct ProtoNodeReport: Sendable {
   package var partitions: [ProtoPartitionReport] = []
 
   package var operations: [ProtoOperationReport] = []
+
+  package var memoryTotalBytes: UInt64 = 0
+
+  package var memoryFreeBytes: UInt64 = 0
+
+  package var diskTotalBytes: UInt64 = 0
+
+  package var diskFreeBytes: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -4839,7 +4845,7 @@ nonisolated extension ProtoOperationReport: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{3}disk_percent\0\u{3}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{4}\u{2}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0\u{3}memory_total_bytes\0\u{3}memory_free_bytes\0\u{3}disk_total_bytes\0\u{3}disk_free_bytes\0\u{c}\u{5}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4851,12 +4857,15 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._revision) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.cpuPercent) }()
-      case 5: try { try decoder.decodeSingularDoubleField(value: &self.diskPercent) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerSecond) }()
       case 7: try { try decoder.decodeSingularSInt64Field(value: &self.replicationLagUs) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._engine) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.partitions) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
+      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.memoryTotalBytes) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.memoryFreeBytes) }()
+      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.diskTotalBytes) }()
+      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.diskFreeBytes) }()
       default: break
       }
     }
@@ -4879,9 +4888,6 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.cpuPercent.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.cpuPercent, fieldNumber: 4)
     }
-    if self.diskPercent.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.diskPercent, fieldNumber: 5)
-    }
     if self.operationsPerSecond.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.operationsPerSecond, fieldNumber: 6)
     }
@@ -4897,6 +4903,18 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.operations.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 10)
     }
+    if self.memoryTotalBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.memoryTotalBytes, fieldNumber: 11)
+    }
+    if self.memoryFreeBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.memoryFreeBytes, fieldNumber: 12)
+    }
+    if self.diskTotalBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.diskTotalBytes, fieldNumber: 13)
+    }
+    if self.diskFreeBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.diskFreeBytes, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4905,12 +4923,15 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.session != rhs.session {return false}
     if lhs._revision != rhs._revision {return false}
     if lhs.cpuPercent != rhs.cpuPercent {return false}
-    if lhs.diskPercent != rhs.diskPercent {return false}
     if lhs.operationsPerSecond != rhs.operationsPerSecond {return false}
     if lhs.replicationLagUs != rhs.replicationLagUs {return false}
     if lhs._engine != rhs._engine {return false}
     if lhs.partitions != rhs.partitions {return false}
     if lhs.operations != rhs.operations {return false}
+    if lhs.memoryTotalBytes != rhs.memoryTotalBytes {return false}
+    if lhs.memoryFreeBytes != rhs.memoryFreeBytes {return false}
+    if lhs.diskTotalBytes != rhs.diskTotalBytes {return false}
+    if lhs.diskFreeBytes != rhs.diskFreeBytes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
