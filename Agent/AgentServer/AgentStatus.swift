@@ -35,6 +35,7 @@ package struct AgentStatus: Sendable {
     /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
     package var fenced: [PartitionID]
     package var withoutLease: [PartitionID]
+    package var machine: MachineLoad
     package var fsyncs: UInt64
     package var logBytes: UInt64
 
@@ -43,7 +44,8 @@ package struct AgentStatus: Sendable {
         addresses: NodeAddresses, version: String, uptime: Span, members: [Member] = [], localHealth: Int64 = 0,
         swim: Swim.Counters = Swim.Counters(), revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
-        engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [], fsyncs: UInt64 = 0,
+        engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [],
+        machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
         logBytes: UInt64 = 0
     ) {
         self.node = node
@@ -67,6 +69,7 @@ package struct AgentStatus: Sendable {
         self.engine = engine
         self.fenced = fenced
         self.withoutLease = withoutLease
+        self.machine = machine
         self.fsyncs = fsyncs
         self.logBytes = logBytes
     }

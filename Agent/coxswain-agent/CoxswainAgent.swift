@@ -18,9 +18,14 @@ struct CoxswainAgent: MemberProgram {
 
     static func main() async { await live() }
 
+    @Flag(
+        help: "If the data folder turns out damaged: set its data aside and start as an empty node, to be filled by the others."
+    )
+    var replaceDamaged = false
+
     func run() async throws {
         let level = try logLevel.map { try LogLevel.parse($0, field: "--log-level") }
         let settings = try AgentConfiguration(file: config)
-        try await AgentProcess.run(settings, logLevel: level ?? settings.logLevel)
+        try await AgentProcess.run(settings, logLevel: level ?? settings.logLevel, replacesDamaged: replaceDamaged)
     }
 }

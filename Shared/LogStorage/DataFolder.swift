@@ -38,6 +38,31 @@ package final class DataFolder: Sendable {
         self.lock = lock
     }
 
+    /// Makes an empty store out of a damaged one: `names` go into a folder of their own inside, under a new identity of the store.
+    ///
+    /// The identity comes first. A crash after it leaves data of another store, which no log accepts as its own; the other order
+    /// could leave an empty store under the old identity, which would speak for data that it does not have (rule E4).
+    /// - Returns: where the old data is.
+    /// - Throws: `.locked` while a process holds the folder.
+    package static func setAside(
+        _ names: [String], in path: String, random: UInt64 = .random(in: 1 ... .max)
+    ) throws(StorageError) -> String {
+        let lock = try Lock(path + "/lock")
+        defer { withExtendedLifetime(lock) {} }
+        let identityPath = path + "/store"
+        let known = try DurableFile.read(identityPath).flatMap { StoreIdentity($0) }
+        let fresh = StoreIdentity(store: StoreID(random), generation: known?.generation ?? Generation(0))
+        try DurableFile.replace(identityPath, with: fresh.encoded)
+        let aside = path + "/set-aside-" + String(fresh.store.number, radix: 16)
+        try SystemCall.makeFolder(aside)
+        for name in names where SystemCall.exists(path + "/" + name) {
+            try SystemCall.rename(path + "/" + name, to: aside + "/" + name)
+        }
+        try DurableFile.synchronizeFolder(aside)
+        try DurableFile.synchronizeFolder(path)
+        return aside
+    }
+
     /// A folder inside, made if it is not there.
     package func folder(_ name: String) throws(StorageError) -> String {
         let inner = path + "/" + name

@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import KeyEncoding
 import Model
 import Testing
@@ -34,6 +35,34 @@ import Testing
             }
         }
         _ = try await rig.put("after", 1, at: primary)
+        await rig.stopAll()
+    }
+
+    @Test("an agent whose log has rotted, or whose storage is gone, refuses to start and says what it found (E4)")
+    func refusesDamage() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        for node in rig.nodes { try await rig.start(node) }
+        _ = try await rig.put("a", 1, at: rig.nodes[0])
+        await rig.stopAll()
+
+        let log = rig.root + "/n2/log"
+        let segment = try #require(
+            FileManager.default.contentsOfDirectory(atPath: log).filter { $0.hasPrefix("segment-") }.sorted().first)
+        var bytes = try Data(contentsOf: URL(filePath: "\(log)/\(segment)"))
+        // Behind the header, in the first record.
+        bytes[100] ^= 0x10
+        try bytes.write(to: URL(filePath: "\(log)/\(segment)"))
+        try FileManager.default.removeItem(atPath: rig.root + "/n3/storages")
+        for (node, word) in [(rig.nodes[1], "log"), (rig.nodes[2], "is not there")] {
+            do {
+                try await rig.start(node)
+                Issue.record("\(node) started")
+                await rig.stop(node)
+            } catch let damage as DamagedStore {
+                #expect(damage.findings.contains { $0.contains(word) }, "\(damage)")
+            }
+        }
+        try await rig.start(rig.nodes[0])
         await rig.stopAll()
     }
 }

@@ -35,6 +35,25 @@ import Testing
         #expect(throws: StorageError.identityMissing(path: path)) { try DataFolder(path) }
     }
 
+    @Test("data that is set aside leaves an empty store under another identity, and what was not named stays")
+    func setAside() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        do {
+            let data = try DataFolder(path, random: 77)
+            _ = try data.folder("log")
+            _ = try data.folder("identity")
+            #expect(throws: StorageError.locked(path: path + "/lock")) { try DataFolder.setAside(["log"], in: path) }
+        }
+        let aside = try DataFolder.setAside(["log", "storages"], in: path, random: 78)
+        let fresh = try DataFolder(path)
+        #expect(fresh.store == StoreID(78))
+        #expect(fresh.generation == Generation(2))
+        #expect(FileManager.default.fileExists(atPath: aside + "/log"))
+        #expect(!FileManager.default.fileExists(atPath: path + "/log"))
+        #expect(FileManager.default.fileExists(atPath: path + "/identity"))
+    }
+
     @Test("an identity with any bit changed is refused")
     func identityDamaged() throws {
         let folder = try Folder()

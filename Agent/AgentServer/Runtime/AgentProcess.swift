@@ -2,6 +2,7 @@
 // signal. Nothing here decides anything.
 
 import AgentCore
+import DurableLog
 import Engine
 import Identity
 import LogStorage
@@ -11,18 +12,32 @@ import Model
 import NIOSSL
 import Replication
 import ServiceLifecycle
-import Telemetry
+package import Telemetry
 import Transport
 package import UnixSignals
 import Wire
 
 package enum AgentProcess {
     /// Runs the agent that `configuration` describes until it is told to stop.
-    package static func run(_ configuration: AgentConfiguration, logLevel: Logger.Level) async throws {
+    ///
+    /// - Parameter replacesDamaged: whether a damaged store is set aside and an empty one begun (rule E4).
+    /// - Throws: `DamagedStore` when it is damaged and not to be replaced.
+    package static func run(
+        _ configuration: AgentConfiguration, logLevel: Logger.Level, replacesDamaged: Bool = false
+    ) async throws {
         let registry = MetricsRegistry()
         Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
         let logger = Logger(label: "agent")
-        let parts = try await AgentParts.open(configuration, logger: logger)
+        let parts: AgentParts
+        do {
+            parts = try await AgentParts.open(configuration, registry: registry, logger: logger)
+        } catch let damage as DamagedStore where replacesDamaged {
+            let aside = try DataFolder.setAside(["log", "storages", "topology"], in: configuration.data)
+            logger.critical(
+                "damaged data set aside",
+                metadata: ["findings": "\(damage.findings.joined(separator: "; "))", "folder": "\(aside)"])
+            parts = try await AgentParts.open(configuration, registry: registry, logger: logger)
+        }
         try await parts.run(until: [.sigterm, .sigint], logger: logger)
     }
 }
@@ -45,10 +60,15 @@ package struct AgentParts {
     private let mirror: TopologyMirror
 
     /// Opens the data folder, joins the cluster if this is the first start, and puts everything together.
-    package static func open(_ configuration: AgentConfiguration, logger: Logger) async throws -> AgentParts {
+    ///
+    /// - Throws: `DamagedStore` when the node may not speak for its replicas.
+    package static func open(
+        _ configuration: AgentConfiguration, registry: MetricsRegistry = MetricsRegistry(), logger: Logger
+    ) async throws -> AgentParts {
         let folder = try DataFolder(configuration.data)
         let credentials = try await ClusterCredentials.obtain(configuration, in: folder, logger: logger)
-        let parts = try await AgentParts(configuration, folder: folder, credentials: credentials, logger: logger)
+        let parts = try await AgentParts(
+            configuration, folder: folder, credentials: credentials, registry: registry, logger: logger)
         await parts.connect()
         let revision = await parts.runtime.topology.revision
         logger.info(
@@ -78,7 +98,8 @@ package struct AgentParts {
     }
 
     private init(
-        _ configuration: AgentConfiguration, folder: DataFolder, credentials: ClusterCredentials, logger: Logger
+        _ configuration: AgentConfiguration, folder: DataFolder, credentials: ClusterCredentials, registry: MetricsRegistry,
+        logger: Logger
     ) async throws {
         let endpoint = try Self.endpoint(configuration, folder, credentials)
         let now = BootClock.now()
@@ -86,15 +107,20 @@ package struct AgentParts {
         // What the disk holds: the topology as last seen, the node's log, the storages.
         let file = TopologyFile(path: folder.path + "/topology")
         let topology = try file.load()
-        let recovered = try NodeLog.open(folder: try folder.folder("log"), store: folder.store)
+        let recovered = try StoreCheck.openLog(in: folder)
+        if let torn = recovered.log.storage.torn {
+            logger.notice("the log's unfinished end was cut", metadata: ["record": "\(torn.record)"])
+        }
         let engine = SQLiteEngine(folder: try folder.folder("storages"))
         let inventory = try await engine.open()
-        for (storage, error) in inventory.damaged {
-            logger.critical("a storage is damaged", metadata: ["storage": "\(storage)", "error": "\(error)"])
-        }
         let core = AgentCore(
             identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
             topology: topology, recovered: recovered.partitions, engine: Self.replicas(in: inventory), startedAt: now)
+        let findings = StoreCheck.findings(in: inventory, recovered.partitions, core)
+        guard findings.isEmpty else {
+            await engine.close()
+            throw DamagedStore(folder: folder.path, findings: findings)
+        }
 
         let runtime = AgentRuntime(core: core, log: recovered.log, logger: logger)
         let agent = RunningAgent(
@@ -107,7 +133,7 @@ package struct AgentParts {
             registration: AgentRegistration(
                 store: folder.store, generation: folder.generation, zone: configuration.zone,
                 addresses: configuration.addresses, instanceType: configuration.instanceType, version: RunningAgent.version,
-                isLogIntact: true),
+                isLogIntact: StoreCheck.isIntact(core)),
             owner: agent, logger: logger)
         let membership = GossipService(
             node: configuration.node, generation: folder.generation,
@@ -133,16 +159,29 @@ package struct AgentParts {
         let gateway = try Gateway(
             host: gatewayAddress.host, port: gatewayAddress.port, tls: credentials.tls.httpsServer(), plane: agent,
             engine: engine, tokens: tokens, logger: logger)
+        let processMetrics = ProcessMetrics(registry: registry)
+        let furtherMetrics = { @Sendable () async -> String in
+            processMetrics.collect()
+            return registry.exposition()
+        }
         let statusAddress = try Self.hostPort(configuration.listen.status, "listen.status")
         let status = try StatusServer(
-            host: statusAddress.host, port: statusAddress.port, plane: agent, tokens: tokens, logger: logger)
+            host: statusAddress.host, port: statusAddress.port, plane: agent, tokens: tokens,
+            furtherMetrics: furtherMetrics, logger: logger)
+
+        let metrics = try configuration.listen.metrics.map { listen in
+            let address = try Self.hostPort(listen, "listen.metrics")
+            return MetricsServer(
+                host: address.host, port: address.port, plane: agent, tokens: tokens, furtherMetrics: furtherMetrics,
+                logger: logger)
+        }
 
         (self.folder, self.runtime, self.engine, self.agent) = (folder, runtime, engine, agent)
         (self.membership, self.session, self.links) = (membership, session, links)
         (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
-        services = [
-            worker, mirror, links, listener, copies, runtime, membership, rumours, session, statistics, gateway, status,
-        ]
+        services =
+            [worker, mirror, links, listener, copies, runtime, membership, rumours, session, statistics, gateway, status]
+            + (metrics.map { [$0] } ?? [])
     }
 
     /// Ties the knots: the runtime hands its work to the others, the session reports for the agent.
@@ -161,7 +200,7 @@ package struct AgentParts {
                     links.setPeers(me.mapValues(\.addresses.link))
                     membership.adopt(topology)
                     mirror.save(topology)
-                }))
+                }, fenced: { [agent] partition, operation in agent.fenced(partition, for: operation) }))
     }
 
     private static func receive(from link: Link, into runtime: AgentRuntime, logger: Logger) async {

@@ -26,6 +26,8 @@ package actor AgentRuntime: Service {
         let copy: @Sendable (CopyOrder) -> Void
         /// The topology moved: peers, members and the disk want to know.
         let topologyChanged: @Sendable (Topology) -> Void
+        /// A partition's writers are stopped for an operation, or go on.
+        let fenced: @Sendable (PartitionID, OperationID?) -> Void
     }
 
     private enum Pace {
@@ -47,6 +49,8 @@ package actor AgentRuntime: Service {
     private var syncedAt = LogicalInstant.origin
     private var truncatedAt = LogicalInstant.origin
     private var isTruncating = false
+    /// For which operation each partition here is fenced.
+    private var fences: [PartitionID: OperationID] = [:]
     package private(set) var damages: [PartitionID: String] = [:]
 
     init(core: AgentCore, log: NodeLog, logger: Logger) {
@@ -154,6 +158,10 @@ package actor AgentRuntime: Service {
     }
 
     private func append(_ records: [PartitionRecord], _ ticket: UInt64) {
+        for case .hardState(let id, let state) in records where fences[id] != state.fence?.operation {
+            fences[id] = state.fence?.operation
+            hands?.fenced(id, state.fence?.operation)
+        }
         log.append(records) { [inbox, logger] error in
             if let error {
                 // The log ends the process on a disk failure; what else fails here is never acknowledged.

@@ -8,6 +8,7 @@ package import Replication
 package import RoutingTable
 import Settings
 import Synchronization
+import Telemetry
 import Transport
 
 /// Everything that runs in one agent, put together by `AgentProcess`.
@@ -17,8 +18,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         var session: AgentSession?
         var membership: GossipService?
         var statistics: [PartitionID: RangeStatistics] = [:]
-        /// The last copies from here, oldest first.
-        var copies: [CopyProgress] = []
+        var operations = OperationMeter()
     }
 
     package let runtime: AgentRuntime
@@ -27,6 +27,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     private let cluster: ClusterID
     private let startedAt: LogicalInstant
     private let meter: LoadMeter
+    private let lags = LagMeter()
+    private let machine: MachineMeter
     private let late: Mutex<Late>
     package static let version = Product.version
 
@@ -38,6 +40,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         self.cluster = cluster
         startedAt = now
         meter = LoadMeter(at: now)
+        machine = MachineMeter(folder: configuration.data)
         late = Mutex(Late())
     }
 
@@ -77,10 +80,13 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let replicas = await runtime.replicas
         let topology = await runtime.topology
         let log = await runtime.logStatistics
-        let (session, membership, statistics) = late.withLock { ($0.session, $0.membership, $0.statistics) }
+        let (session, membership, statistics, work) = late.withLock {
+            ($0.session, $0.membership, $0.statistics, $0.operations)
+        }
         let rates = meter.rates(at: now)
+        note(replicas, at: now)
         let damaged = replicas.compactMap { replica in replica.damage.map { "partition \(replica.partition): \($0)" } }
-        let partitions = replicas.compactMap { report($0, identity.node, rates, statistics) }
+        let partitions = replicas.compactMap { report($0, identity.node, rates, statistics, at: now) }
         return AgentStatus(
             node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
             generation: identity.generation, session: session?.status.session ?? .none, addresses: configuration.addresses,
@@ -89,15 +95,19 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
             revisionAge: now - (session?.status.heardAt ?? startedAt), connectedTo: session?.status.coordinator,
             partitions: partitions,
-            operations: operations(of: replicas), engine: damaged.first.map { .degraded($0) } ?? .healthy,
+            operations: work.reports(
+                in: topology, on: identity.node, sizes: statistics.mapValues(\.bytes), obstacles: Self.obstacles(to: replicas),
+                at: now),
+            engine: damaged.first.map { .degraded($0) } ?? .healthy,
             fenced: replicas.filter(\.isFenced).map(\.partition),
-            withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition), fsyncs: log.syncs,
+            withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition), machine: machine.read(),
+            fsyncs: log.syncs,
             logBytes: log.bytes)
     }
 
     private func report(
         _ replica: AgentCore.ReplicaStatus, _ node: NodeID, _ rates: [PartitionID: LoadMeter.Rates],
-        _ statistics: [PartitionID: RangeStatistics]
+        _ statistics: [PartitionID: RangeStatistics], at now: LogicalInstant
     ) -> PartitionReport? {
         guard let descriptor = replica.descriptor, let own = descriptor.replica(on: node) else { return nil }
         let rate = rates[replica.partition] ?? LoadMeter.Rates()
@@ -105,7 +115,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return PartitionReport(
             partition: replica.partition, epoch: descriptor.epoch, isPrimary: descriptor.primary == node, role: own.role,
             rows: size?.rows ?? 0, bytes: size?.bytes ?? 0, readsPerSecond: rate.reads, writesPerSecond: rate.writes,
-            lag: .zero, last: replica.last,
+            lag: lags.lag(of: replica.partition, at: now), last: replica.last,
             applied: Position(epoch: replica.last.epoch, run: replica.last.run, sequence: replica.applied))
     }
 
@@ -117,6 +127,18 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             else { continue }
             late.withLock { $0.statistics[replica.partition] = size }
         }
+    }
+
+    /// Takes a reading of what only shows in time: lags, and requests by the second.
+    func takeReadings() async {
+        let replicas = await runtime.replicas
+        let now = BootClock.now()
+        note(replicas, at: now)
+        _ = meter.rates(at: now)
+    }
+
+    private func note(_ replicas: [AgentCore.ReplicaStatus], at now: LogicalInstant) {
+        lags.note(replicas.map { ($0.partition, $0.last.sequence, $0.applied) }, at: now)
     }
 
     // MARK: - SessionOwner
@@ -138,9 +160,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let status = await status()
         guard status.session != .none else { return nil }
         return NodeReport(
-            node: status.node, session: status.session, revision: status.revision, cpuPercent: 0, diskPercent: 0,
+            node: status.node, session: status.session, revision: status.revision, machine: status.machine,
             operationsPerSecond: status.partitions.reduce(0) { $0 + $1.readsPerSecond + $1.writesPerSecond },
-            replicationLag: .zero, engine: status.engine, partitions: status.partitions, operations: status.operations)
+            replicationLag: status.partitions.map(\.lag).max() ?? .zero, engine: status.engine, partitions: status.partitions,
+            operations: status.operations)
     }
 
     // MARK: - CopyHost
@@ -156,27 +179,20 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     }
 
     package func copyProgressed(_ progress: CopyProgress) async {
-        late.withLock { late in
-            late.copies.removeAll { $0.operation == progress.operation }
-            late.copies.append(progress)
-            if late.copies.count > 64 { late.copies.removeFirst() }
-        }
+        late.withLock { $0.operations.copied(progress, at: BootClock.now()) }
     }
 
-    /// The operations that this node drives, with what each waits for, and the copies that it has sent.
-    private func operations(of replicas: [AgentCore.ReplicaStatus]) -> [OperationReport] {
-        let copies = late.withLock(\.copies)
-        var stages: [OperationID: String] = [:]
-        for copy in copies { if let id = copy.operation { stages[id] = copy.isDone ? "copied" : "copying" } }
+    /// A partition led here stops its writers for `operation`, or lets them go on.
+    func fenced(_ partition: PartitionID, for operation: OperationID?) {
+        late.withLock { $0.operations.fenced(partition, for: operation, at: BootClock.now()) }
+    }
+
+    /// What the operations that this node drives wait for.
+    private static func obstacles(to replicas: [AgentCore.ReplicaStatus]) -> [OperationID: String] {
+        var obstacles: [OperationID: String] = [:]
         for replica in replicas where replica.isServing {
-            guard let id = replica.descriptor?.operation else { continue }
-            if let obstacle = replica.obstacle { stages[id] = "waits: \(obstacle)" }
+            if let id = replica.descriptor?.operation, let obstacle = replica.obstacle { obstacles[id] = "\(obstacle)" }
         }
-        return stages.sorted { $0.key < $1.key }.map { id, stage in
-            let copy = copies.last { $0.operation == id }
-            return OperationReport(
-                operation: id, stage: stage, bytes: copy?.rawBytes ?? 0, totalBytes: 0, wireBytes: copy?.wireBytes ?? 0,
-                bytesPerSecond: 0, writePause: .zero)
-        }
+        return obstacles
     }
 }

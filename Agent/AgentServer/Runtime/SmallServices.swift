@@ -38,15 +38,20 @@ final class TopologyMirror: Service {
     }
 }
 
-/// Measures the sizes of partitions from time to time.
+/// Measures the sizes of partitions from time to time, and lags and rates more often.
 struct StatisticsService: Service {
+    /// Readings between two counts of rows and bytes.
+    private static let readings = 20
     let agent: RunningAgent
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 await agent.refreshStatistics()
-                do { try await Task.sleep(for: .seconds(10)) } catch { return }
+                for _ in 0..<Self.readings {
+                    await agent.takeReadings()
+                    do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
+                }
             }
         }
     }

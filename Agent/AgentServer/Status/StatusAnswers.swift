@@ -12,6 +12,13 @@ struct StatusAnswers: Sendable {
     let tokens: TokenVerifier?
     let furtherMetrics: @Sendable () async -> String
 
+    /// What both the private and the open port answer.
+    func addHealthRoutes(to router: Router<BasicRequestContext>) {
+        router.get("/metrics") { _, _ in await metrics() }
+        router.get("/livez") { _, _ in Self.plain("ok\n") }
+        router.get("/readyz") { _, _ in await readiness() }
+    }
+
     func status() async throws -> Response { try Self.json(StatusDocument(await plane.status())) }
 
     func metrics() async -> Response {

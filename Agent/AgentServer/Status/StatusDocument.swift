@@ -104,6 +104,22 @@ struct StatusDocument: Encodable {
         }
     }
 
+    struct Machine: Encodable {
+        let cpuPercent: Double
+        let memoryTotalBytes: UInt64
+        let memoryFreeBytes: UInt64
+        let diskTotalBytes: UInt64
+        let diskFreeBytes: UInt64
+
+        private enum CodingKeys: String, CodingKey {
+            case cpuPercent = "cpu_pct"
+            case memoryTotalBytes = "memory_total_bytes"
+            case memoryFreeBytes = "memory_free_bytes"
+            case diskTotalBytes = "disk_total_bytes"
+            case diskFreeBytes = "disk_free_bytes"
+        }
+    }
+
     let identity: Identity
     let members: [MemberEntry]
     let localHealth: Int64
@@ -111,11 +127,12 @@ struct StatusDocument: Encodable {
     let partitions: [PartitionEntry]
     let operations: [OperationEntry]
     let engine: Engine
+    let machine: Machine
 
     private enum CodingKeys: String, CodingKey {
         case identity, members
         case localHealth = "local_health"
-        case routing, partitions, operations, engine
+        case routing, partitions, operations, engine, machine
     }
 
     init(_ status: AgentStatus) {
@@ -148,6 +165,10 @@ struct StatusDocument: Encodable {
         }
         engine = Engine(
             health: status.engine.name, detail: status.engine.detail, fsyncs: status.fsyncs, logBytes: status.logBytes)
+        machine = Machine(
+            cpuPercent: status.machine.cpuPercent, memoryTotalBytes: status.machine.memoryTotalBytes,
+            memoryFreeBytes: status.machine.memoryFreeBytes, diskTotalBytes: status.machine.diskTotalBytes,
+            diskFreeBytes: status.machine.diskFreeBytes)
     }
 }
 

@@ -11,6 +11,7 @@ struct StatusMetrics {
         metrics.routing(status)
         metrics.partitions(status)
         metrics.engine(status)
+        metrics.machine(status.machine)
         if let tokens { metrics.access(tokens) }
         return metrics.text
     }
@@ -29,12 +30,8 @@ struct StatusMetrics {
                 ("state=\"\(state)\"", String(status.members.count { $0.status == state }))
             })
         family("gossip_local_health", "gauge", "Local health multiplier; 0 is healthy.", [("", String(status.localHealth))])
-        family(
-            "gossip_probes_total", "counter", "Probes sent, by outcome.",
-            [
-                ("result=\"failed\"", String(status.swim.failedProbes)),
-                ("result=\"answered\"", String(status.swim.probes - min(status.swim.probes, status.swim.failedProbes))),
-            ])
+        family("gossip_probes_total", "counter", "Probes sent.", [("", String(status.swim.probes))])
+        family("gossip_probe_failures_total", "counter", "Probes unanswered.", [("", String(status.swim.failedProbes))])
         family("gossip_suspicions_total", "counter", "Suspicions held.", [("", String(status.swim.suspicions))])
         family(
             "gossip_refutations_total", "counter", "Suspicions of this node refuted.", [("", String(status.swim.refutations))])
@@ -84,6 +81,16 @@ struct StatusMetrics {
         family("log_fsyncs_total", "counter", "Times the log was forced to disk.", [("", String(status.fsyncs))])
         family("log_bytes", "gauge", "Bytes of the log on disk.", [("", String(status.logBytes))])
         family("uptime_seconds", "gauge", "Since the process started.", [("", String(status.uptime.seconds))])
+    }
+
+    private mutating func machine(_ load: MachineLoad) {
+        family("machine_cpu_ratio", "gauge", "Processors in use, of 1.", [("", String(load.cpuPercent / 100))])
+        family(
+            "machine_memory_bytes", "gauge", "Memory of the machine.",
+            [("state=\"total\"", String(load.memoryTotalBytes)), ("state=\"free\"", String(load.memoryFreeBytes))])
+        family(
+            "machine_disk_bytes", "gauge", "The disk of the data folder.",
+            [("state=\"total\"", String(load.diskTotalBytes)), ("state=\"free\"", String(load.diskFreeBytes))])
     }
 
     private mutating func access(_ tokens: TokenVerifier.Counters) {

@@ -40,9 +40,7 @@ package struct StatusServer: Service {
         router.add(middleware: LoopbackHost())
         let answers = StatusAnswers(plane: plane, tokens: tokens, furtherMetrics: furtherMetrics)
         router.get("/status") { _, _ in try await answers.status() }
-        router.get("/metrics") { _, _ in await answers.metrics() }
-        router.get("/livez") { _, _ in StatusAnswers.plain("ok\n") }
-        router.get("/readyz") { _, _ in await answers.readiness() }
+        answers.addHealthRoutes(to: router)
         router.get("/v1/route") { request, _ in try answers.route(request) }
         application = Application(
             router: router, configuration: ApplicationConfiguration(address: .hostname(host, port: port)),

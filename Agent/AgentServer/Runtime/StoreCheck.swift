@@ -1,0 +1,55 @@
+// What a start must find before it may speak for its replicas (rule E4). A node that cannot vouch for all that it has acknowledged
+// would, as a primary, serve without it; so it does not start, its replicas elsewhere take over, and it comes back as an empty disk
+// once somebody says so.
+
+import AgentCore
+import Engine
+import LogStorage
+import Model
+import Replication
+
+/// The data folder does not hold all that this node acknowledged.
+package struct DamagedStore: Error, CustomStringConvertible {
+    package let folder: String
+    /// Never empty.
+    package let findings: [String]
+
+    package var description: String {
+        "the data in '\(folder)' is damaged: \(findings.joined(separator: "; ")). This node cannot vouch for what it has "
+            + "acknowledged, so it does not start; its partitions go on with their other replicas. Started once with "
+            + "--replace-damaged it sets this data aside and has it copied anew"
+    }
+}
+
+enum StoreCheck {
+    /// What is wrong: storages that do not read, and storages that are not there though the node's log has entries of an in-sync
+    /// replica in them.
+    static func findings(
+        in inventory: StorageInventory, _ recovered: [PartitionID: RecoveredPartition], _ core: AgentCore
+    ) -> [String] {
+        let known = Set(inventory.storages.map(\.storage) + inventory.damaged.map(\.storage))
+        let missing = core.topology.partitions.values.compactMap { partition -> String? in
+            guard partition.status == .active, let own = partition.replica(on: core.identity.node), own.role == .inSync,
+                own.store == core.identity.store, !known.contains(own.storage),
+                let records = recovered[partition.id], !records.isDropped
+            else { return nil }
+            return "storage \(own.storage) of partition \(partition.id) is not there"
+        }
+        return inventory.damaged.map { "storage \($0.storage): \($0.error)" }.sorted() + missing.sorted()
+    }
+
+    /// Whether every replica's log fits its engine. One that does not serves nothing and is built anew; but the node must leave every
+    /// in-sync set first, so its registration says so.
+    static func isIntact(_ core: AgentCore) -> Bool { core.replicas(at: .origin).allSatisfy { $0.damage == nil } }
+
+    /// Opens the node's log, or says what is wrong with it.
+    static func openLog(in folder: DataFolder) throws -> RecoveredNodeLog {
+        do {
+            return try NodeLog.open(folder: try folder.folder("log"), store: folder.store)
+        } catch StorageError.damaged(let damage) {
+            throw DamagedStore(folder: folder.path, findings: ["its log: \(damage)"])
+        } catch let unknown as NodeLog.UnknownRecord {
+            throw DamagedStore(folder: folder.path, findings: ["its log: \(unknown)"])
+        }
+    }
+}
