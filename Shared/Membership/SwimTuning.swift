@@ -66,8 +66,8 @@ package struct SwimTuning: Hashable, Sendable {
         helpers = 3
         suspicionFactor = 4
         suspicionStretch = 6
-        youth = .seconds(10)
-        youthPatience = 4
+        youth = .seconds(5)
+        youthPatience = 3
         confirmations = 2
         retransmitFactor = 4
         reapAfter = .seconds(24 * 3_600)

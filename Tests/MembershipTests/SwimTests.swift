@@ -113,11 +113,11 @@ import Testing
         var network = SwimNetwork(seed: seed)
         for index in 0..<8 { try network.start(index, seeds: [0, 1, 2]) }
         network.run(for: .milliseconds(700))
-        // Two at a time are not run at all for three seconds, just when the others have met them.
-        for pair in 0..<3 {
+        // Two at a time are not run at all for two seconds, just when the others have met them.
+        for pair in 0..<2 {
             let starved = [pair, 7 - pair]
             for index in starved { network.stopped.insert(SwimNetwork.address(index)) }
-            network.run(for: .seconds(3))
+            network.run(for: .seconds(2))
             for index in starved { network.resume(index) }
         }
         network.run(for: .seconds(15))
@@ -192,7 +192,7 @@ import Testing
         for generation in 2...6 as ClosedRange<UInt64> {
             network.kill(9)
             // From the second time on it is a young life that ends.
-            network.run(for: .seconds(8))
+            network.run(for: .seconds(7))
             #expect(network.all(see: 9, as: .dead))
             try network.start(9, generation: generation, seeds: [0, 1, 2])
             let back = network.run(atMost: .seconds(2)) { network in
