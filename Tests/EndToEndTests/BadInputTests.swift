@@ -14,6 +14,8 @@ extension ClusterTests {
             (route["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []).first { $0 != holder })
         let schema = #""schema":{"attributes":[{"name":"name","type":"text"}]}"#
         let capacity = #""capacity":{"mode":"ON_DEMAND"}"#
+        _ = try await cluster.makeTable("bad_halves", splitKeys: ["m"])
+        let half = try #require(try await cluster.route("bad_halves", key: #"["a"]"#)["partition_id"]?.string)
         let before = try await cluster.api(.GET, "/cluster/topology").json["revision"]
         let cases: [(path: String, body: String, statuses: [Int])] = [
             ("/tables", #"{"table_name":"bad_input","partition_key":"name",\#(capacity),\#(schema)}"#, [409]),
@@ -34,6 +36,9 @@ extension ClusterTests {
                 [400, 404, 409, 422]
             ),
             ("/tables/bad_input/partitions/\(partition):split", #"{"split_key":[1]}"#, [400, 422]),
+            ("/tables/bad_halves/partitions/\(half):split", #"{"split_key":["z"]}"#, [400, 409, 422]),
+            ("/tables/bad_halves/partitions/\(half):split", #"{"split_key":["m"]}"#, [400, 409, 422]),
+            ("/tables/bad_halves/partitions/\(half):split", #"{"split_key":["d"],"colour":1}"#, [400, 422]),
             ("/tables/bad_input/partitions/1:split", #"{"split_key":["m"]}"#, [404]),
             ("/tables/nowhere/partitions/1:split", #"{"split_key":["m"]}"#, [404]),
         ]
@@ -73,7 +78,70 @@ extension ClusterTests {
         #expect(try await rows.get("x") == 1)
     }
 
-    @Test("garbage on every port leaves every process alive", .timeLimit(.minutes(1)))
+    @Test("what a row may not be is refused with the limit or the column that it breaks", .timeLimit(.minutes(1)))
+    func badValues() async throws {
+        let cluster = try await Cluster.whole()
+        let created = try await cluster.api(
+            .POST, "/tables",
+            body: """
+                {"table_name":"bad_values","partition_key":"id","capacity":{"mode":"ON_DEMAND"},"schema":{"attributes":[
+                {"name":"id","type":"integer"},{"name":"note","type":"text"},{"name":"size","type":"integer"}]}}
+                """, headers: [("idempotency-key", "create-bad-values")])
+        #expect(created.status < 300, "\(created.text)")
+        let token = try await cluster.token(for: "bad_values")
+        try await expectEventually("bad_values is ACTIVE", within: 10) {
+            try await cluster.api(.GET, "/tables/bad_values").json["status"]?.string == "ACTIVE"
+        }
+        let gateway = try #require(try await cluster.route("bad_values", key: "[1]")["gateway"]?.string)
+        let headers = [("authorization", "Bearer \(token)")]
+        let base = "https://\(gateway)/v1/tables/bad_values/rows?key="
+        let long = String(repeating: "x", count: 1_100_000)
+        let cases: [(key: String, body: String, statuses: [Int], says: String)] = [
+            ("[1]", #"{"note":"a","colour":1}"#, [400], "colour"),
+            ("[1]", #"{"note":1}"#, [400], "note"),
+            ("[1]", #"{"size":"many"}"#, [400], "size"),
+            ("[1]", #"{"size":9223372036854775808}"#, [400], "size"),
+            ("[1]", #"{"size":1.5}"#, [400], "size"),
+            ("[9223372036854775808]", #"{"note":"a"}"#, [400], "key"),
+            ("[-9223372036854775809]", #"{"note":"a"}"#, [400], "key"),
+            ("[1,2]", #"{"note":"a"}"#, [400], "key"),
+            ("[]", #"{"note":"a"}"#, [400], "key"),
+            ("[null]", #"{"note":"a"}"#, [400], "key"),
+            ("[1]", #"{"id":2,"note":"a"}"#, [400, 409, 422], "key"),
+            ("[1]", "{\"note\":\"\(long)\"}", [413], "1048576"),
+            ("[1]", #"{"note":"a""#, [400], "JSON"),
+            ("[1]", "\u{0}", [400], "JSON"),
+        ]
+        for (key, body, statuses, says) in cases {
+            let answer = try await cluster.clients.send(.PUT, base + key.percentEncoded, body: body, headers: headers)
+            #expect(
+                statuses.contains(answer.status) && !answer.code.isEmpty && answer.text.contains(says),
+                "\(key) \(body.prefix(60)): \(answer.status) \(answer.text)")
+        }
+        #expect(try await cluster.clients.send(.GET, base + "[1]".percentEncoded, headers: headers).status == 404)
+    }
+
+    @Test(
+        "headers beyond 16 KiB or 100 fields are refused at gateways and the API, and the next request is answered",
+        .timeLimit(.minutes(1)))
+    func hugeHeaders() async throws {
+        let cluster = try await Cluster.whole()
+        var urls = cluster.agentPorts.values.map { "https://127.0.0.1:\($0.gateway)/v1/tables/x/routes" }
+        urls += cluster.coordinatorPorts.values.map { "https://127.0.0.1:\($0.api)/api/v1/cluster/status" }
+        let large = [("x-filler", String(repeating: "a", count: 20_000))]
+        let many = (0..<200).map { ("x-filler-\($0)", "a") }
+        for url in urls {
+            for headers in [large, many] {
+                // Refused with an answer, or the connection is closed on whoever goes on sending.
+                let status = try? await cluster.operators.send(.GET, url, headers: headers).status
+                let isRefused = status.map { (400..<500).contains($0) } ?? true
+                #expect(isRefused, "\(url): \(status ?? 0)")
+            }
+            #expect(try await cluster.operators.send(.GET, url).status < 500, "\(url)")
+        }
+    }
+
+    @Test("garbage on every port leaves every process alive, and every port answering", .timeLimit(.minutes(1)))
     func garbage() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("garbage")
@@ -88,7 +156,7 @@ extension ClusterTests {
             datagrams.append(ports.gossip)
         }
         for port in streams {
-            for bytes in [Noise.random(4_096), Noise.zeros(64), Noise.largeHeaders, Noise.truncatedHello] {
+            for bytes in [Noise.random(4_096), Noise.zeros(64), Noise.largeHeaders, Noise.truncatedHello] + Noise.requests {
                 Noise.send(bytes, toStream: port)
             }
         }
@@ -98,6 +166,19 @@ extension ClusterTests {
         for name in Cluster.coordinators + Cluster.agents {
             #expect(cluster.process(name)?.isRunning == true, "\(name): \(cluster.tail(of: name))")
         }
+        for (name, ports) in cluster.coordinatorPorts {
+            for url in ["https://127.0.0.1:\(ports.api)/api/v1/cluster/status", "http://127.0.0.1:\(ports.metrics)/livez"] {
+                #expect(try await cluster.operators.send(.GET, url).status == 200, "\(name): \(url)")
+            }
+        }
+        for agent in Cluster.agents {
+            // By gossip: nobody was taken for dead because of it.
+            try await expectEventually("\(agent) sees all others alive", within: 20) {
+                let members = try await cluster.status(of: agent)["members"]?.array ?? []
+                return members.count == 7 && members.allSatisfy { $0["status"]?.string == "alive" }
+            }
+        }
+        // By links: three members must have it on disk.
         #expect(try await rows.put("still", 1) == .acknowledged)
     }
 }

@@ -8,6 +8,14 @@ enum Noise {
     static let largeHeaders =
         Array("GET / HTTP/1.1\r\nHost: localhost\r\n".utf8)
         + Array((0..<500).map { "X-Filler-\($0): \(String(repeating: "a", count: 1_000))\r\n" }.joined().utf8)
+    /// HTTP that is none: a version from the future, lengths that cannot be, chunks without a size, a smuggled second request.
+    static let requests: [[UInt8]] = [
+        "GET / HTTP/9.9\r\n\r\n", "GET\r\n\r\n", "POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        "POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST /status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "GET /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "GET /v1/route?table=%&key=%ff%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ].map { Array($0.utf8) }
     /// A TLS record header that promises more than follows.
     static let truncatedHello: [UInt8] = [0x16, 0x03, 0x01, 0xFF, 0xFF, 0x01]
 

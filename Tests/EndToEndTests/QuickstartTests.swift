@@ -110,7 +110,7 @@ private final class Machines {
 
     func perform(_ step: Quickstart.Step) async throws {
         if step.command.hasPrefix("export ") { exports.append(step.command) }
-        let machine = step.machine.replacing("10.0.0.", with: Self.network)
+        let machine = step.machine.replacing("10.0.0.", with: network)
         let place = folder.appending(path: machine)
         try giveStatusPorts(in: place)
         let programs = URL(filePath: try Programs.path("coxctl")).deletingLastPathComponent().path
@@ -119,7 +119,7 @@ private final class Machines {
             + exports.map { line in
                 line.replacing("$PWD", with: folder.appending(path: "operator").path)
             }
-        let command = step.command.replacing("10.0.0.", with: Self.network)
+        let command = step.command.replacing("10.0.0.", with: network)
         let script = (lines + [step.isService ? "exec \(command)" : command]).joined(separator: "\n")
         guard !step.isService else {
             let log = folder.appending(path: "\(machine)-\(services.count).log")
@@ -132,7 +132,7 @@ private final class Machines {
     }
 
     /// Not 127.0.0.1, where other clusters may be.
-    private static let network = "127.77.0."
+    private let network = "127.\(Int.random(in: 64...127)).\(Int.random(in: 0...255))."
 
     /// Status endpoints are on 127.0.0.1 of their machine, which is the same for all of ours.
     private func giveStatusPorts(in place: URL) throws {
