@@ -70,6 +70,16 @@ extension JSONValue {
         case .scalar(let scalar): string ?? scalar.text
         }
     }
+
+    /// Every scalar of a document with the way to it, a line each.
+    func lines(under path: String = "") -> [String] {
+        switch self {
+        case .scalar(let scalar): ["\(path): \(string ?? scalar.text)"]
+        case .array(let elements): elements.enumerated().flatMap { $0.element.lines(under: "\(path)[\($0.offset)]") }
+        case .object(let members):
+            members.sorted { $0.key < $1.key }.flatMap { $0.value.lines(under: path.isEmpty ? $0.key : "\(path).\($0.key)") }
+        }
+    }
 }
 
 struct WaitOptions: ParsableArguments {

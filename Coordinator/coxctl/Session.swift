@@ -14,6 +14,13 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "Coordinators to ask, instead of the context's: https://host:port,…  [env: COXSWAIN_ENDPOINTS]")
     var endpoints: String?
 
+    @Option(
+        help: """
+            Where to learn routes from without coordinators: gateways as host:port, status endpoints of agents on this machine as \
+            http://127.0.0.1:7471,…  [env: COXSWAIN_GATEWAYS]
+            """)
+    var gateways: String?
+
     @Option(help: "Seconds to wait for an answer.")
     var timeout: Int = 30
 
@@ -36,7 +43,8 @@ struct GlobalOptions: ParsableArguments {
         if let list = endpoints ?? environment("COXSWAIN_ENDPOINTS") {
             cluster.endpoints = list.split(separator: ",").map { $0.contains("://") ? String($0) : "https://" + $0 }
         }
-        return Session(context: cluster, options: self)
+        let seeds = (gateways ?? environment("COXSWAIN_GATEWAYS") ?? "").split(separator: ",").map(String.init)
+        return Session(context: cluster, options: self, gateways: seeds)
     }
 }
 
@@ -46,10 +54,12 @@ struct Session {
     let options: GlobalOptions
     let calls: HTTPCalls
     let control: ControlClient
+    private let gateways: [String]
 
-    init(context: ClusterContext, options: GlobalOptions) {
+    init(context: ClusterContext, options: GlobalOptions, gateways: [String]) {
         self.context = context
         self.options = options
+        self.gateways = gateways
         calls = HTTPCalls(tls: context.tls)
         control = ControlClient(endpoints: context.endpoints, calls: calls)
     }
@@ -57,7 +67,7 @@ struct Session {
     func rows(settings: CoxswainClient.Settings = CoxswainClient.Settings(), token: String? = nil) -> CoxswainClient {
         CoxswainClient(
             calls: calls, control: control, clusterID: context.clusterID, principal: context.principal, settings: settings,
-            fixedToken: token)
+            fixedToken: token, gateways: gateways)
     }
 
     func ask(

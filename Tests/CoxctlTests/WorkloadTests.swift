@@ -1,4 +1,5 @@
 import Client
+import Foundation
 import Model
 import Testing
 
@@ -65,5 +66,23 @@ import Testing
                 .object(["node_id": .string("node-22")]),
             ])
         #expect(table.text == "NODE     OPS\nn1       12\nnode-22  -")
+    }
+
+    @Test("a cluster's status is one line, and one more for each finding")
+    func glance() throws {
+        let status = try JSONValue(
+            Data(
+                """
+                {"name": "prod", "id": "6f1c0000aa", "health": "WARN", "findings": [{"code": "NODE_FAILED", "detail": "node n2 is failed"}],
+                 "nodes": {"healthy": 2, "total": 3}, "zones": 3, "tables": 1, "operations_running": 0,
+                 "partitions": {"total": 4, "under_replicated": 4, "without_primary": 0},
+                 "raft": {"leader": "c2", "term": 7, "tolerance": 1}}
+                """.utf8))
+        #expect(
+            ClusterStatus.glance(status) == [
+                "CLUSTER prod (6f1c0000)  HEALTH WARN(1)  NODES 2/3 healthy  ZONES 3  TABLES 1  "
+                    + "PARTITIONS 4, 4 under-replicated, 0 without primary  OPERATIONS 0  RAFT leader=c2 term=7 tolerance=1",
+                "  WARN NODE_FAILED  node n2 is failed",
+            ])
     }
 }

@@ -9,26 +9,32 @@ struct ClusterStatus: ClusterCommand {
 
     func act(_ session: Session) async throws {
         let status = try await session.ask(.get, "/cluster/status").body
-        let health = status["health"]?.plain ?? status["health"]?["status"]?.plain ?? status["status"]?.plain ?? "UNKNOWN"
-        if session.options.output == .json {
-            print(status.prettyText)
-        } else {
-            print("CLUSTER \(session.context.cluster)  HEALTH \(health)")
-            for line in Self.lines(status, under: "") { print("  " + line) }
+        switch session.options.output {
+        case .json: print(status.prettyText)
+        case .table: print(Self.glance(status).joined(separator: "\n"))
         }
-        guard ["OK", "HEALTHY"].contains(health.uppercased()) else {
-            throw CommandFailure(status: .unhealthy, message: "")
-        }
+        guard status["health"]?.string == "OK" else { throw CommandFailure(status: .unhealthy, message: "") }
     }
 
-    /// Every scalar of a document with the way to it.
-    static func lines(_ value: JSONValue, under path: String) -> [String] {
-        switch value {
-        case .scalar(let scalar): ["\(path): \(value.string ?? scalar.text)"]
-        case .array(let elements):
-            elements.enumerated().flatMap { lines($0.element, under: "\(path)[\($0.offset)]") }
-        case .object(let members):
-            members.sorted { $0.key < $1.key }.flatMap { lines($0.value, under: path.isEmpty ? $0.key : "\(path).\($0.key)") }
+    /// One line of what is, and one for each finding.
+    static func glance(_ status: JSONValue) -> [String] {
+        func text(_ path: String...) -> String {
+            var value: JSONValue? = status
+            for name in path { value = value?[name] }
+            return value?.plain ?? "-"
         }
+        let findings = status["findings"]?.array ?? []
+        let health = text("health") + (findings.isEmpty ? "" : "(\(findings.count))")
+        let parts = [
+            "CLUSTER \(text("name")) (\(text("id").prefix(8)))", "HEALTH \(health)",
+            "NODES \(text("nodes", "healthy"))/\(text("nodes", "total")) healthy", "ZONES \(text("zones"))",
+            "TABLES \(text("tables"))",
+            "PARTITIONS \(text("partitions", "total")), \(text("partitions", "under_replicated")) under-replicated, "
+                + "\(text("partitions", "without_primary")) without primary",
+            "OPERATIONS \(text("operations_running"))",
+            "RAFT leader=\(text("raft", "leader")) term=\(text("raft", "term")) tolerance=\(text("raft", "tolerance"))",
+        ]
+        return [parts.joined(separator: "  ")]
+            + findings.map { "  \(text("health")) \($0["code"]?.plain ?? "-")  \($0["detail"]?.plain ?? "")" }
     }
 }

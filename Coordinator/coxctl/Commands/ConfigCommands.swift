@@ -26,7 +26,7 @@ struct ConfigGet: ClusterCommand {
         let answer = try await session.ask(.get, try path(scope, key))
         print(
             session.options.output == .json
-                ? answer.body.prettyText : ClusterStatus.lines(answer.body, under: "").joined(separator: "\n"))
+                ? answer.body.prettyText : answer.body.lines().joined(separator: "\n"))
     }
 }
 

@@ -48,6 +48,9 @@ struct Narrator: Sendable {
         say("   [\(Figures.fixed(seconds, 1)) s] \(text)")
     }
 
+    /// What else there is to say of the last step.
+    func more(_ text: String) { say("            \(text)") }
+
     func say(_ text: String) {
         print(text)
         fflush(nil)

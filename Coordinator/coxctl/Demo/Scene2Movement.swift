@@ -41,8 +41,8 @@ extension DemoRun {
         let gap = load.longestGap(from: start, to: BootTime.now(), among: contains)
         summary.splitWriteGap = Figures.milliseconds(gap)
         narrator.step(
-            "partition \(hottest.id) split at \(users.keys[cut]): no byte moved, longest pause of its writes "
-                + "\(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
+            "partition \(hottest.id) split at \(users.keys[cut]): no byte moved")
+        narrator.more("longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
     }
 
     private mutating func move() async throws {
@@ -68,8 +68,8 @@ extension DemoRun {
         let ratio = wire > 0 ? Figures.fixed(Double(raw) / Double(wire), 2) : "?"
         narrator.step(
             "partition \(partition.id) moved from \(source.name) to \(target.name) with its primary role: "
-                + "\(Figures.bytes(raw)) as \(Figures.bytes(wire)) on the wire (\(ratio) to 1), "
-                + "longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
+                + "\(Figures.bytes(raw)) as \(Figures.bytes(wire)) on the wire (\(ratio) to 1)")
+        narrator.more("longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
     }
 
     /// The bytes of a move's snapshot, before and after compression, by the word of the agent that sent it.

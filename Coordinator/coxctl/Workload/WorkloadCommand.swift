@@ -120,7 +120,7 @@ extension LedgerAudit {
         let result = JSONValue.object(members)
         switch session.options.output {
         case .json: print(result.prettyText)
-        case .table: print(ClusterStatus.lines(result, under: "").joined(separator: "\n"))
+        case .table: print(result.lines().joined(separator: "\n"))
         }
         guard lost.isEmpty else {
             let some = lost.prefix(10).map { "\n  " + $0 }.joined()
