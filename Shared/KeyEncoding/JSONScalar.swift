@@ -22,22 +22,34 @@ package enum JSONScalar: Hashable, Sendable {
         }
     }
 
+    /// Bytes, not characters: all that must be escaped is ASCII, and most text has none of it.
     private static func quote(_ value: String) -> String {
-        var text = "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\r": text += "\\r"
-            case "\t": text += "\\t"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
-            default: text.unicodeScalars.append(scalar)
+        func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") }
+        guard !value.utf8.allSatisfy(isPlain) else { return "\"" + value + "\"" }
+        var text: [UInt8] = [UInt8(ascii: "\"")]
+        text.reserveCapacity(value.utf8.count + value.utf8.count / 8 + 2)
+        for byte in value.utf8 {
+            if isPlain(byte) {
+                text.append(byte)
+            } else {
+                text += escape(byte).utf8
             }
         }
-        return text + "\""
+        text.append(UInt8(ascii: "\""))
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func escape(_ byte: UInt8) -> String {
+        switch byte {
+        case UInt8(ascii: "\""): return "\\\""
+        case UInt8(ascii: "\\"): return "\\\\"
+        case UInt8(ascii: "\n"): return "\\n"
+        case UInt8(ascii: "\r"): return "\\r"
+        case UInt8(ascii: "\t"): return "\\t"
+        default:
+            let digits = String(byte, radix: 16)
+            return "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+        }
     }
 }
 

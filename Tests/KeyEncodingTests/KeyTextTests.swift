@@ -18,6 +18,15 @@ import Testing
         #expect(try layout.key(text: layout.text(of: key)) == key)
     }
 
+    @Test("a string is quoted as JSON wants it, and everything above ASCII stays as it is")
+    func quoting() {
+        #expect(JSONScalar.string("").text == "\"\"")
+        #expect(JSONScalar.string("Grüße 日本語 😀").text == "\"Grüße 日本語 😀\"")
+        #expect(
+            JSONScalar.string("a\"b\\c\n\r\t\u{1}\u{1F}é/\u{7F}").text
+                == "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u001fé/\u{7F}\"")
+    }
+
     @Test("integers may be numbers or strings, escapes are read")
     func forms() throws {
         let layout = try layout(.text, .integer)
