@@ -220,6 +220,12 @@ package struct Coordinator: Sendable {
         }
         // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
         if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
+        // What no reader accepts must never be committed: no member could apply it, and none could ever start again. Asked here, at
+        // the member that the caller spoke to, so that the leader is not even sent it.
+        guard codec.decode(codec.encode(command.stamped(lastStamp))) != nil else {
+            let rejection = CatalogRejection(.invalidValue, "the command exceeds what an entry of the log may hold")
+            return answer(waiter, .done(.refused(rejection), catalog.topology.revision))
+        }
         waiting.append(Waiting(command: command, waiter: waiter, until: now + settings.answerTime))
     }
 

@@ -11,6 +11,9 @@ final class Archive: Sendable {
     private let entries = Mutex<[CatalogEntry]>([])
     private let snapshots = Mutex<[CatalogSnapshot]>([])
 
+    /// The reason of an entry that this codec writes and does not read.
+    static let unreadable = "unreadable"
+
     private static func number(_ bytes: [UInt8]) -> Int { bytes.reduce(0) { $0 << 8 | Int($1) } }
     private static func bytes(_ number: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
 
@@ -22,7 +25,10 @@ final class Archive: Sendable {
                     return Self.bytes(entries.count - 1)
                 }
             },
-            decode: { bytes in self.entries.withLock { $0[Self.number(bytes)] } },
+            decode: { bytes in
+                let entry = self.entries.withLock { $0[Self.number(bytes)] }
+                return entry.reason == Self.unreadable ? nil : entry
+            },
             encodeSnapshot: { snapshot in
                 self.snapshots.withLock { snapshots in
                     snapshots.append(snapshot)
@@ -100,10 +106,13 @@ struct CoordinatorGroup {
     }
 
     /// Has a command committed through `name`, and answers what became of it.
-    mutating func commit(_ command: Command, as request: String, at name: NodeID) throws -> CommandOutcome? {
+    mutating func commit(
+        _ command: Command, as request: String, reason: String = "", at name: NodeID
+    ) throws -> CommandOutcome? {
         lastCaller += 1
         let caller = lastCaller
-        let proposed = ProposedCommand(command: command, actor: try Principal("tester"), requestID: try RequestID(request))
+        let proposed = ProposedCommand(
+            command: command, actor: try Principal("tester"), reason: reason, requestID: try RequestID(request))
         step(.propose(proposed, caller: caller), at: name)
         deliver()
         run(.milliseconds(50))

@@ -32,6 +32,23 @@ import Testing
         #expect(group.deltas[group.names[0]]?.count == 1)
     }
 
+    @Test("a command that no member could read back is refused where it is handed in, and is never in the log")
+    func unreadable() throws {
+        var group = try CoordinatorGroup()
+        let (leader, follower) = (try #require(group.leader), try #require(group.follower))
+        let last = group.members[leader]?.raft.log.last
+        for member in [leader, follower] {
+            let outcome = try group.commit(
+                .drain(try NodeID("n1")), as: "r-\(member)", reason: Archive.unreadable, at: member)
+            guard case .done(.refused(let rejection), _) = outcome else {
+                Issue.record("\(outcome as Any)")
+                return
+            }
+            #expect(rejection.code == .invalidValue)
+        }
+        #expect(group.members[leader]?.raft.log.last == last)
+    }
+
     @Test("without a leader a caller hears of it within a second")
     func noLeader() throws {
         var group = try CoordinatorGroup()
