@@ -64,7 +64,8 @@ extension AgentCore {
 
     mutating func learn(_ id: PartitionID, continuing: Bool, at now: LogicalInstant) {
         guard let descriptor = topology.partitions[id] else { return }
-        if let own = ownReplica(of: descriptor), !isComingFromParent(descriptor) {
+        // What is being deleted stays in the topology until the last copy is gone: a copy that is gone is not made again.
+        if descriptor.status != .deleting, let own = ownReplica(of: descriptor), !isComingFromParent(descriptor) {
             if let local = locals[id], local.storage != own.storage, !local.isDropping {
                 // The copy here belongs to an earlier time; the descriptor names another. It goes before the new one is made.
                 drop(id, at: now)

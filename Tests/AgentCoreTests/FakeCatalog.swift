@@ -56,6 +56,25 @@ struct FakeCatalog {
         ])
     }
 
+    /// All partitions of all tables. They stay in the topology until every copy is gone, as in the real catalog.
+    mutating func dropTables() {
+        let id = nextID()
+        var changes: [TopologyChange] = []
+        var cleanups: [Cleanup] = []
+        for var partition in topology.partitions.values.sorted(by: { $0.id < $1.id }) {
+            partition.status = .deleting
+            partition.epoch = partition.epoch.next
+            cleanups += partition.replicas.map { Cleanup(node: $0.node, storage: $0.storage, partition: partition.id) }
+            changes.append(.partition(partition))
+        }
+        for var table in topology.tables.values.sorted(by: { $0.id < $1.id }) {
+            table.status = .deleting
+            changes.append(.table(table))
+            changes.append(.operation(operation(id, .dropTable(table.id), .replicas, Epoch(1), cleanups)))
+        }
+        commit(changes)
+    }
+
     mutating func move(_ id: PartitionID, from source: NodeID?, to target: NodeID) {
         guard var partition = topology.partitions[id], partition.operation == nil, partition.status == .active,
             partition.replica(on: target) == nil, !hasCleanup(on: target, id)

@@ -53,6 +53,25 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("a dropped table's copies go and stay gone, on every node, after a split and a move too")
+    func drops() throws {
+        let world = try world(seed: 5)
+        write(world, for: .milliseconds(200))
+        world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        write(world, for: .milliseconds(800))
+        world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
+        write(world, for: .milliseconds(1_500))
+        world.catalog.dropTables()
+        let drop = world.catalog.topology.operations.values.max { $0.id < $1.id }
+        let id = try #require(drop?.id)
+        #expect(
+            world.run(
+                until: { world.catalog.topology.operations[id]?.phase == .succeeded }, atMost: .seconds(10)),
+            "\(world.describe())")
+        world.run(.seconds(1))
+        for node in world.order { #expect(world.machines[node]?.engine.isEmpty == true, "\(node)") }
+    }
+
     @Test("a primary is handed over with a short pause (M4)")
     func transfers() throws {
         let world = try world(seed: 4)
