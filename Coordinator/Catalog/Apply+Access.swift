@@ -88,6 +88,7 @@ extension Transaction {
             throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
         }
         for write in writes {
+            try ConfigurationRules.check(key: write.key)
             let known = base.configuration[ConfigurationKey(scope: scope, key: write.key)]
             if let expected = write.expecting, expected != known?.version ?? 0 {
                 throw CatalogRejection(
@@ -154,13 +155,21 @@ package enum ConfigurationRules {
         ("replication_factor", 1...Limits.replicationFactor),
     ]
 
-    /// - Throws: `invalidValue` or `limitReached`, naming the key.
-    package static func check(_ key: String, _ value: String) throws(CatalogRejection) {
+    /// - Throws: `invalidValue`, for what no entry can be called.
+    package static func check(key: String) throws(CatalogRejection) {
         let bytes = key.utf8
         guard (1...CatalogLimits.configurationKeyBytes).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7E).contains($0) })
         else {
             throw CatalogRejection(.invalidValue, "a key has 1 to 255 printable ASCII bytes", field: "key")
         }
+        // The name under which a whole scope shows its entries' versions.
+        guard key != "_versions" else {
+            throw CatalogRejection(.invalidValue, "no entry may be called _versions", field: "key")
+        }
+    }
+
+    /// - Throws: `invalidValue` or `limitReached`, naming the key.
+    package static func check(_ key: String, _ value: String) throws(CatalogRejection) {
         guard value.utf8.count <= Limits.configurationValueBytes else {
             throw CatalogRejection(
                 .limitReached, "the value of \(key) is longer than \(Limits.configurationValueBytes) bytes", field: key)

@@ -9,10 +9,17 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
     /// The part of the request at fault, as the caller wrote it.
     package let field: String?
 
+    /// The texts are cut where they are longer than what people read: refusals are kept with the answers to requests, and a name that
+    /// somebody made up must not make a snapshot that no reader accepts.
     package init(_ code: Code, _ detail: String, field: String? = nil) {
         self.code = code
-        self.detail = detail
-        self.field = field
+        self.detail = Self.short(detail)
+        self.field = field.map(Self.short)
+    }
+
+    private static func short(_ text: String) -> String {
+        guard text.utf8.count > CatalogLimits.textBytes else { return text }
+        return String(decoding: text.utf8.prefix(CatalogLimits.textBytes), as: UTF8.self)
     }
 
     package var description: String { "\(code.rawValue): \(detail)" }

@@ -65,6 +65,11 @@ package struct CatalogState: Sendable, Equatable {
     /// The first answer under a request id, so that a member can repeat it before it plans anything.
     package func answer(to id: RequestID) -> RequestRecord? { snapshot.requests[id] ?? snapshot.proposals[id] }
 
+    /// Whether a join token with this secret is open: asked before a refusal would cost an entry of the log.
+    package func hasJoinToken(_ id: String, secretDigest: [UInt8]) -> Bool {
+        snapshot.joinTokens[id]?.secretDigest == secretDigest
+    }
+
     /// How many replicas of a new table are still to be made.
     package func awaitedReplicas(of table: TableID) -> Int {
         snapshot.topology.partitions(of: table).reduce(0) { $0 + (snapshot.awaited[$1.id]?.count ?? 0) }

@@ -24,6 +24,20 @@ import Testing
         #expect(world.topology.configuration.isEmpty)
     }
 
+    @Test("what a refusal quotes is cut, so that kept answers stay small whatever was asked")
+    func longRefusals() throws {
+        let rejection = CatalogRejection(
+            .entryNotFound, "there is no " + String(repeating: "é", count: 70_000), field: String(repeating: "k", count: 70_000)
+        )
+        #expect(rejection.detail.utf8.count <= CatalogLimits.textBytes + 3)
+        #expect(rejection.field?.utf8.count == CatalogLimits.textBytes)
+        var world = World()
+        for key in [String(repeating: "k", count: 256), "", "_versions", "två"] {
+            let removed = try world.run(.configure(.global, [ConfigurationWrite(key: key, value: nil)]))
+            #expect(removed.refusal == .invalidValue, "\(key)")
+        }
+    }
+
     @Test("a join token is good for its uses, its zone and its time, and for nothing else")
     func joinTokens() throws {
         var world = World()
