@@ -2,6 +2,7 @@
 
 import HTTPTypes
 package import Hummingbird
+import HummingbirdCore
 package import Logging
 import ServiceLifecycle
 
@@ -74,7 +75,8 @@ package struct HealthServer: Service {
         let router = Router()
         HealthRoutes.add(to: router, registry: registry, collect: collect, readiness: readiness)
         application = Application(
-            responder: router.buildResponder(), configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            responder: router.buildResponder(), server: .http1(configuration: HTTPBounds.channel),
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
             onServerRunning: { channel in
                 await QuiesceOnce.guardShutdown(of: channel)
                 if let port = channel.localAddress?.port { await bound(port) }

@@ -18,13 +18,9 @@ package struct Gateway: Service {
         host: String, port: Int, tls: TLSConfiguration, plane: any DataPlane, engine: any StorageEngine,
         tokens: any TokenChecking, logger: Logger
     ) throws {
-        let channel = HTTP1Channel.Configuration(
-            idleTimeout: .seconds(75),
-            httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                maxHeaderFieldSize: 16 * 1_024, maxHeaderListSize: 16 * 1_024, maxHeaderFieldCount: 100))
         application = Application(
             responder: GatewayResponder(plane: plane, engine: engine, tokens: tokens, logger: logger),
-            server: try .tls(.http1(configuration: channel), tlsConfiguration: tls),
+            server: try .tls(.http1(configuration: HTTPBounds.channel), tlsConfiguration: tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(10_000)),
             onServerRunning: QuiesceOnce.guardShutdown, logger: logger)

@@ -1,4 +1,5 @@
 import Hummingbird
+import HummingbirdCore
 package import Logging
 import Model
 import ServiceLifecycle
@@ -15,7 +16,8 @@ package struct MetricsServer: Service {
         let router = Router()
         StatusAnswers(plane: plane, tokens: tokens, furtherMetrics: furtherMetrics).addHealthRoutes(to: router)
         application = Application(
-            router: router, configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            router: router, server: .http1(configuration: HTTPBounds.channel),
+            configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
             onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 

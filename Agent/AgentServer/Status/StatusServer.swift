@@ -1,6 +1,7 @@
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 import KeyEncoding
 package import Logging
 import Model
@@ -43,7 +44,8 @@ package struct StatusServer: Service {
         answers.addHealthRoutes(to: router)
         router.get("/v1/route") { request, _ in try answers.route(request) }
         application = Application(
-            router: router, configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            router: router, server: .http1(configuration: HTTPBounds.channel),
+            configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
             onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 

@@ -30,13 +30,9 @@ package struct APIServer: Service {
 
     /// - Parameter tls: a server's configuration under which clients may show a certificate of our authority.
     package init(host: String, port: Int, tls: TLSConfiguration, api: ControlAPI, logger: Logger) throws {
-        let channel = HTTP1Channel.Configuration(
-            idleTimeout: .seconds(75),
-            httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                maxHeaderFieldSize: 16 * 1_024, maxHeaderListSize: 16 * 1_024, maxHeaderFieldCount: 100))
         application = Application(
             responder: APIResponder(api: api, logger: logger),
-            server: try .tls(.http1(configuration: channel), tlsConfiguration: tls),
+            server: try .tls(.http1(configuration: HTTPBounds.channel), tlsConfiguration: tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(2_000)),
             onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
