@@ -17,6 +17,9 @@ final class InstantPlane: ControlPlane, Sendable {
     private let index = Mutex<UInt64>(0)
     private let isLeaderless = Mutex(false)
 
+    /// The commands that were handed in.
+    var commands: UInt64 { index.withLock { $0 } }
+
     func loseLeader() { isLeaderless.withLock { $0 = true } }
 
     func propose(

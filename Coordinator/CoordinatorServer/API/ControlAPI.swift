@@ -59,26 +59,52 @@ package struct ControlAPI: Sendable {
 
     private func answer(_ request: Request, from caller: Caller?, by taken: inout Route?) async -> Response {
         do throws(Problem) {
-            let (route, parameters) = try find(request)
+            let (route, parameters) = try find(request, in: routes)
             taken = route
             try admit(caller, to: route)
+            try checkPrecondition(of: request, for: route)
             let body = try await read(request, limit: route.bodyLimit)
             var query: [String: String] = [:]
             for (name, value) in request.uri.queryParameters { query[String(name)] = String(value) }
             let call = Call(
                 method: request.method, path: request.uri.path, parameters: parameters, query: query, headers: request.headers,
                 body: body, caller: caller)
+            if try call.isDryRun, request.method != .get { return try await rehearse(request, call) }
             return try await route.handler(call)
         } catch {
             return error.response
         }
     }
 
-    private func find(_ request: Request) throws(Problem) -> (Route, [String: String]) {
+    /// The same handler with the same checks, on a plane that keeps nothing. A handler that shows no plan of its own has its status
+    /// told instead of its answer, which would name things that do not exist.
+    private func rehearse(_ request: Request, _ call: Call) async throws(Problem) -> Response {
+        let handlers = Handlers(settings: settings, plane: Rehearsal(of: plane), issuer: issuer, authority: authority)
+        let (route, _) = try find(request, in: handlers.routes.sorted { $0.weight > $1.weight })
+        let answer = try await route.handler(call)
+        guard answer.headers[.dryRun] == nil else { return answer }
+        return .rehearsed(["would_answer": .number(answer.status.code)])
+    }
+
+    /// A condition that is not looked at must not be passed over: whoever sets one relies on it.
+    private func checkPrecondition(of request: Request, for route: Route) throws(Problem) {
+        guard request.method != .get, !route.takesPrecondition else { return }
+        for name in [HTTPField.Name.ifMatch, .ifNoneMatch] where request.headers[name] != nil {
+            throw Problem(
+                .badRequest, "PRECONDITION_NOT_OFFERED", "\(name.rawName) is not looked at here; nothing was changed",
+                hint: "single configuration entries take it; a whole scope takes the versions that it showed, as _versions",
+                field: name.rawName)
+        }
+    }
+
+    private func find(_ request: Request, in routes: [Route]) throws(Problem) -> (Route, [String: String]) {
         var segments: [String] = []
         for raw in request.uri.path.split(separator: "/") {
             guard let segment = Percent.decode(raw) else {
-                throw Problem(.badRequest, "MALFORMED_PATH", "the path is not percent-encoded UTF-8", field: "path")
+                throw Problem(
+                    .badRequest, "MALFORMED_PATH", "the path is not percent-encoded UTF-8",
+                    hint: "encode each segment by itself",
+                    field: "path")
             }
             segments.append(segment)
         }
@@ -91,7 +117,7 @@ package struct ControlAPI: Sendable {
         guard offered.isEmpty else {
             throw Problem(
                 .methodNotAllowed, "METHOD_NOT_ALLOWED", "\(request.method.rawValue) is not offered here",
-                hint: "offered: \(offered.sorted().joined(separator: ", "))", field: "method")
+                hint: "offered: \(offered.sorted().joined(separator: ", "))", field: "method", allow: offered.sorted())
         }
         throw Problem(.notFound, "NOT_FOUND", "no such resource", hint: "the API's paths begin with /api/v1", field: "path")
     }
@@ -114,9 +140,11 @@ package struct ControlAPI: Sendable {
         do {
             return Array(try await request.body.collect(upTo: limit).readableBytesView)
         } catch is NIOTooManyBytesError {
-            throw Problem(.contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes", field: "body")
+            throw Problem(
+                .contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes",
+                hint: "send less at a time", field: "body")
         } catch {
-            throw Problem(.badRequest, "MALFORMED_BODY", "the body ended early", field: "body")
+            throw Problem(.badRequest, "MALFORMED_BODY", "the body ended early", hint: "send it whole", field: "body")
         }
     }
 }
@@ -144,11 +172,26 @@ extension Call {
 
     /// A partition's or operation's number.
     func number(_ name: String) throws(Problem) -> UInt64 {
-        guard let number = UInt64(parameter(name)) else { throw .invalid(name, "expected a number") }
+        let text = parameter(name)
+        guard let number = UInt64(text), text.utf8.first != UInt8(ascii: "+") else { throw .invalid(name, "expected a number") }
         return number
     }
 
-    var isDryRun: Bool { query["dry_run"] == "true" }
+    /// - Throws: for what is neither yes nor no: taking it for "no" would do what the caller only wanted to try.
+    var isDryRun: Bool {
+        get throws(Problem) {
+            switch query["dry_run"] {
+            case nil, "false": false
+            case "true": true
+            default: throw .invalid("dry_run", "expected true or false")
+            }
+        }
+    }
+}
+
+extension HTTPField.Name {
+    /// On answers to `?dry_run=true`.
+    static let dryRun = HTTPField.Name("Coxswain-Dry-Run") ?? .trailer
 }
 
 enum Percent {
@@ -161,9 +204,10 @@ enum Percent {
                 bytes.append(byte)
                 continue
             }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
+            let digits = rest.prefix(2)
+            guard digits.count == 2, digits.allSatisfy({ Unicode.Scalar($0).properties.isASCIIHexDigit }),
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            else { return nil }
             bytes.append(value)
             rest = rest.dropFirst(2)
         }

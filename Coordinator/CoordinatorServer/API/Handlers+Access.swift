@@ -70,6 +70,7 @@ extension Handlers {
                 .forbidden, "NO_POLICY", "no policy allows \(who) anything on table \(table.name)",
                 hint: "coxctl policy set \(table.name) \(who) --actions read,write", field: "principal_arn")
         }
+        if try call.isDryRun { return .rehearsed(["actions": .array(actions.map { .string($0.rawValue) })]) }
         guard state.topology.signingKeys[issuer.keyID] != nil else {
             throw Problem(
                 .serviceUnavailable, "KEY_NOT_PUBLISHED", "this coordinator's key is not committed yet", hint: "ask again",
@@ -135,14 +136,27 @@ extension Handlers {
         show(scope, try await catalog(call))
     }
 
-    /// Sets the entries that the body names, all or none; null removes one.
+    /// Sets the entries that the body names, all or none; null removes one. Where `_versions` names an entry too, it must still have
+    /// that version: what was read can be changed and sent back without overwriting what others did meanwhile.
     func configure(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
         guard case .object(var members)? = try? JSONDecoder().decode(JSONNode.self, from: Data(call.body)) else {
-            throw Problem(.badRequest, "MALFORMED_JSON", "the body is not a JSON object", field: "body")
+            throw Problem(
+                .badRequest, "MALFORMED_JSON", "the body is not a JSON object", hint: "send one JSON object", field: "body")
         }
-        members["_versions"] = nil
+        var seen: [String: UInt64] = [:]
+        switch members.removeValue(forKey: "_versions") {
+        case nil, .scalar(.null)?: break
+        case .object(let versions)?:
+            for (key, version) in versions.sorted(by: { $0.key < $1.key }) {
+                guard case .scalar(.number(let digits)) = version, let number = UInt64(digits) else {
+                    throw .invalid("_versions.\(key)", "expected an entry's version")
+                }
+                seen[key] = number
+            }
+        default: throw .invalid("_versions", "expected an object of entries' versions")
+        }
         let writes = members.sorted { $0.key < $1.key }.map { key, value in
-            ConfigurationWrite(key: key, value: value == .null ? nil : value.text)
+            ConfigurationWrite(key: key, value: value == .null ? nil : value.text, expecting: seen[key])
         }
         _ = try await propose(.configure(scope, writes), call)
         return show(scope, try await catalog(call))
@@ -164,10 +178,22 @@ extension Handlers {
         show(try find(call, scope, in: try await catalog(call)))
     }
 
-    /// The version in `If-Match`; zero for `If-None-Match: *`.
-    private func expectation(_ call: Call) throws(Problem) -> UInt64? {
-        if call.headers[.ifNoneMatch] == "*" { return 0 }
-        guard let text = call.headers[.ifMatch], text != "*" else { return nil }
+    /// The version in `If-Match`, that of now for `If-Match: *`, zero for `If-None-Match: *`.
+    private func expectation(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> UInt64? {
+        if let text = call.headers[.ifNoneMatch] {
+            guard text == "*" else { throw .invalid("If-None-Match", "expected *: that there is no such entry yet") }
+            return 0
+        }
+        guard let text = call.headers[.ifMatch] else { return nil }
+        if text == "*" {
+            let known = try await catalog(call).topology.configuration[
+                ConfigurationKey(scope: scope, key: call.parameter("key"))]
+            guard let known else {
+                throw Problem(
+                    CatalogRejection(.versionMismatch, "there is no entry \(call.parameter("key")) in \(scope)", field: "key"))
+            }
+            return known.version
+        }
         guard let version = UInt64(text.filter { $0 != "\"" }) else {
             throw .invalid("If-Match", "expected an entry's version")
         }
@@ -179,7 +205,7 @@ extension Handlers {
         guard let value = fields.take("value") else { throw .invalid("value", "is missing; to remove an entry, delete it") }
         try fields.finish()
         let (key, text) = (call.parameter("key"), value.text)
-        let write = ConfigurationWrite(key: key, value: text, expecting: try expectation(call))
+        let write = ConfigurationWrite(key: key, value: text, expecting: try await expectation(call, scope))
         guard case .version(let version) = try await propose(.configure(scope, [write]), call) else {
             throw Problem(.internalServerError, "UNEXPECTED_ANSWER", "the command gave no version")
         }
@@ -188,7 +214,7 @@ extension Handlers {
     }
 
     func deleteEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
-        let write = ConfigurationWrite(key: call.parameter("key"), value: nil, expecting: try expectation(call))
+        let write = ConfigurationWrite(key: call.parameter("key"), value: nil, expecting: try await expectation(call, scope))
         _ = try await propose(.configure(scope, [write]), call)
         return Response(status: .noContent)
     }

@@ -85,7 +85,8 @@ extension Handlers {
     func nodes(_ call: Call) async throws(Problem) -> Response {
         guard [settings.cluster.text, settings.clusterName].contains(call.parameter("id")) else {
             throw Problem(
-                .notFound, "CLUSTER_NOT_FOUND", "this is cluster \(settings.clusterName) (\(settings.cluster))", field: "id")
+                .notFound, "CLUSTER_NOT_FOUND", "this is cluster \(settings.clusterName) (\(settings.cluster))",
+                hint: "ask the coordinators of the cluster that you mean", field: "id")
         }
         let topology = try await catalog(call).topology
         let reports = await plane.reports()
@@ -103,6 +104,9 @@ extension Handlers {
         let node = try call.checked { () throws(InvalidValue) in try NodeID(id) }
         let zone = try call.checked { () throws(InvalidValue) in try ZoneName(zoneText) }
         let host = try fields.text("host")
+        guard (1...255).contains(host.utf8.count), host.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw .invalid("host", "expected a name or an address")
+        }
         let type = try fields.optionalText("instance_type") ?? ""
         try fields.finish()
         if call.caller?.role == .node, call.caller?.principal.name != "node/\(node)" {
@@ -183,6 +187,13 @@ extension Handlers {
         let node = try call.checked { () throws(InvalidValue) in try NodeID(id) }
         let zone = try call.checked { () throws(InvalidValue) in try ZoneName(zoneText) }
         guard token.count == 2 else { throw .invalid("token", "expected id.secret") }
+        let digest = Digest.sha256(Array(token[1].utf8))
+        // Anybody may ask this. Who guesses must cost neither a signature nor an entry of the log.
+        guard try await catalog(call).hasJoinToken(token[0], secretDigest: digest) else {
+            throw Problem(
+                CatalogRejection(
+                    .joinTokenRefused, "the join token is unknown, spent, expired or for another zone", field: "token"))
+        }
         let request = CertificateRequest(pem: pem)
         let identity = try call.checked { () throws(InvalidValue) in
             try PeerIdentity(cluster: settings.clusterName, role: .node, name: node.name)
@@ -195,7 +206,7 @@ extension Handlers {
                 field: "csr")
         }
         _ = try await propose(
-            .useJoinToken(token[0], secretDigest: Digest.sha256(Array(token[1].utf8)), node: node, zone: zone), call)
+            .useJoinToken(token[0], secretDigest: digest, node: node, zone: zone), call)
         let members = await plane.status().members
         do {
             let keyring = try JSONDecoder().decode(JSONNode.self, from: try settings.keyring.json())

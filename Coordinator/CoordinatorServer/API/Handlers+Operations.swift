@@ -53,11 +53,7 @@ extension Handlers {
     }
 
     private func dryRun(_ partition: PartitionDescriptor) -> Response {
-        Response(
-            json: .object([
-                "dry_run": .boolean(true), "partition": .number(partition.id.number),
-                "epoch": .number(partition.epoch.number),
-            ]))
+        .rehearsed(["partition": .number(partition.id.number), "epoch": .number(partition.epoch.number)])
     }
 
     /// `{key}` or `{split_key}`: the first key of the upper half.
@@ -73,9 +69,8 @@ extension Handlers {
         try fields.finish()
         let key = try bound(given, KeyLayout(table), field: "key")
         let seen = try planned { () throws(PlanRefusal) in try checkSplit(of: id, at: key, in: state.topology) }
-        if call.isDryRun { return dryRun(seen) }
-        return try await operationMade(
-            try await propose(.beginSplit(id, at: key, expecting: seen.epoch), call, as: request))
+        let payload = try await propose(.beginSplit(id, at: key, expecting: seen.epoch), call, as: request)
+        return try call.isDryRun ? dryRun(seen) : try await operationMade(payload)
     }
 
     /// `{source?, target}`; without a source the partition gets one copy more.
@@ -92,11 +87,11 @@ extension Handlers {
         if let sourceText { source = try call.checked({ () throws(InvalidValue) in try NodeID(sourceText) }, field: "source") }
         let from = source
         let seen = try planned { () throws(PlanRefusal) in try checkMove(of: id, from: from, to: target, in: state.topology) }
-        if call.isDryRun { return dryRun(seen) }
         let session = state.topology.nodes[target]?.session ?? .none
         let plan = MovePlan(
             partition: id, source: source, target: NodeSession(node: target, session: session), epoch: seen.epoch)
-        return try await operationMade(try await propose(.beginMove(plan), call, as: request))
+        let payload = try await propose(.beginMove(plan), call, as: request)
+        return try call.isDryRun ? dryRun(seen) : try await operationMade(payload)
     }
 
     func transfer(_ call: Call) async throws(Problem) -> Response {
@@ -109,9 +104,9 @@ extension Handlers {
         try fields.finish()
         let target = try call.checked({ () throws(InvalidValue) in try NodeID(targetText) }, field: "target")
         let seen = try planned { () throws(PlanRefusal) in try checkTransfer(of: id, to: target, in: state.topology) }
-        if call.isDryRun { return dryRun(seen) }
         let session = state.topology.nodes[target]?.session ?? .none
-        return try await operationMade(
-            try await propose(.beginTransfer(id, to: target, session: session, expecting: seen.epoch), call, as: request))
+        let payload = try await propose(
+            .beginTransfer(id, to: target, session: session, expecting: seen.epoch), call, as: request)
+        return try call.isDryRun ? dryRun(seen) : try await operationMade(payload)
     }
 }

@@ -65,20 +65,19 @@ extension Handlers {
             replicationFactor: wanted.replicationFactor, minInSync: wanted.minInSync, capacity: wanted.capacity,
             splitKeys: wanted.splitKeys, placements: plan.placements, sessions: plan.sessions)
         do throws(CatalogRejection) { try TableRules.check(creation) } catch { throw Problem(error) }
-        if call.isDryRun {
-            return Response(
-                json: .object([
-                    "dry_run": .boolean(true),
-                    "placements": .array(
-                        plan.placements.map { placement in
-                            .object([
-                                "primary": .string(placement.primary.name),
-                                "nodes": .array(placement.nodes.map { .string($0.name) }),
-                            ])
-                        }),
-                ]))
+        let payload = try await propose(.createTable(creation), call, as: id)
+        if try call.isDryRun {
+            return .rehearsed([
+                "placements": .array(
+                    plan.placements.map { placement in
+                        .object([
+                            "primary": .string(placement.primary.name),
+                            "nodes": .array(placement.nodes.map { .string($0.name) }),
+                        ])
+                    })
+            ])
         }
-        return try await created(try await propose(.createTable(creation), call, as: id), named: wanted.name)
+        return try await created(payload, named: wanted.name)
     }
 
     private func created(_ payload: CommandPayload, named name: RelationName?) async throws(Problem) -> Response {
@@ -115,10 +114,15 @@ extension Handlers {
         guard (1...Limits.replicationFactor).contains(factor) else {
             throw .invalid("replication_factor", "expected 1 to \(Limits.replicationFactor)")
         }
-        let minInSync = try fields.optionalInteger("min_in_sync") ?? (factor >= 3 ? 2 : 1)
+        let usual = state.topology.configuration[ConfigurationKey(scope: .global, key: "min_in_sync")]
+            .flatMap { Int($0.value) }.map { min($0, factor) }
+        let minInSync = try fields.optionalInteger("min_in_sync") ?? usual ?? (factor >= 3 ? 2 : 1)
         let partitions = try fields.optionalInteger("partitions")
         let cuts = try fields.optionalList("split_keys") ?? []
         try fields.finish()
+        if let partitions, !(1...Limits.partitionsPerCreate).contains(partitions) {
+            throw .invalid("partitions", "expected 1 to \(Limits.partitionsPerCreate)")
+        }
         if let partitions, partitions != cuts.count + 1 {
             throw Problem(
                 .badRequest, "INVALID_VALUE", "\(partitions) partitions need \(partitions - 1) split keys, not \(cuts.count)",
@@ -197,13 +201,11 @@ extension Handlers {
         let state = try await catalog(call)
         if let first = try answered(id, call, in: state) { return try await operationMade(first) }
         let table = try tableNamed(call, in: state)
-        if call.isDryRun {
-            return Response(
-                json: .object([
-                    "dry_run": .boolean(true), "partitions": .number(state.topology.partitions(of: table.id).count),
-                ]))
+        let payload = try await propose(.dropTable(table.name), call, as: id)
+        if try call.isDryRun {
+            return .rehearsed(["partitions": .number(state.topology.partitions(of: table.id).count)])
         }
-        return try await operationMade(try await propose(.dropTable(table.name), call, as: id))
+        return try await operationMade(payload)
     }
 
     func setCapacity(_ call: Call) async throws(Problem) -> Response {

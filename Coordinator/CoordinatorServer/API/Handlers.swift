@@ -7,6 +7,7 @@ import Identity
 import KeyEncoding
 import Model
 import Planning
+import Wire
 
 /// What stands behind the routes.
 struct Handlers: Sendable {
@@ -67,12 +68,15 @@ struct Handlers: Sendable {
                 Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration)) { (call) async throws(Problem) in
                     try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                 },
-                Route(.put, v1 + path + "/entries/{key}", .permission(.changeConfiguration), bodyLimit: 128 * 1_024) {
-                    (call) async throws(Problem) in
+                Route(
+                    .put, v1 + path + "/entries/{key}", .permission(.changeConfiguration), bodyLimit: 128 * 1_024,
+                    takesPrecondition: true
+                ) { (call) async throws(Problem) in
                     try await setEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                 },
-                Route(.delete, v1 + path + "/entries/{key}", .permission(.changeConfiguration)) {
-                    (call) async throws(Problem) in
+                Route(
+                    .delete, v1 + path + "/entries/{key}", .permission(.changeConfiguration), takesPrecondition: true
+                ) { (call) async throws(Problem) in
                     try await deleteEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                 },
             ]
@@ -139,13 +143,37 @@ struct Handlers: Sendable {
         }
         let reason = HTTPField.Name("X-Reason").flatMap { call.headers[$0] } ?? ""
         let trace = HTTPField.Name("traceparent").flatMap { call.headers[$0] } ?? ""
+        let entry = CatalogEntry(
+            command: command, actor: actor, reason: text(reason, atMost: CatalogLimits.textBytes), requestID: request,
+            fingerprint: fingerprint(call), traceID: text(trace, atMost: 64), time: now)
+        try checkForm(entry)
         let result: CommandResult
         do throws(ControlPlaneError) {
             result = try await plane.propose(
-                command, by: actor, reason: String(reason.prefix(CatalogLimits.textBytes / 4)), requestID: request,
-                fingerprint: fingerprint(call), traceID: String(trace.prefix(64)))
+                command, by: actor, reason: entry.reason, requestID: request, fingerprint: entry.fingerprint,
+                traceID: entry.traceID)
         } catch { throw Problem(error) }
         return try unwrap(result)
+    }
+
+    /// The text, or as many whole characters of it as `limit` bytes hold.
+    private func text(_ text: String, atMost limit: Int) -> String {
+        var (kept, bytes) = (String.UnicodeScalarView(), 0)
+        for scalar in text.unicodeScalars {
+            bytes += UTF8.width(scalar)
+            guard bytes <= limit else { break }
+            kept.append(scalar)
+        }
+        return String(kept)
+    }
+
+    /// Whether members will be able to read the entry: asked before it is handed in, and told by the field at fault.
+    private func checkForm(_ entry: CatalogEntry) throws(Problem) {
+        do throws(WireError) { _ = try CatalogEntry(bytes: entry.serialized()) } catch {
+            throw Problem(
+                .unprocessableContent, "INVALID_VALUE", "the request is outside what the cluster keeps: \(error)",
+                hint: "make the value that is named smaller", field: error.field)
+        }
     }
 
     private func unwrap(_ result: CommandResult) throws(Problem) -> CommandPayload {

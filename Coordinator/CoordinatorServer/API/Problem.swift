@@ -19,10 +19,12 @@ package struct Problem: Error, Hashable, Sendable {
     package let isRetryable: Bool
     /// Seconds after which to ask again.
     package let retryAfter: Int?
+    /// The methods that the resource has, when it lacks the one that was used.
+    package let allow: [String]
 
     package init(
         _ status: HTTPResponse.Status, _ code: String, _ detail: String, hint: String = "", field: String? = nil,
-        isRetryable: Bool = false, retryAfter: Int? = nil
+        isRetryable: Bool = false, retryAfter: Int? = nil, allow: [String] = []
     ) {
         self.status = status
         self.code = code
@@ -31,6 +33,7 @@ package struct Problem: Error, Hashable, Sendable {
         self.field = field
         self.isRetryable = isRetryable
         self.retryAfter = retryAfter
+        self.allow = allow
     }
 
     static func invalid(_ field: String, _ detail: String) -> Problem {
@@ -95,6 +98,7 @@ package struct Problem: Error, Hashable, Sendable {
         }
         var response = Response(json: .object(members), status: status, type: "application/problem+json")
         if let retryAfter { response.headers[.retryAfter] = String(retryAfter) }
+        if !allow.isEmpty { response.headers[.allow] = allow.joined(separator: ", ") }
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"coxswain\"" }
         return response
     }

@@ -46,16 +46,20 @@ struct Route: Sendable {
     let access: RouteAccess
     /// Bytes of its body.
     let bodyLimit: Int
+    /// Whether its handler looks at If-Match and If-None-Match.
+    let takesPrecondition: Bool
     let handler: @Sendable (Call) async throws(Problem) -> Response
 
     init(
         _ method: HTTPRequest.Method, _ pattern: String, _ access: RouteAccess, bodyLimit: Int = 64 * 1_024,
+        takesPrecondition: Bool = false,
         handler: @escaping @Sendable (Call) async throws(Problem) -> Response
     ) {
         self.method = method
         self.pattern = pattern.split(separator: "/").map(String.init)
         self.access = access
         self.bodyLimit = bodyLimit
+        self.takesPrecondition = takesPrecondition
         self.handler = handler
     }
 
