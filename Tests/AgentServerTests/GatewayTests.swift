@@ -119,6 +119,19 @@ import Testing
         #expect(answer.contentType == "application/problem+json" && world.plane.writes == 0)
     }
 
+    @Test("a member of a batch that nobody reads is refused, for it may be a condition that its writer relies on")
+    func unknownMembers() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        for (body, field) in [
+            (#"{"operations":[{"op":"delete","key":[1],"if":"absent"}]}"#, "body.operations[0].if"),
+            (#"{"operations":[{"op":"delete","key":[1]}],"atomic":false}"#, "body.atomic"),
+        ] {
+            let answer = try await world.call(.post, "rows:batch", body)
+            #expect(answer.status == 400 && answer.members["field"] as? String == field, "\(answer.body)")
+        }
+    }
+
     @Test("a row above the limit is refused with the limit named")
     func oversize() async throws {
         let world = try await GatewayWorld()

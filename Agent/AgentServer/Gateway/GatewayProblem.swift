@@ -19,10 +19,12 @@ struct GatewayProblem: Error {
     var retryAfter: Span?
     /// Where the rows are, as this node knows it; mends the caller's route (rule E2).
     var partition: String?
+    /// The methods that the resource has, when it lacks the one that was used.
+    var allow: String?
 
     init(
         _ status: HTTPResponse.Status, _ code: String, _ detail: String, hint: String = "", field: String? = nil,
-        retryAfter: Span? = nil, partition: String? = nil
+        retryAfter: Span? = nil, partition: String? = nil, allow: String? = nil
     ) {
         self.status = status
         self.code = code
@@ -31,6 +33,7 @@ struct GatewayProblem: Error {
         self.field = field
         self.retryAfter = retryAfter
         self.partition = partition
+        self.allow = allow
     }
 
     static func badRequest(_ code: String, _ detail: String, hint: String = "", field: String?) -> GatewayProblem {
@@ -38,7 +41,15 @@ struct GatewayProblem: Error {
     }
 
     static func tooLarge(_ code: String, bytes: Int, limit: Int, field: String) -> GatewayProblem {
-        GatewayProblem(.contentTooLarge, code, "\(bytes) bytes; the limit is \(limit)", field: field)
+        GatewayProblem(
+            .contentTooLarge, code, "\(bytes) bytes; the limit is \(limit)", hint: "send less at a time", field: field)
+    }
+
+    static func notOffered(_ method: HTTPRequest.Method, but offered: String) -> GatewayProblem {
+        GatewayProblem(
+            .methodNotAllowed, "METHOD_NOT_ALLOWED", "\(method) is not offered here", hint: "offered: \(offered)",
+            field: "method",
+            allow: offered)
     }
 
     init(_ refusal: TokenRefusal) {
@@ -137,6 +148,7 @@ struct GatewayProblem: Error {
             // The field counts whole seconds; the body says it more finely.
             response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1_000))
         }
+        if let allow { response.headers[.allow] = allow }
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
         return response
     }

@@ -46,7 +46,8 @@ struct GatewayResponder: HTTPResponder {
         }
         let name: RelationName
         do throws(InvalidValue) { name = try RelationName(String(parts[2])) } catch {
-            throw .badRequest("INVALID_NAME", error.description, field: "table")
+            throw .badRequest(
+                "INVALID_NAME", error.description, hint: "the path is /v1/tables/{table}/rows", field: "table")
         }
         let routes = plane.routes
         switch (parts[3], request.method) {
@@ -68,9 +69,9 @@ struct GatewayResponder: HTTPResponder {
             return try await batch(try await body(of: request, limit: 2 * Limits.batchBytes), table, routes)
         case ("routes", .get):
             return JSONText.response(.ok, RouteText.table(try admit(request, .read, name, routes), in: routes))
-        case ("rows", _), ("rows:batch", _), ("routes", _):
-            throw GatewayProblem(
-                .methodNotAllowed, "METHOD_NOT_ALLOWED", "\(request.method) is not offered here", field: "method")
+        case ("rows", _): throw .notOffered(request.method, but: "GET, PUT, DELETE")
+        case ("rows:batch", _): throw .notOffered(request.method, but: "POST")
+        case ("routes", _): throw .notOffered(request.method, but: "GET")
         default:
             throw GatewayProblem(
                 .notFound, "NOT_FOUND", "no such resource", hint: "rows are at /v1/tables/{table}/rows", field: "path")
@@ -88,7 +89,8 @@ struct GatewayResponder: HTTPResponder {
         } catch { throw GatewayProblem(error) }
         guard let table = routes.table(name), table.table.status != .deleting else {
             throw GatewayProblem(
-                .notFound, "TABLE_NOT_FOUND", "no table '\(name)' at revision \(routes.revision)", field: "table")
+                .notFound, "TABLE_NOT_FOUND", "no table '\(name)' at revision \(routes.revision)",
+                hint: "list the tables; names are lower case", field: "table")
         }
         guard table.table.status == .active else {
             throw GatewayProblem(
@@ -109,7 +111,7 @@ struct GatewayResponder: HTTPResponder {
             (storage) async throws(EngineError) in try await engine.get(key, in: storage)
         }
         guard let values else {
-            throw GatewayProblem(.notFound, "ROW_NOT_FOUND", "no row under this key", field: "key")
+            throw GatewayProblem(.notFound, "ROW_NOT_FOUND", "no row under this key", hint: "write it first", field: "key")
         }
         return JSONText.response(
             .ok,
@@ -126,12 +128,13 @@ struct GatewayResponder: HTTPResponder {
         var limit = 1_000
         if let text = request.uri.queryParameters["limit"] {
             guard let number = Int(text), (1...Limits.scanRows).contains(number) else {
-                throw .badRequest("INVALID_LIMIT", "limit is 1 to \(Limits.scanRows)", field: "limit")
+                throw .badRequest(
+                    "INVALID_LIMIT", "limit is 1 to \(Limits.scanRows)", hint: "read page by page", field: "limit")
             }
             limit = number
         }
         guard let range = KeyRange(checkingLow: low, high: high) else {
-            throw .badRequest("EMPTY_RANGE", "'to' is not above 'from'", field: "to")
+            throw .badRequest("EMPTY_RANGE", "'to' is not above 'from'", hint: "'to' is where to stop before", field: "to")
         }
         let partition = try route(low, in: table)
         // One page never leaves one partition; what follows may live at another gateway.
@@ -162,7 +165,9 @@ struct GatewayResponder: HTTPResponder {
     ) async throws(GatewayProblem) -> Result {
         let wanted = request.uri.queryParameters["consistency"].map(String.init) ?? Consistency.strong.rawValue
         guard let consistency = Consistency(rawValue: wanted) else {
-            throw .badRequest("INVALID_CONSISTENCY", "consistency is strong or eventual", field: "consistency")
+            throw .badRequest(
+                "INVALID_CONSISTENCY", "consistency is strong or eventual", hint: "strong unless it is named",
+                field: "consistency")
         }
         let storage: StorageID
         do throws(DataRefusal) {
@@ -188,7 +193,8 @@ struct GatewayResponder: HTTPResponder {
         guard (1...Limits.batchMutations).contains(document.operations.count) else {
             throw GatewayProblem(
                 .unprocessableContent, "BATCH_LENGTH",
-                "\(document.operations.count) operations; 1 to \(Limits.batchMutations) are taken", field: "body.operations")
+                "\(document.operations.count) operations; 1 to \(Limits.batchMutations) are taken",
+                hint: "send several batches", field: "body.operations")
         }
         let reading = RowReading(table.table)
         var mutations: [Mutation] = []
@@ -267,9 +273,10 @@ struct GatewayResponder: HTTPResponder {
             return Data(buffer.readableBytesView)
         } catch is NIOTooManyBytesError {
             throw GatewayProblem(
-                .contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes", field: "body")
+                .contentTooLarge, "BODY_TOO_LARGE", "the body is larger than \(limit) bytes", hint: "send less at a time",
+                field: "body")
         } catch {
-            throw .badRequest("MALFORMED_BODY", "the body ended early", field: "body")
+            throw .badRequest("MALFORMED_BODY", "the body ended early", hint: "send it whole", field: "body")
         }
     }
 }

@@ -30,10 +30,45 @@ struct OperationDocument: Decodable {
     let op: Kind
     let key: [DocumentScalar]?
     let row: [String: DocumentScalar]?
+
+    private enum CodingKeys: String, CodingKey, CaseIterable { case op, key, row }
+
+    init(from decoder: any Decoder) throws {
+        try decoder.refuseMembers(otherThan: CodingKeys.allCases.map(\.rawValue))
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        op = try members.decode(Kind.self, forKey: .op)
+        key = try members.decodeIfPresent([DocumentScalar].self, forKey: .key)
+        row = try members.decodeIfPresent([String: DocumentScalar].self, forKey: .row)
+    }
 }
 
 struct BatchDocument: Decodable {
     let operations: [OperationDocument]
+
+    private enum CodingKeys: String, CodingKey, CaseIterable { case operations }
+
+    init(from decoder: any Decoder) throws {
+        try decoder.refuseMembers(otherThan: CodingKeys.allCases.map(\.rawValue))
+        operations = try decoder.container(keyedBy: CodingKeys.self).decode([OperationDocument].self, forKey: .operations)
+    }
+}
+
+private struct MemberName: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+    /// A member that nobody reads may be a condition that its writer relies on: it is refused, not passed over.
+    fileprivate func refuseMembers(otherThan known: [String]) throws {
+        let members = try container(keyedBy: MemberName.self)
+        let unknown = members.allKeys.filter { !known.contains($0.stringValue) }.min { $0.stringValue < $1.stringValue }
+        guard let unknown else { return }
+        throw DecodingError.dataCorruptedError(
+            forKey: unknown, in: members, debugDescription: "there is no member '\(unknown.stringValue)' here")
+    }
 }
 
 /// Makes checked rows and mutations of what callers send.
@@ -65,7 +100,8 @@ struct RowReading {
                 context?.codingPath.isEmpty ?? true ? "MALFORMED_BODY" : "INVALID_VALUE", detail,
                 hint: "the body is a JSON object", field: "body" + path)
         } catch {
-            throw .badRequest("MALFORMED_BODY", "the body is not JSON", field: "body")
+            throw .badRequest(
+                "MALFORMED_BODY", "the body is not JSON", hint: "the body is a JSON object", field: "body")
         }
     }
 
@@ -86,7 +122,9 @@ struct RowReading {
                     hint: "its columns: \(table.columns.map(\.name.name).joined(separator: ", "))", field: "\(place).\(name)")
             }
             do throws(MisfitValue) { values[index] = try Value(document.scalar, for: table.columns[index]) } catch {
-                throw .badRequest("WRONG_TYPE", error.description, field: "\(place).\(name)")
+                throw .badRequest(
+                    "WRONG_TYPE", error.description, hint: "the column's type is \(table.columns[index].type.rawValue)",
+                    field: "\(place).\(name)")
             }
         }
         let made: Key
@@ -101,15 +139,19 @@ struct RowReading {
         return .put(key: made, values: values)
     }
 
+    private static let form = #"{"op":"put","row":{…}} or {"op":"delete","key":[…]}"#
+
     func mutation(_ operation: OperationDocument, at index: Int) throws(GatewayProblem) -> Mutation {
         let place = "body.operations[\(index)]"
         let key = try operation.key.map { scalars throws(GatewayProblem) in try self.key(scalars, place: "\(place).key") }
         switch (operation.op, key, operation.row) {
         case (.put, let key, let row?): return try put(row, under: key, place: "\(place).row")
-        case (.put, _, nil): throw .badRequest("MALFORMED_BODY", "a put needs 'row'", field: "\(place).row")
+        case (.put, _, nil): throw .badRequest("MALFORMED_BODY", "a put needs 'row'", hint: Self.form, field: "\(place).row")
         case (.delete, let key?, nil): return .delete(key: key)
-        case (.delete, nil, _): throw .badRequest("MALFORMED_BODY", "a delete needs 'key'", field: "\(place).key")
-        case (.delete, _, _?): throw .badRequest("MALFORMED_BODY", "a delete takes no 'row'", field: "\(place).row")
+        case (.delete, nil, _):
+            throw .badRequest("MALFORMED_BODY", "a delete needs 'key'", hint: Self.form, field: "\(place).key")
+        case (.delete, _, _?):
+            throw .badRequest("MALFORMED_BODY", "a delete takes no 'row'", hint: Self.form, field: "\(place).row")
         }
     }
 
@@ -135,12 +177,14 @@ struct RowReading {
         case .key(.missing), .key(.null):
             return .badRequest(
                 "MISSING_KEY_COLUMN", error.description, hint: "key columns need a value", field: field)
-        case .key: return .badRequest("INVALID_KEY", error.description, field: field)
+        case .key:
+            return .badRequest("INVALID_KEY", error.description, hint: "correct the column that is named", field: field)
         case .keyMismatch:
             return .badRequest(
                 "KEY_MISMATCH", "the row's key columns differ from the key",
                 hint: "leave the key columns out of the row, or give the same values", field: field)
-        case .wrongType, .notANumber, .valueCount: return .badRequest("WRONG_TYPE", error.description, field: field)
+        case .wrongType, .notANumber, .valueCount:
+            return .badRequest("WRONG_TYPE", error.description, hint: "correct the column that is named", field: field)
         }
     }
 }
