@@ -89,6 +89,8 @@ struct WaitOptions: ParsableArguments {
     @Option(help: "Seconds to wait for it.")
     var waitSeconds: Int = 120
 
+    func validate() throws { try Seconds.check(waitSeconds, "--wait-seconds") }
+
     /// Shows what was started, and waits for its end if that is wanted.
     func follow(_ answer: ControlClient.Answer, in session: Session, done: String) async throws {
         guard wait, let operation = OperationWait(session: session, answer: answer) else {

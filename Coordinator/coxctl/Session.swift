@@ -33,6 +33,8 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "Why, for the audit.")
     var reason: String?
 
+    func validate() throws { try Seconds.check(timeout, "--timeout") }
+
     func session() throws -> Session {
         let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
         guard let path = context ?? environment("COXSWAIN_CONTEXT") else {
@@ -45,6 +47,17 @@ struct GlobalOptions: ParsableArguments {
         }
         let seeds = (gateways ?? environment("COXSWAIN_GATEWAYS") ?? "").split(separator: ",").map(String.init)
         return Session(context: cluster, options: self, gateways: seeds)
+    }
+}
+
+/// How long a command may be told to wait: never for ever.
+enum Seconds {
+    private static let allowed = 1...86_400
+
+    static func check(_ seconds: Int, _ option: String) throws {
+        guard allowed.contains(seconds) else {
+            throw ValidationError("\(option) is \(allowed.lowerBound) to \(allowed.upperBound) seconds")
+        }
     }
 }
 

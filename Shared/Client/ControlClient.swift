@@ -41,6 +41,8 @@ package actor ControlClient {
                     answer = try await calls.call(
                         method, endpoint + "/api/v1" + path, headers: fields, body: body?.text, milliseconds: min(left, 10_000))
                 } catch {
+                    // What a member answered explains more than that another one is down.
+                    if case .refused = failure { continue }
                     failure = .unreachable("\(endpoint): \(error)")
                     continue
                 }

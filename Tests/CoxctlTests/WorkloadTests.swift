@@ -46,6 +46,7 @@ import Testing
             ExitStatus(.refused(Problem(status: code, body: .object(["code": .string(name)]))))
         }
         #expect(status(404) == .notFound)
+        #expect(status(410, "PARTITION_RETIRED") == .notFound)
         #expect(status(401) == .notAllowed)
         #expect(status(403) == .notAllowed)
         #expect(status(412) == .preconditionFailed)
@@ -55,6 +56,12 @@ import Testing
         #expect(ExitStatus(.unreachable("x")) == .failure)
         #expect(ExitStatus.notFound.rawValue == 3)
         #expect(ExitStatus.waitTimedOut.rawValue == 7)
+    }
+
+    @Test("no wait is for ever, and none is too long to be counted", arguments: [0, -1, 86_401, Int.max, Int.min])
+    func waits(seconds: Int) throws {
+        try Seconds.check(1, "--timeout")
+        #expect(throws: (any Error).self) { try Seconds.check(seconds, "--timeout") }
     }
 
     @Test("tables line up, and what is missing is a dash")

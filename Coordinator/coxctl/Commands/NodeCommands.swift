@@ -63,6 +63,8 @@ struct NodeWait: ClusterCommand {
     @Argument(help: "The nodes' names.") var names: [String]
     @Option(help: "Seconds to wait for them.") var waitSeconds: Int = 60
 
+    func validate() throws { try Seconds.check(waitSeconds, "--wait-seconds") }
+
     func act(_ session: Session) async throws {
         let path = "/clusters/\(ControlClient.encode(session.context.clusterID))/nodes"
         let deadline = ContinuousClock.now + .seconds(waitSeconds)

@@ -38,6 +38,8 @@ struct OpWait: ClusterCommand {
     @Option(help: "Seconds to wait.") var waitSeconds: Int = 600
     @Argument(help: "Its id.") var id: String
 
+    func validate() throws { try Seconds.check(waitSeconds, "--wait-seconds") }
+
     func act(_ session: Session) async throws {
         let operation = try await OperationWait(session: session, id: id).finish(seconds: waitSeconds)
         session.show(operation, operationColumns)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import FoundationEssentials
 import KeyEncoding
+import Model
 
 struct Row: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,8 +17,10 @@ struct TokenOptions: ParsableArguments {
         var settings = CoxswainClient.Settings()
         settings.budgetMilliseconds = Int64(session.options.timeout) * 1_000
         let token = try tokenFile.map { path in
-            String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
-                .split(whereSeparator: \.isWhitespace).joined()
+            guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+                throw CommandFailure(status: .usage, message: "error: --token-file: cannot read \(path)")
+            }
+            return String(decoding: data, as: UTF8.self).split(whereSeparator: \.isWhitespace).joined()
         }
         return session.rows(settings: settings, token: token)
     }
@@ -53,7 +56,7 @@ struct RowPut: ClusterCommand {
             throw ValidationError("the row is not a JSON object")
         }
         let receipt = try await tokens.client(session).put(body, key: key, in: table)
-        print("written at \(receipt.position) in partition \(receipt.partition)")
+        session.show(receipt, "written")
     }
 }
 
@@ -66,7 +69,7 @@ struct RowDelete: ClusterCommand {
 
     func act(_ session: Session) async throws {
         let receipt = try await tokens.client(session).delete(key: key, in: table)
-        print("removed at \(receipt.position) in partition \(receipt.partition)")
+        session.show(receipt, "removed")
     }
 }
 
@@ -90,5 +93,23 @@ struct RowScan: ClusterCommand {
             left -= page.rows.count
             next = page.next
         } while next != nil && left > 0
+    }
+}
+
+extension Session {
+    /// Where a write stands in its partition's order.
+    func show(_ receipt: CoxswainClient.Receipt, _ verb: String) {
+        switch options.output {
+        case .table: print("\(verb) at \(receipt.position) in partition \(receipt.partition)")
+        case .json:
+            print(
+                JSONValue.object([
+                    "partition": .number(receipt.partition),
+                    "position": .object([
+                        "epoch": .number(receipt.position.epoch.number), "run": .number(receipt.position.run),
+                        "sequence": .number(receipt.position.sequence),
+                    ]),
+                ]).prettyText)
+        }
     }
 }
