@@ -218,12 +218,9 @@ struct BenchCluster: Sendable {
     }
 
     private func syncs(of name: String) async throws -> Double {
-        let (port, metric) =
-            if let spec = local.coordinators.first(where: { $0.node.name == name }) {
-                (spec.metrics, "coxswain_log_syncs ")
-            } else {
-                (local.agents.first { $0.name == name }?.status ?? 0, "coxswain_log_fsyncs_total ")
-            }
+        let port =
+            local.coordinators.first { $0.node.name == name }?.metrics ?? local.agents.first { $0.name == name }?.status ?? 0
+        let metric = "coxswain_log_fsyncs_total "
         let answer = try await calls.call(.get, "http://127.0.0.1:\(port)/metrics", milliseconds: 2_000)
         let line = String(buffer: answer.content).split(separator: "\n").first { $0.hasPrefix(metric) }
         guard let count = line.flatMap({ Double($0.dropFirst(metric.count)) }) else {
