@@ -65,16 +65,19 @@ extension DemoRun {
         summary.moveWriteGap = Figures.milliseconds(gap)
         summary.moveBytesRaw = raw
         summary.moveBytesWire = wire
-        let ratio = wire > 0 ? Figures.fixed(Double(raw) / Double(wire), 2) : "?"
+        let carriage =
+            wire > 0
+            ? "\(Figures.bytes(raw)) as \(Figures.bytes(wire)) on the wire (\(Figures.fixed(Double(raw) / Double(wire), 2)) to 1)"
+            : "fed from the log, without a snapshot"
         narrator.step(
-            "partition \(partition.id) moved from \(source.name) to \(target.name) with its primary role: "
-                + "\(Figures.bytes(raw)) as \(Figures.bytes(wire)) on the wire (\(ratio) to 1)")
+            "partition \(partition.id) moved from \(source.name) to \(target.name) with its primary role: \(carriage)")
         narrator.more("longest pause of its writes \(Figures.fixed(Figures.milliseconds(gap), 1)) ms")
     }
 
-    /// The bytes of a move's snapshot, before and after compression, by the word of the agent that sent it.
+    /// The bytes of a move's snapshot, before and after compression, by the word of the agent that sent it; none when nobody did.
     private func carried(by operation: String) async throws -> (raw: Int, wire: Int) {
-        try await eventually("the bytes of operation \(operation)", within: 10) {
+        // The sender shows them for a while after the end.
+        for _ in 0..<20 {
             for agent in cluster.agents {
                 let reports = await status(of: agent)?["operations"]?.array ?? []
                 guard let report = reports.first(where: { $0["operation_id"]?.string == operation }),
@@ -83,7 +86,8 @@ extension DemoRun {
                 else { continue }
                 return (raw, wire)
             }
-            return nil
+            try await Task.sleep(for: .milliseconds(100))
         }
+        return (0, 0)
     }
 }
