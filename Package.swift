@@ -171,7 +171,8 @@ if !coresOnly {
             "Telemetry", uses: ["Model"],
             and: [
                 metrics, logging, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         shellTests("Client", uses: ["KeyEncoding", "Model"]),
         .testTarget(

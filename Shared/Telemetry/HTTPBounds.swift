@@ -1,11 +1,11 @@
 package import HummingbirdCore
 import NIOCore
 
-/// What a request may cost before any of it is read, at every HTTP port alike: 16 KiB of header in at most 100 fields, and a
-/// connection that says nothing is closed.
+/// What a request may cost before any of it is read, at every HTTP port alike: 16 KiB of header in at most 100 fields, 10 s
+/// for the handshake and the first head, and a connection that says nothing afterwards is closed.
 package enum HTTPBounds {
     package static let channel = HTTP1Channel.Configuration(
-        idleTimeout: .seconds(75),
+        additionalChannelHandlers: [FirstRequestDeadline()], idleTimeout: .seconds(75),
         httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
             maxHeaderFieldSize: 16 * 1_024, maxHeaderListSize: 16 * 1_024, maxHeaderFieldCount: 100))
 }
