@@ -47,7 +47,7 @@ var targets: [Target] = [
     coreTests("DurableLog", uses: ["Model"]),
     coreTests("Replication", uses: ["Model"]),
     coreTests("Movement", uses: ["Model"]),
-    coreTests("AgentCore", uses: ["Membership", "Model", "Movement", "Replication", "RoutingTable"]),
+    coreTests("AgentCore", uses: ["Catalog", "Membership", "Model", "Movement", "Replication", "RoutingTable"]),
     coreTests("Consensus", uses: ["Model"]),
     coreTests("Catalog", uses: ["Model"]),
     coreTests("Planning", uses: ["Catalog", "Model"]),

@@ -22,11 +22,11 @@ extension AgentCore {
         switch act {
         case .copy(let target):
             guard let local = locals[id], !local.copying.contains(target),
-                let storage = replica.descriptor?.replica(on: target)?.storage
+                let storage = replica.descriptor?.replica(on: target)?.storage, let term = replica.term
             else { return }
             locals[id]?.copying.insert(target)
             give(id, .snapshotSending(to: target, at: replica.applied))
-            actions.append(.copy(id, local.storage, to: target, targetStorage: storage))
+            actions.append(.copy(id, local.storage, to: target, targetStorage: storage, term: term))
         case .verify(let operation): order(.verify(operation), to: id, replica, at: now)
         case .join(let node, let store): order(.join(node, store), to: id, replica, at: now)
         case .confirmQuorum: askForQuorum(at: now)
@@ -83,7 +83,7 @@ extension AgentCore {
 
     /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
     package var checkpoints: [PartitionRecord] {
-        locals.sorted { $0.key < $1.key }.compactMap { $0.value.replica?.checkpoint }
+        locals.sorted { $0.key < $1.key }.compactMap { $0.value.replica?.checkpoint } + installationRecords
     }
 
     /// The sequence up to which each partition's entries are no longer needed in the node's log.
@@ -121,11 +121,16 @@ extension AgentCore {
         }
     }
 
-    /// The descriptor of a learner here that may be built from a snapshot into `storage`.
-    package func learner(of id: PartitionID, in storage: StorageID) -> PartitionDescriptor? {
+    /// The descriptor of a learner here that waits for a snapshot into `storage`, from this primary, at this epoch, in this term.
+    ///
+    /// A copy that a primary sent before it started again is refused: meanwhile the learner may have acknowledged entries to the new
+    /// run, which must not be given up (rule M5).
+    package func learner(
+        of id: PartitionID, in storage: StorageID, at epoch: Epoch, from primary: NodeID, term: Term
+    ) -> PartitionDescriptor? {
         guard let local = locals[id], local.storage == storage, !local.isDropping, let replica = local.replica,
-            !replica.isRetired, let descriptor = replica.descriptor,
-            descriptor.replica(on: identity.node)?.role == .learner
+            !replica.isRetired, replica.heardTerm == term, let descriptor = replica.descriptor, descriptor.epoch == epoch,
+            descriptor.primary == primary, descriptor.replica(on: identity.node)?.role == .learner
         else { return nil }
         return descriptor
     }

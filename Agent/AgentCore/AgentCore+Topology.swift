@@ -49,6 +49,7 @@ extension AgentCore {
             give(id, .retired)
             installChildren(of: id, at: now)
         }
+        forgetSettledProposals()
         for id in sorted { learn(id, continuing: false, at: now) }
         let mine = topology.partitions.values.filter { $0.primary == identity.node }
         leasePeers = Set(mine.flatMap { $0.replicas.map(\.node) }).subtracting([identity.node]).sorted()
@@ -65,17 +66,14 @@ extension AgentCore {
     mutating func learn(_ id: PartitionID, continuing: Bool, at now: LogicalInstant) {
         guard let descriptor = topology.partitions[id] else { return }
         // What is being deleted stays in the topology until the last copy is gone: a copy that is gone is not made again.
-        if descriptor.status != .deleting, let own = ownReplica(of: descriptor), !isComingFromParent(descriptor) {
-            if let local = locals[id], local.storage != own.storage, !local.isDropping {
+        if descriptor.status != .deleting, let own = ownReplica(of: descriptor) {
+            if let local = locals[id], local.storage != own.storage, !local.isDropping, !isBehind(descriptor, local) {
                 // The copy here belongs to an earlier time; the descriptor names another. It goes before the new one is made.
                 drop(id, at: now)
             } else {
                 rebuildIfLearner(id, at: now)
             }
-            if locals[id] == nil {
-                locals[id] = LocalReplica(storage: own.storage, replica: nil, driver: driver)
-                actions.append(.create(descriptor, own.storage))
-            }
+            if locals[id] == nil { make(own, of: descriptor) }
         }
         guard locals[id]?.replica != nil else { return }
         let minimum = topology.tables[descriptor.table]?.minInSync ?? 1
@@ -89,13 +87,53 @@ extension AgentCore {
         descriptor.replica(on: identity.node).flatMap { $0.store == identity.store ? $0 : nil }
     }
 
-    /// Whether the partition will be installed out of a parent that is still here.
-    private func isComingFromParent(_ descriptor: PartitionDescriptor) -> Bool {
-        guard locals[descriptor.id] == nil else { return false }
-        return topology.retired.values.contains { retired in
-            retired.children.contains(descriptor.id)
-                && locals[retired.id].map { $0.storage == descriptor.replica(on: identity.node)?.storage && $0.replica != nil }
-                    ?? false
+    /// Whether the disk proves that the topology at hand is older than what was done under it: it gives no reason to drop anything.
+    private func isBehind(_ descriptor: PartitionDescriptor, _ local: LocalReplica) -> Bool {
+        descriptor.epoch < max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
+    }
+
+    /// Makes a place for a copy that is not here, empty where it may be.
+    ///
+    /// A member of an in-sync set is never made out of nothing: what it acknowledged is gone, and it must leave the set first (E4).
+    private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor) {
+        let parent = parent(of: descriptor, in: own.storage)
+        if let parent, !parent.isDamaged { return }
+        // Beside a partition that the topology does not know, it is behind: this one may have been split.
+        let isKnown = locals.allSatisfy { id, local in
+            local.storage != own.storage || topology.partitions[id] != nil || topology.retired[id] != nil
+        }
+        guard isKnown else {
+            actions.append(.askTopology)
+            return
+        }
+        var local = LocalReplica(storage: own.storage, replica: nil, driver: driver)
+        if own.role == .inSync, descriptor.status != .creating {
+            local.damage = "nothing of it is here"
+            locals[descriptor.id] = local
+            actions.append(.damaged(descriptor.id, "nothing of it is here"))
+        } else if parent == nil {
+            locals[descriptor.id] = local
+            actions.append(.create(descriptor, own.storage))
+        }
+    }
+
+    /// The partition out of which this one will be installed, or would be if it were not damaged.
+    private func parent(of descriptor: PartitionDescriptor, in storage: StorageID) -> LocalReplica? {
+        for (id, local) in locals where local.storage == storage {
+            if topology.retired[id]?.children.contains(descriptor.id) ?? false { return local }
+        }
+        return nil
+    }
+
+    /// For a replica that is made now: above that of any made before, by this process or by one before it.
+    func incarnation() -> UInt64 { identity.generation.number << 40 | births << 16 }
+
+    private mutating func forgetSettledProposals() {
+        let known = topology
+        proposals.forget { proposal in
+            if case .cleaned(let operation, _) = proposal { return known.operations[operation] == nil }
+            guard let id = proposal.partition, let expected = proposal.expectedEpoch else { return false }
+            return known.partitions[id].map { expected < $0.epoch } ?? true
         }
     }
 
@@ -103,54 +141,93 @@ extension AgentCore {
         guard locals[id]?.storage == storage, locals[id]?.replica == nil else { return }
         // Whatever an earlier copy of it left in the log is over.
         append([.dropped(id)], for: id, 0, at: now)
-        locals[id]?.replica = Replica(id: id, node: identity.node, settings: settings.replication)
+        births += 1
+        let replica = Replica(id: id, node: identity.node, incarnation: incarnation(), settings: settings.replication)
+        locals[id]?.replica = replica
         learn(id, continuing: false, at: now)
     }
 
     // MARK: - Splits
 
-    /// Puts the children in the place of a parent that a split has ended, once it has applied exactly up to the split (rule M2).
+    /// Puts the children in the place of a parent that a split has ended, once it has applied the split (rule M2).
+    ///
+    /// Only children that are still placed here: others have moved on while this node was away.
     mutating func installChildren(of id: PartitionID, at now: LogicalInstant) {
-        guard let retired = topology.retired[id], !retired.children.isEmpty, var local = locals[id], !local.isInstalling,
-            var replica = local.replica
+        guard let retired = topology.retired[id], let local = locals[id], !local.isDamaged, local.installation == nil,
+            !local.isDropping, var replica = local.replica
         else { return }
-        let children = retired.children.compactMap { topology.partitions[$0] }
-        guard children.count == retired.children.count, let origin = children.first?.origin else { return }
+        let children = retired.children.sorted().compactMap { topology.partitions[$0] }
+            .filter { ownReplica(of: $0)?.storage == local.storage && $0.status != .deleting }
+        guard let origin = children.first?.origin else {
+            drop(id, at: now)
+            return
+        }
+        guard !replica.lacks(origin) else {
+            // Every in-sync member had the record on disk when the split was committed: this disk has lost it (rule E4).
+            locals[id]?.damage = "its log ends before its split at \(origin)"
+            actions.append(.damaged(id, "its log ends before its split at \(origin)"))
+            for child in children { learn(child.id, continuing: false, at: now) }
+            return
+        }
         replica.finish(at: origin)
-        local.replica = replica
-        locals[id] = local
+        locals[id]?.replica = replica
         guard replica.holds(origin) else {
             if replica.needsApply { give(id, .tick) }
             return
         }
-        locals[id]?.isInstalling = true
-        var records: [PartitionRecord] = children.map {
-            .reset($0.id, LogPoint(position: $0.origin, checksum: $0.originChecksum))
+        // Before the engine has them the log has, and the parent stays in the log until the engine has them: whatever topology the
+        // next start finds, either the parent is whole there or the children are.
+        append(children.map(Self.firstRecord), for: id, 0, at: now)
+        locals[id]?.installation = LocalReplica.Installation(children: children, ticket: lastTicket)
+        installing.append(id)
+    }
+
+    private static func firstRecord(of child: PartitionDescriptor) -> PartitionRecord {
+        .reset(child.id, LogPoint(position: child.origin, checksum: child.originChecksum))
+    }
+
+    /// Orders the engine to install the children whose first records are on disk.
+    mutating func orderInstallations() {
+        guard !installing.isEmpty else { return }
+        let waiting = outstanding.first?.ticket ?? .max
+        installing.removeAll { id in
+            guard let local = locals[id], let installation = local.installation, !local.isDropping else { return true }
+            guard installation.ticket < waiting else { return false }
+            locals[id]?.installation?.isOrdered = true
+            actions.append(.installChildren(parent: id, local.storage, children: installation.children))
+            return true
         }
-        records.append(.dropped(id))
-        append(records, for: id, 0, at: now)
-        actions.append(.installChildren(parent: id, local.storage, children: children))
+    }
+
+    /// What stands in the log's checkpoints for children that are not replicas here yet.
+    var installationRecords: [PartitionRecord] {
+        locals.sorted { $0.key < $1.key }.flatMap { $0.value.installation?.children ?? [] }.map(Self.firstRecord)
     }
 
     mutating func childrenInstalled(of id: PartitionID, at now: LogicalInstant) {
-        guard let parent = locals.removeValue(forKey: id), let retired = topology.retired[id] else { return }
+        guard let parent = locals.removeValue(forKey: id), let installation = parent.installation else { return }
+        append([.dropped(id)], for: id, 0, at: now)
         let parentEpoch = parent.replica?.descriptor?.epoch
         let wasLed = parent.replica?.descriptor?.primary == identity.node
-        for child in retired.children.compactMap({ topology.partitions[$0] }) where locals[child.id] == nil {
+        for child in installation.children where locals[child.id]?.replica == nil {
+            births += 1
             let log = ReplicaLog(base: LogPoint(position: child.origin, checksum: child.originChecksum))
-            let replica = Replica(id: child.id, node: identity.node, log: log, settings: settings.replication)
+            let replica = Replica(
+                id: child.id, node: identity.node, incarnation: incarnation(), log: log, settings: settings.replication)
             locals[child.id] = LocalReplica(storage: parent.storage, replica: replica, driver: driver)
-            learn(child.id, continuing: wasLed && parentEpoch?.next == child.epoch, at: now)
+            learn(child.id, continuing: wasLed && parentEpoch?.next == topology.partitions[child.id]?.epoch, at: now)
+            // It has been moved away, split or dropped meanwhile, by those who did not need this node for it.
+            let isPlaced = topology.partitions[child.id].flatMap(ownReplica)?.storage == parent.storage
+            if !isPlaced { drop(child.id, at: now) }
         }
     }
 
     // MARK: - The end of replicas
 
-    /// A primary that cannot serve says so, and another in-sync member takes its place (rule F6). A damaged copy that does not lead
-    /// stays silent, and its primary leaves it out.
+    /// A member that cannot serve says so and leaves the in-sync set; where it led, another takes its place (rule F6).
     mutating func giveUpDamaged(at now: LogicalInstant) {
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {
-            guard let partition = topology.partitions[id], partition.primary == identity.node, partition.inSync.count > 1,
+            guard let partition = topology.partitions[id], partition.inSync.count > 1,
                 ownReplica(of: partition)?.role == .inSync
             else { continue }
             let proposal = PartitionProposal.evict(id, node: identity.node, expecting: partition.epoch)
@@ -161,9 +238,21 @@ extension AgentCore {
     /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], local.isDamaged, let descriptor = topology.partitions[id],
-            ownReplica(of: descriptor)?.role == .learner
+            !isBehind(descriptor, local), ownReplica(of: descriptor)?.role == .learner
         else { return }
         drop(id, at: now)
+    }
+
+    /// A damaged copy of a partition that a split has ended goes once no child counts on it: none of them is in sync here, or they have
+    /// come to be in another way. Until then it may be the last copy that there is.
+    mutating func abandonDamagedParents(at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {
+            guard let retired = topology.retired[id] else { continue }
+            let isWanted = retired.children.contains { child in
+                locals[child]?.replica == nil && topology.partitions[child].map { ownReplica(of: $0)?.role == .inSync } ?? false
+            }
+            if !isWanted { drop(id, at: now) }
+        }
     }
 
     mutating func drop(_ id: PartitionID, at now: LogicalInstant) {
@@ -177,7 +266,12 @@ extension AgentCore {
     mutating func dropped(_ id: PartitionID, _ storage: StorageID, at now: LogicalInstant) {
         guard locals[id]?.storage == storage else { return }
         locals[id] = nil
+        // An append of the old replica's is none of the next one's.
+        outstanding = outstanding.map {
+            $0.partition == id ? Outstanding(ticket: $0.ticket, partition: nil, replicaTicket: 0) : $0
+        }
         learn(id, continuing: false, at: now)
+        for child in topology.retired[id]?.children ?? [] { learn(child, continuing: false, at: now) }
         cleanUp(at: now)
     }
 
@@ -212,10 +306,11 @@ extension AgentCore {
         let descriptor = topology.partitions[found.partition]
         let isOver = topology.retired[found.partition] != nil
         let applied = found.applied.sequence
+        local.provenEpoch = recovered?.hard.epoch ?? Epoch(0)
         if found.isImporting {
             local.replica = Replica(
-                id: found.partition, node: identity.node, hard: recovered?.hard ?? HardState(), isImporting: true,
-                settings: settings.replication)
+                id: found.partition, node: identity.node, incarnation: incarnation(), hard: recovered?.hard ?? HardState(),
+                isImporting: true, settings: settings.replication)
             return local
         }
         do throws(RecoveredPartition.Damage) {
@@ -230,10 +325,10 @@ extension AgentCore {
                 log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: applied)
             }
             local.replica = Replica(
-                id: found.partition, node: identity.node, log: log, hard: recovered?.hard ?? HardState(), applied: applied,
-                settings: settings.replication)
+                id: found.partition, node: identity.node, incarnation: incarnation(), log: log,
+                hard: recovered?.hard ?? HardState(), applied: applied, settings: settings.replication)
         } catch {
-            local.damage = "\(error)"
+            if recovered?.isDropped ?? false { local.isLeftOver = true } else { local.damage = "\(error)" }
         }
         return local
     }

@@ -63,6 +63,10 @@ package struct AgentCore: Sendable {
     var quorumConfirmedAt: LogicalInstant?
     var quorumAskedAt: LogicalInstant?
 
+    /// Replicas made in this life, each with logs of its own.
+    var births: UInt64 = 0
+    /// Partitions whose children wait for their first records to be on disk.
+    var installing: [PartitionID] = []
     var lastTicket: UInt64 = 0
     /// Appends under way: the node's ticket, and the replica's for which it stands.
     var outstanding: [Outstanding] = []
@@ -91,7 +95,10 @@ package struct AgentCore: Sendable {
         self.proposals = ProposalBook(
             prefix: "\(identity.node)/\(identity.generation)", interval: settings.replication.proposalInterval)
         self.lastAppendAt = now
-        for found in engine { locals[found.partition] = recover(found, recovered[found.partition]) }
+        for found in engine {
+            births += 1
+            locals[found.partition] = recover(found, recovered[found.partition])
+        }
     }
 
     /// Takes up the roles that the topology on disk gives.
@@ -100,6 +107,7 @@ package struct AgentCore: Sendable {
         for id in topology.retired.keys { changedAt[id] = topology.revision }
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
             if let damage = local.damage { actions.append(.damaged(id, damage)) }
+            if local.isLeftOver { drop(id, at: now) }
         }
         learn(Array(topology.partitions.keys) + Array(topology.retired.keys), at: now)
         return finish(at: now)
@@ -150,10 +158,10 @@ package struct AgentCore: Sendable {
         case .copyEnded(let id, let peer):
             locals[id]?.copying.remove(peer)
             give(id, .snapshotSending(to: peer, at: nil))
-        case .snapshotBegun(let id, let storage):
-            if locals[id]?.storage == storage { give(id, .snapshotBegun) }
-        case .snapshotInstalled(let id, let storage, let point):
-            if locals[id]?.storage == storage { give(id, .snapshotInstalled(point)) }
+        case .snapshotBegun(let id, let storage, let copy):
+            if locals[id]?.storage == storage { give(id, .snapshotBegun(copy: copy)) }
+        case .snapshotInstalled(let id, let storage, let point, let copy):
+            if locals[id]?.storage == storage { give(id, .snapshotInstalled(point, copy: copy)) }
         case .answered(let proposal, let outcome):
             proposals.answered(proposal, outcome, at: now)
             if let id = proposal.partition { give(id, .answered(proposal, outcome)) }
@@ -170,6 +178,7 @@ package struct AgentCore: Sendable {
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         proposeReadiness(at: now)
         giveUpDamaged(at: now)
+        abandonDamagedParents(at: now)
         cleanUp(at: now)
     }
 
@@ -242,6 +251,7 @@ package struct AgentCore: Sendable {
             if let id = append.partition { give(id, .persisted(ticket: append.replicaTicket)) }
         }
         outstanding.removeFirst(done.count)
+        orderInstallations()
     }
 
     // MARK: - Leases

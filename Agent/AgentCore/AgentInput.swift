@@ -31,10 +31,10 @@ package enum AgentInput: Hashable, Sendable {
     case failed(PartitionID, String)
     /// A snapshot to this learner has ended, well or badly.
     case copyEnded(PartitionID, to: NodeID)
-    /// The engine is about to take in a snapshot for a learner here.
-    case snapshotBegun(PartitionID, StorageID)
+    /// The engine is about to take in a snapshot for a learner here; `copy` tells it from every other one.
+    case snapshotBegun(PartitionID, StorageID, copy: UInt64)
     /// A snapshot for a replica here is whole and on disk.
-    case snapshotInstalled(PartitionID, StorageID, LogPoint)
+    case snapshotInstalled(PartitionID, StorageID, LogPoint, copy: UInt64)
     case answered(PartitionProposal, ProposalOutcome)
     /// The coordinators' leader was sure of its quorum at this moment of this node's clock, or later.
     case quorumConfirmed(LogicalInstant)
@@ -65,8 +65,8 @@ package enum AgentAction: Hashable, Sendable {
     /// Put the children in the parent's place, on disk, in one transaction.
     case installChildren(parent: PartitionID, StorageID, children: [PartitionDescriptor])
     case drop(PartitionID, StorageID)
-    /// Stream a snapshot to a learner.
-    case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID)
+    /// Stream a snapshot to a learner, in the name of this run of the primary (rule M5).
+    case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID, term: Term)
     /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4).
     case confirmQuorum
     /// The mirror of the topology moved: publish routes, write it to disk.

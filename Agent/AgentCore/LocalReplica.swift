@@ -10,13 +10,25 @@ struct LocalReplica: Sendable {
     var driver: Driver
     /// Learners to which a snapshot is on its way.
     var copying: Set<NodeID> = []
-    /// The children of a split are being put in its place.
-    var isInstalling = false
+    /// The newest epoch that the disk proved at the start; the replica itself knows better, if there is one.
+    var provenEpoch = Epoch(0)
+    /// The children of a split that are being put in its place.
+    var installation: Installation?
     var isDropping = false
+    /// Its removal was cut off by the end of the process.
+    var isLeftOver = false
     var damage: String?
 
     /// It serves no more, and only a new copy will.
     var isDamaged: Bool { damage != nil || replica?.haltReason != nil }
+
+    struct Installation: Sendable {
+        /// Sorted by partition.
+        let children: [PartitionDescriptor]
+        /// The append of their first records: once it is on disk, the engine may have them.
+        let ticket: UInt64
+        var isOrdered = false
+    }
 
     init(storage: StorageID, replica: Replica?, driver: Driver) {
         self.storage = storage

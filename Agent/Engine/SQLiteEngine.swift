@@ -60,10 +60,11 @@ package final class SQLiteEngine: StorageEngine {
     ) async throws(EngineError) {
         if let existing = try await state(of: id) {
             guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
-            guard existing.partitions.contains(where: { $0.partition == partition.partition }) else {
-                throw .unknownPartition(partition.partition, id)
-            }
-            return
+            guard !existing.partitions.contains(where: { $0.partition == partition.partition }) else { return }
+            // Beside the siblings that a split left it with; rows of an earlier copy would be taken for rows of this one.
+            let writer = try storage(id).writer
+            while try await writer.trim(partition.range, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
+            return try await writer.hold(partition)
         }
         try await make(id, StorageSchema(table), holding: partition, importing: nil)
     }

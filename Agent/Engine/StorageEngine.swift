@@ -131,7 +131,8 @@ package protocol StorageSnapshot: Sendable {
 package protocol StorageEngine: Sendable {
     /// Opens what is there. Called once, first.
     func open() async throws(EngineError) -> StorageInventory
-    /// Makes an empty storage that holds `partition`, durably. The same storage again: no change.
+    /// Makes an empty partition, durably, in a storage of its own or beside those that the storage holds. The same again: no change.
+    /// - Throws: `rangeInUse` when another partition there has some of its keys.
     func create(_ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState) async throws(EngineError)
     /// What the storage holds; nil when there is none of that number.
     func state(of storage: StorageID) async throws(EngineError) -> StorageState?
@@ -147,7 +148,7 @@ package protocol StorageEngine: Sendable {
     /// - Returns: where each partition of the storage stands on disk (rule R9).
     @discardableResult
     func sync(_ storage: StorageID) async throws(EngineError) -> [PartitionState]
-    /// Puts `children` in the parent's place, durably, once it stands at exactly `position` (rule M2). Once done: no change.
+    /// Puts `children` in the parent's place, durably, once it stands at `position` or past it (rule M2). Once done: no change.
     func split(
         _ parent: PartitionID, into children: [PartitionState], in storage: StorageID, at position: Position
     ) async throws(EngineError)

@@ -129,12 +129,21 @@ actor StorageWriter {
                 }
                 return
             }
-            guard state.applied == position else {
+            // A primary that started again behind its fence may have opened a run since; such entries hold no rows.
+            guard state.applied.sequence >= position.sequence else {
                 throw .notAt(parent, applied: state.applied, expected: position)
             }
             try table.remove(parent)
             for child in children { try table.put(child) }
         }
+        isDirty = true
+        _ = try sync()
+    }
+
+    /// Holds one more partition, whose rows are all still to come, durably.
+    func hold(_ partition: PartitionState) throws(EngineError) {
+        let (database, _) = try connection()
+        try database.transaction { () throws(EngineError) in try PartitionTable(database: database).put(partition) }
         isDirty = true
         _ = try sync()
     }

@@ -18,6 +18,8 @@ struct PeerProgress: Hashable, Sendable {
     }
 
     var mode = Mode.probing
+    /// The newest of the peer's logs that was heard of; what is known of an older one says nothing.
+    var incarnation: UInt64 = 0
     /// The next sequence to send.
     var next: UInt64
     /// On the peer's disk, under the present term.
@@ -45,6 +47,17 @@ struct PeerProgress: Hashable, Sendable {
 
     mutating func landed(through sequence: UInt64) {
         flights.removeAll { $0.through <= sequence }
+    }
+
+    /// Whether word of that log counts. A newer log than the one known holds nothing until it says so: the peer has started again,
+    /// or was built anew, and what it acknowledged before may be gone.
+    mutating func hears(_ incarnation: UInt64, last: UInt64) -> Bool {
+        guard incarnation > self.incarnation else { return incarnation == self.incarnation }
+        self.incarnation = incarnation
+        (durable, received, flights) = (0, 0, [])
+        if mode == .streaming { mode = .probing }
+        next = last + 1
+        return true
     }
 
     /// Goes back to the last place that the peer acknowledged.

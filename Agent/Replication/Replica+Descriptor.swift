@@ -21,6 +21,7 @@ extension Replica {
         }
         descriptor = new
         ackedDurable = 0
+        noteLeaders(from: old, to: new, grants: grants, at: now)
         settle(with: new)
         if hard.epoch != new.epoch {
             hard.epoch = max(hard.epoch, new.epoch)
@@ -36,7 +37,7 @@ extension Replica {
             adoptMembers(of: new, at: now)
         } else if isPrimary {
             depose()
-            promote(from: old, to: new, grants: grants, at: now)
+            promote(to: new, at: now)
         } else {
             let served = primary != nil
             depose()
@@ -58,23 +59,31 @@ extension Replica {
         }
     }
 
-    /// Becomes primary of this epoch: raises the run on disk, waits until nobody else can be serving, opens (rules R1, R5).
-    private mutating func promote(
+    /// Remembers who may have led until this epoch, and for how long it may believe in a grant of this node. All of them count, not
+    /// only the last: the one in between may never have waited the first one's lease out.
+    private mutating func noteLeaders(
         from old: PartitionDescriptor?, to new: PartitionDescriptor, grants: [NodeID: LogicalInstant], at now: LogicalInstant
     ) {
+        formerLeaders = formerLeaders.filter { now < $0.value.until }
+        guard new.status != .creating else { return }
+        var deposed: [NodeID] = []
+        if let old, old.epoch.next == new.epoch {
+            if let before = old.primary, before != new.primary { deposed = [before] }
+        } else {
+            // Anybody may have led in an epoch that this node never saw, also a node that holds no replica any more.
+            deposed = Array(grants.keys)
+        }
+        for peer in deposed where peer != node {
+            if let until = grants[peer] { formerLeaders[peer] = FormerLeader(deposed: new.epoch, until: until) }
+        }
+    }
+
+    /// Becomes primary of this epoch: raises the run on disk, waits until nobody else can be serving, opens (rules R1, R5).
+    private mutating func promote(to new: PartitionDescriptor, at now: LogicalInstant) {
         hard.run = max(hard.run, log.last.position.run, heardTerm.run) + 1
         saveHardState()
-        var waits: [NodeID: LogicalInstant] = [:]
-        if new.status != .creating {
-            if let old, old.epoch.next == new.epoch {
-                if let before = old.primary, before != node { waits[before] = grants[before] }
-            } else {
-                // Whoever shared the partition may have led in an epoch that this node never saw.
-                let suspects = Set((old?.replicas ?? []).map(\.node) + new.replicas.map(\.node)).subtracting([node])
-                for suspect in suspects { waits[suspect] = grants[suspect] }
-            }
-        }
-        waits = waits.filter { peer, _ in yielded[peer].map { $0 < new.epoch } ?? true }
+        let waits = formerLeaders.filter { peer, former in yielded[peer].map { $0 < former.deposed } ?? true }
+            .mapValues(\.until)
         primary = PrimaryState(term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits)
         adoptMembers(of: new, at: now)
     }

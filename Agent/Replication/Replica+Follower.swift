@@ -34,16 +34,17 @@ extension Replica {
 
     private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID) {
         guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
-            prepare.term.epoch <= descriptor.epoch, prepare.term >= heardTerm, prepare.term >= log.last.position.term
+            prepare.term.epoch <= descriptor.epoch, prepare.term >= heardTerm
         else { return }
-        guard !isImporting else {
-            refuse(prepare, at: prepare.previous)
-            return
-        }
         if prepare.term > heardTerm {
             heardTerm = prepare.term
             agreed = settled
             ackedDurable = 0
+        }
+        // An entry of a later term than the primary's own: its disk has gone back behind its earlier runs (rule E4).
+        guard !isImporting, prepare.term >= log.last.position.term else {
+            refuse(prepare, at: prepare.previous)
+            return
         }
         // Every later primary has what is committed: matching starts there at the latest.
         var entries = prepare.entries[...]
@@ -93,12 +94,15 @@ extension Replica {
     }
 
     private mutating func refuse(_ prepare: ReplicationMessage.Prepare, at previous: LogPoint) {
-        let hint = log.point(at: min(previous.sequence, log.lastSequence))?.position ?? log.base.position
+        let isPast = log.last.position.term > prepare.term
+        let hint =
+            isPast ? log.last.position : log.point(at: min(previous.sequence, log.lastSequence))?.position ?? log.base.position
         // A new copy of anything but a trifle is faster by snapshot than by replay.
         let wantsSnapshot = isImporting || isEmpty && prepare.commit > settings.replayedEntries
         let nack = ReplicationMessage.Nack(
             term: prepare.term, refused: prepare.previous.sequence, hint: hint,
-            committed: log.point(at: settled)?.position ?? log.base.position, wantsSnapshot: wantsSnapshot)
+            committed: log.point(at: settled)?.position ?? log.base.position, wantsSnapshot: wantsSnapshot,
+            incarnation: incarnation)
         guard let primary = descriptor?.primary else { return }
         actions.append(.send(message(.nack(nack)), to: primary))
     }
@@ -115,7 +119,8 @@ extension Replica {
         let saved = min(durable, agreed)
         guard saved + 1 > ackedDurable else { return }
         ackedDurable = saved + 1
-        let ack = ReplicationMessage.Ack(term: heardTerm, received: agreed, durable: saved, verified: lastVerified)
+        let ack = ReplicationMessage.Ack(
+            term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation)
         actions.append(.send(message(.ack(ack)), to: leader))
     }
 }

@@ -64,14 +64,9 @@ extension Replica {
     }
 
     mutating func answered(_ proposal: PartitionProposal, _ outcome: ProposalOutcome, at now: LogicalInstant) {
+        // A refused join settles nothing: an earlier request for it may have been accepted, or may yet be. Only a descriptor of a
+        // later epoch does (rule R4), and `evictTheSilent` asks for one when the learner does not answer.
         proposals.answered(proposal, outcome, at: now)
-        // A refusal under this epoch settles a join: the same request can never be accepted later (rule R4).
-        if case .refused = outcome, case .joinInSync(_, let learner, let store, let epoch) = proposal,
-            hard.pendingJoin == PendingJoin(node: learner, store: store, expecting: epoch)
-        {
-            hard.pendingJoin = nil
-            saveHardState()
-        }
     }
 
     // MARK: - What the driver sees
@@ -79,6 +74,8 @@ extension Replica {
     /// Whether this replica is primary and has everything that was ever acknowledged.
     package var isServing: Bool { primary?.phase == .serving }
     package var isPrimary: Bool { primary != nil }
+    /// The term in which this replica leads.
+    package var term: Term? { primary?.term }
 
     /// Fenced on disk, nothing in flight: every member of the in-sync set has the whole log (rule M4).
     package var isDrained: Bool {
@@ -139,6 +136,11 @@ extension Replica {
     /// Whether this replica has everything up to the point at which a split ends it.
     package func holds(_ origin: Position) -> Bool {
         applied >= origin.sequence && (log.point(at: origin.sequence).map { $0.position == origin } ?? true)
+    }
+
+    /// Whether the entry at which a split ends this replica is not in its log, and cannot come any more.
+    package func lacks(_ origin: Position) -> Bool {
+        log.base.sequence <= origin.sequence && log.point(at: origin.sequence)?.position != origin
     }
 
     /// The coordinators committed the split at `origin`, which proves that everything up to it is committed (rule M2).

@@ -196,6 +196,7 @@ extension Replica {
 
     mutating func receive(_ ack: ReplicationMessage.Ack, from id: NodeID, at now: LogicalInstant) {
         guard let primary, ack.term == primary.term, var peer = primary.peers[id] else { return }
+        guard hears(ack.incarnation, from: id, &peer) else { return }
         guard ack.received <= log.lastSequence, ack.durable <= ack.received else {
             halt(.behindAcknowledged(peer: id, acknowledged: ack.received, last: log.lastSequence))
             return
@@ -219,13 +220,24 @@ extension Replica {
         self.primary?.peers[id] = peer
     }
 
+    /// Whether word of that log of the peer counts; what was known of an older one is forgotten, its comparison too (rule M6).
+    private mutating func hears(_ incarnation: UInt64, from id: NodeID, _ peer: inout PeerProgress) -> Bool {
+        let known = peer.incarnation
+        guard peer.hears(incarnation, last: log.lastSequence) else { return false }
+        if known > 0, known != incarnation, primary?.verification?.checksums[id] != nil { primary?.verification = nil }
+        return true
+    }
+
     mutating func receive(_ nack: ReplicationMessage.Nack, from id: NodeID, at now: LogicalInstant) {
         guard let primary, nack.term == primary.term, var peer = primary.peers[id] else { return }
+        guard hears(nack.incarnation, from: id, &peer) else { return }
+        self.primary?.peers[id] = peer
+        let isInSync = descriptor?.inSync.contains(id) ?? false
+        if isInSync, nack.hint.term > primary.term { return halt(.lacksCommitted(peer: id, committed: nack.hint)) }
         // A late one: the peer has acknowledged past it since.
         guard nack.refused > peer.received || peer.received == 0, nack.hint.sequence <= nack.refused else { return }
         peer.heardAt = now
         peer.flights = []
-        let isInSync = descriptor?.inSync.contains(id) ?? false
         if isInSync, nack.hint.sequence < min(commit, nack.refused) {
             // Every in-sync disk has what is committed; this one has lost some of it (rule E4).
             peer.hasLost = true
@@ -255,6 +267,8 @@ extension Replica {
 
     mutating func snapshotSending(to id: NodeID, at sequence: UInt64?) {
         primary?.peers[id]?.pin = sequence
+        // What was compared is about to be replaced.
+        if sequence != nil, primary?.verification?.checksums[id] != nil { primary?.verification = nil }
         guard sequence == nil, primary?.peers[id]?.mode == .snapshot else { return }
         // It has ended. Where the peer stands now its next answer says; until then nobody may start another one.
         let next = log.lastSequence + 1
@@ -263,16 +277,19 @@ extension Replica {
         primary?.peers[id]?.sentAt = nil
     }
 
-    /// Proposes to leave out whoever holds up the others (rule R3), unless the partition would then refuse writes anyway.
+    /// Proposes to leave out whoever holds up the others (rule R3), unless the partition would then refuse writes anyway. A member that
+    /// has lost what it acknowledged leaves in any case (rule E4). So does a learner whose join is pending: its removal raises the epoch,
+    /// and whichever of the two is committed first settles the join (rule R4).
     private mutating func evictTheSilent(at now: LogicalInstant) {
         guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active,
-            descriptor.inSync.count > max(1, minInSync), durable == log.lastSequence || durable > commit
+            durable == log.lastSequence || durable > commit
         else { return }
         let patience = primary.phase == .serving ? settings.prepareTimeout : settings.openingTimeout
-        for member in descriptor.inSync where member != node {
+        for member in required {
             guard let peer = primary.peers[member] else { continue }
+            let isSpare = descriptor.inSync.count > max(1, minInSync) || !descriptor.inSync.contains(member)
             let isSilent = peer.durable < durable && peer.stalledSince.map { now >= $0 + patience } ?? false
-            guard isSilent || peer.hasLost else { continue }
+            guard peer.hasLost || isSilent && isSpare else { continue }
             propose(.evict(id, node: member, expecting: descriptor.epoch), at: now)
             return
         }

@@ -33,10 +33,10 @@ package struct Replica: Hashable, Sendable {
         case write(CallerID, [UInt8])
         case read(CallerID)
         case ordered(Order)
-        /// A snapshot is about to take the place of whatever this learner holds.
-        case snapshotBegun
+        /// A snapshot is about to take the place of whatever this learner holds. `copy` tells it from others.
+        case snapshotBegun(copy: UInt64)
         /// A snapshot was installed in the engine, on disk; the log starts there.
-        case snapshotInstalled(LogPoint)
+        case snapshotInstalled(LogPoint, copy: UInt64)
         /// A snapshot at this sequence is on its way to the learner; nil: it has ended, well or badly.
         case snapshotSending(to: NodeID, at: UInt64?)
         case answered(PartitionProposal, ProposalOutcome)
@@ -107,7 +107,7 @@ package struct Replica: Hashable, Sendable {
     var unsaved: [PartitionRecord] = []
 
     /// The newest term heard of in this epoch, and how far this log is known to agree with its primary's.
-    var heardTerm = Term(epoch: Epoch(0), run: 0)
+    package internal(set) var heardTerm = Term(epoch: Epoch(0), run: 0)
     var agreed: UInt64
     var ackedDurable: UInt64 = 0
     var lastVerified: ReplicationMessage.VerifyReport?
@@ -123,6 +123,20 @@ package struct Replica: Hashable, Sendable {
     var primary: PrimaryState?
     var proposals: ProposalBook
     var actions: [Action] = []
+    /// Which of this node's logs of the partition this is: raised by every start, and whenever what was held is given up. Within one
+    /// of them, and one term, what is acknowledged stays (rule E4).
+    package internal(set) var incarnation: UInt64
+    /// Nodes that may still serve by a lease of this node, in an epoch that is over (rule R5).
+    var formerLeaders: [NodeID: FormerLeader] = [:]
+    /// The copy that is being taken in.
+    var copy: UInt64?
+
+    struct FormerLeader: Hashable, Sendable {
+        /// The epoch that took the role away.
+        let deposed: Epoch
+        /// When the last grant to it ends.
+        let until: LogicalInstant
+    }
 
     struct PendingAppend: Hashable, Sendable {
         let ticket: UInt64
@@ -132,11 +146,14 @@ package struct Replica: Hashable, Sendable {
     /// A replica as it stands after a start: `log` and `hard` from the node's log, `applied` from the engine. It serves nothing
     /// before it has learned a descriptor.
     ///
-    /// - Parameter isImporting: the engine holds part of a snapshot; `log` is empty then.
+    /// - Parameters:
+    ///   - incarnation: higher than that of any replica of this partition that this data folder held before.
+    ///   - isImporting: the engine holds part of a snapshot; `log` is empty then.
     package init(
-        id: PartitionID, node: NodeID, log: ReplicaLog = ReplicaLog(), hard: HardState = HardState(), applied: UInt64? = nil,
-        isImporting: Bool = false, settings: ReplicationSettings = ReplicationSettings()
+        id: PartitionID, node: NodeID, incarnation: UInt64, log: ReplicaLog = ReplicaLog(), hard: HardState = HardState(),
+        applied: UInt64? = nil, isImporting: Bool = false, settings: ReplicationSettings = ReplicationSettings()
     ) {
+        self.incarnation = incarnation
         self.isImporting = isImporting
         self.id = id
         self.node = node
@@ -150,7 +167,7 @@ package struct Replica: Hashable, Sendable {
         self.applied = applied
         self.synced = applied
         self.agreed = applied
-        self.proposals = ProposalBook(prefix: "\(node)", interval: settings.proposalInterval)
+        self.proposals = ProposalBook(prefix: "\(node)/\(incarnation)", interval: settings.proposalInterval)
     }
 
     /// Takes what happened, in order, and answers with what is to be done, in order.
@@ -188,8 +205,8 @@ package struct Replica: Hashable, Sendable {
         case .write(let caller, let payload): write(payload, for: caller, at: now, leases: leases)
         case .read(let caller): read(for: caller, at: now, leases: leases)
         case .ordered(let order): take(order, at: now)
-        case .snapshotBegun: importing()
-        case .snapshotInstalled(let point): installed(point)
+        case .snapshotBegun(let copy): importing(copy)
+        case .snapshotInstalled(let point, let copy): installed(point, copy)
         case .snapshotSending(let peer, let sequence): snapshotSending(to: peer, at: sequence)
         case .answered(let proposal, let outcome): answered(proposal, outcome, at: now)
         case .tick: break
@@ -281,20 +298,24 @@ package struct Replica: Hashable, Sendable {
     }
 
     /// Gives up what this learner holds, in the log first: from now on only a whole snapshot makes a replica of it again.
-    private mutating func importing() {
+    private mutating func importing(_ number: UInt64) {
         guard primary == nil, descriptor?.replica(on: node)?.role == .learner else { return }
         isImporting = true
+        copy = number
         restart(from: .start, saving: [.dropped(id), .hardState(id, hard)])
     }
 
-    private mutating func installed(_ point: LogPoint) {
-        guard isImporting else { return }
+    private mutating func installed(_ point: LogPoint, _ number: UInt64) {
+        // Another copy may have begun since this one was whole.
+        guard isImporting, copy == number else { return }
         isImporting = false
+        copy = nil
         restart(from: point, saving: [.reset(id, point), .hardState(id, hard)])
     }
 
     private mutating func restart(from point: LogPoint, saving records: [PartitionRecord]) {
         log = ReplicaLog(base: point)
+        incarnation += 1
         (durable, commit, applying, applied, synced, agreed) =
             (point.sequence, point.sequence, point.sequence, point.sequence, point.sequence, point.sequence)
         pendingAppends = []

@@ -49,8 +49,11 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let durable: UInt64
         /// The sender's last comparison, repeated until a newer one (rule M6).
         package let verified: VerifyReport?
+        /// Of which of the sender's logs it speaks: see `Replica.incarnation`.
+        package let incarnation: UInt64
 
-        package init(term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?) {
+        package init(term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64) {
+            self.incarnation = incarnation
             self.term = term
             self.received = received
             self.durable = durable
@@ -69,8 +72,13 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let committed: Position
         /// The sender holds nothing that entries could be added to.
         package let wantsSnapshot: Bool
+        /// Of which of the sender's logs it speaks: see `Replica.incarnation`.
+        package let incarnation: UInt64
 
-        package init(term: Term, refused: UInt64, hint: Position, committed: Position, wantsSnapshot: Bool) {
+        package init(
+            term: Term, refused: UInt64, hint: Position, committed: Position, wantsSnapshot: Bool, incarnation: UInt64
+        ) {
+            self.incarnation = incarnation
             self.term = term
             self.refused = refused
             self.hint = hint

@@ -57,17 +57,26 @@ extension Transaction {
 
     /// Makes a member that does not answer a learner, so that writes go on without it (rule R3).
     ///
-    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end. A primary whose
-    /// copy is damaged leaves the set itself, and another is promoted (rule F6).
+    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end. A member whose
+    /// copy is damaged leaves the set itself, and where it led another is promoted (rule F6). Leaving out a learner changes nothing
+    /// but the epoch: what settles a join that its primary has proposed and cannot wait for (rule R4).
     /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
     private mutating func evict(
         _ member: NodeID, from id: PartitionID, by node: NodeID, expecting epoch: Epoch
     ) throws(CatalogRejection) -> CommandPayload {
-        let partition = try requireOwn(id, primary: node, expecting: epoch)
+        let partition = try require(id, expecting: epoch)
+        if member != node { _ = try requireOwn(id, primary: node, expecting: epoch) }
         guard partition.inSync.contains(member) else {
-            throw CatalogRejection(.notInSync, "node \(member) is not in sync for partition \(id)")
+            guard member != node, partition.learners.contains(member) else {
+                throw CatalogRejection(.notInSync, "node \(member) is not in sync for partition \(id)")
+            }
+            putRaised(partition)
+            return .nothing
         }
         guard member != node else {
+            guard partition.status != .deleting else {
+                throw CatalogRejection(.tableNotActive, "partition \(id) is being dropped")
+            }
             guard partition.inSync.count > 1 else {
                 throw CatalogRejection(.lastReplica, "node \(member) has the last copy of partition \(id)")
             }

@@ -1,3 +1,4 @@
+import Glibc
 import Model
 import Replication
 import Testing
@@ -117,35 +118,155 @@ import Testing
         #expect(world.partitions[0].inSync.count == 3)
     }
 
+    /// One history of operations among crashes, broken links, outages of the coordinators and wrong declarations of death.
+    static func chaos(seed: UInt64, steps: Int = 40, sick: Bool = false) throws -> (world: World, found: [String]) {
+        let world = try World(seed: seed, nodes: 5)
+        for id in world.order { world.machines[id]!.drift = Int64.random(in: -49...49, using: &world.random) }
+        try world.catalog.createTable(on: Array(world.order.prefix(3)))
+        _ = world.run(until: { world.partitions.allSatisfy { $0.status == .active } })
+        var images: [NodeID: World.Disk] = [:]
+        for step in 0..<steps {
+            let end = world.now + world.delay(60_000)
+            while world.now < end {
+                world.write()
+                if world.chance(0.5) { world.callByOldRoutes() }
+                world.run(.milliseconds(2))
+            }
+            let partition = world.partitions.randomElement(using: &world.random)!
+            let anyone = world.order.randomElement(using: &world.random)!
+            let other = world.order.randomElement(using: &world.random)!
+            switch Int.random(in: 0..<20, using: &world.random) {
+            case 0, 1:
+                let source = world.chance(0.8) ? partition.replicas.randomElement(using: &world.random)?.node : nil
+                world.catalog.move(partition.id, from: source, to: anyone)
+            case 2, 3: world.catalog.split(partition.id, at: World.key(UInt64.random(in: 0..<65_536, using: &world.random)))
+            case 4: world.catalog.transfer(partition.id, to: anyone)
+            case 5: world.crash(anyone)
+            case 6: for id in world.order where !world.machines[id]!.isUp { world.catalog.nodeFailed(id) }
+            case 7, 8: for id in world.order { world.restart(id) }
+            case 9: world.coordinatorsUp.toggle()
+            case 10, 11:
+                world.coordinatorsUp = true
+                world.cut = []
+            case 12: world.cut.insert([anyone, other].sorted())
+            case 13: world.catalog.nodeFailed(anyone)
+            case 14, 15:
+                if let primary = world.chance(0.7) ? partition.primary : anyone {
+                    world.crash(primary)
+                    world.restart(primary)
+                }
+            case 16: if let operation = partition.operation, world.chance(0.5) { world.catalog.cancel(operation) }
+            case 17 where world.chance(0.3):
+                for id in world.order { world.crash(id) }
+                for id in world.order { world.restart(id) }
+            default: break
+            }
+            if sick, step % 8 == 7 { strike(anyone, in: world, &images) }
+        }
+        return (world, world.settle())
+    }
+
+    /// One disk or engine goes wrong; the world is given time to mend it, as the rules ask for one failure at a time.
+    private static func strike(_ victim: NodeID, in world: World, _ images: inout [NodeID: World.Disk]) {
+        (world.coordinatorsUp, world.cut) = (true, [])
+        for id in world.order { world.restart(id) }
+        _ = world.run(until: { world.isAtRest }, atMost: .seconds(40))
+        guard world.isAtRest else { return }
+        world.mayDamage = true
+        for _ in 0..<Int.random(in: 0..<10, using: &world.random) {
+            world.write()
+            world.run(.milliseconds(2))
+        }
+        switch Int.random(in: 0..<4, using: &world.random) {
+        case 0:
+            // Another disk.
+            world.crash(victim)
+            world.wipe(victim)
+        case 1:
+            // A backup of the data folder is put back.
+            guard let image = images[victim] else { break }
+            world.crash(victim)
+            world.restore(victim, to: image)
+        case 2:
+            // The disk lied about its last records.
+            world.crash(victim)
+            var image = world.image(of: victim)
+            image.log.removeLast(Int.random(in: 0...min(12, image.log.count), using: &world.random))
+            world.restore(victim, to: image)
+        default:
+            guard let machine = world.machines[victim],
+                let id = machine.engine.keys.sorted().randomElement(using: &world.random)
+            else { break }
+            world.give(machine, [.failed(id, "the world broke it")])
+        }
+        images = [:]
+        for id in world.order where id != victim { images[id] = world.image(of: id) }
+        world.restart(victim)
+        for _ in 0..<100 {
+            world.write()
+            if world.chance(0.5) { world.callByOldRoutes() }
+            world.run(.milliseconds(2))
+        }
+        _ = world.run(until: { world.isAtRest }, atMost: .seconds(40))
+        world.mayDamage = false
+    }
+
     @Test("moves, splits and transfers among crashes and lost messages lose nothing and leave nothing behind", arguments: 0..<4)
     func chaos(block: UInt64) throws {
         for seed in (block * 8)..<(block * 8 + 8) {
-            let world = try world(seed: seed &+ 1_000, nodes: 5)
-            for _ in 0..<40 {
-                write(world, for: .milliseconds(40))
-                let partition = world.partitions.randomElement(using: &world.random)!
-                let anyone = world.order.randomElement(using: &world.random)!
-                switch Int.random(in: 0..<10, using: &world.random) {
-                case 0, 1:
-                    world.catalog.move(
-                        partition.id, from: partition.replicas.randomElement(using: &world.random)?.node, to: anyone)
-                case 2: world.catalog.split(partition.id, at: World.key(UInt64.random(in: 0..<65_536, using: &world.random)))
-                case 3: world.catalog.transfer(partition.id, to: anyone)
-                case 4: world.crash(anyone)
-                case 5:
-                    for id in world.order where !world.machines[id]!.isUp {
-                        world.catalog.nodeFailed(id, random: &world.random)
-                    }
-                case 6, 7: for id in world.order { world.restart(id) }
-                case 8: world.coordinatorsUp.toggle()
-                default: world.coordinatorsUp = true
-                }
-                for id in world.order where world.machines[id]!.isUp && world.coordinatorsUp { world.catalog.revive(id) }
-            }
-            let found = world.settle().prefix(3).joined(separator: "; ")
-            #expect(found == "", "seed \(seed)")
+            let found = try Self.chaos(seed: seed &+ 1_000).found.prefix(3).joined(separator: "; ")
+            #expect(found == "", "seed \(seed &+ 1_000)")
         }
     }
+
+    @Test(
+        "histories that once lost a write, hung or left data behind: copies ordered twice or late, a mirror behind the engine, children gone",
+        arguments: [
+            1_003, 1_013, 1_016, 1_078, 1_086, 1_096, 1_112, 1_116, 1_170, 10_027, 10_062, 10_121, 10_159, 10_179, 10_207,
+        ])
+    func onceBroken(seed: UInt64) throws {
+        #expect(try Self.chaos(seed: seed).found.prefix(3).joined(separator: "; ") == "")
+    }
+
+    /// For long searches: SEEDS=from-to, SICK=1.
+    @Test(.enabled(if: Soak.range != nil)) func soak() async throws {
+        let range = Soak.range ?? 0..<0
+        try await withThrowingTaskGroup(of: (UInt64, [String], Int, Int).self) { group in
+            var next = range.lowerBound
+            var (acknowledged, reads, bad) = (0, 0, 0)
+            func add() {
+                guard next < range.upperBound else { return }
+                let seed = next
+                next += 1
+                group.addTask {
+                    let (world, found) = try Self.chaos(seed: seed, sick: Soak.isSick)
+                    return (seed, found, world.acknowledged.count, world.goodReads)
+                }
+            }
+            for _ in 0..<Soak.width { add() }
+            while let (seed, found, writes, good) = try await group.next() {
+                acknowledged += writes
+                reads += good
+                if !found.isEmpty { bad += 1 }
+                if !found.isEmpty, bad <= 12 { Issue.record("seed \(seed): \(found.prefix(3).joined(separator: "; "))") }
+                add()
+            }
+            Issue.record("\(range): \(bad) bad; \(acknowledged) writes, \(reads) strong reads")
+        }
+    }
+}
+
+private enum Soak {
+    static func setting(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: value)
+    }
+    static var range: Range<UInt64>? {
+        let parts = setting("SEEDS")?.split(separator: "-").compactMap { UInt64($0) } ?? []
+        return parts.count == 2 && parts[0] < parts[1] ? parts[0]..<parts[1] : nil
+    }
+    static var isSick: Bool { setting("SICK") == "1" }
+    static var width: Int { setting("WIDTH").flatMap { Int($0) } ?? 1 }
 }
 
 extension World {

@@ -1,5 +1,6 @@
-// Whole agents' cores in a small world: links that lose and double, disks and engines that forget what was not synced, and a
-// catalog that commits the steps of operations by compare-and-set. One seed, one history.
+// Whole agents' cores in a small world: links that lose, double and break, clocks that drift, disks, engines and mirrors of the
+// topology that forget what was not synced, disks that lie, copies that come late, and the coordinators' own catalog. One seed,
+// one history.
 
 import Model
 import Movement
@@ -15,12 +16,27 @@ final class World {
         var applied = Position.zero
     }
 
+    /// What a disk holds: all that a start reads.
+    struct Disk {
+        var log: [(ticket: UInt64, record: PartitionRecord)] = []
+        var engine: [PartitionID: Held] = [:]
+        var importing: [PartitionID: LogPoint] = [:]
+        var topology = Topology()
+    }
+
     final class Machine {
         let id: NodeID
-        let store: StoreID
+        var store: StoreID
         var core: AgentCore
         var isUp = true
         var life: UInt64 = 1
+        /// Starts of any data folder of this machine; what tells one life's events from another's.
+        var start: UInt64 = 1
+        var session = SessionID.none
+        var isRegistering = false
+        /// Parts in ten thousand by which its clock is fast.
+        var drift: Int64 = 0
+        var isSaving = false
         var disk: [(ticket: UInt64, record: PartitionRecord)] = []
         var persisted = 0
         var engine: [PartitionID: Held] = [:]
@@ -40,10 +56,15 @@ final class World {
     enum Event {
         case input(AgentInput, to: NodeID, life: UInt64?)
         case engine(NodeID, life: UInt64, AgentAction)
-        case proposal(PartitionProposal, RequestID, from: NodeID)
-        case snapshot(PartitionID, StorageID, to: NodeID, Held, LogPoint, Epoch, from: NodeID)
+        case proposal(PartitionProposal, RequestID, from: NodeID, SessionID)
+        case registration(NodeID, life: UInt64)
+        case registered(NodeID, life: UInt64, SessionID)
+        case topologySaved(NodeID, life: UInt64, Topology)
+        case readRows(CallerID, at: NodeID, life: UInt64)
+        case readEnds(CallerID, Set<UInt64>, at: NodeID, life: UInt64)
+        case snapshot(PartitionID, StorageID, to: NodeID, Held, LogPoint, Epoch, Term, from: NodeID)
         case importBegins(PartitionID, StorageID, LogPoint, at: NodeID, life: UInt64)
-        case imported(PartitionID, Held, LogPoint, to: NodeID, life: UInt64, from: NodeID)
+        case imported(PartitionID, Held, LogPoint, to: NodeID, life: UInt64, from: NodeID, copy: UInt64)
     }
 
     var random: SeededGenerator
@@ -53,26 +74,46 @@ final class World {
     var order: [NodeID] = []
     var queue: [(at: LogicalInstant, number: UInt64, event: Event)] = []
     var number: UInt64 = 0
-    var catalog: FakeCatalog
+    var catalog: TestCatalog
     var coordinatorsUp = true
+    /// Pairs that do not hear each other; a node paired with itself does not hear the coordinators.
+    var cut: Set<[NodeID]> = []
+
+    struct Read {
+        let partition: PartitionID
+        let epoch: Epoch
+        let range: KeyRange
+        /// How many writes had been acknowledged when it was asked.
+        let after: Int
+    }
 
     var nextCaller: UInt64 = 0
     var acknowledged: Set<UInt64> = []
+    /// In the order of their acknowledgements.
+    var history: [UInt64] = []
+    var positions: [PartitionID: [Position: UInt64]] = [:]
+    var written: [UInt64: PartitionID] = [:]
+    var reads: [CallerID: Read] = [:]
+    var goodReads = 0
     var refused: [UInt64: RequestRefusal] = [:]
     var damages: [String] = []
+    /// Damage that the world itself did is no defect.
+    var mayDamage = false
     var violations: [String] = []
 
     init(seed: UInt64, nodes count: Int) throws {
         random = SeededGenerator(seed: seed)
         order = try (1...count).map { try NodeID("n\($0)") }
-        catalog = try FakeCatalog(nodes: order)
+        catalog = try TestCatalog()
         for (index, id) in order.enumerated() {
             let store = StoreID(UInt64(index + 1))
             let identity = AgentIdentity(node: id, store: store, generation: Generation(1))
             let core = AgentCore(
                 identity: identity, topology: Topology(), recovered: [:], engine: [],
                 startedAt: LogicalInstant(microseconds: -5_000_000))
-            machines[id] = Machine(id, store: store, core: core)
+            let machine = Machine(id, store: store, core: core)
+            machine.session = try catalog.register(id, store: store, generation: 1)
+            machines[id] = machine
         }
     }
 
@@ -100,12 +141,34 @@ final class World {
             now = next
             for id in order {
                 guard let machine = machines[id], machine.isUp else { continue }
-                if coordinatorsUp, machine.core.topology.revision < catalog.topology.revision, chance(0.5) {
-                    push(.input(.topology(catalog.topology), to: id, life: machine.life), after: delay(2_000))
-                }
+                attend(machine)
                 give(machine, [.tick])
                 if chance(0.1) { sync(machine) }
             }
+        }
+    }
+
+    func hears(_ a: NodeID, _ b: NodeID) -> Bool { !cut.contains([a, b].sorted()) }
+    /// Whether the coordinators and the node hear each other.
+    func isInReach(_ id: NodeID) -> Bool { coordinatorsUp && hears(id, id) }
+    /// The machine's own clock.
+    func clock(_ machine: Machine) -> LogicalInstant {
+        LogicalInstant(microseconds: now.microseconds * (10_000 + machine.drift) / 10_000)
+    }
+
+    /// The coordinators' dealings with one agent.
+    private func attend(_ machine: Machine) {
+        guard isInReach(machine.id) else { return }
+        if machine.session == .none, !machine.isRegistering {
+            machine.isRegistering = true
+            push(.registration(machine.id, life: machine.start), after: delay(5_000))
+        }
+        let known = catalog.topology.nodes[machine.id]
+        if known?.status == .failed, known?.session == machine.session, chance(0.05) {
+            catalog.nodeReturned(machine.id, session: machine.session)
+        }
+        if machine.core.topology.revision < catalog.topology.revision, chance(0.5) {
+            push(.input(.topology(catalog.topology), to: machine.id, life: machine.start), after: delay(2_000))
         }
     }
 
@@ -119,7 +182,7 @@ final class World {
 
     func give(_ machine: Machine, _ inputs: [AgentInput]) {
         guard machine.isUp else { return }
-        perform(machine.core.step(inputs, at: now), by: machine)
+        perform(machine.core.step(inputs, at: clock(machine)), by: machine)
     }
 
     func perform(_ actions: [AgentAction], by machine: Machine) {
@@ -127,70 +190,128 @@ final class World {
             switch action {
             case .append(let records, let ticket):
                 machine.disk += records.map { (ticket, $0) }
-                push(.input(.persisted(ticket: ticket), to: machine.id, life: machine.life), after: delay(2_000))
+                push(.input(.persisted(ticket: ticket), to: machine.id, life: machine.start), after: delay(2_000))
             case .send(let message, let peer):
-                guard !chance(loss) else { continue }
+                guard hears(machine.id, peer), !chance(loss) else { continue }
                 push(.input(.received(message, from: machine.id), to: peer, life: nil), after: delay(2_000))
+                if chance(loss) {
+                    push(.input(.received(message, from: machine.id), to: peer, life: nil), after: delay(100_000))
+                }
             case .apply, .checksum, .create, .installChildren, .drop, .copy:
                 machine.engineFreeAt = max(machine.engineFreeAt, now) + delay(500)
-                push(.engine(machine.id, life: machine.life, action), after: machine.engineFreeAt - now)
-            case .acknowledge(let caller, _): acknowledged.insert(caller.number)
-            case .readable: break
-            case .refuse(let caller, let refusal): refused[caller.number] = refusal
+                push(.engine(machine.id, life: machine.start, action), after: machine.engineFreeAt - now)
+            case .acknowledge(let caller, let position): acknowledge(caller, position)
+            case .readable(let caller): push(.readRows(caller, at: machine.id, life: machine.start), after: delay(500))
+            case .refuse(let caller, let refusal):
+                refused[caller.number] = refusal
+                reads[caller] = nil
             case .propose(let proposal, let request):
-                if coordinatorsUp, !chance(loss) { push(.proposal(proposal, request, from: machine.id), after: delay(3_000)) }
-            case .topologyChanged: machine.savedTopology = machine.core.topology
+                guard isInReach(machine.id), machine.session != .none, !chance(loss) else { continue }
+                push(.proposal(proposal, request, from: machine.id, machine.session), after: delay(3_000))
+                if chance(loss) {
+                    push(.proposal(proposal, request, from: machine.id, machine.session), after: delay(500_000))
+                }
+            case .topologyChanged:
+                // Written behind the others' backs: a crash may find an older one.
+                let late = delay(chance(0.05) ? 200_000 : 2_000)
+                push(.topologySaved(machine.id, life: machine.start, machine.core.topology), after: late)
             case .confirmQuorum:
-                if coordinatorsUp {
-                    push(.input(.quorumConfirmed(now), to: machine.id, life: machine.life), after: delay(30_000))
+                if isInReach(machine.id) {
+                    push(
+                        .input(.quorumConfirmed(clock(machine)), to: machine.id, life: machine.start), after: delay(30_000))
                 }
             case .askTopology: break
-            case .damaged(let id, let what): damages.append("\(machine.id) \(id) \(what)")
+            case .damaged(let id, let what): if !mayDamage { damages.append("\(machine.id) \(id) \(what)") }
             }
+        }
+    }
+
+    private func acknowledge(_ caller: CallerID, _ position: Position) {
+        acknowledged.insert(caller.number)
+        history.append(caller.number)
+        guard let partition = written[caller.number] else { return }
+        if let other = positions[partition, default: [:]].updateValue(caller.number, forKey: position) {
+            violations.append("\(other) and \(caller.number) are both acknowledged at \(position) of \(partition)")
         }
     }
 
     private func handle(_ event: Event) {
         switch event {
         case .input(let input, let id, let life):
-            guard let machine = machines[id], machine.isUp, life ?? machine.life == machine.life else { return }
+            guard let machine = machines[id], machine.isUp, life ?? machine.start == machine.start else { return }
             if case .persisted(let ticket) = input {
                 machine.persisted = max(machine.persisted, (machine.disk.lastIndex { $0.ticket <= ticket } ?? -1) + 1)
             }
             give(machine, [input])
         case .engine(let id, let life, let action):
-            guard let machine = machines[id], machine.isUp, machine.life == life else { return }
+            guard let machine = machines[id], machine.isUp, machine.start == life else { return }
             work(action, at: machine)
-        case .proposal(let proposal, let request, let from):
-            guard coordinatorsUp, let machine = machines[from] else { return }
-            let outcome = catalog.decide(proposal, request, from: from)
-            push(.input(.answered(proposal, outcome), to: from, life: machine.life), after: delay(3_000))
-        case .snapshot(let id, let storage, let to, var held, let point, let epoch, let from):
-            guard let machine = machines[to], machine.isUp, let learner = machine.core.learner(of: id, in: storage),
-                learner.epoch == epoch, learner.primary == from
+        case .registration(let id, let life):
+            guard let machine = machines[id], machine.isUp, machine.start == life else { return }
+            machine.isRegistering = false
+            guard isInReach(id) else { return }
+            let session = (try? catalog.register(id, store: machine.store, generation: machine.life)) ?? .none
+            push(.registered(id, life: life, session), after: delay(3_000))
+        case .registered(let id, let life, let session):
+            if let machine = machines[id], machine.isUp, machine.start == life { machine.session = session }
+        case .topologySaved(let id, let life, let topology):
+            guard let machine = machines[id], machine.isUp, machine.start == life,
+                topology.revision > machine.savedTopology.revision
+            else { return }
+            machine.savedTopology = topology
+        case .proposal(let proposal, let request, let from, let session):
+            guard isInReach(from), let machine = machines[from] else { return }
+            let outcome = catalog.decide(proposal, request, from: from, session: session)
+            push(.input(.answered(proposal, outcome), to: from, life: machine.start), after: delay(3_000))
+            if chance(loss) {
+                push(.input(.answered(proposal, outcome), to: from, life: machine.start), after: delay(500_000))
+            }
+        case .readRows(let caller, let id, let life):
+            guard let machine = machines[id], machine.isUp, machine.start == life, let read = reads[caller],
+                let held = machine.engine[read.partition]
+            else { return }
+            push(.readEnds(caller, held.rows, at: id, life: life), after: delay(2_000))
+        case .readEnds(let caller, let rows, let id, let life): readEnds(caller, rows, id, life)
+        case .snapshot(let id, let storage, let to, var held, let point, let epoch, let term, let from):
+            guard let machine = machines[to], machine.isUp,
+                machine.core.learner(of: id, in: storage, at: epoch, from: from, term: term) != nil
             else { return endCopy(of: id, from: from, to: to) }
-            give(machine, [.snapshotBegun(id, storage)])
+            number += 1
+            let copy = number
+            give(machine, [.snapshotBegun(id, storage, copy: copy)])
             held.storage = storage
             // Behind all that the engine was given to do before.
             machine.engineFreeAt = max(machine.engineFreeAt, now) + delay(500)
             let turn = machine.engineFreeAt - now
-            push(.importBegins(id, storage, point, at: to, life: machine.life), after: turn)
-            push(.imported(id, held, point, to: to, life: machine.life, from: from), after: turn + delay(20_000))
+            push(.importBegins(id, storage, point, at: to, life: machine.start), after: turn)
+            push(.imported(id, held, point, to: to, life: machine.start, from: from, copy: copy), after: turn + delay(20_000))
         case .importBegins(let id, let storage, let point, let node, let life):
-            guard let machine = machines[node], machine.isUp, machine.life == life, let held = machine.engine[id] else {
+            guard let machine = machines[node], machine.isUp, machine.start == life, let held = machine.engine[id] else {
                 return
             }
             machine.importing[id] = point
             machine.engine[id] = Held(storage: storage, range: held.range)
             machine.synced[id] = machine.engine[id]
-        case .imported(let id, let held, let point, let to, let life, let from):
-            if let machine = machines[to], machine.isUp, machine.life == life, machine.importing[id] == point, !chance(0.1) {
+        case .imported(let id, let held, let point, let to, let life, let from, let copy):
+            if let machine = machines[to], machine.isUp, machine.start == life, machine.importing[id] == point, !chance(0.1) {
                 machine.importing[id] = nil
                 machine.engine[id] = held
                 machine.synced[id] = held
-                give(machine, [.snapshotInstalled(id, held.storage, point)])
+                give(machine, [.snapshotInstalled(id, held.storage, point, copy: copy)])
             }
             endCopy(of: id, from: from, to: to)
+        }
+    }
+
+    /// The rows were read; the right to give them out is looked at once more, and then they must show all that was acknowledged.
+    private func readEnds(_ caller: CallerID, _ rows: Set<UInt64>, _ id: NodeID, _ life: UInt64) {
+        guard let machine = machines[id], machine.isUp, machine.start == life, let read = reads.removeValue(forKey: caller),
+            machine.core.confirmRead(of: read.partition, at: read.epoch, now: clock(machine)) == nil
+        else { return }
+        goodReads += 1
+        let missing = history[..<read.after].filter { read.range.contains(World.key($0)) && !rows.contains($0) }
+        if !missing.isEmpty {
+            violations.append("a strong read of \(read.partition) at \(read.epoch) on \(id) misses \(missing.count) writes")
         }
     }
 
@@ -222,7 +343,13 @@ final class World {
             give(machine, [.created(descriptor.id, storage)])
         case .installChildren(let parent, let storage, let children):
             let held = machine.engine.removeValue(forKey: parent)
-            for child in children {
+            if let held, held.applied.sequence < children[0].origin.sequence {
+                violations.append("\(machine.id) cuts \(parent) in two at \(held.applied), before \(children[0].origin)")
+            }
+            if held == nil, children.contains(where: { machine.engine[$0.id] == nil }) {
+                violations.append("\(machine.id) makes children out of nothing")
+            }
+            for child in children where held != nil {
                 let rows = (held?.rows ?? []).filter { child.range.contains(World.key($0)) }
                 machine.engine[child.id] = Held(storage: storage, range: child.range, rows: rows, applied: child.origin)
             }
@@ -233,10 +360,11 @@ final class World {
             machine.synced[id] = nil
             machine.importing[id] = nil
             give(machine, [.dropped(id, storage)])
-        case .copy(let id, _, let peer, let storage):
+        case .copy(let id, _, let peer, let storage, let term):
             if let held = machine.engine[id], let point = machine.core.point(of: id, at: held.applied.sequence), !chance(0.1) {
                 let epoch = machine.core.topology.partitions[id]?.epoch ?? Epoch(0)
-                push(.snapshot(id, storage, to: peer, held, point, epoch, from: machine.id), after: .milliseconds(20))
+                let late = chance(0.05) ? delay(3_000_000) : .milliseconds(20)
+                push(.snapshot(id, storage, to: peer, held, point, epoch, term, from: machine.id), after: late)
             } else {
                 give(machine, [.copyEnded(id, to: peer)])
             }
@@ -259,12 +387,40 @@ final class World {
         machine.engine = machine.synced
     }
 
+    /// What an operator's backup of the data folder would hold now.
+    func image(of id: NodeID) -> Disk {
+        let machine = machines[id]!
+        return Disk(
+            log: Array(machine.disk.prefix(machine.persisted)), engine: machine.synced, importing: machine.importing,
+            topology: machine.savedTopology)
+    }
+
+    /// The disk comes back as it once was (rule E4); the count of starts goes on.
+    func restore(_ id: NodeID, to image: Disk) {
+        guard let machine = machines[id], !machine.isUp else { return }
+        (machine.disk, machine.engine, machine.synced, machine.importing, machine.savedTopology) =
+            (image.log, image.engine, image.engine, image.importing, image.topology)
+        machine.persisted = machine.disk.count
+    }
+
+    /// Another disk, empty, under the same name.
+    func wipe(_ id: NodeID) {
+        restore(id, to: Disk())
+        guard let machine = machines[id], !machine.isUp else { return }
+        machine.store = StoreID(machine.store.number + 100)
+        machine.life = 0
+    }
+
     func restart(_ id: NodeID) {
         guard let machine = machines[id], !machine.isUp else { return }
         machine.life += 1
+        machine.start += 1
         machine.isUp = true
+        machine.session = .none
+        machine.isRegistering = false
         machine.engineFreeAt = now
         machine.disk = machine.disk.map { (0, $0.record) }
+        machine.persisted = machine.disk.count
         var recovered: [PartitionID: RecoveredPartition] = [:]
         for (_, record) in machine.disk {
             if let id = record.partition { recovered[id, default: RecoveredPartition()].add(record) }
@@ -276,11 +432,18 @@ final class World {
         }
         machine.core = AgentCore(
             identity: AgentIdentity(node: id, store: machine.store, generation: Generation(machine.life)),
-            topology: machine.savedTopology, recovered: recovered, engine: found, startedAt: now)
-        perform(machine.core.start(at: now), by: machine)
+            topology: machine.savedTopology, recovered: recovered, engine: found, startedAt: clock(machine))
+        perform(machine.core.start(at: clock(machine)), by: machine)
     }
 
     // MARK: - Clients
+
+    /// Whether every partition that `id` counts for has another member that lives: then it may lose what it holds.
+    func isDispensable(_ id: NodeID) -> Bool {
+        catalog.topology.partitions.values.allSatisfy { partition in
+            !partition.inSync.contains(id) || partition.inSync.contains { $0 != id && machines[$0]!.isUp }
+        }
+    }
 
     static func payload(_ number: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
     static func number(_ payload: [UInt8]) -> UInt64 { payload.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
@@ -296,15 +459,33 @@ final class World {
         guard let partition = catalog.topology.partitions.values.first(where: { $0.range.contains(World.key(row)) }),
             let primary = partition.primary, let machine = machines[primary], machine.isUp
         else { return }
+        written[row] = partition.id
         give(machine, [.write(CallerID(row), partition.id, partition.epoch, World.payload(row))])
+    }
+
+    /// A write and a strong read by a client whose routes are those of some machine, however old.
+    func callByOldRoutes() {
+        guard let machine = machines[order.randomElement(using: &random)!], machine.isUp,
+            let partition = machine.core.topology.partitions.values.sorted(by: { $0.id < $1.id }).randomElement(using: &random),
+            let primary = partition.primary, let owner = machines[primary], owner.isUp
+        else { return }
+        nextCaller += 1
+        let read = CallerID(nextCaller)
+        reads[read] = Read(partition: partition.id, epoch: partition.epoch, range: partition.range, after: history.count)
+        give(owner, [.read(read, partition.id, partition.epoch)])
+        nextCaller += 1
+        guard partition.range.contains(World.key(nextCaller)) else { return }
+        written[nextCaller] = partition.id
+        give(owner, [.write(CallerID(nextCaller), partition.id, partition.epoch, World.payload(nextCaller))])
     }
 
     /// Heals everything, waits for rest, and states what must hold then.
     func settle() -> [String] {
         loss = 0
+        cut = []
         coordinatorsUp = true
         for id in order { restart(id) }
-        let rested = run(until: { self.isAtRest }, atMost: .seconds(40))
+        let rested = run(until: { self.isAtRest }, atMost: .seconds(60))
         var found = violations + damages
         guard rested else { return found + ["no rest: \(describe())"] }
         var all: Set<UInt64> = []
@@ -325,7 +506,7 @@ final class World {
         return found
     }
 
-    private var isAtRest: Bool {
+    var isAtRest: Bool {
         guard catalog.topology.operations.values.allSatisfy({ $0.phase != .running && $0.cleanups.isEmpty }) else {
             return false
         }

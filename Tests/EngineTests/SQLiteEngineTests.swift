@@ -192,8 +192,8 @@ import Testing
         let children = [(PartitionID(20), lower), (PartitionID(21), upper)].map {
             PartitionState(partition: $0.0, range: $0.1, applied: start, checksum: 5)
         }
-        await #expect(throws: EngineError.notAt(partition, applied: start, expected: sample.position(2))) {
-            try await sample.engine.split(self.partition, into: children, in: self.storage, at: sample.position(2))
+        await #expect(throws: EngineError.notAt(partition, applied: start, expected: sample.position(4))) {
+            try await sample.engine.split(self.partition, into: children, in: self.storage, at: sample.position(4))
         }
         for _ in 0..<2 { try await sample.engine.split(partition, into: children, in: storage, at: start) }
         try await sample.engine.apply(
@@ -214,6 +214,12 @@ import Testing
         try await sample.engine.remove(PartitionID(21), from: storage)
         #expect(try await sample.engine.statistics(of: upper, in: storage).rows == 0)
         #expect(try await sample.engine.statistics(of: lower, in: storage).rows == low.rows)
+        // A damaged half is made anew, empty, beside its sibling.
+        let anew = PartitionState(partition: PartitionID(21), range: upper, applied: .zero, checksum: 0)
+        for _ in 0..<2 { try await sample.engine.create(storage, for: sample.table, holding: anew) }
+        #expect(try await sample.engine.state(of: storage)?.partitions.last == anew)
+        #expect(try await sample.engine.statistics(of: .all, in: storage).rows == low.rows)
+        try await sample.engine.remove(PartitionID(21), from: storage)
         try await sample.engine.remove(PartitionID(20), from: storage)
         #expect(try await sample.engine.state(of: storage) == nil)
         #expect(try FileManager.default.contentsOfDirectory(atPath: sample.folder.path).isEmpty)

@@ -100,7 +100,7 @@ final class Cluster {
                     node: $0, store: StoreID(UInt64($0.name.utf8.last ?? 0)), storage: StorageID(7), role: .inSync)
             }, status: .active)
         for id in order {
-            let replica = Replica(id: partition, node: id, settings: settings)
+            let replica = Replica(id: partition, node: id, incarnation: 1 << 20, settings: settings)
             // The nodes have been up for long: no lease of an earlier life is left.
             let leases = LeaseBook(startedAt: LogicalInstant(microseconds: -10_000_000), generation: Generation(1))
             nodes[id] = Node(id, replica, leases: leases)
@@ -274,7 +274,7 @@ final class Cluster {
         case .snapshot(let point, let rows, let to, let from):
             guard let node = nodes[to], node.isUp, node.applied < point.sequence else { return }
             (node.rows, node.syncedRows, node.applied, node.synced) = (rows, rows, point.sequence, point.sequence)
-            give(to, [.snapshotBegun, .snapshotInstalled(point)])
+            give(to, [.snapshotBegun(copy: eventNumber), .snapshotInstalled(point, copy: eventNumber)])
             give(from, [.snapshotSending(to: to, at: nil)])
         case .checkRead: break
         }
@@ -297,7 +297,9 @@ final class Cluster {
         guard proposal.expectedEpoch == descriptor.epoch else { return .refused(code: "stale_epoch", detail: "") }
         switch proposal {
         case .evict(_, let node, _):
-            guard descriptor.inSync.contains(node), node != descriptor.primary else { return .refused(code: "no", detail: "") }
+            guard node != descriptor.primary, descriptor.replica(on: node) != nil else {
+                return .refused(code: "no", detail: "")
+            }
             commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 } }
         case .joinInSync(_, let node, _, _):
             guard descriptor.learners.contains(node) else { return .refused(code: "no", detail: "") }
@@ -372,7 +374,8 @@ final class Cluster {
         do {
             let log = try recovered.log(origin: .start, applied: node.applied)
             node.replica = Replica(
-                id: partition, node: id, log: log, hard: recovered.hard, applied: node.applied, settings: settings)
+                id: partition, node: id, incarnation: (node.generation + 1) << 20, log: log, hard: recovered.hard,
+                applied: node.applied, settings: settings)
         } catch {
             violations.append("\(id) cannot recover: \(error)")
             return

@@ -125,7 +125,7 @@ extension ReplicationMessage.Ack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Ack"),
             received: try Check.counter(wire.received, "Ack.received"), durable: try Check.counter(wire.durable, "Ack.durable"),
-            verified: verified)
+            verified: verified, incarnation: wire.incarnation)
     }
 
     var wire: ProtoReplicationMessage.Ack {
@@ -138,6 +138,7 @@ extension ReplicationMessage.Ack {
             wire.verified.position = verified.position.wire
             wire.verified.checksum = verified.checksum
         }
+        wire.incarnation = incarnation
         return wire
     }
 }
@@ -147,7 +148,7 @@ extension ReplicationMessage.Nack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Nack"),
             refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint),
-            committed: try Position(wire: wire.committed), wantsSnapshot: wire.wantsSnapshot)
+            committed: try Position(wire: wire.committed), wantsSnapshot: wire.wantsSnapshot, incarnation: wire.incarnation)
     }
 
     var wire: ProtoReplicationMessage.Nack {
@@ -158,6 +159,7 @@ extension ReplicationMessage.Nack {
         wire.hint = hint.wire
         wire.committed = committed.wire
         wire.wantsSnapshot = wantsSnapshot
+        wire.incarnation = incarnation
         return wire
     }
 }

@@ -5,7 +5,7 @@ import Wire
 
 /// What the two ends of a copy say to each other, in the order of a dialogue: begin, resume, chunks against stored, end, finished.
 enum CopyFrame: Hashable, Sendable {
-    case begin(PartitionID, Epoch, into: StorageID, start: LogPoint)
+    case begin(CopyStart)
     /// Chunks from this number on are wanted, with the rows after this key.
     case resume(chunk: UInt64, after: Key?)
     /// Rows in key order, compressed.
@@ -21,8 +21,11 @@ extension CopyFrame: WireCodable {
         switch try Check.present(wire.frame, "CopyFrame.frame") {
         case .begin(let begin):
             self = .begin(
-                try Check.identifier(begin.partition, "Begin.partition"), try Check.epoch(begin.epoch, "Begin.epoch"),
-                into: try Check.identifier(begin.storage, "Begin.storage"), start: try LogPoint(wire: begin.start))
+                CopyStart(
+                    partition: try Check.identifier(begin.partition, "Begin.partition"),
+                    epoch: try Check.epoch(begin.epoch, "Begin.epoch"),
+                    term: try Term(epoch: begin.termEpoch, run: begin.termRun, "Begin"),
+                    storage: try Check.identifier(begin.storage, "Begin.storage"), start: try LogPoint(wire: begin.start)))
         case .resume(let resume):
             self = .resume(
                 chunk: try Check.counter(resume.chunk, "Resume.chunk"),
@@ -45,11 +48,13 @@ extension CopyFrame: WireCodable {
     var wire: ProtoCopyFrame {
         var wire = ProtoCopyFrame()
         switch self {
-        case .begin(let partition, let epoch, let storage, let start):
-            wire.begin.partition = partition.number
-            wire.begin.epoch = epoch.number
-            wire.begin.storage = storage.number
-            wire.begin.start = start.wire
+        case .begin(let copy):
+            wire.begin.partition = copy.partition.number
+            wire.begin.epoch = copy.epoch.number
+            wire.begin.termEpoch = copy.term.epoch.number
+            wire.begin.termRun = copy.term.run
+            wire.begin.storage = copy.storage.number
+            wire.begin.start = copy.start.wire
         case .resume(let chunk, let after):
             wire.resume.chunk = chunk
             if let after { wire.resume.after = Data(after.bytes) }

@@ -7,6 +7,8 @@ package import Transport
 package struct CopyOrder: Hashable, Sendable {
     package let partition: PartitionID
     package let epoch: Epoch
+    /// In which this node leads.
+    package let term: Term
     package let storage: StorageID
     package let target: NodeID
     /// Where the target's links are accepted.
@@ -15,18 +17,35 @@ package struct CopyOrder: Hashable, Sendable {
     package let operation: OperationID?
 }
 
+/// What a sender says of a copy before it begins.
+package struct CopyStart: Hashable, Sendable {
+    package let partition: PartitionID
+    /// At which the sender leads, and in which run of it (rule M5).
+    package let epoch: Epoch
+    package let term: Term
+    package let storage: StorageID
+    /// Where the snapshot stands.
+    package let start: LogPoint
+}
+
+/// A copy that may arrive here.
+package struct BegunCopy: Sendable {
+    /// Tells it from every other one that this process has begun.
+    package let number: UInt64
+    /// What is imported, and how far an earlier try had come.
+    package let state: ImportState
+}
+
 /// What a copy needs of the agent around it, on the learner's side.
 package protocol CopyHost: Sendable {
-    /// Makes room for a snapshot that stands at `start`, if this node waits for one of that partition into that storage from
-    /// `sender`, its primary, in this epoch (rule M5).
+    /// Makes room for a snapshot, if this node waits for one of that partition into that storage from `sender`, its primary, in this
+    /// epoch and run (rule M5).
     ///
-    /// - Returns: what is imported, and how far an earlier try had come; nil: refuse.
-    func beginCopy(
-        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
-    ) async throws(EngineError) -> ImportState?
+    /// - Returns: nil: refuse.
+    func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy?
 
-    /// The snapshot is whole and on disk; the replica's log starts at `start`.
-    func copyFinished(of partition: PartitionID, start: LogPoint, in storage: StorageID) async
+    /// The snapshot is whole and on disk; the replica's log starts where it stands.
+    func finished(_ copy: CopyStart, number: UInt64) async
 
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async

@@ -45,7 +45,9 @@ struct CopyStreams: SnapshotStreams {
 
     private func send(_ order: CopyOrder, _ snapshot: any StorageSnapshot, on link: Link) async throws {
         let start = LogPoint(position: snapshot.state.applied, checksum: snapshot.state.checksum)
-        try await say(.begin(order.partition, order.epoch, into: order.targetStorage, start: start), on: link)
+        let copy = CopyStart(
+            partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage, start: start)
+        try await say(.begin(copy), on: link)
         guard case .resume(var number, var after) = try await hear(on: link) else {
             throw CopyFailure.unexpected("no resume after begin")
         }
@@ -104,24 +106,24 @@ struct CopyStreams: SnapshotStreams {
     }
 
     private func store(from link: Link) async throws {
-        guard case .begin(let partition, let epoch, let storage, let start) = try await hear(on: link) else {
+        guard case .begin(let copy) = try await hear(on: link) else {
             throw CopyFailure.unexpected("no begin")
         }
         // Another session's copy, or one that this node does not wait for, changes nothing here (rule M5).
-        let begun = try await host.beginCopy(of: partition, at: epoch, start: start, into: storage, from: link.peer.node)
-        guard let begun else {
-            return try await say(.refused("partition \(partition) is not expected into storage \(storage)"), on: link)
+        guard let begun = try await host.begin(copy, from: link.peer.node) else {
+            return try await say(
+                .refused("partition \(copy.partition) is not expected into storage \(copy.storage)"), on: link)
         }
-        try await say(.resume(chunk: begun.chunks, after: begun.last), on: link)
+        try await say(.resume(chunk: begun.state.chunks, after: begun.state.last), on: link)
         while true {
             switch try await hear(on: link) {
             case .chunk(let number, let frame):
                 let block = try RowBlock(bytes: try Frame.unpack(frame, limit: RowBlock.limit))
-                try await engine.ingest(block.rows, chunk: number, of: begun.start, into: storage)
+                try await engine.ingest(block.rows, chunk: number, of: begun.state.start, into: copy.storage)
                 try await say(.stored(number), on: link)
             case .end:
-                try await engine.finishImport(of: begun.start, in: storage)
-                await host.copyFinished(of: partition, start: start, in: storage)
+                try await engine.finishImport(of: begun.state.start, in: copy.storage)
+                await host.finished(copy, number: begun.number)
                 return try await say(.finished, on: link)
             default: throw CopyFailure.unexpected("neither chunk nor end")
             }

@@ -51,6 +51,8 @@ package actor AgentRuntime: Service {
     private var isTruncating = false
     /// For which operation each partition here is fenced.
     private var fences: [PartitionID: OperationID] = [:]
+    /// Copies begun here.
+    private var copies: UInt64 = 0
     package private(set) var damages: [PartitionID: String] = [:]
 
     init(core: AgentCore, log: NodeLog, logger: Logger) {
@@ -136,7 +138,7 @@ package actor AgentRuntime: Service {
             case .installChildren(let parent, let storage, let children):
                 hands.engine.submit(.split(parent, children: children), to: storage)
             case .drop(let id, let storage): hands.engine.submit(.remove(id), to: storage)
-            case .copy(let id, let storage, let target, let targetStorage):
+            case .copy(let id, let storage, let target, let targetStorage, let term):
                 guard let descriptor = core.topology.partitions[id],
                     let address = core.topology.nodes[target]?.addresses.link
                 else {
@@ -145,8 +147,8 @@ package actor AgentRuntime: Service {
                 }
                 hands.copy(
                     CopyOrder(
-                        partition: id, epoch: descriptor.epoch, storage: storage, target: target, targetAddress: address,
-                        targetStorage: targetStorage, operation: descriptor.operation))
+                        partition: id, epoch: descriptor.epoch, term: term, storage: storage, target: target,
+                        targetAddress: address, targetStorage: targetStorage, operation: descriptor.operation))
             case .topologyChanged: publish()
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()
@@ -213,19 +215,19 @@ package actor AgentRuntime: Service {
     /// Gives up what a learner here holds and has the engine make room for a snapshot, behind all that it was given to do before.
     ///
     /// - Returns: nil when no such snapshot is expected.
-    func beginCopy(
-        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
-    ) async throws(EngineError) -> ImportState? {
-        guard let learner = core.learner(of: partition, in: storage), learner.epoch == epoch, learner.primary == sender,
-            let table = core.topology.tables[learner.table], let hands
-        else { return nil }
-        perform(core.step([.snapshotBegun(partition, storage)], at: BootClock.now()))
+    func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
+        let (partition, storage, start) = (copy.partition, copy.storage, copy.start)
+        let learner = core.learner(of: partition, in: storage, at: copy.epoch, from: sender, term: copy.term)
+        guard let learner, let table = core.topology.tables[learner.table], let hands else { return nil }
+        copies += 1
+        let number = copies
+        perform(core.step([.snapshotBegun(partition, storage, copy: number)], at: BootClock.now()))
         let state = PartitionState(
             partition: partition, range: learner.range, applied: start.position, checksum: start.checksum)
         let result = await withCheckedContinuation { continuation in
             hands.engine.submit(.beginImport(state, table, continuation), to: storage)
         }
-        return try result.get()
+        return BegunCopy(number: number, state: try result.get())
     }
 
     func localStorage(of partition: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {

@@ -4,7 +4,7 @@ import AgentCore
 package import Engine
 import Membership
 package import Model
-package import Replication
+import Replication
 package import RoutingTable
 import Settings
 import Synchronization
@@ -168,14 +168,12 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     // MARK: - CopyHost
 
-    package func beginCopy(
-        of partition: PartitionID, at epoch: Epoch, start: LogPoint, into storage: StorageID, from sender: NodeID
-    ) async throws(EngineError) -> ImportState? {
-        try await runtime.beginCopy(of: partition, at: epoch, start: start, into: storage, from: sender)
+    package func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
+        try await runtime.begin(copy, from: sender)
     }
 
-    package func copyFinished(of partition: PartitionID, start: LogPoint, in storage: StorageID) async {
-        runtime.inbox.put(.snapshotInstalled(partition, storage, start))
+    package func finished(_ copy: CopyStart, number: UInt64) async {
+        runtime.inbox.put(.snapshotInstalled(copy.partition, copy.storage, copy.start, copy: number))
     }
 
     package func copyProgressed(_ progress: CopyProgress) async {

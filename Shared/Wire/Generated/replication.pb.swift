@@ -268,6 +268,9 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     /// Clears the value of `verified`. Subsequent reads from it will return its default value.
     package mutating func clearVerified() {self._verified = nil}
 
+    /// Of which of the sender's logs it speaks: rises when what was held may be gone.
+    package var incarnation: UInt64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -305,6 +308,8 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     package var hasCommitted: Bool {self._committed != nil}
     /// Clears the value of `committed`. Subsequent reads from it will return its default value.
     package mutating func clearCommitted() {self._committed = nil}
+
+    package var incarnation: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -519,6 +524,11 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     package var hasStart: Bool {self._start != nil}
     /// Clears the value of `start`. Subsequent reads from it will return its default value.
     package mutating func clearStart() {self._start = nil}
+
+    /// The term in which the sender leads: a copy of an earlier run of it is refused.
+    package var termEpoch: UInt64 = 0
+
+    package var termRun: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -945,7 +955,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
 
 nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Ack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -958,6 +968,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.received) }()
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.durable) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._verified) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
       default: break
       }
     }
@@ -983,6 +994,9 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     try { if let v = self._verified {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     } }()
+    if self.incarnation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.incarnation, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -992,6 +1006,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if lhs.received != rhs.received {return false}
     if lhs.durable != rhs.durable {return false}
     if lhs._verified != rhs._verified {return false}
+    if lhs.incarnation != rhs.incarnation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -999,7 +1014,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Nack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0\u{1}committed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0\u{1}committed\0\u{1}incarnation\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1013,6 +1028,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
       case 4: try { try decoder.decodeSingularMessageField(value: &self._hint) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsSnapshot) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._committed) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
       default: break
       }
     }
@@ -1041,6 +1057,9 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     try { if let v = self._committed {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     } }()
+    if self.incarnation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.incarnation, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1051,6 +1070,7 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if lhs._hint != rhs._hint {return false}
     if lhs.wantsSnapshot != rhs.wantsSnapshot {return false}
     if lhs._committed != rhs._committed {return false}
+    if lhs.incarnation != rhs.incarnation {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1388,7 +1408,7 @@ nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Begin"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0\u{3}term_epoch\0\u{3}term_run\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1400,6 +1420,8 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.storage) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._start) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.termEpoch) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.termRun) }()
       default: break
       }
     }
@@ -1422,6 +1444,12 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._start {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if self.termEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.termEpoch, fieldNumber: 5)
+    }
+    if self.termRun != 0 {
+      try visitor.visitSingularUInt64Field(value: self.termRun, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1430,6 +1458,8 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.epoch != rhs.epoch {return false}
     if lhs.storage != rhs.storage {return false}
     if lhs._start != rhs._start {return false}
+    if lhs.termEpoch != rhs.termEpoch {return false}
+    if lhs.termRun != rhs.termRun {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,103 @@
+// What settles a join, whose word counts, and which leases are waited out: the rules whose breach loses writes late and silently.
+
+import Model
+import Testing
+
+@testable import Replication
+
+@Suite struct SettlingTests {
+    private func cluster() throws -> Cluster {
+        let cluster = try Cluster(seed: 1, nodes: 3, minInSync: 2, fault: .none)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        return cluster
+    }
+
+    /// The third node has been evicted and is back as a learner whose join is pending, and no coordinator is in reach.
+    private func withPendingJoin() throws -> Cluster {
+        let cluster = try cluster()
+        cluster.crash(cluster.order[2])
+        cluster.nodeFailed(cluster.order[2])
+        cluster.restart(cluster.order[2])
+        cluster.run(.milliseconds(500))
+        cluster.coordinatorsUp = false
+        cluster.give(cluster.order[0], [.ordered(.join(cluster.order[2], cluster.node(2).store))])
+        cluster.run(.milliseconds(50))
+        #expect(cluster.node(0).replica.hard.pendingJoin?.node == cluster.order[2])
+        return cluster
+    }
+
+    @Test("a refused join settles nothing: an earlier request for it may still be accepted (R4)")
+    func refusalSettlesNothing() throws {
+        let cluster = try withPendingJoin()
+        let learner = cluster.order[2]
+        let join = PartitionProposal.joinInSync(
+            cluster.partition, node: learner, store: cluster.node(2).store, expecting: cluster.descriptor.epoch)
+        cluster.give(cluster.order[0], [.answered(join, .refused(code: "stale_session", detail: ""))])
+        #expect(cluster.node(0).replica.hard.pendingJoin?.node == learner)
+        cluster.cut = [[cluster.order[0], learner].sorted()]
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(400))
+        #expect(cluster.acknowledged[caller] == nil)
+    }
+
+    @Test("a learner that falls silent while its join is pending is left out by a committed change, and writes go on (R4)")
+    func pendingLearnerIsLeftOut() throws {
+        let cluster = try withPendingJoin()
+        cluster.crash(cluster.order[2])
+        let caller = cluster.write(at: cluster.order[0])
+        cluster.run(.milliseconds(1_000))
+        #expect(cluster.acknowledged[caller] == nil)
+        cluster.coordinatorsUp = true
+        #expect(cluster.run(until: { $0.acknowledged[caller] != nil }, atMost: .seconds(3)), "\(cluster.describe())")
+        #expect(cluster.node(0).replica.hard.pendingJoin == nil)
+    }
+
+    @Test("a primary that restarts while the join of a dead learner is pending serves again (R4, R5)")
+    func restartWithPendingJoin() throws {
+        let cluster = try withPendingJoin()
+        cluster.crash(cluster.order[2])
+        cluster.crash(cluster.order[0])
+        cluster.coordinatorsUp = true
+        cluster.restart(cluster.order[0])
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }, atMost: .seconds(8)), "\(cluster.describe())")
+    }
+
+    @Test("every node that may still hold a lease is waited out, not only the last to lead (R5, L2)")
+    func formerLeaders() throws {
+        let cluster = try cluster()
+        let (first, second, third) = (cluster.order[0], cluster.order[1], cluster.order[2])
+        let leases = LeaseBook(startedAt: LogicalInstant(microseconds: -10_000_000), generation: Generation(1))
+        var replica = Replica(id: cluster.partition, node: third, incarnation: 1)
+        let now = cluster.now
+        var descriptor = cluster.descriptor
+        // The first leads, and has just been granted a lease; then the second is promoted, then the third at once.
+        _ = replica.step(.learned(descriptor, minInSync: 1, grants: [:]), at: now, leases: leases)
+        let granted = now + .milliseconds(800)
+        for primary in [second, third] {
+            descriptor.epoch = descriptor.epoch.next
+            let deposed = descriptor.primary
+            descriptor.replicas.removeAll { $0.node == deposed }
+            descriptor.primary = primary
+            let grants = [first: granted, second: now]
+            _ = replica.step(.learned(descriptor, minInSync: 1, grants: grants), at: now, leases: leases)
+        }
+        _ = replica.step(.persisted(ticket: 100), at: now, leases: leases)
+        _ = replica.step(.tick, at: granted + .milliseconds(-1), leases: leases)
+        #expect(replica.log.lastSequence == 0, "the first may still serve reads")
+        _ = replica.step(.tick, at: granted, leases: leases)
+        #expect(replica.log.lastSequence == 1)
+    }
+
+    @Test("what a peer acknowledged from a log that it has given up since counts no more (E4, R4)")
+    func incarnations() {
+        var peer = PeerProgress(next: 1)
+        let known = peer.hears(7, last: 20)
+        (peer.durable, peer.received, peer.mode) = (20, 20, .streaming)
+        let again = peer.hears(7, last: 20)
+        #expect(known && again && peer.durable == 20)
+        let anew = peer.hears(8, last: 25)
+        #expect(anew && peer.durable == 0 && peer.received == 0 && peer.mode == .probing)
+        let late = peer.hears(7, last: 25)
+        #expect(!late)
+    }
+}
