@@ -52,11 +52,12 @@ final class Cluster: Sendable {
     func startCoordinators() throws { for name in Self.coordinators { try start(name) } }
 
     /// Starts a member with its configuration file, the first time or again.
-    func start(_ name: String) throws {
+    func start(_ name: String, arguments: [String] = []) throws {
         let program = name.hasPrefix("c") ? "coxswain-coordinator" : "coxswain-agent"
         let file = name.hasPrefix("c") ? "coordinator.json" : "agent.json"
         let running = try Running(
-            program, ["--config", folder.appending(path: "\(name)/\(file)").path], log: folder.appending(path: "\(name).out"))
+            program, ["--config", folder.appending(path: "\(name)/\(file)").path] + arguments,
+            log: folder.appending(path: "\(name).out"))
         processes.withLock { $0[name] = running }
     }
 

@@ -1,0 +1,59 @@
+import Foundation
+import NIOHTTP1
+import Testing
+
+/// A disk that cannot be trusted any more, against real processes (rule E4).
+@Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"), .cluster) struct DamageTests {
+    @Test(
+        "an agent whose log has rotted does not start; with its data set aside it leaves every in-sync set, is filled again and joins",
+        .timeLimit(.minutes(3)))
+    func rottenLog() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("rotten")
+        for index in 0..<20 { #expect(try await rows.put("r\(index)", index) == .acknowledged) }
+        let primary = try #require(try await cluster.route("rotten", key: #"["r0"]"#)["primary"]?.string)
+        let victim = try #require(try await inSync(cluster).first { $0 != primary })
+        let store = try await cluster.status(of: victim)["identity"]?["store"]?.string
+        cluster.kill([victim])
+        try rot(cluster.folder.appending(path: "\(victim)/data/log"))
+
+        let configuration = cluster.folder.appending(path: "\(victim)/agent.json").path
+        let refused = try await Programs.run("coxswain-agent", ["--config", configuration])
+        #expect(refused.status == 1)
+        #expect(refused.error.contains("--replace-damaged"), "\(refused.error)")
+        // The cluster goes on without it.
+        #expect(try await rows.put("meanwhile", 1) == .acknowledged)
+
+        try cluster.start(victim, arguments: ["--replace-damaged"])
+        try await expectEventually("\(victim) is in sync again, with another store", within: 60) {
+            let now = try await cluster.status(of: victim)["identity"]?["store"]?.string
+            guard now != nil, now != store else { return false }
+            return try await inSync(cluster).contains(victim)
+        }
+        for index in 0..<20 { #expect(try await rows.get("r\(index)") == index) }
+        // What it was filled with is all that there is.
+        cluster.kill([primary])
+        try await expectEventually("a write goes through without the old primary", within: 30) {
+            try await rows.put("after", 1, within: 2) == .acknowledged
+        }
+        for index in 0..<20 { #expect(try await rows.get("r\(index)") == index) }
+        try cluster.start(primary)
+    }
+
+    private func inSync(_ cluster: Cluster) async throws -> [String] {
+        let partitions = try await cluster.api(.GET, "/tables/rotten/partitions").json["partitions"]?.array ?? []
+        return partitions.first?["in_sync"]?.array.compactMap(\.string) ?? []
+    }
+
+    /// Turns one bit of the first record over.
+    private func rot(_ log: URL) throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: log.path).filter { $0.hasPrefix("segment-") }.sorted()
+        guard let first = names.first else { throw Failure("no segment in \(log.path)") }
+        let file = try FileHandle(forUpdating: log.appending(path: first))
+        try file.seek(toOffset: 100)
+        let byte = try file.read(upToCount: 1)?.first ?? 0
+        try file.seek(toOffset: 100)
+        try file.write(contentsOf: Data([byte ^ 0x10]))
+        try file.close()
+    }
+}
