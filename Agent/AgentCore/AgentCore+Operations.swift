@@ -62,7 +62,8 @@ extension AgentCore {
         for member in descriptor.replicas where member.node != identity.node {
             guard let progress = replica.progress(of: member.node) else { continue }
             peers[member.node] = LeaderView.Peer(
-                store: member.store, needsSnapshot: progress.needsSnapshot, isCopying: copying.contains(member.node),
+                store: member.store, needsSnapshot: progress.needsSnapshot, isFollowing: progress.isFollowing,
+                isCopying: copying.contains(member.node),
                 cameBySnapshot: progress.cameBySnapshot, lagBytes: progress.lagBytes,
                 isEqual: comparison?.agree(identity.node, member.node))
         }

@@ -92,7 +92,7 @@ package struct Driver: Hashable, Sendable {
         // A copy that is under way ends first, or it would begin on a member that has joined meanwhile.
         if peer.isCopying { return [] }
         if peer.needsSnapshot { return [.copy(to: learner)] }
-        guard peer.lagBytes <= settings.smallLag else { return [] }
+        guard peer.isFollowing, peer.lagBytes <= settings.smallLag else { return [] }
         obstacle = .comparing(learner)
         // A member that only fell behind has the primary's own log, chained entry by entry: that is comparison enough.
         if operation != nil || peer.cameBySnapshot {

@@ -8,6 +8,8 @@ package struct LeaderView: Hashable, Sendable {
         package var store: StoreID
         /// The log no longer reaches back to where the peer stands.
         package var needsSnapshot: Bool
+        /// Its log agrees with the primary's, and it is sent what comes.
+        package var isFollowing: Bool
         /// A snapshot is on its way to it.
         package var isCopying: Bool
         /// It was, or is being, built from a snapshot in this primary's life.
@@ -17,10 +19,13 @@ package struct LeaderView: Hashable, Sendable {
         /// Whether its rows were equal to the primary's at the last comparison for this operation; nil: not compared.
         package var isEqual: Bool?
 
-        package init(store: StoreID, needsSnapshot: Bool, isCopying: Bool, cameBySnapshot: Bool, lagBytes: Int, isEqual: Bool?)
-        {
+        package init(
+            store: StoreID, needsSnapshot: Bool, isFollowing: Bool, isCopying: Bool, cameBySnapshot: Bool, lagBytes: Int,
+            isEqual: Bool?
+        ) {
             self.store = store
             self.needsSnapshot = needsSnapshot
+            self.isFollowing = isFollowing
             self.isCopying = isCopying
             self.cameBySnapshot = cameBySnapshot
             self.lagBytes = lagBytes

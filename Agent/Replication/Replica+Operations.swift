@@ -119,13 +119,15 @@ extension Replica {
         let bytes =
             missing == 0 ? 0 : Int(min(UInt64(log.byteCount), missing * UInt64(max(1, log.byteCount / max(1, log.count)))))
         return PeerView(
-            durable: progress.durable, needsSnapshot: progress.mode == .snapshot, cameBySnapshot: progress.cameBySnapshot,
+            durable: progress.durable, needsSnapshot: progress.mode == .snapshot, isFollowing: progress.mode == .streaming,
+            cameBySnapshot: progress.cameBySnapshot,
             lagBytes: bytes)
     }
 
     package struct PeerView: Hashable, Sendable {
         package let durable: UInt64
         package let needsSnapshot: Bool
+        package let isFollowing: Bool
         package let cameBySnapshot: Bool
         package let lagBytes: Int
     }

@@ -208,7 +208,9 @@ extension Replica {
             peer.stalledSince = peer.durable < log.lastSequence ? now : nil
         }
         peer.landed(through: peer.received)
-        if peer.mode != .streaming {
+        // That an empty learner agrees to nothing at all is no reason to replay everything to it.
+        let canFollow = peer.mode != .snapshot || peer.received > 0 && peer.received >= log.base.sequence
+        if peer.mode != .streaming, canFollow {
             peer.mode = .streaming
             peer.flights = []
             peer.next = peer.received + 1
@@ -267,8 +269,8 @@ extension Replica {
 
     mutating func snapshotSending(to id: NodeID, at sequence: UInt64?) {
         primary?.peers[id]?.pin = sequence
-        // What was compared is about to be replaced.
-        if sequence != nil, primary?.verification?.checksums[id] != nil { primary?.verification = nil }
+        // What was compared is about to be replaced; and an entry that the snapshot covers is one that the peer never compares at.
+        if sequence != nil { primary?.verification = nil }
         guard sequence == nil, primary?.peers[id]?.mode == .snapshot else { return }
         // It has ended. Where the peer stands now its next answer says; until then nobody may start another one.
         let next = log.lastSequence + 1

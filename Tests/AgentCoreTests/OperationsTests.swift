@@ -41,6 +41,17 @@ import Testing
         #expect(world.machines[world.order[0]]!.engine.isEmpty)
     }
 
+    @Test("a new replica of more than a trifle is built from a snapshot, not by replay", arguments: 1...8)
+    func copies(seed: UInt64) throws {
+        let world = try world(seed: seed)
+        write(world, for: .milliseconds(400))
+        world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
+        // Some snapshots are seconds late here.
+        let end = world.now + .seconds(8)
+        while world.now < end, !world.partitions[0].inSync.contains(world.order[3]) { write(world, for: .milliseconds(50)) }
+        #expect(world.partitions[0].inSync.contains(world.order[3]) && world.copies > 0, "\(world.describe())")
+    }
+
     @Test("a split under writes leaves two partitions that hold every write (M2)")
     func splits() throws {
         let world = try world(seed: 3)

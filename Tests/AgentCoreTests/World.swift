@@ -96,6 +96,8 @@ final class World {
     var reads: [CallerID: Read] = [:]
     var goodReads = 0
     var refused: [UInt64: RequestRefusal] = [:]
+    /// Snapshots that primaries have ordered.
+    var copies = 0
     var damages: [String] = []
     /// Damage that the world itself did is no defect.
     var mayDamage = false
@@ -361,6 +363,7 @@ final class World {
             machine.importing[id] = nil
             give(machine, [.dropped(id, storage)])
         case .copy(let id, _, let peer, let storage, let term):
+            copies += 1
             if let held = machine.engine[id], let point = machine.core.point(of: id, at: held.applied.sequence), !chance(0.1) {
                 let epoch = machine.core.topology.partitions[id]?.epoch ?? Epoch(0)
                 let late = chance(0.05) ? delay(3_000_000) : .milliseconds(20)

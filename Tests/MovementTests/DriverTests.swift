@@ -41,11 +41,15 @@ import Testing
             quorumConfirmedAt: quorum)
     }
 
-    func peer(needsSnapshot: Bool = false, copying: Bool = false, lag: Int = 0, equal: Bool? = nil, snapshot: Bool = true)
+    func peer(
+        needsSnapshot: Bool = false, following: Bool = true, copying: Bool = false, lag: Int = 0, equal: Bool? = nil,
+        snapshot: Bool = true
+    )
         -> LeaderView.Peer
     {
         LeaderView.Peer(
-            store: StoreID(3), needsSnapshot: needsSnapshot, isCopying: copying, cameBySnapshot: snapshot, lagBytes: lag,
+            store: StoreID(3), needsSnapshot: needsSnapshot, isFollowing: following, isCopying: copying,
+            cameBySnapshot: snapshot, lagBytes: lag,
             isEqual: equal)
     }
 
@@ -59,6 +63,7 @@ import Testing
         }
         #expect(next(&driver, peer(needsSnapshot: true)) == [.copy(to: c)])
         #expect(next(&driver, peer(lag: 1 << 20)) == [])
+        #expect(next(&driver, peer(following: false)) == [])
         #expect(next(&driver, peer(copying: true, equal: true)) == [])
         #expect(driver.obstacle == .copying(c, bytes: 0))
         #expect(next(&driver, peer()) == [.verify(OperationID(9))])
