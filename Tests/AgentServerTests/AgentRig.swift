@@ -43,6 +43,7 @@ final class AgentRig: @unchecked Sendable {
             configurations[node] = configuration
             let folder = try DataFolder(configuration.data)
             try Self.writeIdentity(of: node, into: try folder.folder("identity"), authority: authority, keyring: keyring)
+            try await makeEmptyReplica(in: try folder.folder("storages"))
             descriptors.append(
                 NodeDescriptor(
                     id: node, store: folder.store, session: SessionID(5), generation: folder.generation,
@@ -63,6 +64,16 @@ final class AgentRig: @unchecked Sendable {
     }
 
     deinit { try? FileManager.default.removeItem(atPath: root) }
+
+    /// What an agent has on its disk before its table is active: a member of an in-sync set is never made out of nothing (rule E4).
+    private func makeEmptyReplica(in folder: String) async throws {
+        let engine = SQLiteEngine(folder: folder)
+        _ = try await engine.open()
+        try await engine.create(
+            StorageID(11), for: table,
+            holding: PartitionState(partition: PartitionID(11), range: .all, applied: .zero, checksum: 0))
+        await engine.close()
+    }
 
     private static func writeIdentity(
         of node: NodeID, into path: String, authority: Authority, keyring: GossipKeyring
