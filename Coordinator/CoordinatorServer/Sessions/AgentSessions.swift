@@ -161,14 +161,16 @@ private final class SessionConversation: Sendable {
 
     // MARK: - Signs of life
 
-    /// Tells who leads when that changes; ends when the agent has fallen silent.
+    /// Tells who leads, at once when that changes; ends when the agent has fallen silent.
     func beacon(every interval: Duration, silence: Span) async {
         var told: LeaderHint?
+        var toldAt = BootClock.now()
         while !Task.isCancelled, !link.isClosed, BootClock.now() - heardAt.withLock({ $0 }) < silence {
             let hint = await backend.leader()
-            if hint != told {
+            // Again from time to time: an agent that could not reach the leader a moment ago may be able to now.
+            if hint != told || BootClock.now() - toldAt >= .seconds(2) {
                 link.offer(CoordinatorFrame.leader(hint).serialized())
-                told = hint
+                (told, toldAt) = (hint, BootClock.now())
             }
             do { try await Task.sleep(for: interval) } catch { return }
         }
