@@ -93,7 +93,11 @@ extension Coordinator {
 
     /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.
     private mutating func planSpreading(at now: LogicalInstant) {
-        guard let plan = planLeadership(in: catalog.topology) else {
+        let topology = catalog.topology
+        if leadershipPlan?.revision != topology.revision {
+            leadershipPlan = (topology.revision, planLeadership(in: topology))
+        }
+        guard let plan = leadershipPlan?.plan else {
             unevenSince = nil
             return
         }

@@ -139,6 +139,8 @@ package struct Coordinator: Sendable {
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
+    /// What would even out the primaries at that revision: looked for once, since it reads every partition.
+    var leadershipPlan: (revision: Revision, plan: TransferPlan?)?
     /// Since when the primaries are spread unevenly and the cluster is calm.
     var unevenSince: LogicalInstant?
     var planDue: LogicalInstant

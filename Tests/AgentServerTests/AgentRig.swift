@@ -21,7 +21,7 @@ final class AgentRig: @unchecked Sendable {
     private var running: [NodeID: (agent: RunningAgent, task: Task<Void, any Error>)] = [:]
 
     init(nodes names: [String]) async throws {
-        root = NSTemporaryRoot.make()
+        root = FileManager.default.temporaryDirectory.path + "/coxswain-rig-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         nodes = try names.map { try NodeID($0) }
         let text = Column(name: try RelationName("id"), type: .text)
@@ -149,10 +149,6 @@ final class AgentRig: @unchecked Sendable {
 
 enum BootTime {
     static var wall: WallTime { WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)) }
-}
-
-enum NSTemporaryRoot {
-    static func make() -> String { "/tmp/coxswain-rig-\(UInt64.random(in: 0 ... .max))" }
 }
 
 /// Ports that were free a moment ago.

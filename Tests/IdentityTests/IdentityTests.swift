@@ -198,7 +198,7 @@ func withFolder<R>(_ body: (String) throws -> R) throws -> R {
     @Test(
         "a URI name of any other form is nobody's identity",
         arguments: [
-            "", "spiffe://", "spiffe://demo/node", "spiffe://demo/node/", "spiffe://demo/node/n1/", "spiffe://demo/root/n1",
+            "", "spiffe://", "spiffe://demo/node", "spiffe://demo/node/", "spiffe://demo/node/n1/", "spiffe://demo/nobody/n1",
             "spiffe://Demo/node/n1", "spiffe:/demo/node/n1", "https://demo/node/n1", "spiffe://demo/node/n1?x",
             "spiffe://demo/node/n\u{0}1", "spiffe://demo//n1",
         ])
