@@ -151,7 +151,7 @@ if !coresOnly {
             "coxswain-agent", in: "Agent", uses: ["AgentServer", "Settings"], and: [arguments]),
         program(
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
-        shell("Launching", in: "Coordinator", uses: ["Identity", "Model"]),
+        shell("Launching", in: "Coordinator", uses: ["Identity", "Model", "Settings"]),
         program(
             "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model"],
             and: nio + [arguments, httpClient]),
@@ -184,6 +184,7 @@ if !coresOnly {
             "AgentServer",
             uses: [
                 "Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model", "RoutingTable",
+                "Settings",
                 "Wire",
             ], and: nio + [logging, lifecycle]),
         shellTests(

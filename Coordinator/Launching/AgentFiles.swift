@@ -4,6 +4,7 @@ import FoundationEssentials
 import Glibc
 import Identity
 package import Model
+import Settings
 
 /// Where one agent will listen.
 package struct AgentSpec: Hashable, Sendable {
@@ -45,40 +46,17 @@ package struct AgentFiles {
 
     /// - Throws: `IdentityError.file` when there is an agent in `folder` already, or it cannot be written.
     package func write(to folder: String) throws {
-        guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
-            throw IdentityError.file(path: folder, reason: String(cString: strerror(errno)))
-        }
+        try Folder.make(folder)
         guard access("\(folder)/agent.json", F_OK) != 0 else {
             throw IdentityError.file(path: folder, reason: "there is an agent here already; nothing was changed")
         }
         try SecretFile.write(Array((token + "\n").utf8), to: "\(folder)/join.token")
-        let settings = Settings(
-            node_id: spec.node.name, zone: spec.zone.name, data: "data",
+        let settings = AgentFile(
+            nodeID: spec.node.name, zone: spec.zone.name, data: "data",
             listen: .init(
                 gateway: spec.address(spec.gateway), link: spec.address(spec.link), gossip: spec.address(spec.gossip),
                 status: "127.0.0.1:\(spec.status)"),
-            coordinators: coordinators, join: .init(token_file: "join.token", authority_pin: pin))
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try SecretFile.write(Array(try encoder.encode(settings)) + [0x0A], to: "\(folder)/agent.json", mode: 0o644)
-    }
-
-    private struct Settings: Encodable {
-        struct Listen: Encodable {
-            let gateway: String
-            let link: String
-            let gossip: String
-            let status: String
-        }
-        struct Join: Encodable {
-            let token_file: String
-            let authority_pin: String
-        }
-        let node_id: String
-        let zone: String
-        let data: String
-        let listen: Listen
-        let coordinators: [String]
-        let join: Join
+            coordinators: coordinators, join: .init(tokenFile: "join.token", authorityPin: pin))
+        try Folder.write(settings, to: "\(folder)/agent.json")
     }
 }

@@ -4,6 +4,7 @@ import FoundationEssentials
 import Glibc
 package import Identity
 import Model
+import Settings
 
 /// Authority, keys, and one folder for each coordinator.
 package struct ClusterFiles {
@@ -39,7 +40,7 @@ package struct ClusterFiles {
 
     /// - Throws: `IdentityError.file` when there is a cluster in `folder` already, or it cannot be written.
     package func write(to folder: String) throws {
-        try makeFolder(folder)
+        try Folder.make(folder)
         guard access("\(folder)/authority.key", F_OK) != 0 else {
             throw IdentityError.file(
                 path: "\(folder)/authority.key", reason: "there is a cluster here already; nothing was changed")
@@ -48,16 +49,16 @@ package struct ClusterFiles {
         let key = Array(try authority.keyPEM().utf8)
         let gossip = Array(try keyring.json())
         try member(.operator, operatorName, addresses: [], into: folder, as: "operator")
-        try json(context, to: "\(folder)/context.json")
+        try Folder.write(context, to: "\(folder)/context.json")
         for spec in members {
             let own = "\(folder)/\(spec.node)"
-            try makeFolder(own)
+            try Folder.make(own)
             try member(.coordinator, spec.node.name, addresses: [spec.host], into: own, as: spec.node.name)
             // A folder is copied to its machine whole, so it holds what all of them share too.
             try SecretFile.write(certificate, to: "\(own)/authority.crt", mode: 0o644)
             try SecretFile.write(key, to: "\(own)/authority.key")
             try SecretFile.write(gossip, to: "\(own)/gossip.key")
-            try json(settings(of: spec), to: "\(own)/coordinator.json")
+            try Folder.write(settings(of: spec), to: "\(own)/coordinator.json")
         }
         try SecretFile.write(certificate, to: "\(folder)/authority.crt", mode: 0o644)
         try SecretFile.write(gossip, to: "\(folder)/gossip.key")
@@ -73,18 +74,6 @@ package struct ClusterFiles {
         let leaf = try authority.issue(identity, publicKey: try key.publicKey(), addresses: addresses, at: now)
         try SecretFile.write(Array(try key.pem().utf8), to: "\(folder)/\(file).key")
         try SecretFile.write(Array(try leaf.pem().utf8), to: "\(folder)/\(file).crt", mode: 0o644)
-    }
-
-    private func makeFolder(_ path: String) throws {
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
-            throw IdentityError.file(path: path, reason: String(cString: strerror(errno)))
-        }
-    }
-
-    private func json(_ value: some Encodable, to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try SecretFile.write(Array(try encoder.encode(value)) + [0x0A], to: path, mode: 0o644)
     }
 
     // MARK: - What the files say
@@ -104,58 +93,22 @@ package struct ClusterFiles {
             authority: "authority.crt", certificate: "operator.crt", key: "operator.key")
     }
 
-    private struct Settings: Encodable {
-        struct Cluster: Encodable {
-            let name: String
-            let id: String
-        }
-        struct Listen: Encodable {
-            let api: String
-            let link: String
-            let gossip: String
-            let metrics: String
-        }
-        struct Member: Encodable {
-            let node_id: String
-            let zone: String
-            let api: String
-            let link: String
-            let gossip: String
-        }
-        struct TLS: Encodable {
-            let authority: String
-            let certificate: String
-            let key: String
-            let authority_key: String
-        }
-        struct Tuning: Encodable {
-            let repair_delay_seconds: Int?
-        }
-        let cluster: Cluster
-        let node_id: String
-        let zone: String
-        let data: String
-        let listen: Listen
-        let members: [Member]
-        let tls: TLS
-        let gossip_keyring: String
-        let tuning: Tuning
-    }
-
-    private func settings(of spec: CoordinatorSpec) -> Settings {
-        Settings(
-            cluster: .init(name: cluster, id: id), node_id: spec.node.name, zone: spec.zone.name, data: "data",
+    private func settings(of spec: CoordinatorSpec) -> CoordinatorFile {
+        var tuning = CoordinatorFile.Tuning()
+        tuning.repairDelaySeconds = repairDelaySeconds.map(Int64.init)
+        return CoordinatorFile(
+            cluster: .init(name: cluster, id: id), nodeID: spec.node.name, zone: spec.zone.name, data: "data",
             listen: .init(
                 api: spec.address(spec.api), link: spec.address(spec.link), gossip: spec.address(spec.gossip),
                 metrics: spec.address(spec.metrics)),
             members: members.map {
                 .init(
-                    node_id: $0.node.name, zone: $0.zone.name, api: $0.address($0.api), link: $0.address($0.link),
+                    nodeID: $0.node.name, zone: $0.zone.name, api: $0.address($0.api), link: $0.address($0.link),
                     gossip: $0.address($0.gossip))
             },
             tls: .init(
                 authority: "authority.crt", certificate: "\(spec.node).crt", key: "\(spec.node).key",
-                authority_key: "authority.key"),
-            gossip_keyring: "gossip.key", tuning: .init(repair_delay_seconds: repairDelaySeconds))
+                authorityKey: "authority.key"),
+            gossipKeyring: "gossip.key", tuning: tuning)
     }
 }

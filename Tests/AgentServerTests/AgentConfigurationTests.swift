@@ -2,6 +2,7 @@ import AgentServer
 import Foundation
 import Logging
 import Model
+import Settings
 import Testing
 
 @Suite struct AgentConfigurationTests {

@@ -9,6 +9,7 @@ import Logging
 import Model
 import NIOCore
 import NIOPosix
+import Settings
 import Wire
 
 @testable import AgentServer
@@ -35,7 +36,7 @@ final class AgentRig: @unchecked Sendable {
         var descriptors: [NodeDescriptor] = []
         for node in nodes {
             let ports = try await FreePorts.take(4)
-            let listen = AgentConfiguration.Listen(
+            let listen = AgentFile.Listen(
                 gateway: "127.0.0.1:\(ports[0])", link: "127.0.0.1:\(ports[1])", gossip: "127.0.0.1:\(ports[2])",
                 status: "127.0.0.1:\(ports[3])")
             let configuration = AgentConfiguration(

@@ -52,6 +52,21 @@ import Wire
         await stage.end()
     }
 
+    @Test("an agent that does not reach the leader that it is told of goes there when it can")
+    func reachesTheLeaderLater() async throws {
+        let stage = try Stage()
+        let leader = try NodeID("c2")
+        let address = await stage.address(1)
+        await stage.stop(1)
+        stage.backends[0].state.withLock { $0.hint = .elsewhere(leader, linkAddress: address) }
+        let (session, owner) = try await stage.agent(with: [0])
+        // It came, went to look for the leader, and came back.
+        #expect(await eventually { await owner.count { if case .connected = $0 { true } else { false } } == 2 })
+        try stage.restart(1)
+        #expect(await eventually { session.status.coordinator == leader })
+        await stage.end()
+    }
+
     @Test("when a coordinator goes, the agent goes to the next and catches up on what it missed")
     func failsOver() async throws {
         let stage = try Stage()

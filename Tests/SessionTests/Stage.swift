@@ -104,15 +104,19 @@ final class Stage {
         backends = [ScriptedBackend(feed: feed), ScriptedBackend(feed: feed)]
         var listeners: [LinkListener] = []
         for (index, backend) in backends.enumerated() {
-            let sessions = AgentSessions(backend: backend, logger: quiet)
             listeners.append(
-                LinkListener(
-                    endpoint: try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster),
-                    address: HostPort(host: "127.0.0.1", port: 0), handlers: [.session: { await sessions.serve($0) }],
-                    logger: quiet))
+                Self.listener(
+                    try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster), for: backend, port: 0))
         }
         self.listeners = listeners
         for listener in listeners { tasks.append(Task { try await listener.run() }) }
+    }
+
+    private static func listener(_ endpoint: LinkEndpoint, for backend: ScriptedBackend, port: Int) -> LinkListener {
+        let sessions = AgentSessions(backend: backend, logger: quiet)
+        return LinkListener(
+            endpoint: endpoint, address: HostPort(host: "127.0.0.1", port: port),
+            handlers: [.session: { await sessions.serve($0) }], logger: quiet)
     }
 
     static func endpoint(
@@ -165,6 +169,14 @@ final class Stage {
     func stop(_ index: Int) async {
         tasks[index].cancel()
         _ = try? await tasks[index].value
+    }
+
+    /// Starts a coordinator that was stopped, at the address that it had.
+    func restart(_ index: Int) throws {
+        let listener = Self.listener(
+            try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster), for: backends[index],
+            port: listeners[index].port ?? 0)
+        tasks.append(Task { try await listener.run() })
     }
 
     func end() async {

@@ -1,80 +1,20 @@
 package import FoundationEssentials
 package import Logging
 package import Model
-import Settings
+package import Settings
 import Transport
 
 /// An agent's settings, as its file says them (JSON5). Paths are relative to the file.
 package struct AgentConfiguration: Sendable {
-    package struct Listen: Hashable, Sendable, Codable {
-        /// Clients, over HTTPS.
-        package let gateway: String
-        /// Other agents, over mutual TLS.
-        package let link: String
-        package let gossip: String
-        /// Plain HTTP on loopback.
-        package let status: String
-        /// Plain HTTP for metrics, where they are collected from another machine.
-        package let metrics: String?
-
-        package init(gateway: String, link: String, gossip: String, status: String, metrics: String? = nil) {
-            self.gateway = gateway
-            self.link = link
-            self.gossip = gossip
-            self.status = status
-            self.metrics = metrics
-        }
-    }
-
-    package struct Join: Hashable, Sendable, Codable {
-        package let tokenFile: String
-        package let authorityPin: String
-
-        enum CodingKeys: String, CodingKey {
-            case tokenFile = "token_file"
-            case authorityPin = "authority_pin"
-        }
-    }
-
-    package struct Tuning: Hashable, Sendable, Codable {
-        /// `fast` (one site, the default) or `lan`.
-        package var gossipProfile: String?
-
-        package init() {}
-
-        enum CodingKeys: String, CodingKey {
-            case gossipProfile = "gossip_profile"
-        }
-    }
-
-    private struct File: Codable {
-        let nodeID: String
-        let zone: String
-        let instanceType: String?
-        let data: String
-        let listen: Listen
-        let coordinators: [String]
-        let join: Join?
-        let tuning: Tuning?
-        let logLevel: String?
-
-        enum CodingKeys: String, CodingKey {
-            case zone, data, listen, coordinators, join, tuning
-            case nodeID = "node_id"
-            case instanceType = "instance_type"
-            case logLevel = "log_level"
-        }
-    }
-
     package let node: NodeID
     package let zone: ZoneName
     package let instanceType: String
     package let data: String
-    package let listen: Listen
+    package let listen: AgentFile.Listen
     /// API addresses, for the join: `https://host:port`.
     package let coordinators: [String]
-    package let join: Join?
-    package let tuning: Tuning
+    package let join: AgentFile.Join?
+    package let tuning: AgentFile.Tuning
     package let logLevel: Logger.Level
 
     /// Reads and checks the file at `path`; paths in it are relative to its folder.
@@ -85,7 +25,7 @@ package struct AgentConfiguration: Sendable {
     }
 
     package init(json: Data, folder: String) throws(InvalidValue) {
-        let file = try StrictJSON.decode(File.self, from: json)
+        let file = try StrictJSON.decode(AgentFile.self, from: json)
         func resolve(_ path: String) -> String { path.hasPrefix("/") ? path : folder + "/" + path }
         node = try NodeID(file.nodeID)
         zone = try ZoneName(file.zone)
@@ -93,8 +33,8 @@ package struct AgentConfiguration: Sendable {
         data = resolve(file.data)
         listen = file.listen
         coordinators = file.coordinators
-        join = file.join.map { Join(tokenFile: resolve($0.tokenFile), authorityPin: $0.authorityPin) }
-        tuning = file.tuning ?? Tuning()
+        join = file.join.map { AgentFile.Join(tokenFile: resolve($0.tokenFile), authorityPin: $0.authorityPin) }
+        tuning = file.tuning ?? AgentFile.Tuning()
         logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         try check()
     }
@@ -124,8 +64,9 @@ package struct AgentConfiguration: Sendable {
     }
 
     package init(
-        node: NodeID, zone: ZoneName, data: String, listen: Listen, coordinators: [String] = [], join: Join? = nil,
-        instanceType: String = "", tuning: Tuning = Tuning(), logLevel: Logger.Level = .info
+        node: NodeID, zone: ZoneName, data: String, listen: AgentFile.Listen, coordinators: [String] = [],
+        join: AgentFile.Join? = nil,
+        instanceType: String = "", tuning: AgentFile.Tuning = AgentFile.Tuning(), logLevel: Logger.Level = .info
     ) {
         self.node = node
         self.zone = zone

@@ -12,6 +12,7 @@ import Model
 import NIOSSL
 import Replication
 import ServiceLifecycle
+import Settings
 package import Telemetry
 import Transport
 package import UnixSignals

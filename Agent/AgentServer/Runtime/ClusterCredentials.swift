@@ -9,6 +9,7 @@ import Logging
 import Model
 import NIOCore
 import NIOHTTP1
+import Settings
 import Transport
 
 /// A member of the coordinator group, as the cluster names it to those who join.

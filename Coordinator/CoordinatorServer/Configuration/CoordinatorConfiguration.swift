@@ -60,12 +60,12 @@ package struct CoordinatorConfiguration: Sendable {
     }
 
     package init(json: Data, folder: String) throws(InvalidValue) {
-        let file = try StrictJSON.decode(File.self, from: json)
+        let file = try StrictJSON.decode(CoordinatorFile.self, from: json)
         func resolve(_ path: String) -> String { path.hasPrefix("/") ? path : "\(folder)/\(path)" }
         try NameRule.host.check(file.cluster.name, field: "cluster.name")
         clusterName = file.cluster.name
         cluster = try ClusterID(file.cluster.id)
-        node = try NodeID(file.node_id)
+        node = try NodeID(file.nodeID)
         zone = try ZoneName(file.zone)
         data = resolve(file.data)
         listen = Listen(
@@ -76,19 +76,20 @@ package struct CoordinatorConfiguration: Sendable {
         authorityFile = resolve(file.tls.authority)
         certificateFile = resolve(file.tls.certificate)
         keyFile = resolve(file.tls.key)
-        authorityKeyFile = resolve(file.tls.authority_key)
-        keyringFile = resolve(file.gossip_keyring)
+        authorityKeyFile = resolve(file.tls.authorityKey)
+        keyringFile = resolve(file.gossipKeyring)
         let tuning = file.tuning
         electionTimeout = .milliseconds(
-            try Self.number(tuning?.election_ms, or: 1_000, within: 100...60_000, "tuning.election_ms"))
-        heartbeat = .milliseconds(try Self.number(tuning?.heartbeat_ms, or: 100, within: 10...10_000, "tuning.heartbeat_ms"))
+            try Self.number(tuning?.electionMilliseconds, or: 1_000, within: 100...60_000, "tuning.election_ms"))
+        heartbeat = .milliseconds(
+            try Self.number(tuning?.heartbeatMilliseconds, or: 100, within: 10...10_000, "tuning.heartbeat_ms"))
         repairDelay = .seconds(
-            try Self.number(tuning?.repair_delay_seconds, or: 300, within: 1...86_400, "tuning.repair_delay_seconds"))
+            try Self.number(tuning?.repairDelaySeconds, or: 300, within: 1...86_400, "tuning.repair_delay_seconds"))
         leadershipDelay = .seconds(
             try Self.number(
-                tuning?.leadership_delay_seconds, or: 30, within: 1...86_400, "tuning.leadership_delay_seconds"))
-        gossip = try Self.profile(tuning?.gossip_profile)
-        logLevel = try LogLevel.parse(file.log_level ?? "info", field: "log_level")
+                tuning?.leadershipDelaySeconds, or: 30, within: 1...86_400, "tuning.leadership_delay_seconds"))
+        gossip = try Self.profile(tuning?.gossipProfile)
+        logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {
             throw InvalidValue(
                 field: "tuning.election_ms",
@@ -142,13 +143,13 @@ package struct CoordinatorConfiguration: Sendable {
         }
     }
 
-    private static func members(_ entries: [File.Member], ourselves: NodeID) throws(InvalidValue) -> [Member] {
+    private static func members(_ entries: [CoordinatorFile.Member], ourselves: NodeID) throws(InvalidValue) -> [Member] {
         var members: [Member] = []
         for (index, entry) in entries.enumerated() {
             let field = "members[\(index)]"
             members.append(
                 Member(
-                    node: try NodeID(entry.node_id), zone: try ZoneName(entry.zone),
+                    node: try NodeID(entry.nodeID), zone: try ZoneName(entry.zone),
                     api: try address(entry.api, "\(field).api"), link: try address(entry.link, "\(field).link"),
                     gossip: try address(entry.gossip, "\(field).gossip")))
         }
@@ -162,48 +163,5 @@ package struct CoordinatorConfiguration: Sendable {
             throw InvalidValue(field: "members", detail: "\(ourselves) is not among them")
         }
         return members.sorted { $0.node < $1.node }
-    }
-
-    private struct File: Codable {
-        struct Cluster: Codable {
-            let name: String
-            let id: String
-        }
-        struct Listen: Codable {
-            let api: String
-            let link: String
-            let gossip: String
-            let metrics: String
-        }
-        struct Member: Codable {
-            let node_id: String
-            let zone: String
-            let api: String
-            let link: String
-            let gossip: String
-        }
-        struct TLS: Codable {
-            let authority: String
-            let certificate: String
-            let key: String
-            let authority_key: String
-        }
-        struct Tuning: Codable {
-            let election_ms: Int64?
-            let heartbeat_ms: Int64?
-            let repair_delay_seconds: Int64?
-            let leadership_delay_seconds: Int64?
-            let gossip_profile: String?
-        }
-        let cluster: Cluster
-        let node_id: String
-        let zone: String
-        let data: String
-        let listen: Listen
-        let members: [Member]
-        let tls: TLS
-        let gossip_keyring: String
-        let tuning: Tuning?
-        let log_level: String?
     }
 }
