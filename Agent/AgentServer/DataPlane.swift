@@ -4,6 +4,9 @@ package import RoutingTable
 /// What the gateway and the status endpoint ask of the running agent. Every call names the epoch of the route by which it came
 /// (rule E2); the owner checks it against what it holds (rule E3).
 package protocol DataPlane: Sendable {
+    /// Whose gateway this is.
+    var node: NodeID { get }
+
     /// The current routing table: taken once per request, never waited for (rule T4).
     var routes: Routes { get }
 

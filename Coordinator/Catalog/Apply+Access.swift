@@ -77,7 +77,7 @@ extension Transaction {
     // MARK: - Configuration
 
     /// Sets and removes entries of one scope, all or none.
-    /// - Throws: `versionMismatch`, `entryNotFound` (to remove what is not there), `invalidValue`, `limitReached`.
+    /// - Throws: `versionMismatch`, `entryNotFound` (to remove what is not there), `unknownEntry`, `invalidValue`, `limitReached`.
     mutating func configure(_ scope: ConfigurationScope, _ writes: [ConfigurationWrite]) throws(CatalogRejection)
         -> CommandPayload
     {
@@ -88,7 +88,7 @@ extension Transaction {
             throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
         }
         for write in writes {
-            try ConfigurationRules.check(key: write.key)
+            try ConfigurationAdmission.check(key: write.key)
             let known = base.configuration[ConfigurationKey(scope: scope, key: write.key)]
             if let expected = write.expecting, expected != known?.version ?? 0 {
                 throw CatalogRejection(
@@ -96,7 +96,7 @@ extension Transaction {
                     field: write.key)
             }
             if let value = write.value {
-                try ConfigurationRules.check(write.key, value)
+                try ConfigurationAdmission.check(write.key, value, in: scope)
                 append(.configuration(ConfigurationEntry(scope: scope, key: write.key, value: value, version: index)))
             } else {
                 guard known != nil else {
@@ -144,19 +144,10 @@ extension Transaction {
     }
 }
 
-/// Which configuration values are refused whoever sets them: keys of the cluster's own have stated ranges; others are kept as they
-/// are given, for the programs that read them.
-package enum ConfigurationRules {
-    package static let integers: [(key: String, range: ClosedRange<Int>)] = [
-        ("breaker_window_seconds", 1...3_600),
-        ("min_in_sync", 1...Limits.replicationFactor),
-        ("operations_per_node", 1...16),
-        ("repair_delay_seconds", 0...86_400),
-        ("replication_factor", 1...Limits.replicationFactor),
-    ]
-
+/// What the catalog refuses to keep as a configuration entry, whoever sets it (see `ConfigurationRules`).
+enum ConfigurationAdmission {
     /// - Throws: `invalidValue`, for what no entry can be called.
-    package static func check(key: String) throws(CatalogRejection) {
+    static func check(key: String) throws(CatalogRejection) {
         let bytes = key.utf8
         guard (1...CatalogLimits.configurationKeyBytes).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7E).contains($0) })
         else {
@@ -168,19 +159,25 @@ package enum ConfigurationRules {
         }
     }
 
-    /// - Throws: `invalidValue` or `limitReached`, naming the key.
-    package static func check(_ key: String, _ value: String) throws(CatalogRejection) {
+    /// - Throws: `unknownEntry`, `invalidValue` or `limitReached`, naming the key.
+    static func check(_ key: String, _ value: String, in scope: ConfigurationScope) throws(CatalogRejection) {
         guard value.utf8.count <= Limits.configurationValueBytes else {
             throw CatalogRejection(
                 .limitReached, "the value of \(key) is longer than \(Limits.configurationValueBytes) bytes", field: key)
         }
-        if let rule = integers.first(where: { $0.key == key }) {
-            guard let number = Int(value), rule.range.contains(number) else {
-                throw CatalogRejection(.invalidValue, "\(key) is an integer in \(rule.range)", field: key)
-            }
+        if ConfigurationRules.isForeign(key) { return }
+        guard let rule = ConfigurationRules.rule(named: key) else {
+            let names = ConfigurationRules.all.map(\.name).joined(separator: ", ")
+            throw CatalogRejection(
+                .unknownEntry,
+                "there is no entry of that name; there are \(names), and \(ConfigurationRules.foreignPrefix)* for programs of your own",
+                field: key)
         }
-        if key == "consistency_level", value != "\"strong\"", value != "\"eventual\"" {
-            throw CatalogRejection(.invalidValue, "consistency_level is \"strong\" or \"eventual\"", field: key)
+        guard rule.reach.includes(scope) else {
+            throw CatalogRejection(.invalidValue, "\(key) is one for the whole cluster: set it in global", field: key)
+        }
+        guard rule.takes(value) else {
+            throw CatalogRejection(.invalidValue, "\(key) is \(rule.expectation)", field: key)
         }
     }
 }

@@ -34,6 +34,7 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case partitionRetired = "PARTITION_RETIRED"
         case operationNotFound = "OPERATION_NOT_FOUND"
         case entryNotFound = "ENTRY_NOT_FOUND"
+        case unknownEntry = "UNKNOWN_ENTRY"
         case policyNotFound = "POLICY_NOT_FOUND"
         case keyExists = "KEY_EXISTS"
         // The state has moved on since the caller looked (rules E1, E6, M7).
@@ -86,7 +87,8 @@ extension CatalogRejection.Code {
             .nodeUnavailable, .tableNotActive, .nodeHoldsReplicas:
             true
         case .nodeNotFound, .tableNotFound, .tableExists, .partitionNotFound, .partitionRetired, .operationNotFound,
-            .entryNotFound, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded, .pastSwitch,
+            .entryNotFound, .unknownEntry, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded,
+            .pastSwitch,
             .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
             .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationWentBack,
             .nodeDecommissioned, .joinTokenRefused, .invalidValue, .limitReached:
@@ -103,6 +105,7 @@ extension CatalogRejection.Code {
         case .partitionRetired: "it was split or dropped: list the table's partitions"
         case .operationNotFound: "ended operations are forgotten after a while"
         case .entryNotFound: "list the scope's entries"
+        case .unknownEntry: "'coxctl config list' shows every name with what it means"
         case .policyNotFound: "set a policy first"
         case .keyExists: "a key id stands for one key for ever: make a new one"
         case .staleEpoch: "read the partition again and decide anew"

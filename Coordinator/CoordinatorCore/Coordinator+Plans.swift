@@ -9,9 +9,7 @@ import Planning
 extension Coordinator {
     /// Whether so many nodes fell that nothing is copied until they return or an operator acts (rule F4).
     package var breakerHolds: Bool {
-        let nodes = catalog.topology.nodes.values.filter { $0.status != .decommissioned }
-        let failed = nodes.count { $0.status == .failed }
-        return failed > 1 && failed * 3 > nodes.count
+        Planning.breakerHolds(in: catalog.topology, failedAt: catalog.failedAt)
     }
 
     mutating func plan(at now: LogicalInstant) {
@@ -103,7 +101,8 @@ extension Coordinator {
         }
         let since = unevenSince ?? now
         unevenSince = since
-        guard now - since >= settings.leadershipDelay else { return }
+        let configured = catalog.topology.configured(ConfigurationRules.leadershipDelay)
+        guard now - since >= configured.map({ .seconds(Int64($0)) }) ?? settings.leadershipDelay else { return }
         proposeItself(
             .beginTransfer(plan.partition, to: plan.target.node, session: plan.target.session, expecting: plan.epoch),
             named: "spread-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",

@@ -42,6 +42,7 @@ package struct ReceivedReport: Hashable, Sendable {
     }
 }
 
+/// What holds for one member from its start. Where a configuration entry of the same meaning is committed, that stands over it.
 package struct CoordinatorSettings: Sendable {
     /// How long a caller waits at most.
     package var answerTime: Span
@@ -57,7 +58,8 @@ package struct CoordinatorSettings: Sendable {
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
-        leadershipDelay: Span = .seconds(30), snapshotEntries: UInt64 = 5_000, waitingCommands: Int = 16_384
+        leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
+        waitingCommands: Int = 16_384
     ) {
         self.answerTime = answerTime
         self.planInterval = planInterval

@@ -6,7 +6,8 @@ package import Model
 ///
 /// - Returns: the descriptor whose epoch the proposal must expect.
 package func checkMove(
-    of partition: PartitionID, from source: NodeID?, to target: NodeID, in topology: Topology, operationsPerNode: Int = 2
+    of partition: PartitionID, from source: NodeID?, to target: NodeID, in topology: Topology,
+    limits: RepairLimits = RepairLimits()
 ) throws(PlanRefusal) -> PartitionDescriptor {
     let descriptor = try quietPartition(partition, in: topology)
     let node = try healthyNode(target, in: topology)
@@ -14,13 +15,9 @@ package func checkMove(
     let load = NodeLoad(of: topology)
     if let source {
         guard descriptor.replica(on: source) != nil else { throw .sourceHoldsNoReplica(source) }
-        guard load.operations(on: source) < operationsPerNode else {
-            throw .nodeBusy(source, operations: load.operations(on: source))
-        }
+        if let giver = topology.nodes[source] { try requireRoom(on: giver, load, limits, in: topology) }
     }
-    guard load.operations(on: target) < operationsPerNode else {
-        throw .nodeBusy(target, operations: load.operations(on: target))
-    }
+    try requireRoom(on: node, load, limits, in: topology)
     return descriptor
 }
 
@@ -51,6 +48,13 @@ private func quietPartition(_ id: PartitionID, in topology: Topology) throws(Pla
     if let operation = descriptor.operation { throw .partitionBusy(id, operation) }
     guard descriptor.primary != nil else { throw .noPrimary(id) }
     return descriptor
+}
+
+private func requireRoom(
+    on node: NodeDescriptor, _ load: NodeLoad, _ limits: RepairLimits, in topology: Topology
+) throws(PlanRefusal) {
+    let running = load.operations(on: node.id)
+    guard running < limits.operations(on: node, in: topology) else { throw .nodeBusy(node.id, operations: running) }
 }
 
 private func healthyNode(_ id: NodeID, in topology: Topology) throws(PlanRefusal) -> NodeDescriptor {

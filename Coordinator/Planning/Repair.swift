@@ -4,7 +4,7 @@ package import Model
 // Which copies to make again after failures: the partitions with the fewest in-sync copies first, a few at a time, never while the
 // mass-failure breaker holds, and never before the repair delay, because a node that comes back needs no copy (rules F4, F5).
 
-/// What bounds repair.
+/// What bounds repair where no configuration entry says otherwise.
 package struct RepairLimits: Hashable, Sendable {
     /// How long a node must have been failed.
     package var delay: Span
@@ -13,10 +13,28 @@ package struct RepairLimits: Hashable, Sendable {
     /// Repairs proposed in one round.
     package var batch: Int
 
-    package init(delay: Span = .seconds(300), operationsPerNode: Int = 2, batch: Int = 16) {
+    package init(
+        delay: Span = .seconds(Int64(ConfigurationRules.repairDelay.standard)),
+        operationsPerNode: Int = ConfigurationRules.operationsPerNode.standard, batch: Int = 16
+    ) {
         self.delay = delay
         self.operationsPerNode = operationsPerNode
         self.batch = batch
+    }
+
+    /// How long this node must have been failed.
+    package func delay(of node: NodeDescriptor, in topology: Topology) -> Span {
+        topology.configured(ConfigurationRules.repairDelay, at: node).map { .seconds(Int64($0)) } ?? delay
+    }
+
+    /// Moves and repairs in which this node may take part at a time.
+    package func operations(on node: NodeDescriptor, in topology: Topology) -> Int {
+        topology.configured(ConfigurationRules.operationsPerNode, at: node) ?? operationsPerNode
+    }
+
+    /// The nodes that may take part in one more.
+    func free(_ nodes: [NodeDescriptor], _ load: NodeLoad, in topology: Topology) -> [NodeDescriptor] {
+        nodes.filter { load.operations(on: $0.id) < operations(on: $0, in: topology) }
     }
 }
 
@@ -33,7 +51,8 @@ package func planRepairs(
     // A node that failed a moment ago may return; until the delay is over, its copies are not missed.
     let lost = topology.nodes.values.filter { node in
         node.status == .decommissioned
-            || node.status == .failed && (absentSince[node.id].map { now - $0 >= limits.delay } ?? false)
+            || node.status == .failed
+                && (absentSince[node.id].map { now - $0 >= limits.delay(of: node, in: topology) } ?? false)
     }
     let gone = Set(lost.map(\.id))
     let eligible = eligibleNodes(in: topology)
@@ -52,9 +71,7 @@ package func planRepairs(
     for (partition, _) in endangered {
         guard plans.count < limits.batch else { break }
         let beside = partition.replicas.filter { !gone.contains($0.node) }.compactMap { topology.nodes[$0.node] }
-        let free = eligible.filter { node in
-            partition.replica(on: node.id) == nil && load.operations(on: node.id) < limits.operationsPerNode
-        }
+        let free = limits.free(eligible.filter { partition.replica(on: $0.id) == nil }, load, in: topology)
         guard let target = bestNode(among: free, beside: beside, load: load) else { continue }
         load.addReplica(on: target.id)
         load.addOperation(on: target.id)
@@ -82,17 +99,17 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimits()) -> [MovePlan] {
     let draining = Set(topology.nodes.values.filter { $0.status == .draining }.map(\.id))
     guard !draining.isEmpty else { return [] }
+    let eligible = eligibleNodes(in: topology)
     var load = NodeLoad(of: topology)
     var plans: [MovePlan] = []
     for partition in topology.partitions.values.sorted(by: { $0.id < $1.id }) where plans.count < limits.batch {
         guard partition.status == .active, partition.operation == nil, partition.primary != nil,
-            let source = partition.replicas.first(where: { draining.contains($0.node) })?.node,
-            load.operations(on: source) < limits.operationsPerNode
+            let leaving = partition.replicas.first(where: { draining.contains($0.node) }).flatMap({ topology.nodes[$0.node] }),
+            load.operations(on: leaving.id) < limits.operations(on: leaving, in: topology)
         else { continue }
+        let source = leaving.id
         let beside = partition.replicas.filter { $0.node != source }.compactMap { topology.nodes[$0.node] }
-        let free = eligibleNodes(in: topology).filter {
-            partition.replica(on: $0.id) == nil && load.operations(on: $0.id) < limits.operationsPerNode
-        }
+        let free = limits.free(eligible.filter { partition.replica(on: $0.id) == nil }, load, in: topology)
         guard let target = bestNode(among: free, beside: beside, load: load) else { continue }
         load.addReplica(on: target.id)
         load.addOperation(on: target.id)

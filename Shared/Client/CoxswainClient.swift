@@ -19,8 +19,6 @@ package actor CoxswainClient {
         package init() {}
     }
 
-    package enum Consistency: String, Sendable { case strong, eventual }
-
     /// What an acknowledged write is known by.
     package struct Receipt: Hashable, Sendable {
         package let partition: UInt64
@@ -78,11 +76,13 @@ package actor CoxswainClient {
     }
 
     /// The row, or nil when there is none.
+    ///
+    /// - Parameter consistency: strong unless it is named; nil leaves it to the cluster's configuration.
     package func get(
-        key: String, in table: String, consistency: Consistency = .strong
+        key: String, in table: String, consistency: RowConsistency? = .strong
     ) async throws(ClientError) -> JSONValue? {
         do throws(ClientError) {
-            let answer = try await send(.get, table, key: key, isWrite: false, query: "&consistency=\(consistency.rawValue)")
+            let answer = try await send(.get, table, key: key, isWrite: false, query: Self.query(consistency))
             return answer["row"] ?? answer
         } catch {
             if case .refused(let problem) = error, problem.code == "ROW_NOT_FOUND" { return nil }
@@ -92,10 +92,10 @@ package actor CoxswainClient {
 
     /// One page, which never leaves one partition: go on at `next` until it is nil.
     package func scan(
-        _ table: String, from: String?, to: String?, limit: Int, consistency: Consistency = .strong
+        _ table: String, from: String?, to: String?, limit: Int, consistency: RowConsistency? = .strong
     ) async throws(ClientError) -> Page {
         let query =
-            "&limit=\(limit)&consistency=\(consistency.rawValue)"
+            "&limit=\(limit)" + Self.query(consistency)
             + (from.map { "&from=" + ControlClient.encode($0) } ?? "") + (to.map { "&to=" + ControlClient.encode($0) } ?? "")
         let answer = try await send(.get, table, bound: from ?? "[]", isWrite: false, query: query)
         return Page(
@@ -110,6 +110,10 @@ package actor CoxswainClient {
     package func batch(_ operations: [String], firstKey: String, in table: String) async throws(ClientError) -> Receipt {
         let body = "{\"operations\":[" + operations.joined(separator: ",") + "]}"
         return try receipt(of: try await send(.post, table, key: firstKey, isWrite: true, path: "rows:batch", body: body))
+    }
+
+    private static func query(_ consistency: RowConsistency?) -> String {
+        consistency.map { "&consistency=\($0.rawValue)" } ?? ""
     }
 
     private func receipt(of answer: JSONValue) throws(ClientError) -> Receipt {

@@ -37,6 +37,27 @@ import Testing
         #expect(try await world.call(.get, "rows?key=[1]").code == "ROW_NOT_FOUND")
     }
 
+    @Test("a read that names no consistency takes the one that is configured, for the node before its zone before all")
+    func configuredConsistency() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        func set(_ scope: ConfigurationScope, _ value: String) -> TopologyChange {
+            .configuration(ConfigurationEntry(scope: scope, key: "consistency_level", value: value, version: 1))
+        }
+        func read(_ query: String = "") async throws -> [RowConsistency] {
+            _ = try await world.call(.get, "rows?key=[1]" + query)
+            return world.plane.takeReads()
+        }
+        #expect(try await read() == [.strong])
+        try world.plane.configure([set(.global, #""eventual""#)])
+        #expect(try await read() == [.eventual])
+        #expect(try await read("&consistency=strong") == [.strong])
+        try world.plane.configure([set(.zone(try ZoneName("a")), #""strong""#), set(.zone(try ZoneName("b")), #""eventual""#)])
+        #expect(try await read() == [.strong])
+        try world.plane.configure([set(.node(try NodeID("n1")), #""eventual""#)])
+        #expect(try await read() == [.eventual])
+    }
+
     @Test("a scan's pages lead from one partition to the next and end at its bound")
     func pages() async throws {
         let world = try await GatewayWorld()

@@ -89,7 +89,9 @@ struct GatewayWorld {
     }
 
     final class Plane: DataPlane {
-        let routes: Routes
+        let node: NodeID
+        private let table: Mutex<Routes>
+        private let reads = Mutex<[RowConsistency]>([])
         let local: [(PartitionDescriptor, TableDescriptor)]
         private let engine: SQLiteEngine
         private let state = Mutex<(refusal: DataRefusal?, sequences: [PartitionID: UInt64])>((nil, [:]))
@@ -97,6 +99,7 @@ struct GatewayWorld {
         init(engine: SQLiteEngine) throws {
             self.engine = engine
             let (n1, n2) = (try NodeID("n1"), try NodeID("n2"))
+            node = n1
             let nodes = try [(n1, 1), (n2, 2)].map { id, port in
                 NodeDescriptor(
                     id: id, store: StoreID(UInt64(port)), session: SessionID(1), generation: Generation(1),
@@ -130,11 +133,29 @@ struct GatewayWorld {
                         )
                     ], status: .active)
             }
-            routes = try Routes(
-                Topology(
-                    revision: Revision(history: 1, index: 12),
-                    changes: nodes.map { .node($0) } + [.table(table)] + partitions.map { .partition($0) }))
+            self.table = Mutex(
+                try Routes(
+                    Topology(
+                        revision: Revision(history: 1, index: 12),
+                        changes: nodes.map { .node($0) } + [.table(table)] + partitions.map { .partition($0) })))
             local = partitions.prefix(2).map { ($0, table) }
+        }
+
+        var routes: Routes { table.withLock { $0 } }
+
+        /// Which reads the gateway asked for, since the last time that this was asked.
+        func takeReads() -> [RowConsistency] {
+            reads.withLock { reads in
+                defer { reads = [] }
+                return reads
+            }
+        }
+
+        func configure(_ changes: [TopologyChange]) throws {
+            var topology = routes.topology
+            topology.commit(changes, at: Revision(history: 1, index: topology.revision.index + 1))
+            let next = try Routes(topology)
+            table.withLock { $0 = next }
         }
 
         func refuse(_ refusal: DataRefusal) { state.withLock { $0.refusal = refusal } }
@@ -160,9 +181,15 @@ struct GatewayWorld {
             return position
         }
 
-        func strongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation { try owned(id) }
+        func strongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation {
+            reads.withLock { $0.append(.strong) }
+            return try owned(id)
+        }
         func confirmStrongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) { _ = try owned(id) }
-        func localRead(of id: PartitionID) async throws(DataRefusal) -> ReplicaLocation { try owned(id) }
+        func localRead(of id: PartitionID) async throws(DataRefusal) -> ReplicaLocation {
+            reads.withLock { $0.append(.eventual) }
+            return try owned(id)
+        }
 
         func status() async -> AgentStatus {
             preconditionFailure("the gateway asks for no status")

@@ -11,6 +11,7 @@ import Testing
 @Suite struct StatusAnswersTests {
     /// An agent that knows one table and leads its only partition.
     private struct Plane: DataPlane {
+        var node: NodeID { report.node }
         let routes: Routes
         let report: AgentStatus
 

@@ -23,7 +23,7 @@ enum CommitBench {
                     let clients = (0..<loads[index].0).map { client in
                         ClosedLoop.Client(host: spec.host, port: spec.api, headers: []) { turn in
                             .init(
-                                method: .PUT, path: "/api/v1/config/global/entries/bench-\(client)",
+                                method: .PUT, path: "/api/v1/config/global/entries/app.bench-\(client)",
                                 body: "{\"value\":\"\(turn)\"}")
                         }
                     }

@@ -33,7 +33,7 @@ final class EntryWriters: Sendable {
         var turn = writer
         while !state.withLock({ $0.hasStopped }) {
             turn += 1
-            let url = "\(endpoints[turn % endpoints.count])/api/v1/config/global/entries/failover-\(writer)"
+            let url = "\(endpoints[turn % endpoints.count])/api/v1/config/global/entries/app.failover-\(writer)"
             let sent = ContinuousClock.now
             let body = JSONValue.object(["value": .number(turn)]).text
             if let answer = try? await calls.call(.put, url, body: body, milliseconds: 300), answer.status == 200 {

@@ -6,22 +6,42 @@ import Testing
     @Test("configuration is compare-and-set, all writes of a command or none")
     func configuration() throws {
         var world = World()
-        let first = try world.run(.configure(.global, [ConfigurationWrite(key: "colour", value: "\"red\"", expecting: 0)]))
+        let first = try world.run(.configure(.global, [ConfigurationWrite(key: "app.colour", value: "\"red\"", expecting: 0)]))
         #expect(first == .accepted(.version(1)))
         let stale = try world.run(
             .configure(
                 .global,
                 [
-                    ConfigurationWrite(key: "other", value: "1"),
-                    ConfigurationWrite(key: "colour", value: "\"blue\"", expecting: 0),
+                    ConfigurationWrite(key: "app.other", value: "1"),
+                    ConfigurationWrite(key: "app.colour", value: "\"blue\"", expecting: 0),
                 ]))
         #expect(stale.refusal == .versionMismatch)
         #expect(world.topology.configuration.count == 1)
         #expect(
             try world.run(.configure(.global, [ConfigurationWrite(key: "replication_factor", value: "99")])).refusal
                 == .invalidValue)
-        #expect(try world.run(.configure(.global, [ConfigurationWrite(key: "colour", value: nil, expecting: 1)])).isAccepted)
+        #expect(
+            try world.run(.configure(.global, [ConfigurationWrite(key: "app.colour", value: nil, expecting: 1)])).isAccepted)
         #expect(world.topology.configuration.isEmpty)
+    }
+
+    @Test("an entry that nobody obeys is refused with the names that there are; one in a scope where nobody looks, too")
+    func unheededEntries() throws {
+        var world = World()
+        func set(_ scope: ConfigurationScope, _ key: String, _ value: String) throws -> CatalogRejection? {
+            guard case .refused(let why) = try world.run(.configure(scope, [ConfigurationWrite(key: key, value: value)])) else {
+                return nil
+            }
+            return why
+        }
+        let zone = ConfigurationScope.zone(try ZoneName("a"))
+        let unknown = try #require(try set(.global, "repair_dely_seconds", "5"))
+        #expect(unknown.code == .unknownEntry && unknown.detail.contains("repair_delay_seconds"))
+        #expect(try set(zone, "replication_factor", "2")?.code == .invalidValue)
+        #expect(try set(zone, "consistency_level", "\"loose\"")?.detail == "consistency_level is \"strong\" or \"eventual\"")
+        #expect(try set(zone, "operations_per_node", "17")?.detail == "operations_per_node is an integer from 1 to 16")
+        #expect(try set(zone, "operations_per_node", "16") == nil)
+        #expect(try set(.global, "app.", "1")?.code == .unknownEntry)
     }
 
     @Test("what a refusal quotes is cut, so that kept answers stay small whatever was asked")

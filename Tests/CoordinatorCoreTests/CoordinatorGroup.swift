@@ -69,6 +69,8 @@ struct CoordinatorGroup {
     var leader: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
     var follower: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == false } }
 
+    func topology(of name: NodeID) -> Topology { members[name]?.catalog.topology ?? Topology(revision: .none) }
+
     mutating func step(_ input: Coordinator.Input, at name: NodeID) {
         guard !down.contains(name) else { return }
         let wall = WallTime(milliseconds: 1_000 + now.microseconds / 1_000)

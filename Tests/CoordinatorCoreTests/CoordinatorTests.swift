@@ -115,8 +115,8 @@ import Testing
         for name in group.names { #expect(group.members[name]?.reports[node]?.report == report) }
     }
 
-    @Test("primaries that stand on one node are spread, one at a time, and only after a long calm")
-    func spreads() throws {
+    /// Two nodes in two zones, and an active table of three partitions that n1 leads.
+    private func unevenGroup() throws -> (group: CoordinatorGroup, leader: NodeID) {
         var group = try CoordinatorGroup()
         let leader = try #require(group.leader)
         let nodes = try [NodeID("n1"), NodeID("n2")]
@@ -124,8 +124,7 @@ import Testing
             _ = try group.commit(
                 .registerNode(try CoordinatorGroup.registration(node.name, zone: zone)), as: "r-\(node)", at: leader)
         }
-        func topology() -> Topology { group.members[leader]?.catalog.topology ?? Topology(revision: .none) }
-        let sessions = nodes.map { NodeSession(node: $0, session: topology().nodes[$0]?.session ?? .none) }
+        let sessions = nodes.map { NodeSession(node: $0, session: group.topology(of: leader).nodes[$0]?.session ?? .none) }
         let id = try RelationName("id")
         let placement = Placement(primary: nodes[0], nodes: nodes)
         _ = try group.commit(
@@ -135,7 +134,7 @@ import Testing
                     replicationFactor: 2, minInSync: 1, capacity: Capacity(mode: .onDemand),
                     splitKeys: [Key([1]), Key([2])], placements: [placement, placement, placement], sessions: sessions)),
             as: "table", at: leader)
-        for partition in topology().partitions.values.sorted(by: { $0.id < $1.id }) {
+        for partition in group.topology(of: leader).partitions.values.sorted(by: { $0.id < $1.id }) {
             for named in sessions {
                 _ = try group.commit(
                     .partition(
@@ -143,16 +142,38 @@ import Testing
                     as: "ready-\(partition.id)-\(named.node)", at: leader)
             }
         }
-        func transfers() -> [OperationDescriptor] {
-            topology().operations.values.filter { if case .transferPrimary = $0.kind { true } else { false } }
-        }
+        return (group, leader)
+    }
+
+    private func transfers(_ topology: Topology) -> Int {
+        topology.operations.values.count { if case .transferPrimary = $0.kind { true } else { false } }
+    }
+
+    @Test("primaries that stand on one node are spread, one at a time, and only after a long calm")
+    func spreads() throws {
+        var (group, leader) = try unevenGroup()
         group.run(.seconds(25))
-        #expect(transfers().isEmpty)
+        #expect(transfers(group.topology(of: leader)) == 0)
         group.run(.seconds(10))
-        #expect(transfers().count == 1)
+        #expect(transfers(group.topology(of: leader)) == 1)
         // It is under way: nothing is calm, and no other begins.
         group.run(.seconds(60))
-        #expect(transfers().count == 1)
+        #expect(transfers(group.topology(of: leader)) == 1)
+    }
+
+    @Test("a committed entry stands over a member's own setting at once, and gives way to it when it is removed")
+    func configured() throws {
+        var (group, leader) = try unevenGroup()
+        func configure(_ value: String?) throws {
+            let write = ConfigurationWrite(key: "leadership_delay_seconds", value: value)
+            _ = try group.commit(.configure(.global, [write]), as: "set-\(value ?? "nothing")", at: leader)
+        }
+        try configure("600")
+        group.run(.seconds(60))
+        #expect(transfers(group.topology(of: leader)) == 0)
+        try configure(nil)
+        group.run(.seconds(1))
+        #expect(transfers(group.topology(of: leader)) == 1)
     }
 
     @Test("testimony about an earlier session counts for nothing")
@@ -178,7 +199,7 @@ import Testing
         group.down = [away]
         for number in 0..<60 {
             _ = try group.commit(
-                .configure(.global, [ConfigurationWrite(key: "k\(number)", value: "1")]), as: "r\(number)", at: leader)
+                .configure(.global, [ConfigurationWrite(key: "app.k\(number)", value: "1")]), as: "r\(number)", at: leader)
         }
         group.down = []
         group.run(.seconds(2))

@@ -117,7 +117,7 @@ import Testing
     @Test("a configuration entry is changed only at the version that the writer saw")
     func configuration() async throws {
         let harness = try APIHarness()
-        let path = "/api/v1/config/zones/a/entries/colour"
+        let path = "/api/v1/config/zones/a/entries/app.colour"
         let made = try await harness.ask(
             .put, path, #"{"value":{"b":1,"a":[true,null]}}"#, headers: ["If-None-Match": "*"], as: harness.root)
         #expect(made.status == 200 && made.text.contains(#""value":{"a":[true,null],"b":1}"#))
@@ -126,7 +126,7 @@ import Testing
         #expect(changed.status == 200)
         let stale = try await harness.ask(.put, path, #"{"value":"blue"}"#, headers: ["If-Match": tag], as: harness.root)
         #expect(stale.status == 412 && stale["code"] == "VERSION_MISMATCH")
-        #expect(try await harness.get("/config/zones/a")["colour"] == "red")
+        #expect(try await harness.get("/config/zones/a")["app.colour"] == "red")
         let wrong = try await harness.ask(.put, "/api/v1/config/global", #"{"replication_factor":99}"#, as: harness.root)
         #expect(wrong.status == 422 && wrong["field"] == "replication_factor")
     }

@@ -12,10 +12,10 @@ import Testing
     @Test(
         "a number or a text that no reader of the log accepts is refused before it is handed in",
         arguments: [
-            (HTTPRequest.Method.put, "/config/global/entries/k", #"{"value":"\#(long)"}"#),
-            (.put, "/config/global", #"{"k":"\#(long)"}"#),
+            (HTTPRequest.Method.put, "/config/global/entries/app.k", #"{"value":"\#(long)"}"#),
+            (.put, "/config/global", #"{"app.k":"\#(long)"}"#),
             (.put, "/config/global", #"{"\#(long)":1}"#),
-            (.put, "/config/global", "{" + (0..<5_000).map { #""k\#($0)":1"# }.joined(separator: ",") + "}"),
+            (.put, "/config/global", "{" + (0..<5_000).map { #""app.k\#($0)":1"# }.joined(separator: ",") + "}"),
             (.post, "/operations/9223372036854775807:cancel", ""),
             (.post, "/operations/18446744073709551615:cancel", ""),
             (.put, "/tables/t/capacity", #"{"mode":"PROVISIONED","read_units":9223372036854775807,"write_units":1}"#),
@@ -32,7 +32,7 @@ import Testing
     func hugeVersion() async throws {
         let harness = try APIHarness()
         let answer = try await harness.ask(
-            .put, "/api/v1/config/global/entries/k", #"{"value":1}"#, headers: ["If-Match": "\"18446744073709551615\""],
+            .put, "/api/v1/config/global/entries/app.k", #"{"value":1}"#, headers: ["If-Match": "\"18446744073709551615\""],
             as: harness.root)
         #expect(answer.status == 422 && harness.plane.commands == 0)
     }
@@ -74,7 +74,7 @@ import Testing
         "a dry run changes nothing, whatever it is asked for",
         arguments: [
             (HTTPRequest.Method.put, "/config/global", #"{"replication_factor":2}"#),
-            (.put, "/config/zones/a/entries/k", #"{"value":1}"#),
+            (.put, "/config/zones/a/entries/app.k", #"{"value":1}"#),
             (.post, "/tables", APIHarness.table("t2")),
             (.put, "/tables/t/capacity", #"{"mode":"PROVISIONED","read_units":5,"write_units":5}"#),
             (.put, "/tables/t/access-policies/app", #"{"actions":["read"]}"#),
@@ -102,9 +102,9 @@ import Testing
     func rehearsedRefusals() async throws {
         let harness = try APIHarness()
         try await harness.start(nodes: 3)
-        _ = try await harness.ask(.put, "/api/v1/config/global", #"{"k":1}"#, as: harness.root)
+        _ = try await harness.ask(.put, "/api/v1/config/global", #"{"app.k":1}"#, as: harness.root)
         let stale = try await harness.ask(
-            .put, "/api/v1/config/global/entries/k?dry_run=true", #"{"value":2}"#, headers: ["If-Match": "\"999\""],
+            .put, "/api/v1/config/global/entries/app.k?dry_run=true", #"{"value":2}"#, headers: ["If-Match": "\"999\""],
             as: harness.root)
         #expect(stale.status == 412)
         let missing = try await harness.ask(
@@ -118,13 +118,13 @@ import Testing
     func scopeVersions() async throws {
         let harness = try APIHarness()
         let path = "/api/v1/config/global"
-        let first = try await harness.ask(.put, path, #"{"colour":"red","size":1}"#, as: harness.root)
-        _ = try await harness.ask(.put, path, #"{"colour":"blue"}"#, as: harness.root)
+        let first = try await harness.ask(.put, path, #"{"app.colour":"red","app.size":1}"#, as: harness.root)
+        _ = try await harness.ask(.put, path, #"{"app.colour":"blue"}"#, as: harness.root)
         let back = try await harness.ask(.put, path, first.text, as: harness.root)
         #expect(back.status == 412 && back["code"] == "VERSION_MISMATCH")
         let fresh = try await harness.get("/config/global")
         #expect(try await harness.ask(.put, path, fresh.text, as: harness.root).status == 200)
-        #expect(try await harness.ask(.put, path, #"{"a":1,"_versions":{"a":"x"}}"#, as: harness.root).status == 400)
+        #expect(try await harness.ask(.put, path, #"{"app.a":1,"_versions":{"app.a":"x"}}"#, as: harness.root).status == 400)
     }
 
     @Test("a condition that a route does not look at is refused, not passed over")
@@ -132,11 +132,11 @@ import Testing
         let harness = try APIHarness()
         try await harness.start(nodes: 3)
         let path = "/api/v1/config/global"
-        let scope = try await harness.ask(.put, path, #"{"k":1}"#, headers: ["If-Match": "\"1\""], as: harness.root)
+        let scope = try await harness.ask(.put, path, #"{"app.k":1}"#, headers: ["If-Match": "\"1\""], as: harness.root)
         #expect(scope.status == 400 && scope["code"] == "PRECONDITION_NOT_OFFERED" && scope["field"] == "If-Match")
         #expect(try await harness.plane.catalog(.local).topology.configuration.isEmpty)
         let absent = try await harness.ask(
-            .put, path + "/entries/k", #"{"value":1}"#, headers: ["If-Match": "*"], as: harness.root)
+            .put, path + "/entries/app.k", #"{"value":1}"#, headers: ["If-Match": "*"], as: harness.root)
         #expect(absent.status == 412)
     }
 

@@ -68,6 +68,45 @@ import Testing
         for target in Set(plans.map(\.target)) { #expect(plans.count { $0.target == target } == 2) }
     }
 
+    private func set(_ scope: ConfigurationScope, _ key: String, _ value: Int) -> TopologyChange {
+        .configuration(ConfigurationEntry(scope: scope, key: key, value: "\(value)", version: 1))
+    }
+
+    @Test("F5: a committed repair delay stands over the member's own, the node's over its zone's over the cluster's")
+    func configuredDelay() throws {
+        let n1 = try NodeID("n1")
+        var topology = try damaged([try partition(7, on: [2, 3])])
+        func repairs(after seconds: Int64) -> Bool {
+            !planRepairs(
+                in: topology, absentSince: [n1: .origin], now: .origin + .seconds(seconds), breakerHolds: false, limits: limits
+            ).isEmpty
+        }
+        func commit(_ change: TopologyChange) {
+            topology.commit([change], at: Revision(history: 1, index: topology.revision.index + 1))
+        }
+        #expect(!repairs(after: 19) && repairs(after: 20))
+        commit(set(.global, "repair_delay_seconds", 5))
+        #expect(!repairs(after: 4) && repairs(after: 5))
+        commit(set(.zone(try ZoneName("z0")), "repair_delay_seconds", 40))
+        #expect(!repairs(after: 39) && repairs(after: 40))
+        commit(set(.node(n1), "repair_delay_seconds", 1))
+        #expect(repairs(after: 1))
+        commit(.configurationRemoved(.node(n1), "repair_delay_seconds"))
+        #expect(!repairs(after: 39))
+    }
+
+    @Test("a node's own limit of operations stands over the cluster's, for repairs and for moves by hand")
+    func configuredOperations() throws {
+        let partitions = try (1...20).map { try partition(UInt64($0), on: [2, 3]) }
+        var topology = try damaged(partitions)
+        topology.commit(
+            [set(.global, "operations_per_node", 1), set(.node(try NodeID("n4")), "operations_per_node", 3)],
+            at: Revision(history: 1, index: 11))
+        let plans = planRepairs(
+            in: topology, absentSince: [try NodeID("n1"): .origin], now: late, breakerHolds: false, limits: limits)
+        #expect(plans.count { $0.target.node.name == "n4" } == 3 && plans.count { $0.target.node.name == "n5" } == 1)
+    }
+
     @Test("a partition that waits for its last node, or that has an operation under way, is left alone")
     func leavesAlone() throws {
         var waiting = try partition(7, on: [2])

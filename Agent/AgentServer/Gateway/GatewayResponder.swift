@@ -102,8 +102,6 @@ struct GatewayResponder: HTTPResponder {
 
     // MARK: Reading
 
-    private enum Consistency: String { case strong, eventual }
-
     private func get(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
         let key = try key(of: request, in: table.table)
         let partition = try route(key, in: table)
@@ -158,17 +156,26 @@ struct GatewayResponder: HTTPResponder {
             ]))
     }
 
-    /// Reads under the consistency that the request asks for; strong unless it says otherwise (rules R2, M9).
+    /// The consistency that the request asks for; where it names none, the one that is configured for this node: strong, unless an
+    /// operator set another (rules R2, M9).
+    private func consistency(of request: Request, _ routes: Routes) throws(GatewayProblem) -> RowConsistency {
+        guard let named = request.uri.queryParameters["consistency"] else {
+            let rule = ConfigurationRules.consistencyLevel
+            return routes.topology.configured(rule, at: routes.topology.nodes[plane.node]) ?? rule.standard
+        }
+        guard let consistency = RowConsistency(rawValue: String(named)) else {
+            throw .badRequest(
+                "INVALID_CONSISTENCY", "consistency is strong or eventual",
+                hint: "where none is named, the entry consistency_level decides", field: "consistency")
+        }
+        return consistency
+    }
+
     private func read<Result: Sendable>(
         _ request: Request, _ partition: PartitionDescriptor, _ routes: Routes,
         _ body: (StorageID) async throws(EngineError) -> Result
     ) async throws(GatewayProblem) -> Result {
-        let wanted = request.uri.queryParameters["consistency"].map(String.init) ?? Consistency.strong.rawValue
-        guard let consistency = Consistency(rawValue: wanted) else {
-            throw .badRequest(
-                "INVALID_CONSISTENCY", "consistency is strong or eventual", hint: "strong unless it is named",
-                field: "consistency")
-        }
+        let consistency = try consistency(of: request, routes)
         let storage: StorageID
         do throws(DataRefusal) {
             switch consistency {

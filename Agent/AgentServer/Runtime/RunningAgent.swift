@@ -50,6 +50,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     // MARK: - DataPlane
 
+    package var node: NodeID { configuration.node }
     package var routes: Routes { runtime.routes }
 
     package func write(

@@ -190,6 +190,16 @@ enum Documents {
         return true
     }
 
+    /// One name of the configuration table.
+    static func rule(_ rule: some ConfigurationRule, in topology: Topology) -> JSONNode {
+        let entry = topology.configuration[ConfigurationKey(scope: .global, key: rule.name)]
+        return .object([
+            "key": .string(rule.name), "values": .string(rule.expectation), "standard": .string("\(rule.standard)"),
+            "scopes": .array((rule.reach == .cluster ? ["global"] : ["global", "zones", "nodes"]).map { .string($0) }),
+            "meaning": .string(rule.meaning), "value": entry.map(value) ?? .null,
+        ])
+    }
+
     static func entry(_ entry: ConfigurationEntry) -> JSONNode {
         .object([
             "scope": .string(entry.scope.description), "key": .string(entry.key), "value": value(entry),

@@ -120,6 +120,14 @@ extension Handlers {
 
     // MARK: - Configuration
 
+    /// Every name that an entry may have, and what holds for the whole cluster.
+    func configurationTable(_ call: Call) async throws(Problem) -> Response {
+        let topology = try await catalog(call).topology
+        let names = ConfigurationRules.all.map { Documents.rule($0, in: topology) }
+        return Response(
+            json: .object(["entries": .array(names), "foreign_prefix": .string(ConfigurationRules.foreignPrefix)]))
+    }
+
     private func entries(_ scope: ConfigurationScope, _ state: CatalogState) -> [ConfigurationEntry] {
         state.topology.configuration.values.filter { $0.scope == scope }.sorted { $0.key < $1.key }
     }

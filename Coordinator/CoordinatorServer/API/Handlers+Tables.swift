@@ -109,14 +109,14 @@ extension Handlers {
         let columns = try self.columns(call, try schema.optionalList("attributes") ?? [])
         try schema.finish()
 
-        let configured = state.topology.configuration[ConfigurationKey(scope: .global, key: "replication_factor")]
-        let factor = try fields.optionalInteger("replication_factor") ?? configured.flatMap { Int($0.value) } ?? 3
+        let copies = ConfigurationRules.replicationFactor
+        let factor = try fields.optionalInteger(copies.name) ?? state.topology.configured(copies) ?? copies.standard
         guard (1...Limits.replicationFactor).contains(factor) else {
             throw .invalid("replication_factor", "expected 1 to \(Limits.replicationFactor)")
         }
-        let usual = state.topology.configuration[ConfigurationKey(scope: .global, key: "min_in_sync")]
-            .flatMap { Int($0.value) }.map { min($0, factor) }
-        let minInSync = try fields.optionalInteger("min_in_sync") ?? usual ?? (factor >= 3 ? 2 : 1)
+        let fewest = ConfigurationRules.minInSync
+        let usual = state.topology.configured(fewest).map { min($0, factor) } ?? (factor >= 3 ? fewest.standard : 1)
+        let minInSync = try fields.optionalInteger(fewest.name) ?? usual
         let partitions = try fields.optionalInteger("partitions")
         let cuts = try fields.optionalList("split_keys") ?? []
         try fields.finish()

@@ -56,31 +56,33 @@ struct Handlers: Sendable {
             ("/config/zones/{zone}", { (call) throws(InvalidValue) in .zone(try ZoneName(call.parameter("zone"))) }),
             ("/config/nodes/{node}", { (call) throws(InvalidValue) in .node(try NodeID(call.parameter("node"))) }),
         ]
-        return scopes.flatMap { path, scope in
-            [
-                Route(.get, v1 + path, .permission(.readConfiguration)) { (call) async throws(Problem) in
-                    try await configuration(call, try call.checked { () throws(InvalidValue) in try scope(call) })
-                },
-                Route(.put, v1 + path, .permission(.changeConfiguration), bodyLimit: 1_024 * 1_024) {
-                    (call) async throws(Problem) in
-                    try await configure(call, try call.checked { () throws(InvalidValue) in try scope(call) })
-                },
-                Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration)) { (call) async throws(Problem) in
-                    try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
-                },
-                Route(
-                    .put, v1 + path + "/entries/{key}", .permission(.changeConfiguration), bodyLimit: 128 * 1_024,
-                    takesPrecondition: true
-                ) { (call) async throws(Problem) in
-                    try await setEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
-                },
-                Route(
-                    .delete, v1 + path + "/entries/{key}", .permission(.changeConfiguration), takesPrecondition: true
-                ) { (call) async throws(Problem) in
-                    try await deleteEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
-                },
-            ]
-        }
+        let table = Route(.get, v1 + "/config", .permission(.readConfiguration), handler: configurationTable)
+        return [table]
+            + scopes.flatMap { path, scope in
+                [
+                    Route(.get, v1 + path, .permission(.readConfiguration)) { (call) async throws(Problem) in
+                        try await configuration(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
+                    Route(.put, v1 + path, .permission(.changeConfiguration), bodyLimit: 1_024 * 1_024) {
+                        (call) async throws(Problem) in
+                        try await configure(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
+                    Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration)) { (call) async throws(Problem) in
+                        try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
+                    Route(
+                        .put, v1 + path + "/entries/{key}", .permission(.changeConfiguration), bodyLimit: 128 * 1_024,
+                        takesPrecondition: true
+                    ) { (call) async throws(Problem) in
+                        try await setEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
+                    Route(
+                        .delete, v1 + path + "/entries/{key}", .permission(.changeConfiguration), takesPrecondition: true
+                    ) { (call) async throws(Problem) in
+                        try await deleteEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
+                ]
+            }
     }
 
     // MARK: - What all handlers do

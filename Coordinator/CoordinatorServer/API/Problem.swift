@@ -111,7 +111,8 @@ extension CatalogRejection.Code {
         case .partitionRetired: .gone
         case .versionMismatch: .preconditionFailed
         case .joinTokenRefused, .nodeDecommissioned: .forbidden
-        case .requestReused, .splitKeyOutside, .notEnoughNodes, .invalidValue, .limitReached, .wrongOperation:
+        case .requestReused, .splitKeyOutside, .notEnoughNodes, .unknownEntry, .invalidValue, .limitReached,
+            .wrongOperation:
             .unprocessableContent
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
             .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .nodeUnavailable, .tableNotActive, .lastReplica,

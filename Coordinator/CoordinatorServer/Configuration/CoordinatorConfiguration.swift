@@ -40,9 +40,9 @@ package struct CoordinatorConfiguration: Sendable {
     package let members: [Member]
     package let electionTimeout: Span
     package let heartbeat: Span
-    /// How long a partition stays short of a replica before another is made (rule F5).
+    /// How long a partition stays short of a replica before another is made (rule F5), where no configuration entry says.
     package let repairDelay: Span
-    /// How long the cluster must be calm before primary roles are evened out, one at a time.
+    /// How long the cluster must be calm before primary roles are evened out, one at a time, where no configuration entry says.
     package let leadershipDelay: Span
     package let gossip: SwimTuning
     package let logLevel: Logger.Level
@@ -83,11 +83,8 @@ package struct CoordinatorConfiguration: Sendable {
             try Self.number(tuning?.electionMilliseconds, or: 1_000, within: 100...60_000, "tuning.election_ms"))
         heartbeat = .milliseconds(
             try Self.number(tuning?.heartbeatMilliseconds, or: 100, within: 10...10_000, "tuning.heartbeat_ms"))
-        repairDelay = .seconds(
-            try Self.number(tuning?.repairDelaySeconds, or: 300, within: 1...86_400, "tuning.repair_delay_seconds"))
-        leadershipDelay = .seconds(
-            try Self.number(
-                tuning?.leadershipDelaySeconds, or: 30, within: 1...86_400, "tuning.leadership_delay_seconds"))
+        repairDelay = try Self.seconds(tuning?.repairDelaySeconds, ConfigurationRules.repairDelay)
+        leadershipDelay = try Self.seconds(tuning?.leadershipDelaySeconds, ConfigurationRules.leadershipDelay)
         gossip = try Self.profile(tuning?.gossipProfile)
         logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {
@@ -133,6 +130,12 @@ package struct CoordinatorConfiguration: Sendable {
             throw InvalidValue(field: field, detail: "\(value) is outside \(range.lowerBound) to \(range.upperBound)")
         }
         return value
+    }
+
+    /// A setting that the cluster's configuration knows too, by the same name, in the same range.
+    private static func seconds(_ value: Int64?, _ rule: IntegerRule) throws(InvalidValue) -> Span {
+        let range = Int64(rule.range.lowerBound)...Int64(rule.range.upperBound)
+        return .seconds(try number(value, or: Int64(rule.standard), within: range, "tuning.\(rule.name)"))
     }
 
     private static func profile(_ name: String?) throws(InvalidValue) -> SwimTuning {

@@ -4,7 +4,7 @@ import FoundationEssentials
 
 struct Config: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Configuration, by scope.", subcommands: [ConfigGet.self, ConfigSet.self])
+        abstract: "Configuration, by scope.", subcommands: [ConfigList.self, ConfigGet.self, ConfigSet.self])
 }
 
 private func path(_ scope: String, _ key: String?) throws -> String {
@@ -14,6 +14,22 @@ private func path(_ scope: String, _ key: String?) throws -> String {
     }
     return "/config/" + parts.map(ControlClient.encode).joined(separator: "/")
         + (key.map { "/entries/" + ControlClient.encode($0) } ?? "")
+}
+
+struct ConfigList: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Every name that an entry may have, and what holds for the whole cluster.")
+    @OptionGroup var global: GlobalOptions
+
+    func act(_ session: Session) async throws {
+        let answer = try await session.ask(.get, "/config")
+        session.show(
+            answer.body,
+            [
+                .init("KEY", "key"), .init("VALUE", "value"), .init("STANDARD", "standard"), .init("VALUES", "values"),
+                .init("SCOPES", "scopes"), .init("MEANING", "meaning"),
+            ])
+    }
 }
 
 struct ConfigGet: ClusterCommand {

@@ -9,9 +9,13 @@ struct Row: AsyncParsableCommand {
         abstract: "Rows of a table.", subcommands: [RowGet.self, RowPut.self, RowDelete.self, RowScan.self])
 }
 
+extension RowConsistency: ExpressibleByArgument {}
+
 struct TokenOptions: ParsableArguments {
     @Option(help: "A file with a data token to use, instead of one asked for.") var tokenFile: String?
-    @Flag(help: "Take the nearest answer, which may be a little old.") var eventual = false
+    @Option(help: "strong or eventual; where it is not given, the configuration entry consistency_level decides.")
+    var consistency: RowConsistency?
+    @Flag(help: "The same as --consistency eventual: an answer may be a little old.") var eventual = false
 
     func client(_ session: Session) throws -> CoxswainClient {
         var settings = CoxswainClient.Settings()
@@ -25,7 +29,7 @@ struct TokenOptions: ParsableArguments {
         return session.rows(settings: settings, token: token)
     }
 
-    var consistency: CoxswainClient.Consistency { eventual ? .eventual : .strong }
+    var wanted: RowConsistency? { eventual ? .eventual : consistency }
 }
 
 struct RowGet: ClusterCommand {
@@ -36,7 +40,7 @@ struct RowGet: ClusterCommand {
     @Argument(help: "The key, as a JSON array.") var key: String
 
     func act(_ session: Session) async throws {
-        guard let row = try await tokens.client(session).get(key: key, in: table, consistency: tokens.consistency) else {
+        guard let row = try await tokens.client(session).get(key: key, in: table, consistency: tokens.wanted) else {
             throw CommandFailure(status: .notFound, message: "no row \(key) in \(table)")
         }
         print(session.options.output == .json ? row.prettyText : row.text)
@@ -88,7 +92,7 @@ struct RowScan: ClusterCommand {
         var left = limit
         repeat {
             let page = try await client.scan(
-                table, from: next, to: to, limit: min(left, 1_000), consistency: tokens.consistency)
+                table, from: next, to: to, limit: min(left, 1_000), consistency: tokens.wanted)
             for row in page.rows { print(row.text) }
             left -= page.rows.count
             next = page.next
