@@ -121,7 +121,7 @@ if !coresOnly {
         shell("LogStorage", in: "Shared", uses: ["DurableLog", "Model"]),
         shell("Settings", in: "Shared", uses: ["LogStorage", "Model"], and: [arguments, logging]),
         shell("Compression", in: "Shared", uses: ["CLZ4"]),
-        shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "Model"], and: nio),
+        shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "KeyEncoding", "Model"], and: nio),
         shell("Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging, lifecycle]),
         shell(
             "Telemetry", in: "Shared", uses: ["Model"],
@@ -129,7 +129,7 @@ if !coresOnly {
                 logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
-        shell("Client", in: "Shared", uses: ["Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
+        shell("Client", in: "Shared", uses: ["Access", "Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
         shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
         shell(
             "AgentServer", in: "Agent",
@@ -165,7 +165,7 @@ if !coresOnly {
         shellTests("Wire", uses: ["Model"]),
         shellTests("LogStorage", uses: ["DurableLog", "Model"]),
         shellTests("Compression"),
-        shellTests("Identity", uses: ["Access", "Model"], and: nio),
+        shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
         shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
         shellTests(
             "Telemetry", uses: ["Model"],
@@ -174,7 +174,7 @@ if !coresOnly {
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
-        shellTests("Client", uses: ["KeyEncoding", "Model"]),
+        shellTests("Client", uses: ["Access", "Identity", "KeyEncoding", "Model"]),
         .testTarget(
             name: "CoxctlTests",
             dependencies: ["Client", "KeyEncoding", "Model", "coxctl"].map { .byName(name: $0) }, path: "Tests/CoxctlTests",

@@ -58,6 +58,17 @@ extension Transaction {
         return .nothing
     }
 
+    /// Looks at the names only: what an audit record is made of must fit into one.
+    func grant(_ role: String, by token: String) throws(CatalogRejection) -> CommandPayload {
+        for (text, field) in [(role, "role"), (token, "jti")] {
+            guard (1...CatalogLimits.configurationKeyBytes).contains(text.utf8.count) else {
+                throw CatalogRejection(
+                    .invalidValue, "\(field) has 1 to \(CatalogLimits.configurationKeyBytes) bytes", field: field)
+            }
+        }
+        return .nothing
+    }
+
     /// Refuses a token from now on, and forgets the revocations of those that have expired since.
     mutating func revoke(_ token: RevokedToken) throws(CatalogRejection) -> CommandPayload {
         guard !token.id.isEmpty, token.id.utf8.count <= CatalogLimits.configurationKeyBytes else {
@@ -70,7 +81,9 @@ extension Transaction {
             throw CatalogRejection(.limitReached, "\(CatalogLimits.revokedTokens) tokens are revoked already")
         }
         for id in expired where id != token.id { append(.tokenForgotten(id)) }
-        append(.tokenRevoked(token))
+        // Once revoked, for as long as anybody has said that it could still be shown.
+        let until = max(token.expiresAt, base.revokedTokens[token.id]?.expiresAt ?? token.expiresAt)
+        append(.tokenRevoked(RevokedToken(id: token.id, expiresAt: until)))
         return .nothing
     }
 

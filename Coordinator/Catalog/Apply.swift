@@ -27,6 +27,7 @@ extension Transaction {
         case .removePolicy(let table, let principal): return try removePolicy(table: table, principal: principal)
         case .addSigningKey(let key): return try addSigningKey(key)
         case .retireSigningKey(let id): return try retireSigningKey(id)
+        case .grantRole(let role, _, let token, _): return try grant(role, by: token)
         case .revokeToken(let token): return try revoke(token)
         case .configure(let scope, let writes): return try configure(scope, writes)
         case .createJoinToken(let token): return try createJoinToken(token)

@@ -31,6 +31,9 @@ package enum Command: Hashable, Sendable {
     case removePolicy(table: RelationName, principal: Principal)
     case addSigningKey(SigningKey)
     case retireSigningKey(String)
+    /// An operator token is about to be signed. Changes nothing: it puts into the log who gave which role to whom, before anybody
+    /// can use it, and names the token so that it can be revoked.
+    case grantRole(String, to: Principal, token: String, until: WallTime)
     case revokeToken(RevokedToken)
     /// All or none of the writes of one scope.
     case configure(ConfigurationScope, [ConfigurationWrite])
@@ -59,6 +62,7 @@ package enum Command: Hashable, Sendable {
         case .removePolicy: "remove-policy"
         case .addSigningKey: "add-signing-key"
         case .retireSigningKey: "retire-signing-key"
+        case .grantRole: "grant-role"
         case .revokeToken: "revoke-token"
         case .configure: "configure"
         case .createJoinToken: "create-join-token"
@@ -83,6 +87,7 @@ package enum Command: Hashable, Sendable {
             "tables/\(table)/access-policies/\(principal)"
         case .addSigningKey(let key): "signing-keys/\(key.id)"
         case .retireSigningKey(let id): "signing-keys/\(id)"
+        case .grantRole(let role, let principal, let token, _): "\(principal)/roles/\(role)/tokens/\(token)"
         case .revokeToken(let token): "tokens/\(token.id)"
         case .configure(let scope, _): "config/\(scope)"
         case .createJoinToken(let token): "join-tokens/\(token.id)"

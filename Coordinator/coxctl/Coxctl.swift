@@ -4,7 +4,8 @@ import ArgumentParser
     static let configuration = CommandConfiguration(
         commandName: "coxctl", abstract: "Steers a Coxswain cluster.",
         subcommands: [
-            Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, Row.self,
+            Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, User.self,
+            Row.self,
             Import.self, Workload.self, Demo.self,
         ])
 

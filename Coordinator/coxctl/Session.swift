@@ -16,6 +16,13 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: """
+            A file with an operator token, to act by it and not by the context's certificate. \
+            [env: COXSWAIN_OPERATOR_TOKEN_FILE]
+            """)
+    var operatorTokenFile: String?
+
+    @Option(
+        help: """
             Where to learn routes from without coordinators: gateways as host:port, status endpoints of agents on this machine as \
             http://127.0.0.1:7471,…  [env: COXSWAIN_GATEWAYS]
             """)
@@ -41,7 +48,8 @@ struct GlobalOptions: ParsableArguments {
             throw CommandFailure(
                 status: .usage, message: "no context: give --context, or set COXSWAIN_CONTEXT to a cluster's context.json")
         }
-        var cluster = try ClusterContext(path: path)
+        var cluster = try ClusterContext(
+            path: path, tokenFile: operatorTokenFile ?? environment("COXSWAIN_OPERATOR_TOKEN_FILE"))
         if let list = endpoints ?? environment("COXSWAIN_ENDPOINTS") {
             cluster.endpoints = list.split(separator: ",").map { $0.contains("://") ? String($0) : "https://" + $0 }
         }
@@ -74,7 +82,7 @@ struct Session {
         self.options = options
         self.gateways = gateways
         calls = HTTPCalls(tls: context.tls)
-        control = ControlClient(endpoints: context.endpoints, calls: calls)
+        control = ControlClient(endpoints: context.endpoints, calls: calls, token: context.token)
     }
 
     func rows(settings: CoxswainClient.Settings = CoxswainClient.Settings(), token: String? = nil) -> CoxswainClient {

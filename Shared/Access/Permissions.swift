@@ -13,6 +13,8 @@ package enum Permission: String, Hashable, Sendable, CaseIterable {
     case changePolicies = "policy:write"
     case issueTokens = "token:issue"
     case revokeTokens = "token:revoke"
+    /// Operator tokens: see `Role.mayGive`.
+    case issueCredentials = "credential:issue"
     case readConfiguration = "config:read"
     case changeConfiguration = "config:write"
 }
@@ -30,7 +32,21 @@ package enum Role: String, Hashable, Sendable, CaseIterable {
         case .readCluster, .readTables, .readOperations, .readConfiguration: true
         case .registerNode: self == .node || self == .root
         case .changeNodes, .changeTables, .movePartitions, .changeConfiguration: self == .operator || self == .root
-        case .createJoinToken, .changePolicies, .revokeTokens, .issueTokens: self == .securityAdmin || self == .root
+        case .createJoinToken, .changePolicies, .revokeTokens, .issueTokens, .issueCredentials:
+            self == .securityAdmin || self == .root
         }
+    }
+
+    /// Whether an operator token may bear it. What a node may do, its certificate says, and nothing else.
+    package var isOperators: Bool {
+        switch self {
+        case .viewer, .operator, .securityAdmin, .root: true
+        case .node: false
+        }
+    }
+
+    /// Nobody gives what they have not: a role that may issue at all gives those that grant nothing beyond its own.
+    package func mayGive(_ other: Role) -> Bool {
+        grants(.issueCredentials) && other.isOperators && Permission.allCases.allSatisfy { !other.grants($0) || grants($0) }
     }
 }

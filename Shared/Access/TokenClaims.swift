@@ -1,7 +1,7 @@
 package import Model
 
-// A data token is a JWT whose claims say who may do what with one table, until when (rule S3). Here are its parsed values; bytes,
-// JSON and signatures are the shell's.
+// A token is a JWT. A data token's claims say who may do what with one table (rule S3), an operator token's which role somebody has
+// at the control API, each until when. Here are their parsed values; bytes, JSON and signatures are the shell's.
 
 /// The protected header, as it was written.
 package struct TokenHeader: Hashable, Sendable {
@@ -19,7 +19,15 @@ package struct TokenHeader: Hashable, Sendable {
     }
 }
 
-/// The claims, under the names `iss sub aud exp nbf iat jti table actions`; times are whole seconds since 1970.
+/// What a token lets its bearer do. A token grants one or the other: claims of both kinds make it unreadable.
+package enum TokenGrant: Hashable, Sendable {
+    /// `table`, `actions`: a data token.
+    case table(String, actions: [String])
+    /// `role`: an operator token.
+    case role(String)
+}
+
+/// The claims, under the names `iss sub aud exp nbf iat jti` and those of the grant; times are whole seconds since 1970.
 package struct TokenClaims: Hashable, Sendable {
     package let issuer: String
     package let subject: String
@@ -29,12 +37,11 @@ package struct TokenClaims: Hashable, Sendable {
     package let issuedAt: Int64?
     /// `jti`
     package let id: String
-    package let table: String
-    package let actions: [String]
+    package let grant: TokenGrant
 
     package init(
         issuer: String, subject: String, audience: [String], expiresAt: Int64, notBefore: Int64?, issuedAt: Int64?, id: String,
-        table: String, actions: [String]
+        grant: TokenGrant
     ) {
         self.issuer = issuer
         self.subject = subject
@@ -43,9 +50,37 @@ package struct TokenClaims: Hashable, Sendable {
         self.notBefore = notBefore
         self.issuedAt = issuedAt
         self.id = id
-        self.table = table
-        self.actions = actions
+        self.grant = grant
     }
+}
+
+/// For whom a token is: who reads the one kind refuses the other.
+package enum TokenAudience: Hashable, Sendable, CaseIterable {
+    /// Agents, for rows.
+    case data
+    /// Coordinators, for the control API.
+    case control
+
+    /// `aud`
+    package func name(in cluster: ClusterID) -> String {
+        switch self {
+        case .data: "coxswain:\(cluster):data"
+        case .control: "coxswain:\(cluster):control"
+        }
+    }
+
+    /// The longest life that an issuer grants, in seconds.
+    package var longestLife: Int64 {
+        switch self {
+        // Clients renew theirs by themselves.
+        case .data: 3_600
+        // A working day: people cannot renew theirs without a certificate, and one that is lost by night is worth nothing by morning.
+        case .control: 12 * 3_600
+        }
+    }
+
+    /// The longest of them all: how long a token of unknown kind may still be shown.
+    package static var longestLife: Int64 { allCases.map(\.longestLife).max() ?? 0 }
 }
 
 /// What issuers write and verifiers demand.
@@ -54,10 +89,9 @@ package enum TokenForm {
     package static let type = "at+jwt"
     /// `iss`
     package static func issuer(of cluster: ClusterID) -> String { "coxswain:\(cluster)" }
-    /// `aud`
-    package static func audience(of cluster: ClusterID) -> String { "coxswain:\(cluster):data" }
-    /// The longest life that an issuer grants, in seconds.
-    package static let longestLife: Int64 = 3_600
+    /// What `sub` of an operator token begins with, as the names in operators' certificates do: a token can name no node and no
+    /// coordinator.
+    package static let operatorPrefix = "operator/"
     /// How far two wall clocks may differ, in seconds.
     package static let skew: Int64 = 30
 }

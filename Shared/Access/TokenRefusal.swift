@@ -5,7 +5,7 @@ package enum TokenRefusal: Error, Hashable, Sendable {
     case missing
     /// Longer than `Limits.tokenBytes`.
     case oversize
-    /// Not three base64url parts with the header and the claims of a data token.
+    /// Not three base64url parts with the header and the claims of a token.
     case malformed(String)
     case wrongType
     case unknownKey
@@ -19,6 +19,8 @@ package enum TokenRefusal: Error, Hashable, Sendable {
     /// Would outlive what any issuer grants.
     case livesTooLong
     case revoked
+    /// No role that an operator may have.
+    case wrongRole
     case wrongTable
     case actionNotGranted(TableAction)
 
@@ -38,6 +40,7 @@ package enum TokenRefusal: Error, Hashable, Sendable {
         case .notYetValid: "TOKEN_NOT_YET_VALID"
         case .livesTooLong: "TOKEN_LIVES_TOO_LONG"
         case .revoked: "TOKEN_REVOKED"
+        case .wrongRole: "TOKEN_WRONG_ROLE"
         case .wrongTable: "TOKEN_WRONG_TABLE"
         case .actionNotGranted: "TOKEN_ACTION_NOT_GRANTED"
         }
@@ -48,7 +51,7 @@ package enum TokenRefusal: Error, Hashable, Sendable {
         switch self {
         case .wrongTable, .actionNotGranted: true
         case .missing, .oversize, .malformed, .wrongType, .unknownKey, .algorithmMismatch, .badSignature, .wrongIssuer,
-            .wrongAudience, .expired, .notYetValid, .livesTooLong, .revoked:
+            .wrongAudience, .expired, .notYetValid, .livesTooLong, .revoked, .wrongRole:
             false
         }
     }
@@ -64,11 +67,12 @@ package enum TokenRefusal: Error, Hashable, Sendable {
         case .algorithmMismatch: "the token's algorithm is not the one of its key"
         case .badSignature: "the token's signature does not verify"
         case .wrongIssuer: "the token was issued by another cluster"
-        case .wrongAudience: "the token is not meant for this cluster's data"
+        case .wrongAudience: "the token is of another kind: data tokens are for rows, operator tokens for the control API"
         case .expired(let at): "the token expired at \(at) (seconds since 1970); ask for a new one"
         case .notYetValid(let from): "the token is valid from \(from) (seconds since 1970)"
-        case .livesTooLong: "the token's life is longer than \(TokenForm.longestLife) s"
+        case .livesTooLong: "the token's life is longer than any issuer grants"
         case .revoked: "the token has been revoked"
+        case .wrongRole: "the token names no role that an operator may have"
         case .wrongTable: "the token is for another table"
         case .actionNotGranted(let action): "the token does not grant '\(action.rawValue)'"
         }

@@ -3,9 +3,13 @@
 package actor ControlClient {
     private let calls: HTTPCalls
     private var endpoints: [String]
+    private let token: String?
 
-    /// - Parameter endpoints: base addresses, such as `https://127.0.0.1:7401`; the one that answered last is asked first.
-    package init(endpoints: [String], calls: HTTPCalls) {
+    /// - Parameters:
+    ///   - endpoints: base addresses, such as `https://127.0.0.1:7401`; the one that answered last is asked first.
+    ///   - token: an operator token to show, where `calls` shows no certificate.
+    package init(endpoints: [String], calls: HTTPCalls, token: String? = nil) {
+        self.token = token
         self.endpoints = endpoints.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
         self.calls = calls
     }
@@ -25,6 +29,7 @@ package actor ControlClient {
         milliseconds: Int64 = 30_000
     ) async throws(ClientError) -> Answer {
         var fields = headers
+        if let token { fields.append(("authorization", "Bearer \(token)")) }
         if method != .get, !fields.contains(where: { $0.0 == "idempotency-key" }) {
             fields.append(("idempotency-key", Self.randomKey()))
         }

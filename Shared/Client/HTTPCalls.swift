@@ -52,6 +52,8 @@ package struct HTTPCalls: Sendable {
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
+        // Nobody of ours redirects; a token follows nobody else's word.
+        configuration.redirectConfiguration = .disallow
         owned = Owned(HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration))
     }
 

@@ -84,7 +84,7 @@ struct GatewayWorld {
             guard authorization == "Bearer writer" || request.action == .read else { throw .actionNotGranted(request.action) }
             return TokenClaims(
                 issuer: "", subject: "", audience: [], expiresAt: 0, notBefore: nil, issuedAt: nil, id: "1",
-                table: request.table.name, actions: [])
+                grant: .table(request.table.name, actions: []))
         }
     }
 

@@ -1,5 +1,4 @@
 import Access
-import AgentServer
 import Identity
 import KeyEncoding
 import Model
@@ -21,7 +20,7 @@ enum TokenBench {
             let known = Dictionary(uniqueKeysWithValues: tokens.map { ($0, 1) })
             var (cold, bare, cached, lookUps) = (Samples(), Samples(), Samples(), Samples())
             for _ in 0..<settings.rounds {
-                let verifier = TokenVerifier(cluster: cluster)
+                let verifier = TokenVerifier(cluster: cluster, audience: .data)
                 let check = {
                     for token in tokens {
                         keep(try verifier.verify(authorization: token, for: request, under: topology, at: now))
@@ -59,7 +58,7 @@ enum TokenBench {
     ) throws -> String {
         let header = "{\"alg\":\"\(algorithm.rawValue)\",\"kid\":\"k1\",\"typ\":\"\(TokenForm.type)\"}"
         let claims =
-            "{\"iss\":\"\(TokenForm.issuer(of: cluster))\",\"sub\":\"bench\",\"aud\":\"\(TokenForm.audience(of: cluster))\","
+            "{\"iss\":\"\(TokenForm.issuer(of: cluster))\",\"sub\":\"bench\",\"aud\":\"\(TokenAudience.data.name(in: cluster))\","
             + "\"exp\":\(now.seconds + 600),\"nbf\":\(now.seconds),\"iat\":\(now.seconds),\"jti\":\"bench-\(number)\","
             + "\"table\":\"usertable\",\"actions\":[\"read\"]}"
         let signed = Base64URL.encode(Array(header.utf8)) + "." + Base64URL.encode(Array(claims.utf8))

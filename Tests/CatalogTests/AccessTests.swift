@@ -83,6 +83,37 @@ import Testing
         #expect(try world.run(.useJoinToken("j2", secretDigest: secret, node: node, zone: zone)).refusal == .joinTokenRefused)
     }
 
+    @Test("a revocation outlasts its token, and is forgotten when another is made after that")
+    func revocations() throws {
+        var world = World()
+        func revoke(_ id: String, seconds: Int64) throws -> CommandResult {
+            let end = WallTime(milliseconds: world.time.milliseconds + 1_000 * seconds)
+            return try world.run(.revokeToken(RevokedToken(id: id, expiresAt: end)))
+        }
+        #expect(try revoke("day", seconds: 43_200).isAccepted && revoke("hour", seconds: 3_600).isAccepted)
+        let end = world.topology.revokedTokens["day"]?.expiresAt
+        #expect(try revoke("day", seconds: 1).isAccepted)
+        #expect(world.topology.revokedTokens["day"]?.expiresAt == end)
+        world.time = WallTime(milliseconds: world.time.milliseconds + 43_199_000)
+        #expect(try revoke("another", seconds: 60).isAccepted)
+        #expect(world.topology.revokedTokens.keys.sorted() == ["another", "day"])
+        world.time = WallTime(milliseconds: world.time.milliseconds + 3_602_000)
+        #expect(try revoke("last", seconds: 60).isAccepted)
+        #expect(world.topology.revokedTokens.keys.sorted() == ["another", "last"])
+    }
+
+    @Test("a role that is granted by a token is in the trail, and changes nothing else")
+    func grants() throws {
+        var world = World()
+        let ada = try Principal("operator/ada")
+        #expect(try world.run(.grantRole("root", to: ada, token: "t1", until: world.time)) == .accepted(.nothing))
+        #expect(world.state.audit.tail.last?.subject == "operator/ada/roles/root/tokens/t1")
+        #expect(world.topology == World().topology)
+        let long = String(repeating: "x", count: 256)
+        #expect(try world.run(.grantRole("root", to: ada, token: long, until: world.time)).refusal == .invalidValue)
+        #expect(try world.run(.grantRole("", to: ada, token: "t1", until: world.time)).refusal == .invalidValue)
+    }
+
     @Test("the audit trail chains every command, refused ones too, and shows an altered record")
     func audit() throws {
         var world = World()

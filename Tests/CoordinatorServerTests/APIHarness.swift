@@ -34,7 +34,11 @@ final class InstantPlane: ControlPlane, Sendable {
         let entry = CatalogEntry(
             command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
             time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
-        return state.withLock { $0.apply(entry, at: place).result }
+        return state.withLock { state in
+            let result = state.apply(entry, at: place).result
+            feed.reset(state.topology)
+            return result
+        }
     }
 
     func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState {
@@ -109,6 +113,13 @@ struct APIHarness {
                 .registerNode(registration), by: node.principal, reason: "", requestID: try Model.RequestID("start-\(number)"),
                 fingerprint: [], traceID: "")
         }
+    }
+
+    /// Commits the key that signs tokens, as a coordinator does at its start.
+    func publishKey() async throws {
+        _ = try await plane.propose(
+            .addSigningKey(issuer.signingKey(createdAt: WallTime(milliseconds: 0))), by: root.principal, reason: "",
+            requestID: try Model.RequestID("key"), fingerprint: [], traceID: "")
     }
 
     func ask(

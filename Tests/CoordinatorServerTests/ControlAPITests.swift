@@ -9,16 +9,15 @@ import Model
 import Testing
 
 @Suite struct ControlAPITests {
-    @Test("every route names who may call it, and only the join and the public keys need no certificate")
+    @Test("every route names who may call it, and only the join and the public keys need neither certificate nor token")
     func permissions() async throws {
         let harness = try APIHarness()
         for route in harness.api.table {
             let path = route.path.replacingOccurrences(of: "{", with: "").replacingOccurrences(of: "}", with: "")
             let answer = try await harness.ask(route.method, path, as: nil)
-            if case .permission = route.access {
-                #expect(answer.status == 401, "\(route.method) \(route.path)")
-            } else {
-                #expect(answer.status != 401, "\(route.method) \(route.path)")
+            switch route.access {
+            case .permission, .certified: #expect(answer.status == 401, "\(route.method) \(route.path)")
+            case .joinToken, .everyone: #expect(answer.status != 401, "\(route.method) \(route.path)")
             }
         }
         let denied = try await harness.ask(.post, "/api/v1/tables", APIHarness.table("t"), as: harness.node)
@@ -143,9 +142,7 @@ import Testing
         #expect(policy.status == 200 && !policy["policy_version"].isEmpty)
         #expect(try await harness.post("/tables/t/credentials", request)["code"] == "KEY_NOT_PUBLISHED")
         let key = harness.issuer.signingKey(createdAt: WallTime(milliseconds: 0))
-        _ = try await harness.plane.propose(
-            .addSigningKey(key), by: harness.root.principal, reason: "", requestID: try Model.RequestID("key"), fingerprint: [],
-            traceID: "")
+        try await harness.publishKey()
         let made = try await harness.post("/tables/t/credentials", request)
         let parts = made["token"].split(separator: ".").map(String.init)
         try #require(made.status == 201 && parts.count == 3)

@@ -1,4 +1,5 @@
 package import Access
+import Identity
 package import Model
 
 /// Judges the bearer of a data request (rule S3), with what this node knows and no call to anybody.

@@ -1,6 +1,7 @@
 // Puts an agent together: opens what is on disk, makes the services in the order of their dependencies, and runs them until a
 // signal. Nothing here decides anything.
 
+import Access
 import AgentCore
 import DurableLog
 import Engine
@@ -155,7 +156,7 @@ package struct AgentParts {
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger)
         let statistics = StatisticsService(agent: agent)
-        let tokens = TokenVerifier(cluster: credentials.cluster)
+        let tokens = TokenVerifier(cluster: credentials.cluster, audience: .data)
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")
         let gateway = try Gateway(
             host: gatewayAddress.host, port: gatewayAddress.port, tls: credentials.tls.httpsServer(), plane: agent,

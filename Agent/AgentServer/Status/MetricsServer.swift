@@ -1,5 +1,6 @@
 import Hummingbird
 import HummingbirdCore
+package import Identity
 package import Logging
 import Model
 import ServiceLifecycle

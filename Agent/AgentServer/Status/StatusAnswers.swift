@@ -1,6 +1,7 @@
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import Identity
 import KeyEncoding
 import Model
 import NIOCore

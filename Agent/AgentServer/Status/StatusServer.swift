@@ -2,6 +2,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
+package import Identity
 import KeyEncoding
 package import Logging
 import Model

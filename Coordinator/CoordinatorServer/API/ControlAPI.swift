@@ -9,6 +9,7 @@ package import Hummingbird
 package import Identity
 package import Model
 import NIOCore
+import Transport
 
 /// What the API must know of the cluster beside its catalog.
 package struct APISettings: Sendable {
@@ -32,6 +33,7 @@ package struct ControlAPI: Sendable {
     let issuer: TokenIssuer
     let authority: Authority
     private let routes: [Route]
+    private let tokens: TokenVerifier
     private let metrics = APIMetrics()
 
     package init(settings: APISettings, plane: any ControlPlane, issuer: TokenIssuer, authority: Authority) {
@@ -39,6 +41,7 @@ package struct ControlAPI: Sendable {
         self.plane = plane
         self.issuer = issuer
         self.authority = authority
+        tokens = TokenVerifier(cluster: settings.cluster, audience: .control, remembering: 1_024)
         let handlers = Handlers(settings: settings, plane: plane, issuer: issuer, authority: authority)
         routes = handlers.routes.sorted { $0.weight > $1.weight }
     }
@@ -49,19 +52,21 @@ package struct ControlAPI: Sendable {
     }
 
     /// Answers one request. Total: whatever is asked, there is an answer.
-    package func answer(_ request: Request, from caller: Caller?) async -> Response {
+    ///
+    /// - Parameter certified: whom the connection's certificate names.
+    package func answer(_ request: Request, from certified: Caller?) async -> Response {
         await metrics.measure(request.method) {
             var route: Route?
-            let response = await answer(request, from: caller, by: &route)
+            let response = await answer(request, from: certified, by: &route)
             return (route.map { "/" + $0.pattern.joined(separator: "/") } ?? "none", response.status.code, response)
         }
     }
 
-    private func answer(_ request: Request, from caller: Caller?, by taken: inout Route?) async -> Response {
+    private func answer(_ request: Request, from certified: Caller?, by taken: inout Route?) async -> Response {
         do throws(Problem) {
             let (route, parameters) = try find(request, in: routes)
             taken = route
-            try admit(caller, to: route)
+            let caller = try admit(request, from: certified, to: route)
             try checkPrecondition(of: request, for: route)
             let body = try await read(request, limit: route.bodyLimit)
             var query: [String: String] = [:]
@@ -122,18 +127,43 @@ package struct ControlAPI: Sendable {
         throw Problem(.notFound, "NOT_FOUND", "no such resource", hint: "the API's paths begin with /api/v1", field: "path")
     }
 
-    private func admit(_ caller: Caller?, to route: Route) throws(Problem) {
-        guard case .permission(let permission) = route.access else { return }
-        guard let caller else {
+    /// - Returns: as whom the request is done.
+    private func admit(_ request: Request, from certified: Caller?, to route: Route) throws(Problem) -> Caller? {
+        let permission: Permission
+        switch route.access {
+        case .permission(let it), .certified(let it): permission = it
+        case .joinToken, .everyone: return certified
+        }
+        guard let caller = try bearer(of: request) ?? certified else {
             throw Problem(
-                .unauthorized, "NOT_AUTHENTICATED", "the request shows no client certificate of this cluster",
-                hint: "use an operator's certificate")
+                .unauthorized, "NOT_AUTHENTICATED",
+                "the request shows neither a client certificate of this cluster nor a token",
+                hint: "use an operator's certificate, or a token that coxctl user issue has made")
         }
         guard caller.role.grants(permission) else {
             throw Problem(
-                .forbidden, "NOT_ALLOWED", "\(caller.principal) may not \(permission.rawValue)",
+                .forbidden, "NOT_ALLOWED", "\(caller.principal) as \(caller.role.rawValue) may not \(permission.rawValue)",
                 hint: "ask somebody with that permission")
         }
+        if case .certified = route.access, caller.credential != .certificate {
+            throw Problem(
+                .forbidden, "CERTIFICATE_NEEDED", "a token begets nothing that outlives it: \(permission.rawValue)",
+                hint: "ask with an operator's certificate, and show no token")
+        }
+        return caller
+    }
+
+    /// Whom the request's token names; nil when it shows none. A token that is shown is what counts, so that somebody with a
+    /// certificate can act with less; one that is bad is refused, whatever certificate came with it.
+    ///
+    /// Judged by what this member has applied, leader or not: nobody else is asked.
+    private func bearer(of request: Request) throws(Problem) -> Caller? {
+        guard let authorization = request.headers[.authorization] else { return nil }
+        do throws(TokenRefusal) {
+            let bearer = try tokens.bearer(
+                authorization: authorization, under: plane.feed.topology, at: BootClock.wallTime())
+            return Caller(principal: bearer.principal, role: bearer.role, by: .token(expiresAt: bearer.expiresAt))
+        } catch { throw Problem(error) }
     }
 
     private func read(_ request: Request, limit: Int) async throws(Problem) -> [UInt8] {

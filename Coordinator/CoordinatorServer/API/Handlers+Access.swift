@@ -51,9 +51,8 @@ extension Handlers {
         let who = try principal(try fields.text("principal_arn"), call, field: "principal_arn")
         let ttl = try fields.optionalInteger("ttl_seconds") ?? 900
         try fields.finish()
-        guard (1...Int(TokenForm.longestLife)).contains(ttl) else {
-            throw .invalid("ttl_seconds", "expected 1 to \(TokenForm.longestLife)")
-        }
+        let longest = TokenAudience.data.longestLife
+        guard (1...Int(longest)).contains(ttl) else { throw .invalid("ttl_seconds", "expected 1 to \(longest)") }
         let state = try await catalog(call)
         let table = try tableNamed(call, in: state)
         let policy = state.topology.policies[PolicyKey(table: table.id, principal: who)]
@@ -71,13 +70,12 @@ extension Handlers {
                 hint: "coxctl policy set \(table.name) \(who) --actions read,write", field: "principal_arn")
         }
         if try call.isDryRun { return .rehearsed(["actions": .array(actions.map { .string($0.rawValue) })]) }
-        guard state.topology.signingKeys[issuer.keyID] != nil else {
-            throw Problem(
-                .serviceUnavailable, "KEY_NOT_PUBLISHED", "this coordinator's key is not committed yet", hint: "ask again",
-                isRetryable: true, retryAfter: 1)
-        }
+        try requirePublishedKey(in: state)
+        // What a token begets does not outlive it.
+        var seconds = Int64(ttl)
+        if case .token(let expiry)? = call.caller?.credential { seconds = max(1, min(seconds, expiry - now.seconds)) }
         do throws(IdentityError) {
-            let made = try issuer.issue(to: who, table: table.name, actions: actions, seconds: Int64(ttl), at: now)
+            let made = try issuer.issue(to: who, table: table.name, actions: actions, seconds: seconds, at: now)
             return Response(
                 json: .object([
                     "token": .string(made.token), "expires_at": Documents.time(made.expiresAt), "jti": .string(made.id),
@@ -100,19 +98,14 @@ extension Handlers {
         var id = named
         var expiry = seconds.map { Int64($0) }
         if let token {
-            let parts = token.split(separator: ".")
-            if parts.count == 3, let bytes = Base64URL.decode(parts[1]),
-                case .object(let claims)? = try? JSONDecoder().decode(JSONNode.self, from: Data(bytes))
-            {
-                if case .scalar(.string(let jti))? = claims["jti"] { id = jti }
-                if case .scalar(.number(let digits))? = claims["exp"] { expiry = Int64(digits) }
-            } else {
-                throw .invalid("token", "is no token")
-            }
+            do throws(TokenRefusal) {
+                let claims = try TokenText(token).claims()
+                (id, expiry) = (claims.id, claims.expiresAt)
+            } catch { throw .invalid("token", error.detail) }
         }
         guard let id, !id.isEmpty else { throw .invalid("token", "give a token or its jti") }
-        // Whatever a token says, none lives longer than issuers grant.
-        let longest = now.seconds + TokenForm.longestLife + TokenForm.skew
+        // Whatever a token says, none lives longer than issuers grant; of one that is only named, nobody knows the kind.
+        let longest = now.seconds + TokenAudience.longestLife + TokenForm.skew
         let expires = WallTime(milliseconds: min(max(expiry ?? longest, now.seconds), longest) * 1_000)
         _ = try await propose(.revokeToken(RevokedToken(id: id, expiresAt: expires)), call)
         return Response(json: .object(["jti": .string(id), "revoked": .boolean(true), "until": Documents.time(expires)]))

@@ -26,7 +26,7 @@ struct Handlers: Sendable {
             Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), handler: nodes),
             Route(.post, v1 + "/nodes/register", .permission(.registerNode), handler: registerNode),
             Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
-            Route(.post, v1 + "/nodes/join-tokens", .permission(.createJoinToken), handler: createJoinToken),
+            Route(.post, v1 + "/nodes/join-tokens", .certified(.createJoinToken), handler: createJoinToken),
             Route(.post, v1 + "/nodes/join", .joinToken, handler: join),
             Route(.post, v1 + "/tables", .permission(.changeTables), bodyLimit: 4 * 1_024 * 1_024, handler: createTable),
             Route(.get, v1 + "/tables", .permission(.readTables), handler: tables),
@@ -43,6 +43,7 @@ struct Handlers: Sendable {
             Route(
                 .delete, v1 + "/tables/{name}/access-policies/{principal}", .permission(.changePolicies), handler: removePolicy),
             Route(.post, v1 + "/tables/{name}/credentials", .permission(.issueTokens), handler: issueToken),
+            Route(.post, v1 + "/operators/credentials", .certified(.issueCredentials), handler: issueCredential),
             Route(.post, v1 + "/credentials:revoke", .permission(.revokeTokens), handler: revokeToken),
             Route(.get, v1 + "/operations", .permission(.readOperations), handler: operations),
             Route(.get, v1 + "/operations/{id}", .permission(.readOperations), handler: operation),

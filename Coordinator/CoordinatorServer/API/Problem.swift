@@ -1,3 +1,4 @@
+import Access
 import Catalog
 package import HTTPTypes
 package import Hummingbird
@@ -60,6 +61,15 @@ package struct Problem: Error, Hashable, Sendable {
         }
     }
 
+    init(_ refusal: TokenRefusal) {
+        let hint =
+            switch refusal {
+            case .wrongAudience: "use a token that coxctl user issue has made"
+            default: "get another one by coxctl user issue"
+            }
+        self.init(refusal.isForbidden ? .forbidden : .unauthorized, refusal.code, refusal.detail, hint: hint)
+    }
+
     init(_ refusal: PlanRefusal) {
         let status: HTTPResponse.Status =
             switch refusal {
@@ -99,8 +109,14 @@ package struct Problem: Error, Hashable, Sendable {
         var response = Response(json: .object(members), status: status, type: "application/problem+json")
         if let retryAfter { response.headers[.retryAfter] = String(retryAfter) }
         if !allow.isEmpty { response.headers[.allow] = allow.joined(separator: ", ") }
-        if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer realm=\"coxswain\"" }
+        if status == .unauthorized { response.headers[.wwwAuthenticate] = challenge }
         return response
+    }
+
+    /// What a refused caller is asked for; a token that was shown and is not good is said to be the reason (RFC 6750 §3.1).
+    private var challenge: String {
+        let isTokenBad = code.hasPrefix("TOKEN_") && code != TokenRefusal.missing.code
+        return "Bearer realm=\"coxswain\"" + (isTokenBad ? ", error=\"invalid_token\"" : "")
     }
 }
 

@@ -6,20 +6,31 @@ package import Model
 /// Who may call a route. There is no default: a route that does not say so does not compile (rule S5).
 package enum RouteAccess: Hashable, Sendable {
     case permission(Permission)
+    /// The permission, shown by a certificate: what comes of it outlives any token, so that no token is enough. Otherwise who steals
+    /// one for an hour could keep himself in for ever.
+    case certified(Permission)
     /// What the body shows is the credential: a join token.
     case joinToken
     /// Public keys and nothing else.
     case everyone
 }
 
-/// Somebody whose certificate was verified.
+/// Somebody whose certificate or token was verified.
 package struct Caller: Hashable, Sendable {
+    package enum Credential: Hashable, Sendable {
+        case certificate
+        /// Seconds since 1970.
+        case token(expiresAt: Int64)
+    }
+
     package let principal: Principal
     package let role: Role
+    package let credential: Credential
 
-    package init(principal: Principal, role: Role) {
+    package init(principal: Principal, role: Role, by credential: Credential = .certificate) {
         self.principal = principal
         self.role = role
+        self.credential = credential
     }
 }
 

@@ -1,11 +1,11 @@
-import Access
+package import Access
 import FoundationEssentials
 package import Identity
 import KeyEncoding
 package import Model
 
-/// Signs data tokens with this coordinator's own key, once its public half is committed: what agents could not verify is never
-/// handed out (rules S3, S4).
+/// Signs data tokens and operator tokens with this coordinator's own key, once its public half is committed: what could not be
+/// verified is never handed out (rules S3, S4).
 package struct TokenIssuer: Sendable {
     private let key: PrivateKey
     private let publicKey: [UInt8]
@@ -25,23 +25,48 @@ package struct TokenIssuer: Sendable {
         SigningKey(id: keyID, algorithm: key.algorithm, publicKey: publicKey, createdAt: createdAt)
     }
 
-    /// A compact JWS (RFC 7515).
+    /// A token as its bearer gets it: a compact JWS (RFC 7515).
+    package struct Made: Hashable, Sendable {
+        package let token: String
+        /// `jti`
+        package let id: String
+        package let expiresAt: WallTime
+    }
+
+    /// A data token.
     package func issue(
         to principal: Principal, table: RelationName, actions: [TableAction], seconds: Int64, at now: WallTime
-    ) throws(IdentityError) -> (token: String, id: String, expiresAt: WallTime) {
+    ) throws(IdentityError) -> Made {
+        try sign(
+            ["table": .string(table.name), "actions": .array(actions.map { .string($0.rawValue) })], to: principal,
+            for: .data, seconds: seconds, at: now)
+    }
+
+    /// An operator token.
+    package func issue(
+        to principal: Principal, role: Role, seconds: Int64, at now: WallTime
+    ) throws(IdentityError) -> Made {
+        try sign(["role": .string(role.rawValue)], to: principal, for: .control, seconds: seconds, at: now)
+    }
+
+    private func sign(
+        _ grant: [String: JSONNode], to principal: Principal, for audience: TokenAudience, seconds: Int64, at now: WallTime
+    ) throws(IdentityError) -> Made {
         let id = Base64URL.encode(try SecureRandom.bytes(16))
         let expiry = now.seconds + seconds
         let header = JSONNode.object([
             "alg": .string(key.algorithm.rawValue), "kid": .string(keyID), "typ": .string(TokenForm.type),
         ])
-        let claims = JSONNode.object([
-            "iss": .string(TokenForm.issuer(of: cluster)), "aud": .string(TokenForm.audience(of: cluster)),
+        let registered: [String: JSONNode] = [
+            "iss": .string(TokenForm.issuer(of: cluster)), "aud": .string(audience.name(in: cluster)),
             "sub": .string(principal.name), "exp": .number(expiry), "nbf": .number(now.seconds), "iat": .number(now.seconds),
-            "jti": .string(id), "table": .string(table.name), "actions": .array(actions.map { .string($0.rawValue) }),
-        ])
+            "jti": .string(id),
+        ]
+        let claims = JSONNode.object(registered.merging(grant) { ours, _ in ours })
         let body = Base64URL.encode(Array(header.text.utf8)) + "." + Base64URL.encode(Array(claims.text.utf8))
         let signature = try key.sign(Array(body.utf8))
-        return (body + "." + Base64URL.encode(signature), id, WallTime(milliseconds: expiry * 1_000))
+        return Made(
+            token: body + "." + Base64URL.encode(signature), id: id, expiresAt: WallTime(milliseconds: expiry * 1_000))
     }
 
     /// The committed keys as a JWK set (RFC 7517): an uncompressed P-256 point ends its key info, an Ed25519 key is its end.

@@ -90,6 +90,11 @@ extension Command: WireCodable {
                 principal: try principalName(it.principal, "PolicyName.principal"))
         case .addSigningKey(let key): self = .addSigningKey(try SigningKey(wire: key))
         case .retireSigningKey(let id): self = .retireSigningKey(try Check.text(id, "retire_signing_key"))
+        case .grantRole(let it):
+            self = .grantRole(
+                try Check.text(it.role, "GrantRole.role"), to: try principalName(it.principal, "GrantRole.principal"),
+                token: try Check.text(it.token, "GrantRole.token"),
+                until: try Check.wallTime(it.expiresAtMs, "GrantRole.expires_at_ms"))
         case .revokeToken(let token): self = .revokeToken(try RevokedToken(wire: token))
         case .configure(let it):
             self = .configure(
@@ -154,6 +159,11 @@ extension Command: WireCodable {
             wire.removePolicy.principal = principal.name
         case .addSigningKey(let key): wire.addSigningKey = key.wire
         case .retireSigningKey(let id): wire.retireSigningKey = id
+        case .grantRole(let role, let principal, let token, let expires):
+            wire.grantRole.role = role
+            wire.grantRole.principal = principal.name
+            wire.grantRole.token = token
+            wire.grantRole.expiresAtMs = expires.milliseconds
         case .revokeToken(let token): wire.revokeToken = token.wire
         case .configure(let scope, let writes):
             wire.configure.scope = scope.wire

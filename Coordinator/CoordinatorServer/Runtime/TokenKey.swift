@@ -1,4 +1,4 @@
-// This coordinator's own key for data tokens: made once in its data folder, published before it signs anything (rules S3, S4).
+// This coordinator's own key for tokens: made once in its data folder, published before it signs anything (rules S3, S4).
 
 import Catalog
 import Identity
@@ -39,7 +39,7 @@ struct TokenKeyPublisher: Service {
         do {
             let result = try await plane.propose(
                 .addSigningKey(issuer.signingKey(createdAt: BootClock.wallTime())), by: try Principal("coordinator/\(node)"),
-                reason: "this coordinator's key for data tokens", requestID: try RequestID("signing-key-\(issuer.keyID)"),
+                reason: "this coordinator's key for tokens", requestID: try RequestID("signing-key-\(issuer.keyID)"),
                 fingerprint: [], traceID: "")
             if case .refused(let rejection) = result {
                 logger.error("the token key was refused", metadata: ["why": "\(rejection)"])

@@ -52,13 +52,19 @@ struct TokenIssue: ClusterCommand {
 
 struct TokenRevoke: ClusterCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Have every agent refuse a token from now on.")
+        commandName: "revoke", abstract: "Have a token refused everywhere from now on, a data token or an operator's.")
     @OptionGroup var global: GlobalOptions
-    @Argument(help: "The token, or - to read it from standard input.") var token: String
+    @Argument(help: "The token, or - to read it from standard input.") var token: String?
+    @Option(help: "Its id (jti), in place of the token.") var id: String?
+
+    func validate() throws {
+        guard (token == nil) != (id == nil) else { throw ValidationError("give the token, or - to read it, or its --id") }
+    }
 
     func act(_ session: Session) async throws {
-        let text = token == "-" ? readLine() ?? "" : token
-        let answer = try await session.ask(.post, "/credentials:revoke", body: .object(["token": .string(text)]))
+        let named: (field: String, text: String) =
+            if let id { ("jti", id) } else { ("token", (token == "-" ? readLine() : token) ?? "") }
+        let answer = try await session.ask(.post, "/credentials:revoke", body: .object([named.field: .string(named.text)]))
         session.show(answer.body, [.init("REVOKED", "jti", "id", "revoked")])
     }
 }

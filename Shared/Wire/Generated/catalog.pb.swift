@@ -283,6 +283,14 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .useJoinToken(newValue)}
   }
 
+  package var grantRole: ProtoCatalogCommand.GrantRole {
+    get {
+      if case .grantRole(let v)? = command {return v}
+      return ProtoCatalogCommand.GrantRole()
+    }
+    set {command = .grantRole(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -308,6 +316,7 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case configure(ProtoCatalogCommand.Configure)
     case createJoinToken(ProtoCatalogJoinToken)
     case useJoinToken(ProtoCatalogCommand.UseJoinToken)
+    case grantRole(ProtoCatalogCommand.GrantRole)
 
   }
 
@@ -660,6 +669,24 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package var node: String = String()
 
     package var zone: String = String()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct GrantRole: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var role: String = String()
+
+    package var principal: String = String()
+
+    package var token: String = String()
+
+    package var expiresAtMs: Int64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1131,7 +1158,7 @@ nonisolated extension ProtoCatalogWitness: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1405,6 +1432,19 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .useJoinToken(v)
         }
       }()
+      case 23: try {
+        var v: ProtoCatalogCommand.GrantRole?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .grantRole(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .grantRole(v)
+        }
+      }()
       default: break
       }
     }
@@ -1503,6 +1543,10 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .useJoinToken?: try {
       guard case .useJoinToken(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .grantRole?: try {
+      guard case .grantRole(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
     }()
     case nil: break
     }
@@ -2172,6 +2216,51 @@ nonisolated extension ProtoCatalogCommand.UseJoinToken: SwiftProtobuf.Message, S
     if lhs.secretDigest != rhs.secretDigest {return false}
     if lhs.node != rhs.node {return false}
     if lhs.zone != rhs.zone {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.GrantRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".GrantRole"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}principal\0\u{1}token\0\u{3}expires_at_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.role) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.principal) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.token) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self.expiresAtMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 1)
+    }
+    if !self.principal.isEmpty {
+      try visitor.visitSingularStringField(value: self.principal, fieldNumber: 2)
+    }
+    if !self.token.isEmpty {
+      try visitor.visitSingularStringField(value: self.token, fieldNumber: 3)
+    }
+    if self.expiresAtMs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.expiresAtMs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.GrantRole, rhs: ProtoCatalogCommand.GrantRole) -> Bool {
+    if lhs.role != rhs.role {return false}
+    if lhs.principal != rhs.principal {return false}
+    if lhs.token != rhs.token {return false}
+    if lhs.expiresAtMs != rhs.expiresAtMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,5 +1,4 @@
 import Access
-import AgentServer
 import Identity
 import KeyEncoding
 import Model
@@ -28,7 +27,7 @@ import Testing
         ) throws -> String {
             let head = header ?? "{\"alg\":\"\(key.algorithm.rawValue)\",\"kid\":\"\(id)\",\"typ\":\"at+jwt\"}"
             let claims =
-                "{\"iss\":\"\(TokenForm.issuer(of: cluster))\",\"sub\":\"alice\",\"aud\":\"\(TokenForm.audience(of: cluster))\","
+                "{\"iss\":\"\(TokenForm.issuer(of: cluster))\",\"sub\":\"alice\",\"aud\":\"\(TokenAudience.data.name(in: cluster))\","
                 + "\"exp\":\(expires),\"nbf\":\(expires - 600),\"iat\":\(expires - 600),\"jti\":\"\(jti)\","
                 + "\"table\":\"\(table)\",\"actions\":[\(actions)]}"
             let signed = Base64URL.encode(Array(head.utf8)) + "." + Base64URL.encode(Array(claims.utf8))
@@ -55,7 +54,7 @@ import Testing
     func good(algorithm: SignatureAlgorithm) throws {
         let issuer = try Issuer(algorithm, id: "k1")
         let topology = topology([.signingKey(try issuer.published())])
-        let verifier = TokenVerifier(cluster: issuer.cluster)
+        let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         let token = try issuer.token(expires: now.seconds + 300)
         #expect(try refusal(verifier, "Bearer \(token)", topology) == nil)
         #expect(try refusal(verifier, "bearer \(token)", topology) == nil)
@@ -67,7 +66,7 @@ import Testing
     func tampered() throws {
         let issuer = try Issuer(.es256, id: "k1")
         let topology = topology([.signingKey(try issuer.published())])
-        let verifier = TokenVerifier(cluster: issuer.cluster)
+        let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         let token = Array(try issuer.token(expires: now.seconds + 300).utf8)
         for place in token.indices {
             var changed = token
@@ -81,7 +80,7 @@ import Testing
         let issuer = try Issuer(.es256, id: "k1")
         let stranger = try Issuer(.es256, id: "k1")
         let topology = topology([.signingKey(try issuer.published())])
-        let verifier = TokenVerifier(cluster: issuer.cluster)
+        let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         func refused(_ header: String?, by signer: Issuer) throws -> TokenRefusal? {
             try refusal(verifier, "Bearer \(signer.token(header: header, expires: now.seconds + 300))", topology)
         }
@@ -97,7 +96,7 @@ import Testing
     func remembered() throws {
         let issuer = try Issuer(.es256, id: "k1")
         let key = TopologyChange.signingKey(try issuer.published())
-        let verifier = TokenVerifier(cluster: issuer.cluster)
+        let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         let token = "Bearer " + (try issuer.token(expires: now.seconds + 300, jti: "gone"))
         #expect(try refusal(verifier, token, topology([key])) == nil)
         #expect(try refusal(verifier, token, topology([key]), action: .write) == .actionNotGranted(.write))
@@ -121,7 +120,7 @@ import Testing
         ])
     func garbage(authorization: String?) throws {
         let issuer = try Issuer(.es256, id: "k1")
-        let verifier = TokenVerifier(cluster: issuer.cluster)
+        let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         #expect(try refusal(verifier, authorization, topology([.signingKey(try issuer.published())])) != nil)
     }
 }

@@ -1,12 +1,12 @@
 package import Access
-import Identity
 package import Model
 import Synchronization
 
-// Tokens are verified here, with keys and revocations of the local topology: no coordinator is asked (rule S3). The order matters:
-// the header chooses one of our keys, the key fixes the algorithm, the signature is checked, and only then is a claim believed.
+// Tokens are verified here, with keys and revocations of the local topology: nobody else is asked (rule S3). The order matters: the
+// header chooses one of our keys, the key fixes the algorithm, the signature is checked, and only then is a claim believed.
 
-/// Verifies the bearer tokens of data requests, and remembers those that were good.
+/// Verifies the bearer tokens of requests, and remembers those that were good: an agent's are data tokens, a coordinator's are
+/// operator tokens.
 package final class TokenVerifier: Sendable {
     /// How often tokens were seen, for metrics.
     package struct Counters: Hashable, Sendable {
@@ -28,8 +28,8 @@ package final class TokenVerifier: Sendable {
     private let rules: TokenRules
     private let state: Mutex<State>
 
-    package init(cluster: ClusterID, remembering capacity: Int = 4_096) {
-        rules = TokenRules(cluster: cluster)
+    package init(cluster: ClusterID, audience: TokenAudience, remembering capacity: Int = 4_096) {
+        rules = TokenRules(cluster: cluster, audience: audience)
         state = Mutex(State(cache: TokenCache(capacity: capacity)))
     }
 
@@ -38,23 +38,36 @@ package final class TokenVerifier: Sendable {
     /// - Parameters:
     ///   - authorization: the value of the request's `Authorization` field.
     ///   - topology: where the keys and revocations are taken from, at its revision.
-    /// - Returns: the claims of a token that allows `request` at `now`.
+    /// - Returns: the claims of a data token that allows `request` at `now`.
     package func verify(
         authorization: String?, for request: AccessRequest, under topology: Topology, at now: WallTime
     ) throws(TokenRefusal) -> TokenClaims {
-        do throws(TokenRefusal) {
-            let token = try Self.bearer(authorization)
-            let claims = try trusted(token, keys: topology.signingKeys)
+        try counted { () throws(TokenRefusal) in
+            let claims = try trusted(authorization, keys: topology.signingKeys)
             try rules.checkUse(claims, for: request, revoked: topology.revokedTokens, at: now)
             return claims
-        } catch {
+        }
+    }
+
+    /// - Returns: whose operator token it is, and in which role.
+    package func bearer(
+        authorization: String?, under topology: Topology, at now: WallTime
+    ) throws(TokenRefusal) -> TokenBearer {
+        try counted { () throws(TokenRefusal) in
+            let claims = try trusted(authorization, keys: topology.signingKeys)
+            return try rules.bearer(of: claims, revoked: topology.revokedTokens, at: now)
+        }
+    }
+
+    private func counted<Value>(_ check: () throws(TokenRefusal) -> Value) throws(TokenRefusal) -> Value {
+        do throws(TokenRefusal) { return try check() } catch {
             state.withLock { $0.counters.refused[error.code, default: 0] += 1 }
             throw error
         }
     }
 
     /// The token of `Bearer …`; the scheme's case does not matter (RFC 9110 §11.1).
-    private static func bearer(_ authorization: String?) throws(TokenRefusal) -> String {
+    private static func text(of authorization: String?) throws(TokenRefusal) -> String {
         guard let authorization else { throw .missing }
         guard authorization.utf8.count <= Limits.tokenBytes + 16 else { throw .oversize }
         // Bytes, not characters: finding where those begin would cost more than all else about a known token.
@@ -64,7 +77,8 @@ package final class TokenVerifier: Sendable {
     }
 
     /// The claims of a token whose signature and origin are good, by the cache or by looking.
-    private func trusted(_ token: String, keys: [String: SigningKey]) throws(TokenRefusal) -> TokenClaims {
+    private func trusted(_ authorization: String?, keys: [String: SigningKey]) throws(TokenRefusal) -> TokenClaims {
+        let token = try Self.text(of: authorization)
         let known = state.withLock { state -> TokenClaims? in
             guard let found = state.cache.token(token, keys: keys) else { return nil }
             state.counters.cached += 1

@@ -1,17 +1,17 @@
-import Access
+package import Access
 import FoundationEssentials
 import KeyEncoding
 import Model
 
 /// The three parts of a compact JWS (RFC 7515 §7.1), decoded but not believed.
-struct TokenText {
+package struct TokenText {
     let header: TokenHeader
     /// What the signature covers: the text up to the second dot.
     let signedBytes: [UInt8]
     let signature: [UInt8]
     private let payload: [UInt8]
 
-    init(_ text: String) throws(TokenRefusal) {
+    package init(_ text: String) throws(TokenRefusal) {
         guard text.utf8.count <= Limits.tokenBytes else { throw .oversize }
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3 else { throw .malformed("not three parts") }
@@ -27,12 +27,20 @@ struct TokenText {
         self.payload = payload
     }
 
-    /// Read only after the signature was found good.
-    func claims() throws(TokenRefusal) -> TokenClaims {
+    /// To be believed only after the signature was found good.
+    package func claims() throws(TokenRefusal) -> TokenClaims {
         let form = try Self.decode(ClaimsForm.self, from: payload, named: "claims")
         return TokenClaims(
             issuer: form.iss, subject: form.sub, audience: form.aud.values, expiresAt: form.exp, notBefore: form.nbf,
-            issuedAt: form.iat, id: form.jti, table: form.table, actions: form.actions)
+            issuedAt: form.iat, id: form.jti, grant: try grant(of: form))
+    }
+
+    private func grant(of form: ClaimsForm) throws(TokenRefusal) -> TokenGrant {
+        switch (form.table, form.actions, form.role) {
+        case (let table?, let actions?, nil): return .table(table, actions: actions)
+        case (nil, nil, let role?): return .role(role)
+        default: throw .malformed("the claims grant neither actions on a table nor a role, or both")
+        }
     }
 
     private static func decode<Form: Decodable>(
@@ -60,8 +68,9 @@ struct TokenText {
         let nbf: Int64?
         let iat: Int64?
         let jti: String
-        let table: String
-        let actions: [String]
+        let table: String?
+        let actions: [String]?
+        let role: String?
     }
 
     /// One text, or a list of them (RFC 7519 §4.1.3).
