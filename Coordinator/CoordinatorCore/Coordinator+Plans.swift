@@ -6,6 +6,20 @@ import Consensus
 import Model
 import Planning
 
+/// All that repairs and drains follow from: while it is the same, so are they.
+struct MoveBasis: Hashable, Sendable {
+    let revision: Revision
+    let breakerHolds: Bool
+    let gone: Set<NodeID>
+}
+
+struct MovePlans: Sendable {
+    let basis: MoveBasis
+    let repairs: [MovePlan]
+    let cancellations: [OperationID]
+    let drains: [MovePlan]
+}
+
 extension Coordinator {
     /// Whether so many nodes fell that nothing is copied until they return or an operator acts (rule F4).
     package var breakerHolds: Bool {
@@ -69,24 +83,37 @@ extension Coordinator {
                 absentSince[node.id] = nil
             }
         }
-        let plans = planRepairs(
-            in: topology, absentSince: absentSince, now: now, breakerHolds: breakerHolds, limits: settings.repairs)
-        for plan in plans {
+        let basis = MoveBasis(
+            revision: topology.revision, breakerHolds: breakerHolds,
+            gone: nodesGone(in: topology, absentSince: absentSince, now: now, limits: settings.repairs))
+        // Kept, and proposed again: the fate of the last proposal may not be known.
+        let plans = movePlans.flatMap { $0.basis == basis ? $0 : nil } ?? planMoves(on: basis)
+        movePlans = plans
+        for plan in plans.repairs {
             proposeItself(
                 .beginMove(plan), named: "repair-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
                 because: "fewer copies than the table asks for", at: now)
         }
-        for operation in planCancellations(in: topology) {
+        for operation in plans.cancellations {
             let reason = "the nodes that were missed are back"
             proposeItself(
                 .abortOperation(operation, reason: reason), named: "cancel-\(operation)-\(topology.revision.index)",
                 because: reason, at: now)
         }
-        for plan in planDrains(in: topology, limits: settings.repairs) {
+        for plan in plans.drains {
             proposeItself(
                 .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
                 because: "its node is being drained", at: now)
         }
+    }
+
+    private func planMoves(on basis: MoveBasis) -> MovePlans {
+        let topology = catalog.topology
+        return MovePlans(
+            basis: basis,
+            repairs: planRepairs(
+                in: topology, gone: basis.gone, breakerHolds: basis.breakerHolds, limits: settings.repairs),
+            cancellations: planCancellations(in: topology), drains: planDrains(in: topology, limits: settings.repairs))
     }
 
     /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.

@@ -141,6 +141,8 @@ package struct Coordinator: Sendable {
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
+    /// What is to be copied and moved, found once for all that it follows from.
+    var movePlans: MovePlans?
     /// What would even out the primaries at that revision: looked for once, since it reads every partition.
     var leadershipPlan: (revision: Revision, plan: TransferPlan?)?
     /// Since when the primaries are spread unevenly and the cluster is calm.

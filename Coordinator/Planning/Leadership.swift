@@ -25,23 +25,25 @@ package struct TransferPlan: Hashable, Sendable {
 package func isCalm(_ topology: Topology) -> Bool {
     topology.nodes.values.allSatisfy { $0.status == .healthy || $0.status == .decommissioned }
         && topology.operations.values.allSatisfy { $0.phase != .running }
-        && topology.partitions.values.allSatisfy { $0.primary != nil && $0.replicas.allSatisfy { $0.role == .inSync } }
+        && topology.tally.unsettled.isEmpty
 }
 
 /// The transfer that makes the spread of primaries more even, from the node that leads most: nil when the cluster is not calm, or
 /// when no transfer would bring two nodes closer to each other.
 ///
-/// - Complexity: O(partitions · replicas).
+/// - Complexity: O(nodes) when the spread is even, O(partitions · replicas) when it is not.
 package func planLeadership(in topology: Topology) -> TransferPlan? {
     guard isCalm(topology) else { return nil }
     let load = NodeLoad(of: topology)
+    // One apart is as even as it gets; then no partition need be looked at.
+    let led = eligibleNodes(in: topology).map { load.primaries(on: $0.id) }
+    guard let most = led.max(), let least = led.min(), most - least >= 2 else { return nil }
     var best: (gain: Int, plan: TransferPlan)?
     for partition in topology.partitions.values where partition.status == .active {
         guard let primary = partition.primary else { continue }
         for replica in partition.replicas where replica.node != primary {
             guard let node = topology.nodes[replica.node], node.status == .healthy, node.session != .none else { continue }
             let gain = load.primaries(on: primary) - load.primaries(on: node.id)
-            // One apart is as even as it gets.
             guard gain >= 2 else { continue }
             let target = NodeSession(node: node.id, session: node.session)
             let plan = TransferPlan(partition: partition.id, target: target, epoch: partition.epoch)

@@ -8,10 +8,8 @@ package struct NodeLoad: Sendable {
     package private(set) var operations: [NodeID: Int] = [:]
 
     package init(of topology: Topology) {
-        for partition in topology.partitions.values {
-            for replica in partition.replicas { replicas[replica.node, default: 0] += 1 }
-            if let primary = partition.primary { primaries[primary, default: 0] += 1 }
-        }
+        replicas = topology.tally.replicas
+        primaries = topology.tally.primaries
         for operation in topology.operations.values where operation.phase == .running {
             guard case .move(_, let source, let target) = operation.kind else { continue }
             operations[target, default: 0] += 1

@@ -38,36 +38,44 @@ package struct RepairLimits: Hashable, Sendable {
     }
 }
 
-/// The repairs to propose now, most endangered partition first.
+/// The nodes whose copies are missed. One that failed a moment ago may return; until its delay is over, they are not.
 ///
-/// - Parameters:
-///   - absentSince: when the planner first saw each node that is not healthy; nodes missing here count as just gone.
-///   - breakerHolds: whether too many nodes fell at once; then nothing is copied (rule F4).
-package func planRepairs(
-    in topology: Topology, absentSince: [NodeID: LogicalInstant], now: LogicalInstant, breakerHolds: Bool,
-    limits: RepairLimits = RepairLimits()
-) -> [MovePlan] {
-    guard !breakerHolds else { return [] }
-    // A node that failed a moment ago may return; until the delay is over, its copies are not missed.
-    let lost = topology.nodes.values.filter { node in
+/// - Parameter absentSince: when the planner first saw each node that is not healthy; nodes missing here count as just gone.
+package func nodesGone(
+    in topology: Topology, absentSince: [NodeID: LogicalInstant], now: LogicalInstant, limits: RepairLimits = RepairLimits()
+) -> Set<NodeID> {
+    let gone = topology.nodes.values.filter { node in
         node.status == .decommissioned
             || node.status == .failed
                 && (absentSince[node.id].map { now - $0 >= limits.delay(of: node, in: topology) } ?? false)
     }
-    let gone = Set(lost.map(\.id))
+    return Set(gone.map(\.id))
+}
+
+/// The repairs to propose now, most endangered partition first.
+///
+/// - Parameters:
+///   - gone: the nodes whose copies are missed.
+///   - breakerHolds: whether too many nodes fell at once; then nothing is copied (rule F4).
+/// - Complexity: O(nodes + unsettled · log unsettled).
+package func planRepairs(
+    in topology: Topology, gone: Set<NodeID>, breakerHolds: Bool, limits: RepairLimits = RepairLimits()
+) -> [MovePlan] {
+    guard !breakerHolds else { return [] }
     let eligible = eligibleNodes(in: topology)
     var load = NodeLoad(of: topology)
     var plans: [MovePlan] = []
-    let endangered = topology.partitions.values
-        .compactMap { partition -> (partition: PartitionDescriptor, missing: Int)? in
-            guard partition.status == .active, partition.operation == nil, partition.primary != nil,
-                let table = topology.tables[partition.table], table.status == .active
+    guard !limits.free(eligible, load, in: topology).isEmpty else { return [] }
+    let endangered = topology.tally.unsettled
+        .compactMap { id -> (partition: PartitionDescriptor, inSync: Int)? in
+            guard let partition = topology.partitions[id], partition.status == .active, partition.operation == nil,
+                partition.primary != nil, let table = topology.tables[partition.table], table.status == .active
             else { return nil }
             // A failed node's replica stays a learner in the descriptor, so that the node can resume from its log (rule F5).
-            let missing = table.replicationFactor - partition.replicas.count { !gone.contains($0.node) }
-            return missing > 0 ? (partition, missing) : nil
+            let present = partition.replicas.count { !gone.contains($0.node) }
+            return present < table.replicationFactor ? (partition, partition.replicas.count { $0.role == .inSync }) : nil
         }
-        .sorted { ($0.partition.inSync.count, $0.partition.id) < ($1.partition.inSync.count, $1.partition.id) }
+        .sorted { ($0.inSync, $0.partition.id) < ($1.inSync, $1.partition.id) }
     for (partition, _) in endangered {
         guard plans.count < limits.batch else { break }
         let beside = partition.replicas.filter { !gone.contains($0.node) }.compactMap { topology.nodes[$0.node] }
@@ -96,14 +104,23 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 }
 
 /// What moves away from nodes that are being drained: one replica at a time per partition, to where a repair would put it.
+///
+/// - Complexity: O(nodes) when nothing is to be moved, or there is no room for it; else O(partitions · log partitions).
 package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimits()) -> [MovePlan] {
-    let draining = Set(topology.nodes.values.filter { $0.status == .draining }.map(\.id))
-    guard !draining.isEmpty else { return [] }
-    let eligible = eligibleNodes(in: topology)
     var load = NodeLoad(of: topology)
+    let leavers = topology.nodes.values.filter { $0.status == .draining && load.replicas(on: $0.id) > 0 }
+    // A handful at most: to compare names is cheaper than to hash them.
+    let draining = limits.free(leavers, load, in: topology).map(\.id)
+    let eligible = eligibleNodes(in: topology)
+    guard !draining.isEmpty, !limits.free(eligible, load, in: topology).isEmpty else { return [] }
+    let affected = topology.partitions.values.lazy.filter { partition in
+        partition.status == .active && partition.operation == nil && partition.primary != nil
+            && partition.replicas.contains { draining.contains($0.node) }
+    }.map(\.id).sorted()
     var plans: [MovePlan] = []
-    for partition in topology.partitions.values.sorted(by: { $0.id < $1.id }) where plans.count < limits.batch {
-        guard partition.status == .active, partition.operation == nil, partition.primary != nil,
+    for id in affected {
+        guard plans.count < limits.batch else { break }
+        guard let partition = topology.partitions[id],
             let leaving = partition.replicas.first(where: { draining.contains($0.node) }).flatMap({ topology.nodes[$0.node] }),
             load.operations(on: leaving.id) < limits.operations(on: leaving, in: topology)
         else { continue }
@@ -118,6 +135,7 @@ package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimi
             MovePlan(
                 partition: partition.id, source: source, target: NodeSession(node: target.id, session: target.session),
                 epoch: partition.epoch))
+        if limits.free(leavers, load, in: topology).isEmpty { break }
     }
     return plans
 }

@@ -88,6 +88,8 @@ package struct Topology: Hashable, Sendable {
     package private(set) var revokedTokens: [String: RevokedToken] = [:]
     package private(set) var policies: [PolicyKey: AccessPolicy] = [:]
     package private(set) var configuration: [ConfigurationKey: ConfigurationEntry] = [:]
+    /// What follows from the partitions, taken together.
+    package private(set) var tally = PartitionTally()
 
     package init(revision: Revision = .none) { self.revision = revision }
 
@@ -126,11 +128,13 @@ package struct Topology: Hashable, Sendable {
         switch change {
         case .node(let node): nodes[node.id] = node
         case .nodeRemoved(let id): nodes[id] = nil
-        case .table(let table): tables[table.id] = table
+        case .table(let table): put(table)
         case .tableRemoved(let id): tables[id] = nil
-        case .partition(let partition): partitions[partition.id] = partition
+        case .partition(let partition):
+            let old = partitions.updateValue(partition, forKey: partition.id)
+            tally.replace(old, with: partition, copies: tables[partition.table]?.replicationFactor)
         case .partitionRetired(let id, let epoch, let children):
-            partitions[id] = nil
+            tally.replace(partitions.removeValue(forKey: id), with: nil, copies: nil)
             retired[id] = RetiredPartition(id: id, epoch: epoch, children: children)
         case .operation(let operation): operations[operation.id] = operation
         case .operationRemoved(let id): operations[id] = nil
@@ -142,6 +146,17 @@ package struct Topology: Hashable, Sendable {
         case .policyRemoved(let table, let principal): policies[PolicyKey(table: table, principal: principal)] = nil
         case .configuration(let entry): configuration[ConfigurationKey(scope: entry.scope, key: entry.key)] = entry
         case .configurationRemoved(let scope, let key): configuration[ConfigurationKey(scope: scope, key: key)] = nil
+        }
+    }
+
+    /// Its partitions may be known already, and are looked at again when they have to have another number of copies.
+    private mutating func put(_ table: TableDescriptor) {
+        let old = tables.updateValue(table, forKey: table.id)
+        guard old?.replicationFactor != table.replicationFactor else { return }
+        // Partitions of an unknown table are all unsettled.
+        let known = old == nil ? tally.unsettled.compactMap { partitions[$0] } : Array(partitions.values)
+        for partition in known where partition.table == table.id {
+            tally.note(partition, copies: table.replicationFactor)
         }
     }
 

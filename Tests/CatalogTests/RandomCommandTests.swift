@@ -127,6 +127,14 @@ struct CommandSource {
             try #require(
                 Invariants.violations(from: before, to: world.topology) == [], "seed \(seed), step \(step): \(entry.command)")
             if case .refused = applied.result { #expect(world.topology == before) }
+            let overlooked = world.topology.partitions.values.filter { partition in
+                !world.topology.tally.unsettled.contains(partition.id)
+                    && partition.replicas.contains { replica in
+                        let status = world.topology.nodes[replica.node]?.status
+                        return replica.role == .learner || status == .failed || status == .decommissioned
+                    }
+            }
+            try #require(overlooked.isEmpty, "seed \(seed), step \(step): \(overlooked)")
             if step % 200 == 0 {
                 let saved = twin.snapshot
                 let topology = Topology(revision: saved.topology.revision, changes: saved.topology.changes)

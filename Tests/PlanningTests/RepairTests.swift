@@ -7,6 +7,14 @@ import Testing
     private let limits = RepairLimits(delay: .seconds(20))
     private let late = LogicalInstant.origin + .seconds(100)
 
+    private func planRepairs(
+        in topology: Topology, absentSince: [NodeID: LogicalInstant], now: LogicalInstant, breakerHolds: Bool,
+        limits: RepairLimits
+    ) -> [MovePlan] {
+        let gone = nodesGone(in: topology, absentSince: absentSince, now: now, limits: limits)
+        return Planning.planRepairs(in: topology, gone: gone, breakerHolds: breakerHolds, limits: limits)
+    }
+
     /// Five nodes in three zones (z0: n1 n4, z1: n2 n5, z2: n3); n1 failed at the origin, and its replicas are learners since.
     private func damaged(_ partitions: [PartitionDescriptor]) throws -> Topology {
         let lost = ReplicaDescriptor(node: try NodeID("n1"), store: StoreID(1), storage: StorageID(7), role: .learner)

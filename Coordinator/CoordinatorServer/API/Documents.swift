@@ -19,10 +19,10 @@ enum Documents {
 
     static func node(_ node: NodeDescriptor, in topology: Topology, report reading: LoadReading?) -> JSONNode {
         let report = reading.flatMap { $0.isFresh ? $0.report : nil }
-        let held = topology.partitions.values.filter { $0.replica(on: node.id) != nil }
         return .object([
             "node_id": .string(node.id.name), "endpoint": .string(node.addresses.service), "status": .string(status(node)),
-            "partitions_owned": .number(held.count { $0.primary == node.id }), "replicas": .number(held.count),
+            "partitions_owned": .number(topology.tally.primaries[node.id] ?? 0),
+            "replicas": .number(topology.tally.replicas[node.id] ?? 0),
             "zone": .string(node.zone.name), "instance_type": .string(node.instanceType), "version": .string(node.version),
             "generation": .number(node.generation.number), "session": .number(node.session.number),
             "addresses": .object([

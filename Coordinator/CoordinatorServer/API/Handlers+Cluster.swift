@@ -15,7 +15,8 @@ extension Handlers {
         do throws(ControlPlaneError) { state = try await plane.catalog(.local) } catch { throw Problem(error) }
         let topology = state.topology
         let nodes = topology.nodes.values.filter { $0.status != .decommissioned }
-        let partitions = topology.partitions.values.filter { $0.status == .active }
+        // Every other one is active, led and fully copied.
+        let partitions = topology.tally.unsettled.compactMap { topology.partitions[$0] }.filter { $0.status == .active }
         let short = partitions.count { $0.inSync.count < topology.tables[$0.table]?.replicationFactor ?? 1 }
         let headless = partitions.count { $0.primary == nil }
         var findings: [(code: String, detail: String)] = []

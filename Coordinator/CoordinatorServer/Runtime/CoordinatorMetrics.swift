@@ -72,12 +72,14 @@ struct CoordinatorMetrics: Sendable {
 
     private func placement(_ topology: Topology) {
         gauge("routing_revision", Double(topology.revision.index))
-        let partitions = topology.partitions.values
+        // The others are active and want for nothing.
+        let unsettled = topology.tally.unsettled.compactMap { topology.partitions[$0] }
         for state in PartitionStatus.allCases {
-            gauge("partitions", [("state", state.rawValue)], Double(partitions.count { $0.status == state }))
+            let settled = state == .active ? topology.partitions.count - unsettled.count : 0
+            gauge("partitions", [("state", state.rawValue)], Double(settled + unsettled.count { $0.status == state }))
         }
-        gauge("partitions_without_primary", Double(partitions.count { $0.primary == nil && $0.status == .active }))
-        let short = partitions.count {
+        gauge("partitions_without_primary", Double(unsettled.count { $0.primary == nil && $0.status == .active }))
+        let short = unsettled.count {
             $0.status == .active && $0.inSync.count < topology.tables[$0.table]?.replicationFactor ?? 1
         }
         gauge("partitions_under_replicated", Double(short))
@@ -101,7 +103,7 @@ struct CoordinatorMetrics: Sendable {
     /// How much more than its fair share of primaries the fullest healthy node leads: 0 is even.
     private func imbalance(_ topology: Topology) -> Double {
         let nodes = topology.nodes.values.filter { $0.status == .healthy && $0.session != .none }
-        let led = nodes.map { node in topology.partitions.values.count { $0.primary == node.id } }
+        let led = nodes.map { topology.tally.primaries[$0.id] ?? 0 }
         let total = led.reduce(0, +)
         guard let most = led.max(), total > 0 else { return 0 }
         return Double(most * nodes.count) / Double(total) - 1
