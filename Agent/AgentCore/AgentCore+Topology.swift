@@ -276,14 +276,33 @@ extension AgentCore {
     }
 
     /// Drops what committed records say is over, and reports what is gone (rule M3).
+    ///
+    /// Only once the mirror on disk says so too: a start that found an older one would miss the copy, or, with no record of the cleanup
+    /// left, make it anew for nobody.
     mutating func cleanUp(at now: LogicalInstant) {
-        for (operation, cleanup) in CleanupPlan.due(on: identity.node, in: topology) {
+        let due = CleanupPlan.due(on: identity.node, in: topology)
+        if due.isEmpty { dueAt = [:] }
+        for (operation, cleanup) in due {
+            let since = dueAt[cleanup] ?? topology.revision
+            dueAt[cleanup] = since
+            guard savedRevision >= since else { continue }
             if locals[cleanup.partition]?.storage == cleanup.storage {
                 drop(cleanup.partition, at: now)
             } else {
                 let proposal = PartitionProposal.cleaned(operation, cleanup)
                 if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
             }
+        }
+    }
+
+    /// Drops copies of which this node is told no more, by descriptors at their own epochs or later ones. The records that were to
+    /// clean them may be long settled, where a disk came back from a backup; and what has left a descriptor never comes back (M3).
+    mutating func dropStrays(at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
+            guard let descriptor = topology.partitions[id], descriptor.replica(on: identity.node) == nil,
+                descriptor.status == .active, !isBehind(descriptor, local), savedRevision >= changedAt[id] ?? .none
+            else { continue }
+            drop(id, at: now)
         }
     }
 
@@ -323,6 +342,7 @@ extension AgentCore {
                 let origin = descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
                 let start = origin.flatMap { $0.sequence == applied ? $0 : nil } ?? .start
                 log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: applied)
+                local.lacksFirstRecord = start != .start && !(recovered?.hasBase ?? false)
             }
             local.replica = Replica(
                 id: found.partition, node: identity.node, incarnation: incarnation(), log: log,

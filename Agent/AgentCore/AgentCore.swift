@@ -53,6 +53,10 @@ package struct AgentCore: Sendable {
     package let identity: AgentIdentity
     package let settings: AgentSettings
     package internal(set) var topology: Topology
+    /// At which revision the mirror is on disk: a start finds no older one.
+    var savedRevision: Revision
+    /// The revision at which each cleanup was first found due.
+    var dueAt: [Cleanup: Revision] = [:]
     /// For each partition, the revision at which this node learned its present state.
     var changedAt: [PartitionID: Revision] = [:]
     var locals: [PartitionID: LocalReplica] = [:]
@@ -91,6 +95,7 @@ package struct AgentCore: Sendable {
         self.identity = identity
         self.settings = settings
         self.topology = topology
+        self.savedRevision = topology.revision
         self.leases = LeaseBook(startedAt: now, generation: identity.generation, settings: settings.leases)
         self.proposals = ProposalBook(
             prefix: "\(identity.node)/\(identity.generation)", interval: settings.replication.proposalInterval)
@@ -107,9 +112,11 @@ package struct AgentCore: Sendable {
         for id in topology.retired.keys { changedAt[id] = topology.revision }
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
             if let damage = local.damage { actions.append(.damaged(id, damage)) }
+            if local.lacksFirstRecord, let replica = local.replica { append([replica.checkpoint], for: id, 0, at: now) }
             if local.isLeftOver { drop(id, at: now) }
         }
         learn(Array(topology.partitions.keys) + Array(topology.retired.keys), at: now)
+        dropStrays(at: now)
         return finish(at: now)
     }
 
@@ -123,6 +130,9 @@ package struct AgentCore: Sendable {
         switch input {
         case .topology(let newer): adopt(newer, at: now)
         case .delta(let delta): apply(delta, at: now)
+        case .topologySaved(let revision):
+            savedRevision = max(savedRevision, revision)
+            dropStrays(at: now)
         case .received(.replication(let message), let peer):
             if locals[message.partition]?.replica != nil {
                 give(message.partition, .received(message, from: peer))

@@ -13,6 +13,8 @@ package enum AgentInput: Hashable, Sendable {
     /// A whole topology from the coordinators.
     case topology(Topology)
     case delta(TopologyDelta)
+    /// The mirror of the topology is on disk, at this revision or a later one.
+    case topologySaved(Revision)
     case received(PeerMessage, from: NodeID)
     /// The append with this ticket, and all before it, are on disk.
     case persisted(ticket: UInt64)

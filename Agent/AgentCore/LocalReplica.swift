@@ -17,6 +17,8 @@ struct LocalReplica: Sendable {
     var isDropping = false
     /// Its removal was cut off by the end of the process.
     var isLeftOver = false
+    /// Nothing in the log says where it starts.
+    var lacksFirstRecord = false
     var damage: String?
 
     /// It serves no more, and only a new copy will.

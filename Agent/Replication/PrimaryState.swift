@@ -3,7 +3,8 @@ package import Model
 /// What a replica holds only while it is primary; all of it may be lost with the process.
 struct PrimaryState: Hashable, Sendable {
     enum Phase: Hashable, Sendable {
-        /// Waits until the raised run is on disk and until nobody else can hold a lease. *Can move to: opening.*
+        /// Waits until the raised run is on disk, all in-sync logs are compared, and nobody else can hold a lease. *Can move to:
+        /// opening.*
         case preparing
         /// The term's first entry is under way to all of the in-sync set. *Can move to: serving.*
         case opening(UInt64)
@@ -22,12 +23,13 @@ struct PrimaryState: Hashable, Sendable {
         let through: UInt64
     }
 
-    let term: Term
+    var term: Term
     /// The append that raises the run (rule R1).
-    let runTicket: UInt64
+    var runTicket: UInt64
     /// Until when others may believe that they hold a lease from here (rule R5).
     var waits: [NodeID: LogicalInstant]
     var phase = Phase.preparing
+    var comparison: LogComparison
     var peers: [NodeID: PeerProgress] = [:]
     var stores: [NodeID: StoreID] = [:]
     /// The in-sync set as of the last descriptor.
@@ -39,7 +41,8 @@ struct PrimaryState: Hashable, Sendable {
     var fenceTicket: UInt64 = 0
     var fencedAt: LogicalInstant?
 
-    init(term: Term, runTicket: UInt64, waits: [NodeID: LogicalInstant]) {
+    init(term: Term, runTicket: UInt64, waits: [NodeID: LogicalInstant], comparison: LogComparison) {
+        self.comparison = comparison
         self.term = term
         self.runTicket = runTicket
         self.waits = waits

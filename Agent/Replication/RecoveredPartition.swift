@@ -13,6 +13,9 @@ package struct RecoveredPartition: Hashable, Sendable {
 
     package init() {}
 
+    /// Whether a record says where the log starts.
+    package var hasBase: Bool { base != nil }
+
     /// Why a partition's records do not make a log. The replica is damaged: it must leave every in-sync set (rule E4).
     package enum Damage: Error, Hashable, Sendable {
         /// An entry is missing between these two sequences.

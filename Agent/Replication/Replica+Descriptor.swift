@@ -78,13 +78,17 @@ extension Replica {
         }
     }
 
-    /// Becomes primary of this epoch: raises the run on disk, waits until nobody else can be serving, opens (rules R1, R5).
-    private mutating func promote(to new: PartitionDescriptor, at now: LogicalInstant) {
+    /// Becomes primary of this epoch: raises the run on disk, compares all in-sync logs, waits until nobody else can be serving, opens
+    /// (rules R1, R5).
+    mutating func promote(to new: PartitionDescriptor, at now: LogicalInstant) {
         hard.run = max(hard.run, log.last.position.run, heardTerm.run) + 1
         saveHardState()
         let waits = formerLeaders.filter { peer, former in yielded[peer].map { $0 < former.deposed } ?? true }
             .mapValues(\.until)
-        primary = PrimaryState(term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits)
+        promotions += 1
+        primary = PrimaryState(
+            term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits,
+            comparison: LogComparison(number: incarnation &+ promotions, startedAt: now))
         adoptMembers(of: new, at: now)
     }
 

@@ -28,14 +28,27 @@ extension Replica {
         case .nack(let nack):
             guard message.epoch == descriptor.epoch else { return }
             receive(nack, from: peer, at: now)
+        case .survey(let survey):
+            guard message.epoch == descriptor.epoch else {
+                actions.append(.send(self.message(.stale), to: peer))
+                return
+            }
+            receive(survey, from: peer)
+        case .standing(let standing):
+            guard message.epoch == descriptor.epoch else { return }
+            receive(standing, from: peer, at: now)
         case .stale, .yielded: break
         }
     }
 
     private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID) {
         guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
-            prepare.term.epoch <= descriptor.epoch, prepare.term >= heardTerm
+            prepare.term.epoch <= descriptor.epoch
         else { return }
+        guard prepare.term >= heardTerm else {
+            refuse(prepare, at: prepare.previous)
+            return
+        }
         if prepare.term > heardTerm {
             heardTerm = prepare.term
             agreed = settled
@@ -96,15 +109,23 @@ extension Replica {
     private mutating func refuse(_ prepare: ReplicationMessage.Prepare, at previous: LogPoint) {
         let isPast = log.last.position.term > prepare.term
         let hint =
-            isPast ? log.last.position : log.point(at: min(previous.sequence, log.lastSequence))?.position ?? log.base.position
+            isPast ? log.last.position : standing(before: previous)
         // A new copy of anything but a trifle is faster by snapshot than by replay.
         let wantsSnapshot = isImporting || isEmpty && prepare.commit > settings.replayedEntries
         let nack = ReplicationMessage.Nack(
             term: prepare.term, refused: prepare.previous.sequence, hint: hint,
             committed: log.point(at: settled)?.position ?? log.base.position, wantsSnapshot: wantsSnapshot,
-            incarnation: incarnation)
+            incarnation: incarnation, heard: newestTerm)
         guard let primary = descriptor?.primary else { return }
         actions.append(.send(message(.nack(nack)), to: primary))
+    }
+
+    /// The newest position here that may agree with a log in which `point` stands.
+    private func standing(before point: LogPoint) -> Position {
+        guard let own = log.point(at: min(point.sequence, log.lastSequence)) else { return log.base.position }
+        // Another entry at the very same position: the search goes on before it.
+        let isOther = own.position == point.position && own != point && own.sequence > log.base.sequence
+        return isOther ? log.point(at: own.sequence - 1)?.position ?? log.base.position : own.position
     }
 
     private mutating func reply(wanted: Bool) {

@@ -13,6 +13,7 @@ extension Replica {
     /// Moves everything that time, acknowledgements or the disk allow.
     mutating func advancePrimary(at now: LogicalInstant, leases: LeaseBook) {
         guard primary != nil, descriptor != nil else { return }
+        compareLogs(at: now)
         openWhenFree(at: now)
         advanceCommit(at: now, leases: leases)
         serveWhenOpened()
@@ -20,6 +21,7 @@ extension Replica {
         driveJoin(at: now)
         watchFence(at: now)
         for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now) }
+        evictTheHidden(at: now)
         evictTheSilent(at: now)
     }
 
@@ -27,7 +29,7 @@ extension Replica {
     private mutating func openWhenFree(at now: LogicalInstant) {
         guard var primary, primary.phase == .preparing, persistedTicket >= primary.runTicket else { return }
         primary.waits = primary.waits.filter { now < $0.value }
-        if primary.waits.isEmpty {
+        if primary.waits.isEmpty, hasCompared {
             let opening = order(.opening, in: primary.term)
             primary.phase = .opening(opening.sequence)
             for peer in primary.peers.keys { primary.peers[peer]?.next = opening.sequence }
@@ -234,6 +236,7 @@ extension Replica {
         guard let primary, nack.term == primary.term, var peer = primary.peers[id] else { return }
         guard hears(nack.incarnation, from: id, &peer) else { return }
         self.primary?.peers[id] = peer
+        if nack.heard > primary.term { return reopen(above: nack.heard, at: now) }
         let isInSync = descriptor?.inSync.contains(id) ?? false
         if isInSync, nack.hint.term > primary.term { return halt(.lacksCommitted(peer: id, committed: nack.hint)) }
         // A late one: the peer has acknowledged past it since.

@@ -126,6 +126,8 @@ package struct Replica: Hashable, Sendable {
     /// Which of this node's logs of the partition this is: raised by every start, and whenever what was held is given up. Within one
     /// of them, and one term, what is acknowledged stays (rule E4).
     package internal(set) var incarnation: UInt64
+    /// How often this replica was promoted.
+    var promotions: UInt64 = 0
     /// Nodes that may still serve by a lease of this node, in an epoch that is over (rule R5).
     var formerLeaders: [NodeID: FormerLeader] = [:]
     /// The copy that is being taken in.

@@ -17,6 +17,8 @@ package struct ReplicationMessage: Hashable, Sendable {
         case prepare(Prepare)
         case ack(Ack)
         case nack(Nack)
+        case survey(Survey)
+        case standing(Standing)
         /// "I know a newer epoch than yours": a reason to ask for the topology, no more.
         case stale
         /// The deposed primary has learned this epoch and serves nothing any more: its lease need not be waited out (R5).
@@ -74,16 +76,54 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let wantsSnapshot: Bool
         /// Of which of the sender's logs it speaks: see `Replica.incarnation`.
         package let incarnation: UInt64
+        /// The newest term that the sender has heard of. When it is later than the primary's own, that disk has gone back (rule E4).
+        package let heard: Term
 
         package init(
-            term: Term, refused: UInt64, hint: Position, committed: Position, wantsSnapshot: Bool, incarnation: UInt64
+            term: Term, refused: UInt64, hint: Position, committed: Position, wantsSnapshot: Bool, incarnation: UInt64,
+            heard: Term
         ) {
+            self.heard = heard
             self.incarnation = incarnation
             self.term = term
             self.refused = refused
             self.hint = hint
             self.committed = committed
             self.wantsSnapshot = wantsSnapshot
+        }
+    }
+
+    /// "Show me your log": a primary to be asks every in-sync member, before it opens its term (rules R5, E4).
+    package struct Survey: Hashable, Sendable {
+        /// Tells answers to one comparison from those to another.
+        package let number: UInt64
+        /// A point in the sender's log; its last one, at first.
+        package let point: LogPoint
+
+        package init(number: UInt64, point: LogPoint) {
+            self.number = number
+            self.point = point
+        }
+    }
+
+    /// The answer to a survey.
+    package struct Standing: Hashable, Sendable {
+        package let number: UInt64
+        /// Where the sender's log ends.
+        package let last: LogPoint
+        /// The newest term that the sender has heard of; never before that of its last entry.
+        package let heard: Term
+        /// The sender's newest point at or before the one asked about; nil when what it keeps of its log begins later.
+        package let common: LogPoint?
+        /// What follows `common`, when it is the point asked about; as much as fits one message.
+        package let entries: [Entry]
+
+        package init(number: UInt64, last: LogPoint, heard: Term, common: LogPoint?, entries: [Entry]) {
+            self.number = number
+            self.last = last
+            self.heard = heard
+            self.common = common
+            self.entries = entries
         }
     }
 

@@ -234,6 +234,8 @@ import Testing
         "histories that once lost a write, hung or left data behind: copies ordered twice or late, a mirror behind the engine, children gone",
         arguments: [
             1_003, 1_013, 1_016, 1_078, 1_086, 1_096, 1_112, 1_116, 1_170, 10_027, 10_062, 10_121, 10_159, 10_179, 10_207,
+            11_321,
+            20_722,
         ])
     func onceBroken(seed: UInt64) throws {
         #expect(try Self.chaos(seed: seed).found.prefix(3).joined(separator: "; ") == "")

@@ -70,6 +70,8 @@ extension ReplicationMessage: WireCodable {
         case .prepare(let prepare): wire.prepare = prepare.wire
         case .ack(let ack): wire.ack = ack.wire
         case .nack(let nack): wire.nack = nack.wire
+        case .survey(let survey): wire.survey = survey.wire
+        case .standing(let standing): wire.standing = standing.wire
         case .stale: wire.stale = true
         case .yielded: wire.yielded = true
         }
@@ -83,6 +85,8 @@ extension ReplicationMessage.Body {
         case .prepare(let prepare): self = .prepare(try ReplicationMessage.Prepare(wire: prepare))
         case .ack(let ack): self = .ack(try ReplicationMessage.Ack(wire: ack))
         case .nack(let nack): self = .nack(try ReplicationMessage.Nack(wire: nack))
+        case .survey(let survey): self = .survey(try ReplicationMessage.Survey(wire: survey))
+        case .standing(let standing): self = .standing(try ReplicationMessage.Standing(wire: standing))
         case .stale(let marker):
             try Check.marker(marker, "ReplicationMessage.stale")
             self = .stale
@@ -148,7 +152,8 @@ extension ReplicationMessage.Nack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Nack"),
             refused: try Check.counter(wire.refused, "Nack.refused"), hint: try Position(wire: wire.hint),
-            committed: try Position(wire: wire.committed), wantsSnapshot: wire.wantsSnapshot, incarnation: wire.incarnation)
+            committed: try Position(wire: wire.committed), wantsSnapshot: wire.wantsSnapshot, incarnation: wire.incarnation,
+            heard: try Term(epoch: wire.heardEpoch, run: wire.heardRun, "Nack.heard"))
     }
 
     var wire: ProtoReplicationMessage.Nack {
@@ -160,6 +165,44 @@ extension ReplicationMessage.Nack {
         wire.committed = committed.wire
         wire.wantsSnapshot = wantsSnapshot
         wire.incarnation = incarnation
+        wire.heardEpoch = heard.epoch.number
+        wire.heardRun = heard.run
+        return wire
+    }
+}
+
+extension ReplicationMessage.Survey {
+    init(wire: ProtoReplicationMessage.Survey) throws(WireError) {
+        self.init(number: wire.number, point: try LogPoint(wire: wire.point))
+    }
+
+    var wire: ProtoReplicationMessage.Survey {
+        var wire = ProtoReplicationMessage.Survey()
+        wire.number = number
+        wire.point = point.wire
+        return wire
+    }
+}
+
+extension ReplicationMessage.Standing {
+    init(wire: ProtoReplicationMessage.Standing) throws(WireError) {
+        var entries: [Entry] = []
+        entries.reserveCapacity(wire.entries.count)
+        for entry in wire.entries { entries.append(try Entry(wire: entry)) }
+        self.init(
+            number: wire.number, last: try LogPoint(wire: wire.last),
+            heard: try Term(epoch: wire.heardEpoch, run: wire.heardRun, "Standing.heard"),
+            common: wire.hasCommon ? try LogPoint(wire: wire.common) : nil, entries: entries)
+    }
+
+    var wire: ProtoReplicationMessage.Standing {
+        var wire = ProtoReplicationMessage.Standing()
+        wire.number = number
+        wire.last = last.wire
+        wire.heardEpoch = heard.epoch.number
+        wire.heardRun = heard.run
+        if let common { wire.common = common.wire }
+        wire.entries = entries.map(\.wire)
         return wire
     }
 }

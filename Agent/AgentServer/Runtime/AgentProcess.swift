@@ -154,7 +154,7 @@ package struct AgentParts {
                 .replication: { link in await Self.receive(from: link, into: runtime, logger: logger) },
                 .copy: { link in await streams.receive(on: link) },
             ], logger: logger)
-        let mirror = TopologyMirror(file: file, logger: logger)
+        let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)
         let tokens = TokenVerifier(cluster: credentials.cluster, audience: .data)
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")

@@ -13,10 +13,13 @@ final class TopologyMirror: Service {
     private let file: TopologyFile
     private let waiting = Mailbox<Topology>()
     private let logger: Logger
+    private let saved: @Sendable (Revision) -> Void
 
-    init(file: TopologyFile, logger: Logger) {
+    /// - Parameter saved: told which revision is on disk.
+    init(file: TopologyFile, logger: Logger, saved: @escaping @Sendable (Revision) -> Void) {
         self.file = file
         self.logger = logger
+        self.saved = saved
     }
 
     func save(_ topology: Topology) { waiting.put(topology) }
@@ -27,6 +30,7 @@ final class TopologyMirror: Service {
                 guard let newest = batch.last, newest.revision > .none else { continue }
                 do throws(StorageError) {
                     try file.save(newest)
+                    saved(newest.revision)
                 } catch {
                     // The copy in memory serves on; the next change tries again.
                     logger.error("the topology was not saved", metadata: ["error": "\(error)"])

@@ -202,6 +202,22 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     set {body = .yielded(newValue)}
   }
 
+  package var survey: ProtoReplicationMessage.Survey {
+    get {
+      if case .survey(let v)? = body {return v}
+      return ProtoReplicationMessage.Survey()
+    }
+    set {body = .survey(newValue)}
+  }
+
+  package var standing: ProtoReplicationMessage.Standing {
+    get {
+      if case .standing(let v)? = body {return v}
+      return ProtoReplicationMessage.Standing()
+    }
+    set {body = .standing(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -212,6 +228,8 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     case stale(Bool)
     /// Always true: the sender led, has learned this epoch, and serves no more.
     case yielded(Bool)
+    case survey(ProtoReplicationMessage.Survey)
+    case standing(ProtoReplicationMessage.Standing)
 
   }
 
@@ -311,12 +329,81 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
 
     package var incarnation: UInt64 = 0
 
+    /// The newest term that the sender has heard of.
+    package var heardEpoch: UInt64 = 0
+
+    package var heardRun: UInt64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _hint: ProtoPosition? = nil
     fileprivate var _committed: ProtoPosition? = nil
+  }
+
+  /// A primary to be asks to be shown a log.
+  package nonisolated struct Survey: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var number: UInt64 = 0
+
+    package var point: ProtoLogPoint {
+      get {_point ?? ProtoLogPoint()}
+      set {_point = newValue}
+    }
+    /// Returns true if `point` has been explicitly set.
+    package var hasPoint: Bool {self._point != nil}
+    /// Clears the value of `point`. Subsequent reads from it will return its default value.
+    package mutating func clearPoint() {self._point = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _point: ProtoLogPoint? = nil
+  }
+
+  package nonisolated struct Standing: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var number: UInt64 = 0
+
+    package var last: ProtoLogPoint {
+      get {_last ?? ProtoLogPoint()}
+      set {_last = newValue}
+    }
+    /// Returns true if `last` has been explicitly set.
+    package var hasLast: Bool {self._last != nil}
+    /// Clears the value of `last`. Subsequent reads from it will return its default value.
+    package mutating func clearLast() {self._last = nil}
+
+    package var heardEpoch: UInt64 = 0
+
+    package var heardRun: UInt64 = 0
+
+    /// Not set: the log begins after the point that was asked about.
+    package var common: ProtoLogPoint {
+      get {_common ?? ProtoLogPoint()}
+      set {_common = newValue}
+    }
+    /// Returns true if `common` has been explicitly set.
+    package var hasCommon: Bool {self._common != nil}
+    /// Clears the value of `common`. Subsequent reads from it will return its default value.
+    package mutating func clearCommon() {self._common = nil}
+
+    package var entries: [ProtoLogEntry] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _last: ProtoLogPoint? = nil
+    fileprivate var _common: ProtoLogPoint? = nil
   }
 
   package init() {}
@@ -778,7 +865,7 @@ nonisolated extension ProtoVerifyReport: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoReplicationMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ReplicationMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}prepare\0\u{1}ack\0\u{1}nack\0\u{1}stale\0\u{1}yielded\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}prepare\0\u{1}ack\0\u{1}nack\0\u{1}stale\0\u{1}yielded\0\u{1}survey\0\u{1}standing\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -843,6 +930,32 @@ nonisolated extension ProtoReplicationMessage: SwiftProtobuf.Message, SwiftProto
           self.body = .yielded(v)
         }
       }()
+      case 8: try {
+        var v: ProtoReplicationMessage.Survey?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .survey(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .survey(v)
+        }
+      }()
+      case 9: try {
+        var v: ProtoReplicationMessage.Standing?
+        var hadOneofValue = false
+        if let current = self.body {
+          hadOneofValue = true
+          if case .standing(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.body = .standing(v)
+        }
+      }()
       default: break
       }
     }
@@ -879,6 +992,14 @@ nonisolated extension ProtoReplicationMessage: SwiftProtobuf.Message, SwiftProto
     case .yielded?: try {
       guard case .yielded(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularBoolField(value: v, fieldNumber: 7)
+    }()
+    case .survey?: try {
+      guard case .survey(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .standing?: try {
+      guard case .standing(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
     case nil: break
     }
@@ -1014,7 +1135,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Nack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0\u{1}committed\0\u{1}incarnation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}refused\0\u{1}hint\0\u{3}wants_snapshot\0\u{1}committed\0\u{1}incarnation\0\u{3}heard_epoch\0\u{3}heard_run\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1029,6 +1150,8 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
       case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsSnapshot) }()
       case 6: try { try decoder.decodeSingularMessageField(value: &self._committed) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.heardEpoch) }()
+      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.heardRun) }()
       default: break
       }
     }
@@ -1060,6 +1183,12 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if self.incarnation != 0 {
       try visitor.visitSingularUInt64Field(value: self.incarnation, fieldNumber: 7)
     }
+    if self.heardEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heardEpoch, fieldNumber: 8)
+    }
+    if self.heardRun != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heardRun, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1071,6 +1200,106 @@ nonisolated extension ProtoReplicationMessage.Nack: SwiftProtobuf.Message, Swift
     if lhs.wantsSnapshot != rhs.wantsSnapshot {return false}
     if lhs._committed != rhs._committed {return false}
     if lhs.incarnation != rhs.incarnation {return false}
+    if lhs.heardEpoch != rhs.heardEpoch {return false}
+    if lhs.heardRun != rhs.heardRun {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoReplicationMessage.Survey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Survey"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}point\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._point) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    try { if let v = self._point {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoReplicationMessage.Survey, rhs: ProtoReplicationMessage.Survey) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs._point != rhs._point {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoReplicationMessage.Standing: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Standing"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}last\0\u{3}heard_epoch\0\u{3}heard_run\0\u{1}common\0\u{1}entries\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._last) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.heardEpoch) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.heardRun) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._common) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 1)
+    }
+    try { if let v = self._last {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.heardEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heardEpoch, fieldNumber: 3)
+    }
+    if self.heardRun != 0 {
+      try visitor.visitSingularUInt64Field(value: self.heardRun, fieldNumber: 4)
+    }
+    try { if let v = self._common {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoReplicationMessage.Standing, rhs: ProtoReplicationMessage.Standing) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs._last != rhs._last {return false}
+    if lhs.heardEpoch != rhs.heardEpoch {return false}
+    if lhs.heardRun != rhs.heardRun {return false}
+    if lhs._common != rhs._common {return false}
+    if lhs.entries != rhs.entries {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,117 @@
+// Disks that come back as they once were, and mirrors that are older than what was done under them (rules E4, R5, M3).
+
+import Model
+import Replication
+import Testing
+
+@testable import AgentCore
+
+@Suite struct OldDiskTests {
+    private func world(seed: UInt64) throws -> World {
+        let world = try World(seed: seed, nodes: 4)
+        try world.catalog.createTable(on: Array(world.order.prefix(3)))
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        return world
+    }
+
+    private func work(_ world: World, for span: Span) {
+        let end = world.now + span
+        while world.now < end {
+            world.write()
+            if world.chance(0.3) { world.callByOldRoutes() }
+            world.run(.milliseconds(2))
+        }
+    }
+
+    private func returnTo(_ image: World.Disk, _ node: NodeID, in world: World) {
+        world.crash(node)
+        world.restore(node, to: image)
+        world.restart(node)
+    }
+
+    @Test(
+        "a primary whose disk went back takes from the others what it acknowledged, with no coordinator in reach (E4, R5)",
+        arguments: 1...8)
+    func primaryGoesBack(seed: UInt64) throws {
+        let world = try world(seed: seed)
+        work(world, for: .milliseconds(200))
+        var image = world.image(of: world.order[0])
+        work(world, for: .milliseconds(300))
+        world.coordinatorsUp = false
+        image.topology = world.catalog.topology
+        let before = world.acknowledged.count
+        returnTo(image, world.order[0], in: world)
+        work(world, for: .milliseconds(3_000))
+        #expect(world.acknowledged.count > before + 100, "it serves again")
+        #expect(world.settle() == [])
+    }
+
+    @Test("a copy that moved away and came back with an old disk goes again, though its cleanup was long settled (M3)")
+    func strayCopy() throws {
+        let world = try world(seed: 11)
+        work(world, for: .milliseconds(300))
+        let image = world.image(of: world.order[0])
+        world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
+        work(world, for: .milliseconds(1_500))
+        #expect(world.catalog.topology.operations.values.allSatisfy { $0.cleanups.isEmpty } && !image.engine.isEmpty)
+        returnTo(image, world.order[0], in: world)
+        work(world, for: .milliseconds(500))
+        #expect(world.machines[world.order[0]]?.engine.isEmpty == true)
+        #expect(world.settle() == [])
+    }
+
+    @Test("nothing is dropped, nor said to be, before the mirror on disk says that it is over (M3)")
+    func dropsBehindTheMirror() throws {
+        let world = try world(seed: 12)
+        work(world, for: .milliseconds(300))
+        let source = world.order[0]
+        world.lateMirrors = [source]
+        world.catalog.move(world.partitions[0].id, from: source, to: world.order[3])
+        work(world, for: .milliseconds(1_500))
+        #expect(world.partitions[0].replica(on: source) == nil, "\(world.describe())")
+        #expect(world.machines[source]?.engine.isEmpty == false)
+        // A start from the old mirror finds all that it names.
+        world.crash(source)
+        world.lateMirrors = []
+        world.restart(source)
+        world.run(.milliseconds(500))
+        #expect(world.damages == [])
+        #expect(world.machines[source]?.engine.isEmpty == true)
+        #expect(world.settle() == [])
+    }
+
+    @Test("children of a split whose first records the disk lost are whole after every later start (R9, M2)")
+    func lostFirstRecords() throws {
+        let world = try world(seed: 13)
+        work(world, for: .milliseconds(300))
+        let follower = world.order[2]
+        let parent = world.partitions[0].id
+        world.catalog.split(parent, at: Key([0x80]))
+        let machine = try #require(world.machines[follower])
+        #expect(world.run(until: { machine.engine[parent] == nil }, step: .microseconds(500)))
+        var image = world.image(of: follower)
+        let first = image.log.firstIndex { entry in
+            if case .reset(let id, _) = entry.record { id != parent } else { false }
+        }
+        image.log.removeSubrange(try #require(first)...)
+        image.topology = world.catalog.topology
+        for id in image.engine.keys {
+            image.engine[id]?.applied = try #require(world.catalog.topology.partitions[id]).origin
+        }
+        returnTo(image, follower, in: world)
+        work(world, for: .milliseconds(1_500))
+        world.crash(follower)
+        world.restart(follower)
+        work(world, for: .milliseconds(500))
+        #expect(world.settle() == [])
+    }
+
+    @Test(
+        "histories in which a disk that went back once lost a write, hung, or was found damaged later",
+        arguments: [
+            5_001, 5_018, 5_021, 5_030, 5_033, 5_035, 5_046, 5_053, 5_061, 5_065, 5_073, 5_075, 5_084, 5_094, 5_114, 5_141,
+        ])
+    func onceBroken(seed: UInt64) throws {
+        #expect(try OperationsTests.chaos(seed: seed, sick: true).found.prefix(3).joined(separator: "; ") == "")
+    }
+}
