@@ -69,12 +69,16 @@ struct TableList: ClusterCommand {
 }
 
 struct TableGet: ClusterCommand {
-    static let configuration = CommandConfiguration(commandName: "get", abstract: "One table.")
+    static let configuration = CommandConfiguration(commandName: "get", abstract: "One table, with its columns.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: "The table's name.") var name: String
 
     func act(_ session: Session) async throws {
-        session.show(try await session.ask(.get, "/tables/\(ControlClient.encode(name))").body, tableColumns)
+        let table = try await session.ask(.get, "/tables/\(ControlClient.encode(name))").body
+        session.show(table, tableColumns + [.init("MIN IN SYNC", "min_in_sync")])
+        guard session.options.output == .table, let columns = table["schema"]?["attributes"] else { return }
+        print()
+        session.show(columns, [.init("COLUMN", "name"), .init("TYPE", "type")])
     }
 }
 
