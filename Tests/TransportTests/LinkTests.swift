@@ -187,6 +187,30 @@ import Wire
         }
     }
 
+    @Test("a reader that pauses for longer than a dead peer is given keeps its link, and everything on it")
+    func pausedReader() async throws {
+        let authority = try TestAuthority()
+        let (received, total) = (Tally(), 64)
+        let late: LinkListener.Handler = { link in
+            try? await Task.sleep(for: .seconds(7))
+            do { for try await frame in link.frames { received.add(frame.count >> 20) } } catch {}
+        }
+        let listener = LinkListener(
+            endpoint: try authority.endpoint("n1"), address: HostPort(host: "127.0.0.1", port: 0),
+            handlers: [.replication: late], logger: quiet)
+        let endpoint = try authority.endpoint("n2")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listener.run() }
+            #expect(await eventually { listener.port != nil })
+            let link = try await LinkDialer(endpoint: endpoint)
+                .connect(to: "127.0.0.1:\(listener.port ?? 0)", conversation: .replication)
+            for _ in 0..<total { try await link.send([UInt8](repeating: 7, count: 1 << 20)) }
+            #expect(await eventually { received.value == total }, "\(received.value) of \(total) frames")
+            #expect(!link.isClosed)
+            group.cancelAll()
+        }
+    }
+
     @Test("offers beyond the bound are refused, not kept")
     func offers() async throws {
         let authority = try TestAuthority()

@@ -71,9 +71,5 @@ extension LinkLimits {
     func socketOptions(_ set: (ChannelOptions.Types.SocketOption, SocketOptionValue) -> Void) {
         set(ChannelOptions.socketOption(.so_keepalive), 1)
         set(ChannelOptions.tcpOption(.tcp_nodelay), 1)
-        #if os(Linux)
-            // TCP_USER_TIMEOUT, milliseconds (tcp(7)).
-            set(ChannelOptions.tcpOption(.init(rawValue: 18)), SocketOptionValue(clamping: unacknowledged.milliseconds))
-        #endif
     }
 }

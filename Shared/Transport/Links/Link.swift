@@ -71,7 +71,7 @@ final class LinkWiring: Sendable {
     let channel: any Channel
     let inbox: Inbox
     let outbox: Outbox
-    private let limits: LinkLimits
+    let limits: LinkLimits
 
     /// Sets a connected channel up; on its event loop.
     init(channel: any Channel, tls: NIOSSLHandler, limits: LinkLimits) throws {
@@ -83,6 +83,7 @@ final class LinkWiring: Sendable {
         try pipeline.addHandler(tls)
         try pipeline.addHandler(ByteToMessageHandler(FrameDecoder(limit: limits.frameBytes)))
         try pipeline.addHandler(InboxHandler(inbox: inbox, outbox: outbox))
+        watchForStalls()
     }
 
     func receive() async throws(LinkError) -> [UInt8]? {

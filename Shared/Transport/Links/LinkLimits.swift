@@ -18,8 +18,8 @@ package struct LinkLimits: Sendable {
     package var connectTimeout = Span.seconds(3)
     /// How long closing waits for what was sent to leave.
     package var closeTimeout = Span.seconds(5)
-    /// How long sent bytes may stay unacknowledged before the kernel gives a connection up. Without it, a connection that lived
-    /// through a cut network would wait for TCP's back-off, minutes long, after the network is whole again.
+    /// How long a peer's kernel may leave unanswered what it is sent, before the connection is given up (see `Stall`). A reader who
+    /// takes nothing is no such case: its kernel says so.
     package var unacknowledged = Span.seconds(4)
     /// Links that one listener holds at a time.
     package var links = 4_096
