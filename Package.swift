@@ -127,7 +127,7 @@ if !coresOnly {
             "Telemetry", in: "Shared", uses: ["Model"],
             and: http + [
                 logging, metrics, lifecycle, .product(name: "CoreMetrics", package: "swift-metrics"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
         shell("Client", in: "Shared", uses: ["Access", "Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
         shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),

@@ -119,6 +119,43 @@ import Testing
         #expect(try await get(port, "/else").status == 404)
     }
 
+    @Test("a request that cannot be read is told why, behind the answers to those before it")
+    func unreadable() async throws {
+        let (ports, found) = AsyncStream.makeStream(of: Int.self)
+        let server = HealthServer(
+            host: "127.0.0.1", port: 0, registry: MetricsRegistry(), logger: Logger(label: "test"), bound: { found.yield($0) },
+            readiness: { Readiness([]) })
+        let running = Task { try await server.run() }
+        defer { running.cancel() }
+        var iterator = ports.makeAsyncIterator()
+        let port = try #require(await iterator.next())
+        let good = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+        let many = (0...100).map { "x-\($0): a\r\n" }.joined()
+        let large = try await converse(port, good + "GET /livez HTTP/1.1\r\nHost: a\r\n" + many + "\r\n")
+        #expect(large.hasPrefix("HTTP/1.1 200 OK"), "\(large)")
+        #expect(large.contains("HTTP/1.1 431 Request Header Fields Too Large") && large.contains("HEADERS_TOO_LARGE"))
+        let body = try #require(large.split(separator: "\r\n\r\n").last)
+        #expect(large.contains("content-length: \(body.utf8.count)\r\n") && large.contains("application/problem+json"))
+        let nonsense = try await converse(port, "nonsense\r\n\r\n")
+        #expect(nonsense.hasPrefix("HTTP/1.1 400 ") && nonsense.contains("MALFORMED_REQUEST"), "\(nonsense)")
+    }
+
+    /// All that the server says to `request` until it ends the connection.
+    private func converse(_ port: Int, _ request: String) async throws -> String {
+        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connect(host: "127.0.0.1", port: port) { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                }
+            }
+        return try await channel.executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(string: request))
+            var said = ByteBuffer()
+            for try await part in inbound { said.writeImmutableBuffer(part) }
+            return String(buffer: said)
+        }
+    }
+
     @Test("an orderly shutdown of a server with an open connection logs no error")
     func quietShutdown() async throws {
         let lines = Mutex<[String]>([])
