@@ -153,7 +153,8 @@ if !coresOnly {
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
         shell("Launching", in: "Coordinator", uses: ["Identity", "Model", "Settings"]),
         program(
-            "coxctl", in: "Coordinator", uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model"],
+            "coxctl", in: "Coordinator",
+            uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model", "Settings"],
             and: nio + [arguments, httpClient]),
         program(
             "Benchmarks", in: "Tests",

@@ -1,15 +1,17 @@
 import ArgumentParser
+import Model
+import Settings
 
 @main struct Coxctl: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "coxctl", abstract: "Steers a Coxswain cluster.",
+        commandName: "coxctl", abstract: "Steers a Coxswain cluster.", version: "coxctl \(Product.version)",
         subcommands: [
             Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, User.self,
             Row.self,
             Import.self, Workload.self, Demo.self,
         ])
 
-    /// As ArgumentParser does it, but a wrong usage ends with 2, as scripts expect.
+    /// As ArgumentParser does it, but a wrong usage ends with 2, as scripts expect, and so does a value that cannot be.
     static func main() async {
         do {
             var command = try parseAsRoot()
@@ -18,6 +20,9 @@ import ArgumentParser
             } else {
                 try command.run()
             }
+        } catch let error as InvalidValue {
+            say("error: \(error)")
+            exit(withError: ExitCode(ExitStatus.usage.rawValue))
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
             say(fullMessage(for: error))
