@@ -149,6 +149,44 @@ import Testing
         #expect(answer.status == 405 && answer.header("Allow") == "GET, POST")
     }
 
+    @Test(
+        "a name that stands twice in one object is refused by its path, however it is spelled and whatever the route",
+        arguments: [
+            (HTTPRequest.Method.post, "/tables", #"{"table_name":"t","partition_key":"id","table_name":"u"}"#, "table_name"),
+            (
+                .post, "/tables", #"{"a\"}{":[{},["x"]],"schema":{"attributes":[{"name":"a"},{"name":"id","na\u006de":"b"}]}}"#,
+                "schema.attributes[1].name"
+            ),
+            (.put, "/config/global", #"{"app.a":1,"app.b":{"c":1},"app.a":2}"#, "app.a"),
+            (.put, "/config/global", #"{"app.b":{"c":[1,{"d":1,"e":{"d":1},"d":2}]}}"#, "app.b.c[1].d"),
+            (.put, "/config/global/entries/app.k", #"{"value":1,"value":2}"#, "value"),
+            (.post, "/operators/credentials", #"{"principal":"a","role":"viewer","role":"root"}"#, "role"),
+        ])
+    func repeatedNames(method: HTTPRequest.Method, path: String, body: String, field: String) async throws {
+        let harness = try APIHarness()
+        let answer = try await harness.ask(method, "/api/v1" + path, body, as: harness.root)
+        #expect(answer.status == 400 && answer["field"] == field && answer["detail"].contains("twice"), "\(answer.text)")
+        #expect(harness.plane.commands == 0)
+    }
+
+    @Test("the same name in other objects, in values and in texts is no repetition")
+    func namesApart() async throws {
+        let harness = try APIHarness()
+        let body = #"{"app.a":{"a":1,"b":{"a":"a\":1,\"a"}},"app.b":["a","a",{"a":1},{"a":1}],"app.c":"app.a"}"#
+        let answer = try await harness.ask(.put, "/api/v1/config/global", body, as: harness.root)
+        #expect(answer.status == 200, "\(answer.text)")
+        #expect(JSONNames.firstRepeated(in: Array(#"{"a":1,"a"#.utf8)) == nil)
+        #expect(JSONNames.firstRepeated(in: Array(#"}],"{"#.utf8)) == nil)
+    }
+
+    @Test("a body in another encoding than UTF-8 is not JSON to us")
+    func encodings() throws {
+        let call = Call(
+            method: .put, path: "", parameters: [:], query: [:], headers: [:],
+            body: Array(Data(#"{"a":1}"#.data(using: .utf16LittleEndian) ?? Data())), caller: nil)
+        #expect(throws: Problem.self) { try call.members() }
+    }
+
     @Test("escapes and numbers are taken in one form only", arguments: ["/tables/t%+5", "/tables/%", "/operations/+26"])
     func forms(path: String) async throws {
         let harness = try APIHarness()

@@ -180,12 +180,13 @@ package struct ControlAPI: Sendable {
 }
 
 extension Call {
-    /// The body as one JSON object.
-    func document() throws(Problem) -> Fields {
-        let node: JSONNode
-        do {
-            node = try JSONDecoder().decode(JSONNode.self, from: Data(body))
-        } catch {
+    /// The body as one JSON object, whose fields are still to be taken.
+    func document() throws(Problem) -> Fields { Fields(try members()) }
+
+    /// The members of the body's one JSON object.
+    func members() throws(Problem) -> [String: JSONNode] {
+        // A decoder takes other encodings than UTF-8 too; in JSON, all of them have zeros.
+        guard !body.contains(0), let node = try? JSONDecoder().decode(JSONNode.self, from: Data(body)) else {
             throw Problem(
                 .badRequest, "MALFORMED_JSON", "the body is not JSON", hint: "send one JSON object, in UTF-8", field: "body")
         }
@@ -193,7 +194,8 @@ extension Call {
             throw Problem(
                 .badRequest, "MALFORMED_JSON", "the body is not a JSON object", hint: "send one JSON object", field: "body")
         }
-        return Fields(members)
+        if let field = JSONNames.firstRepeated(in: body) { throw .invalid(field, "is given twice") }
+        return members
     }
 
     func checked<Value>(_ make: () throws(InvalidValue) -> Value, field: String? = nil) throws(Problem) -> Value {

@@ -140,10 +140,7 @@ extension Handlers {
     /// Sets the entries that the body names, all or none; null removes one. Where `_versions` names an entry too, it must still have
     /// that version: what was read can be changed and sent back without overwriting what others did meanwhile.
     func configure(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
-        guard case .object(var members)? = try? JSONDecoder().decode(JSONNode.self, from: Data(call.body)) else {
-            throw Problem(
-                .badRequest, "MALFORMED_JSON", "the body is not a JSON object", hint: "send one JSON object", field: "body")
-        }
+        var members = try call.members()
         var seen: [String: UInt64] = [:]
         switch members.removeValue(forKey: "_versions") {
         case nil, .scalar(.null)?: break
