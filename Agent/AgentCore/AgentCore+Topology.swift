@@ -348,7 +348,10 @@ extension AgentCore {
                 id: found.partition, node: identity.node, incarnation: incarnation(), log: log,
                 hard: recovered?.hard ?? HardState(), applied: applied, settings: settings.replication)
         } catch {
-            if recovered?.isDropped ?? false { local.isLeftOver = true } else { local.damage = "\(error)" }
+            // A snapshot that was whole in the engine before the log said so is no damage: the log had given up all that it held.
+            let isLearner = descriptor.map { ownReplica(of: $0)?.role == .learner } ?? false
+            let isUnsaid = isLearner && recovered?.isEmpty ?? false
+            if recovered?.isDropped ?? false || isUnsaid { local.isLeftOver = true } else { local.damage = "\(error)" }
         }
         return local
     }

@@ -15,6 +15,8 @@ package struct RecoveredPartition: Hashable, Sendable {
 
     /// Whether a record says where the log starts.
     package var hasBase: Bool { base != nil }
+    /// Whether nothing is in the log, nor was before its start: as after everything was given up for a snapshot.
+    package var isEmpty: Bool { entries.isEmpty && (base ?? .start) == .start }
 
     /// Why a partition's records do not make a log. The replica is damaged: it must leave every in-sync set (rule E4).
     package enum Damage: Error, Hashable, Sendable {

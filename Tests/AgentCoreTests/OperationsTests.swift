@@ -235,7 +235,7 @@ import Testing
         arguments: [
             1_003, 1_013, 1_016, 1_078, 1_086, 1_096, 1_112, 1_116, 1_170, 10_027, 10_062, 10_121, 10_159, 10_179, 10_207,
             11_321,
-            20_722,
+            20_722, 35_881,
         ])
     func onceBroken(seed: UInt64) throws {
         #expect(try Self.chaos(seed: seed).found.prefix(3).joined(separator: "; ") == "")

@@ -88,6 +88,31 @@ import Testing
         #expect(replica.log.lastSequence == 1)
     }
 
+    @Test("what a learner held before it began a snapshot acknowledges nothing, though its word for it comes late (E4, R4)")
+    func snapshotOfPendingLearner() throws {
+        let cluster = try withPendingJoin()
+        let (primary, learner) = (cluster.order[0], cluster.node(2))
+        cluster.run(.milliseconds(200))
+        let held = cluster.node(0).replica.log.lastSequence
+        #expect(cluster.node(0).replica.progress(of: learner.id)?.durable == held)
+        let (incarnation, term) = (learner.replica.incarnation, learner.replica.heardTerm)
+        cluster.give(learner.id, [.snapshotBegun(copy: 1)])
+        cluster.run(.milliseconds(200))
+        #expect(cluster.node(0).replica.progress(of: learner.id)?.durable == 0)
+        let caller = cluster.write(at: primary)
+        let late = ReplicationMessage.Ack(
+            term: term, received: held + 1, durable: held + 1, verified: nil, incarnation: incarnation)
+        cluster.give(
+            primary,
+            [
+                .received(
+                    ReplicationMessage(partition: cluster.partition, epoch: cluster.descriptor.epoch, body: .ack(late)),
+                    from: learner.id)
+            ])
+        cluster.run(.milliseconds(300))
+        #expect(cluster.acknowledged[caller] == nil)
+    }
+
     @Test("what a peer acknowledged from a log that it has given up since counts no more (E4, R4)")
     func incarnations() {
         var peer = PeerProgress(next: 1)

@@ -1,0 +1,100 @@
+// What keeps an operation from starting a pause, or from replacing what counts.
+
+import Model
+import Replication
+import Testing
+
+@testable import AgentCore
+
+@Suite struct MoveRuleTests {
+    private func world(seed: UInt64) throws -> World {
+        let world = try World(seed: seed, nodes: 4)
+        try world.catalog.createTable(on: Array(world.order.prefix(3)))
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        return world
+    }
+
+    private func write(_ world: World, for span: Span) {
+        let end = world.now + span
+        while world.now < end {
+            world.write()
+            world.run(.milliseconds(2))
+        }
+    }
+
+    private func term(of id: PartitionID, on node: NodeID, in world: World) -> Term? {
+        guard let core = world.machines[node]?.core else { return nil }
+        return core.locals[id]?.replica?.term
+    }
+
+    /// Whether the learner would take a snapshot that the primary of the partition sent in this term.
+    private func expects(_ term: Term, of id: PartitionID, on node: NodeID, in world: World) -> Bool {
+        guard let partition = world.catalog.topology.partitions[id], let primary = partition.primary,
+            let own = partition.replica(on: node), let core = world.machines[node]?.core
+        else { return false }
+        return core.learner(of: id, in: own.storage, at: partition.epoch, from: primary, term: term) != nil
+    }
+
+    @Test("no fence starts while no coordinator answers for the quorum, and writes go on; then the hand-over ends (M4)")
+    func fencesWithTheQuorumOnly() throws {
+        let world = try world(seed: 21)
+        write(world, for: .milliseconds(300))
+        let (primary, target) = (world.order[0], world.order[2])
+        world.catalog.transfer(world.partitions[0].id, to: target)
+        let revision = world.catalog.topology.revision
+        let machine = try #require(world.machines[primary])
+        #expect(world.run(until: { machine.core.topology.revision == revision }, step: .microseconds(500)))
+        world.coordinatorsUp = false
+        let before = world.acknowledged.count
+        for _ in 0..<10 {
+            write(world, for: .milliseconds(100))
+            #expect(machine.core.replicas(at: world.clock(machine)).allSatisfy { !$0.isFenced })
+        }
+        #expect(world.acknowledged.count > before + 300)
+        world.coordinatorsUp = true
+        write(world, for: .milliseconds(600))
+        #expect(world.partitions[0].primary == target, "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
+    @Test("a learner takes no snapshot that its primary sent in an earlier life (M5)")
+    func snapshotsOfEarlierLives() throws {
+        let world = try world(seed: 22)
+        write(world, for: .milliseconds(300))
+        let (primary, target) = (world.order[0], world.order[3])
+        let id = world.partitions[0].id
+        world.catalog.move(id, from: nil, to: target)
+        let before = try #require(term(of: id, on: primary, in: world))
+        #expect(world.run(until: { expects(before, of: id, on: target, in: world) }, step: .microseconds(500)))
+        world.crash(primary)
+        world.restart(primary)
+        let isAnew = {
+            guard let term = term(of: id, on: primary, in: world) else { return false }
+            return term > before && expects(term, of: id, on: target, in: world)
+        }
+        #expect(world.run(until: isAnew, step: .microseconds(500)))
+        #expect(!expects(before, of: id, on: target, in: world))
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.contains(target))
+    }
+
+    @Test("a learner that stops between a snapshot's end and the log's word of it is built anew, and is not damaged (M5, E4)")
+    func snapshotUnsaid() throws {
+        let world = try world(seed: 23)
+        write(world, for: .milliseconds(300))
+        let target = world.order[3]
+        let id = world.partitions[0].id
+        world.catalog.move(id, from: nil, to: target)
+        let machine = try #require(world.machines[target])
+        let isWhole = { machine.importing[id] == nil && (machine.engine[id]?.applied.sequence ?? 0) > 0 }
+        #expect(world.run(until: isWhole, atMost: .seconds(8), step: .microseconds(200)))
+        machine.disk.removeLast(machine.disk.count - machine.persisted)
+        #expect(!machine.disk.contains { if case .reset = $0.record { true } else { false } })
+        world.crash(target)
+        world.restart(target)
+        write(world, for: .milliseconds(2_000))
+        #expect(world.damages == [])
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.contains(target))
+    }
+}
