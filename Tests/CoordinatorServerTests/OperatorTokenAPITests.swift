@@ -139,6 +139,7 @@ import Testing
         let made = try await issue(harness, "operator", as: harness.root)
         #expect(made.status == 201 && made["role"] == "operator" && made["principal"] == "operator/bob", "\(made.text)")
         #expect(try await ask(harness, .put, "/config/global", #"{"app.a":1}"#, token: made["token"]).status == 200)
+        #expect(made["jti"].count == 32 && made["jti"].allSatisfy(\.isHexDigit))
         let trail = try await harness.plane.catalog(.local).audit.tail
         let record = try #require(trail.first { $0.command == "grant-role" })
         #expect(record.actor == harness.root.principal && record.reason == "the night shift")

@@ -12,6 +12,7 @@ import Testing
             (["cluster", "init", "--name", "x", "--dir", "D", "--coordinator", "c1,zone=a"], "host="),
             (["node", "list"], "COXSWAIN_CONTEXT"), (["node", "list", "--context", "/none.json"], "/none.json: No such file"),
             (["node", "list", "--timeout", "0"], "--timeout"), (["token", "revoke"], "--id"),
+            (["token", "revoke", "--id", "-x"], "COXSWAIN_CONTEXT"),
             (["user", "issue", "ada"], "--role"),
         ])
     func usage(arguments: [String], mention: String) async throws {

@@ -52,7 +52,8 @@ package struct TokenIssuer: Sendable {
     private func sign(
         _ grant: [String: JSONNode], to principal: Principal, for audience: TokenAudience, seconds: Int64, at now: WallTime
     ) throws(IdentityError) -> Made {
-        let id = Base64URL.encode(try SecureRandom.bytes(16))
+        // Letters and digits: people hand it to commands, which take what begins with a hyphen for an option.
+        let id = Hex.encode(try SecureRandom.bytes(16))
         let expiry = now.seconds + seconds
         let header = JSONNode.object([
             "alg": .string(key.algorithm.rawValue), "kid": .string(keyID), "typ": .string(TokenForm.type),

@@ -55,7 +55,7 @@ struct TokenRevoke: ClusterCommand {
         commandName: "revoke", abstract: "Have a token refused everywhere from now on, a data token or an operator's.")
     @OptionGroup var global: GlobalOptions
     @Argument(help: "The token, or - to read it from standard input.") var token: String?
-    @Option(help: "Its id (jti), in place of the token.") var id: String?
+    @Option(parsing: .unconditional, help: "Its id (jti), in place of the token.") var id: String?
 
     func validate() throws {
         guard (token == nil) != (id == nil) else { throw ValidationError("give the token, or - to read it, or its --id") }
