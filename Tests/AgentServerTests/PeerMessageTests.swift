@@ -1,0 +1,38 @@
+import AgentCore
+import Model
+import Replication
+import Testing
+import Wire
+
+@testable import AgentServer
+
+@Suite struct PeerMessageTests {
+    private static let term = Term(epoch: Epoch(7), run: 3)
+    private static let opening = Entry(position: Position(term, 11), body: .opening, after: 99)
+    private static let entries = [
+        opening,
+        Entry(position: Position(term, 12), body: .write([1, 2, 3]), after: opening.checksum),
+    ]
+
+    static let bodies: [ReplicationMessage.Body] = [
+        .prepare(.init(term: term, previous: .start, entries: entries, commit: 10, wantsReply: true)),
+        .ack(.init(term: term, received: 12, durable: 11, verified: nil, incarnation: 5)),
+        .nack(
+            .init(
+                term: term, refused: 12, hint: entries[0].position, committed: .zero, wantsSnapshot: true, incarnation: 5,
+                heard: Term(epoch: Epoch(8), run: 4))),
+        .survey(.init(number: .max, point: entries[1].point)),
+        .standing(.init(number: 6, last: entries[1].point, heard: term, common: nil, entries: [])),
+        .standing(
+            .init(
+                number: 6, last: entries[1].point, heard: Term(epoch: Epoch(0), run: 0), common: .start, entries: entries)),
+        .stale,
+        .yielded,
+    ]
+
+    @Test("what agents say to each other about a partition is read as it was written", arguments: bodies)
+    func isRead(body: ReplicationMessage.Body) throws {
+        let message = PeerMessage.replication(ReplicationMessage(partition: PartitionID(4), epoch: Epoch(7), body: body))
+        #expect(try PeerMessage(bytes: message.serialized()) == message)
+    }
+}
