@@ -9,6 +9,7 @@ import Logging
 import Model
 import NIOCore
 import NIOPosix
+import ServiceLifecycle
 import Settings
 import Wire
 
@@ -19,7 +20,7 @@ final class AgentRig: @unchecked Sendable {
     let nodes: [NodeID]
     let table: TableDescriptor
     private(set) var configurations: [NodeID: AgentConfiguration] = [:]
-    private var running: [NodeID: (agent: RunningAgent, task: Task<Void, any Error>)] = [:]
+    private var running: [NodeID: (agent: RunningAgent, group: ServiceGroup, task: Task<Void, any Error>)] = [:]
 
     init(nodes names: [String]) async throws {
         root = FileManager.default.temporaryDirectory.path + "/coxswain-rig-\(UInt64.random(in: 0 ... .max))"
@@ -100,14 +101,21 @@ final class AgentRig: @unchecked Sendable {
         logger.logLevel = .error
         logger[metadataKey: "node"] = "\(node)"
         let parts = try await AgentParts.open(configuration, logger: logger)
-        let task = Task { [logger] in try await parts.run(until: [], logger: logger) }
-        running[node] = (parts.agent, task)
+        // Ended as a signal would end it: in order, each service after those that need it.
+        let group = ServiceGroup(services: [Process(parts: parts, logger: logger)], logger: logger)
+        running[node] = (parts.agent, group, Task { try await group.run() })
     }
 
     func stop(_ node: NodeID) async {
-        guard let (_, task) = running.removeValue(forKey: node) else { return }
-        task.cancel()
+        guard let (_, group, task) = running.removeValue(forKey: node) else { return }
+        await group.triggerGracefulShutdown()
         _ = await task.result
+    }
+
+    private struct Process: Service {
+        let parts: AgentParts
+        let logger: Logger
+        func run() async throws { try await parts.run(until: [], logger: logger) }
     }
 
     func agent(_ node: NodeID) -> RunningAgent { running[node]!.agent }
