@@ -1,8 +1,10 @@
 import FoundationEssentials
+import HTTPTypes
 import Hummingbird
 import Logging
 import Model
 import NIOCore
+import NIOEmbedded
 import RoutingTable
 import Testing
 
@@ -75,7 +77,7 @@ import Testing
     func status() async throws {
         let body = try await text(answers().status())
         for part in [
-            #""node_id":"n1""#, #""partition_id":"7""#, #""role":"primary""#, #""epoch":3"#, #""revision":"1:12""#,
+            #""node_id":"n1""#, #""partition_id":7"#, #""role":"primary""#, #""epoch":3"#, #""revision":"1:12""#,
             #""fsyncs":17"#,
             #""health":"healthy""#,
         ] {
@@ -96,6 +98,27 @@ import Testing
         }
         #expect(body.contains("coxswain_partitions{role=\"primary\"} 1\n"))
         #expect(body.hasSuffix("further 1\n"))
+    }
+
+    @Test(
+        "what is not offered is told so, with what is",
+        arguments: [
+            (HTTPRequest.Method.post, "/status", 405, "METHOD_NOT_ALLOWED"), (.delete, "/metrics", 405, "METHOD_NOT_ALLOWED"),
+            (.get, "/nowhere", 404, "NOT_FOUND"), (.post, "/nowhere", 404, "NOT_FOUND"),
+        ])
+    func notOffered(method: HTTPRequest.Method, path: String, status: Int, code: String) async throws {
+        let router = Router()
+        router.add(middleware: OfferedPaths(paths: ["/status"] + StatusAnswers.healthPaths))
+        try answers().addHealthRoutes(to: router)
+        let request = Request(
+            head: HTTPRequest(method: method, scheme: "http", authority: "localhost", path: path),
+            body: RequestBody(buffer: ByteBuffer()))
+        let context = BasicRequestContext(
+            source: ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test")))
+        let response = try await router.buildResponder().respond(to: request, context: context)
+        let body = try await text(response)
+        #expect(response.status.code == status && body.contains("\"code\":\"\(code)\"") && body.contains("\"hint\""), "\(body)")
+        #expect(response.headers[.allow] == (status == 405 ? "GET" : nil))
     }
 
     @Test("a failed engine makes the node not ready")

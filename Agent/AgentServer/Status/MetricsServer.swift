@@ -15,6 +15,7 @@ package struct MetricsServer: Service {
         furtherMetrics: @escaping @Sendable () async -> String = { "" }, logger: Logger
     ) {
         let router = Router()
+        router.add(middleware: OfferedPaths(paths: StatusAnswers.healthPaths))
         StatusAnswers(plane: plane, tokens: tokens, furtherMetrics: furtherMetrics).addHealthRoutes(to: router)
         application = Application(
             router: router, server: .http1(configuration: HTTPBounds.channel),

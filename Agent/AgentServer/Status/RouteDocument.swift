@@ -15,7 +15,7 @@ struct RouteDocument: Encodable {
     }
 
     let table: String
-    let partitionID: String
+    let partitionID: UInt64
     let epoch: UInt64
     let primary: String?
     /// The primary's gateway, `host:port`.
@@ -31,7 +31,7 @@ struct RouteDocument: Encodable {
 
     init(_ route: Routes.Route, in routes: Routes) {
         table = route.table.name.name
-        partitionID = route.partition.id.description
+        partitionID = route.partition.id.number
         epoch = route.partition.epoch.number
         primary = route.partition.primary?.name
         gateway = route.partition.primary.flatMap { routes.node($0)?.addresses.service }

@@ -14,6 +14,8 @@ struct StatusAnswers: Sendable {
     let furtherMetrics: @Sendable () async -> String
 
     /// What both the private and the open port answer.
+    static let healthPaths = ["/metrics", "/livez", "/readyz"]
+
     func addHealthRoutes(to router: Router<BasicRequestContext>) {
         router.get("/metrics") { _, _ in await metrics() }
         router.get("/livez") { _, _ in Self.plain("ok\n") }
@@ -34,7 +36,9 @@ struct StatusAnswers: Sendable {
         if status.revision == .none { missing.append("no routing table yet") }
         if case .failed(let reason) = status.engine { missing.append("engine failed: \(reason)") }
         guard missing.isEmpty else {
-            return Self.problem(.serviceUnavailable, code: "NOT_READY", detail: missing.joined(separator: "; "))
+            return Self.problem(
+                .serviceUnavailable, code: "NOT_READY", detail: missing.joined(separator: "; "),
+                hint: "send it no new work; do not restart it for this")
         }
         return Self.plain("ok\n")
     }
@@ -42,23 +46,32 @@ struct StatusAnswers: Sendable {
     func route(_ request: Request) throws -> Response {
         let routes = plane.routes
         guard let name = request.uri.queryParameters["table"].map(String.init) else {
-            return Self.problem(.badRequest, code: "MISSING_PARAMETER", detail: "table= is missing", field: "table")
+            return Self.problem(
+                .badRequest, code: "MISSING_PARAMETER", detail: "table= is missing", hint: "ask /v1/route?table=NAME&key=[…]",
+                field: "table")
         }
         guard let relation = try? RelationName(name), let table = routes.table(relation) else {
             return Self.problem(
-                .notFound, code: "TABLE_NOT_FOUND", detail: "no table of that name at \(routes.revision)", field: "table")
+                .notFound, code: "TABLE_NOT_FOUND", detail: "no table of that name at \(routes.revision)",
+                hint: "list the tables; names are lower case", field: "table")
         }
         guard let text = request.uri.queryParameters["key"].map(String.init) else {
-            return Self.problem(.badRequest, code: "MISSING_PARAMETER", detail: "key= is missing", field: "key")
+            return Self.problem(
+                .badRequest, code: "MISSING_PARAMETER", detail: "key= is missing",
+                hint: "a percent-encoded JSON array of the key columns' values", field: "key")
         }
         let key: Key
         do throws(KeyTextError) {
             key = try KeyLayout(table.table).bound(text: text)
         } catch {
-            return Self.problem(.badRequest, code: "INVALID_KEY", detail: error.description, field: "key")
+            return Self.problem(
+                .badRequest, code: "INVALID_KEY", detail: error.description,
+                hint: "a percent-encoded JSON array of the key columns' values", field: "key")
         }
         guard let route = table.route(key) else {
-            return Self.problem(.notFound, code: "TABLE_NOT_FOUND", detail: "the table is being dropped", field: "table")
+            return Self.problem(
+                .notFound, code: "TABLE_NOT_FOUND", detail: "the table is being dropped",
+                hint: "list the tables", field: "table")
         }
         return try Self.json(RouteDocument(route, in: routes))
     }
@@ -76,11 +89,13 @@ struct StatusAnswers: Sendable {
     }
 
     /// An error as RFC 9457 has it.
-    static func problem(_ status: HTTPResponse.Status, code: String, detail: String, field: String? = nil) -> Response {
+    static func problem(
+        _ status: HTTPResponse.Status, code: String, detail: String, hint: String, field: String? = nil
+    ) -> Response {
         let text: (String) -> String = { JSONScalar.string($0).text }
         let body =
             "{\"type\":\"about:blank\",\"title\":\(text(status.reasonPhrase)),\"status\":\(status.code),\"code\":\(text(code)),"
-            + "\"detail\":\(text(detail))" + (field.map { ",\"field\":\(text($0))" } ?? "") + "}"
+            + "\"detail\":\(text(detail)),\"hint\":\(text(hint))" + (field.map { ",\"field\":\(text($0))" } ?? "") + "}"
         return response(status, type: "application/problem+json", bytes: Array(body.utf8))
     }
 

@@ -52,7 +52,7 @@ struct StatusDocument: Encodable {
     }
 
     struct PartitionEntry: Encodable {
-        let partitionID: String
+        let partitionID: UInt64
         let role: String
         let epoch: UInt64
         let lagMs: Int64
@@ -152,7 +152,7 @@ struct StatusDocument: Encodable {
             ageMs: status.revisionAge.milliseconds, coordinator: status.connectedTo?.name)
         partitions = status.partitions.map { report in
             PartitionEntry(
-                partitionID: report.partition.description, role: report.roleName, epoch: report.epoch.number,
+                partitionID: report.partition.number, role: report.roleName, epoch: report.epoch.number,
                 lagMs: report.lag.milliseconds, operationsPerSecond: report.readsPerSecond + report.writesPerSecond,
                 rows: report.rows, bytes: report.bytes, last: report.last.description, applied: report.applied.description,
                 fenced: status.fenced.contains(report.partition), lease: !status.withoutLease.contains(report.partition))

@@ -40,6 +40,7 @@ package struct StatusServer: Service {
         guard Self.isLoopback(host) else { throw .notLoopback(host) }
         let router = Router()
         router.add(middleware: LoopbackHost())
+        router.add(middleware: OfferedPaths(paths: ["/status", "/v1/route"] + StatusAnswers.healthPaths))
         let answers = StatusAnswers(plane: plane, tokens: tokens, furtherMetrics: furtherMetrics)
         router.get("/status") { _, _ in try await answers.status() }
         answers.addHealthRoutes(to: router)
@@ -64,8 +65,9 @@ struct LoopbackHost: RouterMiddleware {
     ) async throws -> Response {
         guard let authority = request.head.authority, StatusServer.isLoopback(Self.host(of: authority)) else {
             return StatusAnswers.problem(
-                .misdirectedRequest, code: "WRONG_HOST", detail: "this endpoint answers requests to 127.0.0.1 or localhost only"
-            )
+                .misdirectedRequest, code: "WRONG_HOST",
+                detail: "this endpoint answers requests to 127.0.0.1 or localhost only",
+                hint: "name one of them in the Host field")
         }
         return try await next(request, context)
     }
