@@ -105,7 +105,7 @@ package struct CatalogState: Sendable, Equatable {
             let to = Revision(history: snapshot.history, index: index)
             snapshot.topology.commit(changes, at: to)
             assert(brokenCoverage(after: changes).isEmpty, "\(brokenCoverage(after: changes))")
-            delta = TopologyDelta(from: from, to: to, changes: changes)
+            delta = TopologyDelta(from: from, to: to, changes: changes, stampedAt: snapshot.time)
         }
         let record = RequestRecord(
             id: entry.requestID, fingerprint: entry.fingerprint, index: index, time: snapshot.time, result: result)

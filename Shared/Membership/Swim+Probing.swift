@@ -4,6 +4,7 @@ import Model
 struct Probe: Hashable, Sendable {
     let target: NodeID
     let sequence: UInt64
+    let sentAt: LogicalInstant
     let helpersAt: LogicalInstant
     let endsAt: LogicalInstant
     var helpersAsked = 0
@@ -49,7 +50,7 @@ extension Swim {
         counters.probes += 1
         let number = sequence()
         probe = Probe(
-            target: target.node, sequence: number, helpersAt: now + tuning.probeTimeout * scale, endsAt: nextProbe)
+            target: target.node, sequence: number, sentAt: now, helpersAt: now + tuning.probeTimeout * scale, endsAt: nextProbe)
         // Buddy system: a suspect hears of the suspicion with the very ping that could clear it.
         let buddy = target.status == .suspect ? [target.record] : []
         actions.append(.send(message(.ping(sequence: number, target: target.node), first: buddy), to: target.profile.gossip))
@@ -96,6 +97,8 @@ extension Swim {
         if let current = probe, current.sequence == number {
             probe = nil
             lastAck = now
+            // After a detour nobody can tell which way the answer came.
+            if current.helpersAsked == 0 { roundTrip = now - current.sentAt }
             recover()
             return
         }

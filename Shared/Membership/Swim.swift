@@ -72,11 +72,19 @@ package struct Swim: Hashable, Sendable {
         package init() {}
     }
 
+    /// The time of a ping that was answered since this was last asked.
+    package mutating func takeRoundTrip() -> Span? {
+        defer { roundTrip = nil }
+        return roundTrip
+    }
+
     package let node: NodeID
     package let tuning: SwimTuning
     package internal(set) var life: Life
     package internal(set) var profile: MemberProfile
     package internal(set) var counters = Counters()
+    /// How long the last answered ping took, until it is taken.
+    var roundTrip: Span?
     /// Lifeguard's local health multiplier: 0 is healthy; scales our own times.
     package internal(set) var localHealth: Int64 = 0
     package internal(set) var revision: Revision = .none

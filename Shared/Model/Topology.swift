@@ -30,11 +30,14 @@ package struct TopologyDelta: Hashable, Sendable {
     package let from: Revision
     package let to: Revision
     package let changes: [TopologyChange]
+    /// The leader's stamp on the entry that brought them (rule C4); for measuring, never for deciding.
+    package let stampedAt: WallTime?
 
-    package init(from: Revision, to: Revision, changes: [TopologyChange]) {
+    package init(from: Revision, to: Revision, changes: [TopologyChange], stampedAt: WallTime? = nil) {
         self.from = from
         self.to = to
         self.changes = changes
+        self.stampedAt = stampedAt
     }
 }
 

@@ -8,7 +8,7 @@ struct PrometheusText {
 
     mutating func append(_ identity: MetricsRegistry.Identity, _ series: MetricsRegistry.Series, kind: String) {
         if identity.name != lastName {
-            text += "# TYPE \(identity.name) \(kind)\n"
+            text += "# HELP \(identity.name) \(MetricHelp.text(of: identity.name))\n# TYPE \(identity.name) \(kind)\n"
             lastName = identity.name
         }
         switch series {

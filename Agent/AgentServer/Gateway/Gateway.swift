@@ -16,10 +16,10 @@ package struct Gateway: Service {
     /// - Parameter tls: a server's configuration that shows this node's certificate.
     package init(
         host: String, port: Int, tls: TLSConfiguration, plane: any DataPlane, engine: any StorageEngine,
-        tokens: any TokenChecking, logger: Logger
+        tokens: any TokenChecking, meters: AgentMeters = AgentMeters(), logger: Logger
     ) throws {
         application = Application(
-            responder: GatewayResponder(plane: plane, engine: engine, tokens: tokens, logger: logger),
+            responder: GatewayResponder(plane: plane, engine: engine, tokens: tokens, meters: meters, logger: logger),
             server: try .tls(.http1(configuration: HTTPBounds.channel), tlsConfiguration: tls),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(10_000)),

@@ -1,4 +1,5 @@
 import Access
+import CoreMetrics
 import Engine
 import FoundationEssentials
 import HTTPTypes
@@ -25,12 +26,14 @@ struct GatewayResponder: HTTPResponder {
     let plane: any DataPlane
     let engine: any StorageEngine
     let tokens: any TokenChecking
+    var meters = AgentMeters()
     let logger: Logger
 
     func respond(to request: Request, context: Context) async throws -> Response {
         do throws(GatewayProblem) {
             return try await answer(request)
         } catch {
+            if error.status == .misdirectedRequest { meters.staleRejects.increment(by: 1) }
             if error.status.code >= 500, error.status != .serviceUnavailable {
                 logger.debug("refused", metadata: ["code": "\(error.code)", "detail": "\(error.detail)"])
             }
@@ -82,11 +85,7 @@ struct GatewayResponder: HTTPResponder {
     private func admit(
         _ request: Request, _ action: TableAction, _ name: RelationName, _ routes: Routes
     ) throws(GatewayProblem) -> TableRoutes {
-        do throws(TokenRefusal) {
-            _ = try tokens.verify(
-                authorization: request.headers[.authorization], for: AccessRequest(table: name, action: action),
-                under: routes.topology, at: BootClock.wallTime())
-        } catch { throw GatewayProblem(error) }
+        try judge(request, action, name, routes)
         guard let table = routes.table(name), table.table.status != .deleting else {
             throw GatewayProblem(
                 .notFound, "TABLE_NOT_FOUND", "no table '\(name)' at revision \(routes.revision)",
@@ -98,6 +97,18 @@ struct GatewayResponder: HTTPResponder {
                 retryAfter: .milliseconds(200))
         }
         return table
+    }
+
+    private func judge(
+        _ request: Request, _ action: TableAction, _ name: RelationName, _ routes: Routes
+    ) throws(GatewayProblem) {
+        let start = ContinuousClock.now
+        defer { meters.verification.recordNanoseconds(Int64((ContinuousClock.now - start) / .nanoseconds(1))) }
+        do throws(TokenRefusal) {
+            _ = try tokens.verify(
+                authorization: request.headers[.authorization], for: AccessRequest(table: name, action: action),
+                under: routes.topology, at: BootClock.wallTime())
+        } catch { throw GatewayProblem(error) }
     }
 
     // MARK: Reading

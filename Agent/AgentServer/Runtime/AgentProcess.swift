@@ -124,7 +124,8 @@ package struct AgentParts {
             throw DamagedStore(folder: folder.path, findings: findings)
         }
 
-        let runtime = AgentRuntime(core: core, log: recovered.log, logger: logger)
+        let meters = AgentMeters(in: registry)
+        let runtime = AgentRuntime(core: core, log: recovered.log, meters: meters, logger: logger)
         let agent = RunningAgent(
             runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster)
         let worker = EngineWorker(engine: engine, logger: logger) { runtime.inbox.put($0) }
@@ -144,7 +145,8 @@ package struct AgentParts {
                 store: folder.store, session: .none),
             tuning: configuration.tuning.gossipProfile == "lan" ? .lan : .fast,
             address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: credentials.seal,
-            coordinators: credentials.coordinators.compactMap(\.rosterEntry), logger: logger)
+            coordinators: credentials.coordinators.compactMap(\.rosterEntry), logger: logger,
+            roundTrip: { meters.roundTrip.record($0) })
         let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
         let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, logger: logger)
         let copies = CopyDispatcher(streams: streams, logger: logger) { runtime.inbox.put($0) }
@@ -160,7 +162,7 @@ package struct AgentParts {
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")
         let gateway = try Gateway(
             host: gatewayAddress.host, port: gatewayAddress.port, tls: credentials.tls.httpsServer(), plane: agent,
-            engine: engine, tokens: tokens, logger: logger)
+            engine: engine, tokens: tokens, meters: meters, logger: logger)
         let processMetrics = ProcessMetrics(registry: registry)
         let furtherMetrics = { @Sendable () async -> String in
             processMetrics.collect()

@@ -40,6 +40,7 @@ package actor AgentRuntime: Service {
 
     private var core: AgentCore
     private var log: NodeLog
+    private let meters: AgentMeters
     private let logger: Logger
     private var hands: Hands?
     nonisolated let inbox = Mailbox<AgentInput>()
@@ -53,12 +54,15 @@ package actor AgentRuntime: Service {
     private var fences: [PartitionID: OperationID] = [:]
     /// Copies begun here.
     private var copies: UInt64 = 0
+    /// Partitions of failed nodes that this one takes over, since when.
+    private var takenOver: [PartitionID: LogicalInstant] = [:]
     package private(set) var damages: [PartitionID: String] = [:]
 
-    init(core: AgentCore, log: NodeLog, logger: Logger) {
+    init(core: AgentCore, log: NodeLog, meters: AgentMeters, logger: Logger) {
         self.core = core
         node = core.identity.node
         self.log = log
+        self.meters = meters
         self.logger = logger
         published = Mutex((try? Routes(core.topology)) ?? .empty)
     }
@@ -81,7 +85,9 @@ package actor AgentRuntime: Service {
                 group.addTask { await self.tickUntilClosed() }
                 group.addTask { await self.dropSegments() }
                 while let inputs = await inbox.next() {
+                    let before = routes
                     perform(core.step(inputs, at: BootClock.now()))
+                    for case .delta(let delta) in inputs { measure(delta, over: before.topology) }
                 }
                 group.cancelAll()
             }
@@ -103,6 +109,7 @@ package actor AgentRuntime: Service {
     private func housekeep() {
         let now = BootClock.now()
         callers.expire(at: now)
+        measureRecoveries(at: now)
         if now >= syncedAt + Pace.sync {
             syncedAt = now
             hands?.engine.syncAll()
@@ -110,6 +117,31 @@ package actor AgentRuntime: Service {
         if now >= truncatedAt + Pace.truncation, !isTruncating, log.storage.segmentCount > 1 {
             truncatedAt = now
             truncate()
+        }
+    }
+
+    // MARK: - Measuring
+
+    /// How long the change was on its way, and which partitions of failed nodes it brings here.
+    private func measure(_ delta: TopologyDelta, over old: Topology) {
+        guard delta.to <= core.topology.revision, delta.to > old.revision else { return }
+        if let stamp = delta.stampedAt {
+            meters.propagation.record(.milliseconds(max(0, BootClock.wallTime().milliseconds - stamp.milliseconds)))
+        }
+        for case .partition(let partition) in delta.changes where partition.primary == node {
+            guard let last = old.partitions[partition.id]?.primary, last != node,
+                core.topology.nodes[last]?.status == .failed
+            else { continue }
+            takenOver[partition.id] = BootClock.now()
+        }
+    }
+
+    private func measureRecoveries(at now: LogicalInstant) {
+        guard !takenOver.isEmpty else { return }
+        for replica in core.replicas(at: now) {
+            guard let since = takenOver[replica.partition] else { continue }
+            if replica.isServing { meters.recovery.record(now - since) }
+            if replica.isServing || !replica.isPrimary { takenOver[replica.partition] = nil }
         }
     }
 

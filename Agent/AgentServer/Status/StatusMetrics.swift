@@ -45,9 +45,11 @@ struct StatusMetrics {
             "routing_newest_revision", "gauge", "Index of the newest revision heard of.",
             [("", String(status.newestRevision.index))])
         family(
-            "routing_age_seconds", "gauge", "Since a coordinator last confirmed the revision.",
+            "routing_age_seconds", "gauge", "Seconds since a coordinator last confirmed the revision.",
             [("", String(status.revisionAge.seconds))])
-        family("coordinator_connected", "gauge", "A session stands.", [("", status.connectedTo == nil ? "0" : "1")])
+        family(
+            "coordinator_connected", "gauge", "1 while a session with a coordinator stands, else 0.",
+            [("", status.connectedTo == nil ? "0" : "1")])
     }
 
     private mutating func partitions(_ status: AgentStatus) {
@@ -60,13 +62,14 @@ struct StatusMetrics {
             "partitions_without_lease", "gauge", "Partitions led here that wait for a lease.",
             [("", String(status.withoutLease.count))])
         family(
-            "replication_lag_seconds", "gauge", "The largest lag among the replicas.",
+            "replication_lag_seconds", "gauge", "Seconds of the largest lag among the replicas.",
             [("", String((status.partitions.map(\.lag).max() ?? .zero).seconds))])
         family(
-            "reads_per_second", "gauge", "Reads served.", [("", String(status.partitions.reduce(0) { $0 + $1.readsPerSecond }))]
+            "reads_per_second", "gauge", "Reads served in a second.",
+            [("", String(status.partitions.reduce(0) { $0 + $1.readsPerSecond }))]
         )
         family(
-            "writes_per_second", "gauge", "Writes applied.",
+            "writes_per_second", "gauge", "Writes applied in a second.",
             [("", String(status.partitions.reduce(0) { $0 + $1.writesPerSecond }))])
         family(
             "engine_bytes", "gauge", "Bytes of the replicas in the engine.",
@@ -81,16 +84,16 @@ struct StatusMetrics {
             ["healthy", "degraded", "failed"].map { ("state=\"\($0)\"", status.engine.name == $0 ? "1" : "0") })
         family("log_fsyncs_total", "counter", "Times the log was forced to disk.", [("", String(status.fsyncs))])
         family("log_bytes", "gauge", "Bytes of the log on disk.", [("", String(status.logBytes))])
-        family("uptime_seconds", "gauge", "Since the process started.", [("", String(status.uptime.seconds))])
+        family("uptime_seconds", "gauge", "Seconds since the process started.", [("", String(status.uptime.seconds))])
     }
 
     private mutating func machine(_ load: MachineLoad) {
         family("machine_cpu_ratio", "gauge", "Processors in use, of 1.", [("", String(load.cpuPercent / 100))])
         family(
-            "machine_memory_bytes", "gauge", "Memory of the machine.",
+            "machine_memory_bytes", "gauge", "Bytes of the machine's memory.",
             [("state=\"total\"", String(load.memoryTotalBytes)), ("state=\"free\"", String(load.memoryFreeBytes))])
         family(
-            "machine_disk_bytes", "gauge", "The disk of the data folder.",
+            "machine_disk_bytes", "gauge", "Bytes of the disk that holds the data folder.",
             [("state=\"total\"", String(load.diskTotalBytes)), ("state=\"free\"", String(load.diskFreeBytes))])
     }
 

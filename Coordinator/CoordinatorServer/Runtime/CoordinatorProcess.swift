@@ -8,6 +8,7 @@ import Identity
 import LogStorage
 package import Logging
 import Membership
+import Metrics
 import Model
 import NIOSSL
 import Planning
@@ -41,11 +42,13 @@ package enum CoordinatorProcess {
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
         let others = configuration.members.filter { $0.node != configuration.node }
         links.setPeers(Dictionary(uniqueKeysWithValues: others.map { ($0.node, $0.link.description) }))
+        let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
         let gossip = GossipService(
             node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
             tuning: configuration.gossip, address: configuration.listen.gossip,
             seal: GossipSeal(keyring, of: configuration.cluster),
-            coordinators: configuration.members.map(\.rosterEntry), logger: logger)
+            coordinators: configuration.members.map(\.rosterEntry), logger: logger,
+            roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
             core: core, store: store, links: links, gossip: gossip, members: configuration.members, logger: logger)
         await runtime.start()

@@ -38,6 +38,9 @@ package actor CoordinatorRuntime {
     private var lastCaller: UInt64 = 0
     private var told: (role: String, leader: NodeID?, term: Term)?
     package private(set) var counters = Counters()
+    private var failovers = FailoverClock()
+    private let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
+    private let decideTimer = Timer(label: "coxswain_failover_decide_seconds")
     private let commitTimer = Timer(label: "coxswain_raft_commit_duration_seconds")
     private let syncTimer = Timer(label: "coxswain_raft_fsync_duration_seconds")
 
@@ -94,6 +97,7 @@ package actor CoordinatorRuntime {
             case .readAnswered(let caller, let isFresh): readers.removeValue(forKey: caller)?.resume(returning: isFresh)
             case .publish(let delta):
                 counters.applied += 1
+                measureFailures(in: delta)
                 feed.publish(delta, leadingTo: core.catalog.topology)
                 published = true
             case .reset:
@@ -104,6 +108,21 @@ package actor CoordinatorRuntime {
             }
         }
         if published { gossip.adopt(core.catalog.topology) }
+    }
+
+    /// Each failure is measured once: by the member that leads when it is committed.
+    private func measureFailures(in delta: TopologyDelta) {
+        for case .node(let changed) in delta.changes where changed.status == .failed {
+            guard let span = failovers.failed(changed.id, at: BootClock.now()), core.raft.isLeader else { continue }
+            decideTimer.recordNanoseconds(span.microseconds * 1_000)
+        }
+    }
+
+    private func measureReport(of dead: NodeID) {
+        guard core.catalog.topology.nodes[dead]?.status != .failed,
+            let span = failovers.accused(dead, at: BootClock.now()), core.raft.isLeader
+        else { return }
+        detectTimer.recordNanoseconds(span.microseconds * 1_000)
     }
 
     private func send(_ message: CoordinatorMessage, to peer: NodeID) {
@@ -160,6 +179,7 @@ package actor CoordinatorRuntime {
                     return
                 }
                 counters.received += 1
+                if case .death(let report) = message { measureReport(of: report.node) }
                 step(.received(message, from: link.peer.node))
             }
         } catch {
@@ -192,7 +212,10 @@ package actor CoordinatorRuntime {
     }
 
     package func take(_ report: NodeReport) { step(.loadReported(report)) }
-    package func noteDeath(_ report: DeathReport) { step(.deathReported(report)) }
+    package func noteDeath(_ report: DeathReport) {
+        measureReport(of: report.node)
+        step(.deathReported(report))
+    }
 
     // MARK: - What it knows
 
@@ -270,6 +293,11 @@ extension CoordinatorRuntime: Service {
             switch event {
             case .memberChanged(let record):
                 guard record.profile.kind == .agent else { continue }
+                switch record.status {
+                case .alive: failovers.alive(record.node)
+                case .suspect: failovers.suspected(record.node, at: BootClock.now())
+                case .dead, .left: break
+                }
                 step(
                     .believed(
                         record.node, generation: record.life.generation, session: record.profile.session,
@@ -279,7 +307,7 @@ extension CoordinatorRuntime: Service {
                 logger.log(
                     level: found.updateValue(session, forKey: dead) == session ? .debug : .warning, "death found",
                     metadata: ["member": "\(dead)", "session": "\(session)"])
-                step(.deathReported(DeathReport(node: dead, session: session, generation: generation, witness: node)))
+                noteDeath(DeathReport(node: dead, session: session, generation: generation, witness: node))
             case .revisionHeard, .identityInUse: break
             }
         }

@@ -29,6 +29,7 @@ package final class GossipService: Service {
     private let address: HostPort
     private let seal: any DatagramSealing
     private let tick: Span
+    private let roundTrip: @Sendable (Span) -> Void
     private let drops = Mutex<UInt64>(0)
     private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let continuation: AsyncStream<GossipEvent>.Continuation
@@ -38,9 +39,11 @@ package final class GossipService: Service {
     /// - Parameters:
     ///   - address: where the socket is bound; `profile.gossip` is what others are told.
     ///   - coordinators: the configured group: who is called first, and always. Ourselves are left out.
+    ///   - roundTrip: told how long each answered ping took.
     package init(
         node: NodeID, generation: Generation, profile: MemberProfile, tuning: SwimTuning, address: HostPort,
-        seal: any DatagramSealing, coordinators: [RosterEntry], logger: Logger
+        seal: any DatagramSealing, coordinators: [RosterEntry], logger: Logger,
+        roundTrip: @escaping @Sendable (Span) -> Void = { _ in }
     ) {
         core = Mutex(
             Swim(
@@ -51,6 +54,7 @@ package final class GossipService: Service {
         self.address = address
         self.seal = seal
         tick = tuning.tick
+        self.roundTrip = roundTrip
         departed = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (events, continuation) = AsyncStream.makeStream(of: GossipEvent.self, bufferingPolicy: .bufferingNewest(4_096))
     }
@@ -127,7 +131,8 @@ package final class GossipService: Service {
 
     /// The one way into the core: the answer is carried out in order, and outside the lock, since sending may call back.
     private func step(_ input: Swim.Input) {
-        let actions = core.withLock { $0.step(input, at: BootClock.now()) }
+        let (actions, time) = core.withLock { ($0.step(input, at: BootClock.now()), $0.takeRoundTrip()) }
+        if let time { roundTrip(time) }
         guard !actions.isEmpty else { return }
         let socket = socket.withLock { $0 }
         for action in actions {

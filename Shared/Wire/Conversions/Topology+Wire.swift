@@ -58,7 +58,8 @@ extension TopologyDelta: WireCodable {
     package init(wire: ProtoTopologyDelta) throws(WireError) {
         self.init(
             from: try Revision(wire: wire.from), to: try Revision(wire: wire.to),
-            changes: try Check.list(wire.changes, "TopologyDelta.changes", TopologyChange.init(wire:)))
+            changes: try Check.list(wire.changes, "TopologyDelta.changes", TopologyChange.init(wire:)),
+            stampedAt: wire.hasStampedAtMs ? try Check.wallTime(wire.stampedAtMs, "TopologyDelta.stamped_at_ms") : nil)
     }
 
     package var wire: ProtoTopologyDelta {
@@ -66,6 +67,7 @@ extension TopologyDelta: WireCodable {
         wire.from = from.wire
         wire.to = to.wire
         wire.changes = changes.map(\.wire)
+        if let stampedAt { wire.stampedAtMs = stampedAt.milliseconds }
         return wire
     }
 }

@@ -1341,12 +1341,23 @@ package nonisolated struct ProtoTopologyDelta: Sendable {
 
   package var changes: [ProtoTopologyChange] = []
 
+  /// The leader's stamp on the entry, in milliseconds since 1970.
+  package var stampedAtMs: Int64 {
+    get {_stampedAtMs ?? 0}
+    set {_stampedAtMs = newValue}
+  }
+  /// Returns true if `stampedAtMs` has been explicitly set.
+  package var hasStampedAtMs: Bool {self._stampedAtMs != nil}
+  /// Clears the value of `stampedAtMs`. Subsequent reads from it will return its default value.
+  package mutating func clearStampedAtMs() {self._stampedAtMs = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _from: ProtoRevision? = nil
   fileprivate var _to: ProtoRevision? = nil
+  fileprivate var _stampedAtMs: Int64? = nil
 }
 
 /// A whole topology: the changes that make it out of an empty one.
@@ -3607,7 +3618,7 @@ nonisolated extension ProtoTopologyChange: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoTopologyDelta: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TopologyDelta"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0\u{1}changes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0\u{1}changes\0\u{3}stamped_at_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3618,6 +3629,7 @@ nonisolated extension ProtoTopologyDelta: SwiftProtobuf.Message, SwiftProtobuf._
       case 1: try { try decoder.decodeSingularMessageField(value: &self._from) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._to) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.changes) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self._stampedAtMs) }()
       default: break
       }
     }
@@ -3637,6 +3649,9 @@ nonisolated extension ProtoTopologyDelta: SwiftProtobuf.Message, SwiftProtobuf._
     if !self.changes.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.changes, fieldNumber: 3)
     }
+    try { if let v = self._stampedAtMs {
+      try visitor.visitSingularInt64Field(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3644,6 +3659,7 @@ nonisolated extension ProtoTopologyDelta: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs._from != rhs._from {return false}
     if lhs._to != rhs._to {return false}
     if lhs.changes != rhs.changes {return false}
+    if lhs._stampedAtMs != rhs._stampedAtMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

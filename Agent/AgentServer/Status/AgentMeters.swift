@@ -1,0 +1,29 @@
+import CoreMetrics
+import Model
+package import Telemetry
+
+/// What an agent measures as it happens, rather than when somebody asks: each series exists from the start, at zero.
+package struct AgentMeters: Sendable {
+    /// Judging a token.
+    let verification: any TimerHandler
+    /// Requests whose route was an old one.
+    let staleRejects: any CounterHandler
+    /// From the leader's stamp on a change to its being applied here.
+    let propagation: any TimerHandler
+    /// From learning of a promotion after a failure to serving.
+    let recovery: any TimerHandler
+    /// From a ping to its answer.
+    let roundTrip: any TimerHandler
+
+    package init(in registry: MetricsRegistry = MetricsRegistry()) {
+        verification = registry.makeTimer(label: "coxswain_jwt_verify_seconds", dimensions: [])
+        staleRejects = registry.makeCounter(label: "coxswain_routing_stale_rejects_total", dimensions: [])
+        propagation = registry.makeTimer(label: "coxswain_routing_propagation_seconds", dimensions: [])
+        recovery = registry.makeTimer(label: "coxswain_failover_recover_seconds", dimensions: [])
+        roundTrip = registry.makeTimer(label: "coxswain_gossip_probe_rtt_seconds", dimensions: [])
+    }
+}
+
+extension TimerHandler {
+    func record(_ span: Span) { recordNanoseconds(span.microseconds.multipliedReportingOverflow(by: 1_000).partialValue) }
+}
