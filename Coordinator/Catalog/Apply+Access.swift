@@ -138,7 +138,11 @@ extension Transaction {
         return .nothing
     }
 
-    /// Takes one use of a token. One refusal for everything that can be wrong: it tells a guesser nothing.
+    /// Takes one use of a token. One refusal for everything that can be wrong with the secret, its time and its zone: it tells a
+    /// guesser nothing. Who has shown a good one is told what is wrong with the name.
+    ///
+    /// A certificate is the right to be a node. While a node's session is live only a token that names it makes another under its
+    /// name, for then an operator has said that the node is to be replaced.
     mutating func useJoinToken(
         _ id: String, secretDigest: [UInt8], node: NodeID, zone: ZoneName
     ) throws(CatalogRejection) -> CommandPayload {
@@ -148,8 +152,21 @@ extension Transaction {
             throw CatalogRejection(
                 .joinTokenRefused, "the join token is unknown, spent, expired or for another zone", field: "token")
         }
-        if self.node(node)?.status == .decommissioned {
-            throw CatalogRejection(.nodeDecommissioned, "node \(node) is decommissioned", field: "node_id")
+        if let named = token.node, named != node {
+            throw CatalogRejection(.joinTokenRefused, "the join token is for node \(named) alone", field: "node_id")
+        }
+        if let known = self.node(node) {
+            switch known.status {
+            case .decommissioned:
+                throw CatalogRejection(.nodeDecommissioned, "node \(node) is decommissioned", field: "node_id")
+            case .healthy, .suspected, .draining:
+                guard known.session == .none || token.node == node else {
+                    throw CatalogRejection(
+                        .nodeInUse, "node \(node) is \(known.status.rawValue), and the join token does not name it",
+                        field: "node_id")
+                }
+            case .failed: break
+            }
         }
         token.usesLeft -= 1
         joinTokens[id] = token.usesLeft > 0 ? token : nil

@@ -55,6 +55,7 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case tableNotActive = "TABLE_NOT_ACTIVE"
         case lastReplica = "LAST_REPLICA"
         case nodeHoldsReplicas = "NODE_HOLDS_REPLICAS"
+        case nodeInUse = "NODE_IN_USE"
         // Not at all.
         case notPrimary = "NOT_PRIMARY"
         case notInSync = "NOT_IN_SYNC"
@@ -91,7 +92,7 @@ extension CatalogRejection.Code {
             .pastSwitch,
             .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
             .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationWentBack,
-            .nodeDecommissioned, .joinTokenRefused, .invalidValue, .limitReached:
+            .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached:
             false
         }
     }
@@ -136,6 +137,8 @@ extension CatalogRejection.Code {
         case .notEnoughWitnesses: "two members must find the node dead, in two zones where there are any"
         case .generationWentBack: "two agents run from one data folder or its copy: stop one and clear its data folder"
         case .nodeDecommissioned: "a decommissioned node joins again under another name"
+        case .nodeInUse:
+            "choose another name; to replace the node, name it in its token: 'coxctl node join-token create --node'"
         case .joinTokenRefused: "make a new one with 'coxctl node join-token create'"
         case .invalidValue: "correct the field that is named"
         case .limitReached: "remove what is no longer needed"

@@ -256,14 +256,20 @@ package struct JoinToken: Hashable, Sendable {
     package var usesLeft: Int
     /// The only zone in which it is good; nil: any.
     package let zone: ZoneName?
+    /// The only node whose name it is good for; nil: any that is not in use.
+    package let node: NodeID?
     package let createdBy: Principal
 
-    package init(id: String, secretDigest: [UInt8], expiresAt: WallTime, usesLeft: Int, zone: ZoneName?, createdBy: Principal) {
+    package init(
+        id: String, secretDigest: [UInt8], expiresAt: WallTime, usesLeft: Int, zone: ZoneName?, node: NodeID? = nil,
+        createdBy: Principal
+    ) {
         self.id = id
         self.secretDigest = secretDigest
         self.expiresAt = expiresAt
         self.usesLeft = usesLeft
         self.zone = zone
+        self.node = node
         self.createdBy = createdBy
     }
 }

@@ -57,7 +57,10 @@ struct BenchCluster: Sendable {
         for agent in local.agents {
             let answer = try await control.call(
                 .post, "/nodes/join-tokens",
-                body: .object(["ttl_seconds": .number(600), "uses": .number(1), "zone": .string(agent.zone)]))
+                body: .object([
+                    "ttl_seconds": .number(600), "uses": .number(1), "zone": .string(agent.zone),
+                    "node_id": .string(agent.name),
+                ]))
             guard let token = answer.body["token"]?.string else { throw BenchFailure("no join token: \(answer.body.text)") }
             try local.writeAgent(agent, token: token, pin: pin)
             try local.startAgent(agent.name)

@@ -83,6 +83,42 @@ import Testing
         #expect(try world.run(.useJoinToken("j2", secretDigest: secret, node: node, zone: zone)).refusal == .joinTokenRefused)
     }
 
+    @Test("a join token that names a node is for that node alone, and only such a one is good for a node that is live")
+    func joinTokensByName() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let (n1, n2, n9) = (try NodeID("n1"), try NodeID("n2"), try NodeID("n9"))
+        let secret = [UInt8](repeating: 7, count: 32)
+        func make(_ id: String, for node: NodeID? = nil) throws {
+            let end = WallTime(milliseconds: world.time.milliseconds + 1_000)
+            let token = JoinToken(
+                id: id, secretDigest: secret, expiresAt: end, usesLeft: 100, zone: nil, node: node,
+                createdBy: try Principal("operator/ada"))
+            #expect(try world.run(.createJoinToken(token)).isAccepted)
+        }
+        func use(_ id: String, by node: NodeID) throws -> CatalogRejection? {
+            let zone = try ZoneName("a")
+            let result = try world.run(.useJoinToken(id, secretDigest: secret, node: node, zone: zone))
+            guard case .refused(let why) = result else { return nil }
+            return why
+        }
+        try make("open")
+        try make("named", for: n1)
+        let foreign = try #require(try use("named", by: n9))
+        #expect(foreign.code == .joinTokenRefused && foreign.field == "node_id")
+        #expect(try use("named", by: n1) == nil)
+
+        let taken = try #require(try use("open", by: n1))
+        #expect(taken.code == .nodeInUse && taken.field == "node_id")
+        #expect(try use("open", by: n9) == nil)
+        try world.run(.declareNode(n9, zone: try ZoneName("a"), host: "h", instanceType: ""))
+        #expect(try use("open", by: n9) == nil)
+        try world.run(.drain(n1))
+        #expect(try use("open", by: n1)?.code == .nodeInUse)
+        #expect(try world.fail(n2).isAccepted)
+        #expect(try use("open", by: n2) == nil)
+    }
+
     @Test("a revocation outlasts its token, and is forgotten when another is made after that")
     func revocations() throws {
         var world = World()

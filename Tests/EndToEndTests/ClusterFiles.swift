@@ -25,7 +25,10 @@ enum ClusterFiles {
         try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
         let outcome = try await Programs.run(
             "coxctl",
-            ["node", "join-token", "create", "--context", folder.appending(path: "context.json").path, "--output", "json"])
+            [
+                "node", "join-token", "create", "--node", name, "--context", folder.appending(path: "context.json").path,
+                "--output", "json",
+            ])
         guard outcome.status == 0,
             let fields = try? JSONDecoder().decode([String: JSON].self, from: Data(outcome.output.utf8)),
             let token = fields["token"]?.string, let pin = fields["authority_pin"]?.string

@@ -145,11 +145,16 @@ extension Handlers {
         let ttl = try fields.optionalInteger("ttl_seconds") ?? 3_600
         let uses = try fields.optionalInteger("uses") ?? 1
         let zoneText = try fields.optionalText("zone")
+        let nodeText = try fields.optionalText("node_id")
         try fields.finish()
         guard (1...86_400).contains(ttl) else { throw .invalid("ttl_seconds", "expected 1 to 86400") }
         guard (1...1_000).contains(uses) else { throw .invalid("uses", "expected 1 to 1000") }
         let zone: ZoneName? =
             if let zoneText { try call.checked { () throws(InvalidValue) in try ZoneName(zoneText) } } else { nil }
+        let node: NodeID? =
+            if let nodeText {
+                try call.checked({ () throws(InvalidValue) in try NodeID(nodeText) }, field: "node_id")
+            } else { nil }
         let request = try requestID(call)
         if try answered(request, call, in: try await catalog(call)) != nil {
             throw Problem(
@@ -166,7 +171,7 @@ extension Handlers {
         guard let actor = call.caller?.principal else { throw Problem(.unauthorized, "NOT_AUTHENTICATED", "nobody asks") }
         let token = JoinToken(
             id: id, secretDigest: Digest.sha256(Array(secret.utf8)), expiresAt: expires, usesLeft: uses, zone: zone,
-            createdBy: actor)
+            node: node, createdBy: actor)
         _ = try await propose(.createJoinToken(token), call, as: request)
         let pin: String
         do throws(IdentityError) { pin = try authority.certificate.pin() } catch {
@@ -175,7 +180,8 @@ extension Handlers {
         return Response(
             json: .object([
                 "token": .string("\(id).\(secret)"), "id": .string(id), "expires_at": Documents.time(expires),
-                "uses": .number(uses), "zone": .string(zone?.name), "authority_pin": .string(pin),
+                "uses": .number(uses), "zone": .string(zone?.name), "node_id": .string(node?.name),
+                "authority_pin": .string(pin),
             ]), status: .created)
     }
 

@@ -133,7 +133,7 @@ extension CatalogRejection.Code {
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
             .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .nodeUnavailable, .tableNotActive, .lastReplica,
             .nodeHoldsReplicas, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary, .storeMismatch,
-            .notEnoughWitnesses, .generationWentBack:
+            .notEnoughWitnesses, .generationWentBack, .nodeInUse:
             .conflict
         }
     }

@@ -132,6 +132,7 @@ extension JoinToken: WireCodable {
             expiresAt: try Check.wallTime(wire.expiresAtMs, "JoinToken.expires_at_ms"),
             usesLeft: try Check.count(wire.usesLeft, "JoinToken.uses_left", atMost: 1_000_000),
             zone: wire.hasZone ? try zoneName(wire.zone, "JoinToken.zone") : nil,
+            node: wire.hasNode ? try Check.node(wire.node, "JoinToken.node") : nil,
             createdBy: try principalName(wire.createdBy, "JoinToken.created_by"))
     }
 
@@ -142,6 +143,7 @@ extension JoinToken: WireCodable {
         wire.expiresAtMs = expiresAt.milliseconds
         wire.usesLeft = UInt32(clamping: usesLeft)
         if let zone { wire.zone = zone.name }
+        if let node { wire.node = node.name }
         wire.createdBy = createdBy.name
         return wire
     }

@@ -29,8 +29,9 @@ struct NodeInit: ClusterCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Make the folder with which a new node's agent starts.",
         discussion: """
-            Asks the coordinators for a join token, good for one hour and one use, and writes DIR/agent.json and DIR/join.token. Copy
-            the folder to the node and start it there: coxswain-agent --config agent.json. The agent makes its own key.
+            Asks the coordinators for a join token, good for a node of this name in this zone, once and within the hour, and writes
+            DIR/agent.json and DIR/join.token. Copy the folder to the node and start it there: coxswain-agent --config agent.json. The
+            agent makes its own key. A node that is running is replaced in the same way, under its name.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: "The node's name.") var name: String
@@ -47,7 +48,9 @@ struct NodeInit: ClusterCommand {
         (spec.gateway, spec.link, spec.gossip, spec.status) = (Int(gateway), Int(link), Int(gossip), Int(status))
         let answer = try await session.ask(
             .post, "/nodes/join-tokens",
-            body: .object(["ttl_seconds": .number(3_600), "uses": .number(1), "zone": .string(zone)]))
+            body: .object([
+                "ttl_seconds": .number(3_600), "uses": .number(1), "zone": .string(zone), "node_id": .string(name),
+            ]))
         guard let token = answer.body["token"]?.string, let pin = answer.body["authority_pin"]?.string else {
             throw ClientError.unexpectedAnswer("a join token without its parts")
         }
@@ -94,10 +97,12 @@ struct JoinTokenCreate: ClusterCommand {
     @Option(help: "Seconds until it expires.") var ttl: Int = 3_600
     @Option(help: "How many nodes may join with it.") var uses: Int = 1
     @Option(help: "The only zone in which it is good.") var zone: String?
+    @Option(help: "The only node whose name it is good for; needed to replace a node that is running.") var node: String?
 
     func act(_ session: Session) async throws {
         var body: [String: JSONValue] = ["ttl_seconds": .number(ttl), "uses": .number(uses)]
         if let zone { body["zone"] = .string(zone) }
+        if let node { body["node_id"] = .string(node) }
         let answer = try await session.ask(.post, "/nodes/join-tokens", body: .object(body))
         guard session.options.output == .table, let token = answer.body["token"]?.string else {
             print(answer.body.prettyText)

@@ -26,7 +26,10 @@ extension DemoRun {
         for agent in cluster.agents {
             let answer = try await run.control.call(
                 .post, "/nodes/join-tokens",
-                body: .object(["ttl_seconds": .number(600), "uses": .number(1), "zone": .string(agent.zone)]))
+                body: .object([
+                    "ttl_seconds": .number(600), "uses": .number(1), "zone": .string(agent.zone),
+                    "node_id": .string(agent.name),
+                ]))
             guard let token = answer.body["token"]?.string else { throw DemoFailure("no join token: \(answer.body.text)") }
             try cluster.writeAgent(agent, token: token, pin: pin)
             try cluster.startAgent(agent.name)

@@ -79,11 +79,21 @@ package nonisolated struct ProtoCatalogJoinToken: Sendable {
 
   package var createdBy: String = String()
 
+  package var node: String {
+    get {_node ?? String()}
+    set {_node = newValue}
+  }
+  /// Returns true if `node` has been explicitly set.
+  package var hasNode: Bool {self._node != nil}
+  /// Clears the value of `node`. Subsequent reads from it will return its default value.
+  package mutating func clearNode() {self._node = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _zone: String? = nil
+  fileprivate var _node: String? = nil
 }
 
 package nonisolated struct ProtoCatalogWitness: Sendable {
@@ -1064,7 +1074,7 @@ nonisolated extension ProtoCatalogPlacement: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension ProtoCatalogJoinToken: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogJoinToken"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}secret_digest\0\u{3}expires_at_ms\0\u{3}uses_left\0\u{1}zone\0\u{3}created_by\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}secret_digest\0\u{3}expires_at_ms\0\u{3}uses_left\0\u{1}zone\0\u{3}created_by\0\u{1}node\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1078,6 +1088,7 @@ nonisolated extension ProtoCatalogJoinToken: SwiftProtobuf.Message, SwiftProtobu
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.usesLeft) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self._zone) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.createdBy) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self._node) }()
       default: break
       }
     }
@@ -1106,6 +1117,9 @@ nonisolated extension ProtoCatalogJoinToken: SwiftProtobuf.Message, SwiftProtobu
     if !self.createdBy.isEmpty {
       try visitor.visitSingularStringField(value: self.createdBy, fieldNumber: 6)
     }
+    try { if let v = self._node {
+      try visitor.visitSingularStringField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1116,6 +1130,7 @@ nonisolated extension ProtoCatalogJoinToken: SwiftProtobuf.Message, SwiftProtobu
     if lhs.usesLeft != rhs.usesLeft {return false}
     if lhs._zone != rhs._zone {return false}
     if lhs.createdBy != rhs.createdBy {return false}
+    if lhs._node != rhs._node {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
