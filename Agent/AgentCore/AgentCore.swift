@@ -98,7 +98,8 @@ package struct AgentCore: Sendable {
         self.savedRevision = topology.revision
         self.leases = LeaseBook(startedAt: now, generation: identity.generation, settings: settings.leases)
         self.proposals = ProposalBook(
-            prefix: "\(identity.node)/\(identity.generation)", interval: settings.replication.proposalInterval)
+            prefix: "\(identity.node)/\(identity.store)/\(identity.generation)", interval: settings.replication.proposalInterval
+        )
         self.lastAppendAt = now
         for found in engine {
             births += 1

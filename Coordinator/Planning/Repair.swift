@@ -36,6 +36,18 @@ package struct RepairLimits: Hashable, Sendable {
     func free(_ nodes: [NodeDescriptor], _ load: NodeLoad, in topology: Topology) -> [NodeDescriptor] {
         nodes.filter { load.operations(on: $0.id) < operations(on: $0, in: topology) }
     }
+
+    /// The best home that is free, if no node that is busy would spread the copies over more zones: a copy in the wrong zone stays
+    /// there, and the right one is busy for a moment only.
+    func freeHome(
+        _ candidates: [NodeDescriptor], beside chosen: [NodeDescriptor], _ load: NodeLoad, in topology: Topology
+    ) -> NodeDescriptor? {
+        guard let best = bestNode(among: candidates, beside: chosen, load: load),
+            let home = bestNode(among: free(candidates, load, in: topology), beside: chosen, load: load)
+        else { return nil }
+        func copies(in zone: ZoneName) -> Int { chosen.count { $0.zone == zone } }
+        return copies(in: home.zone) == copies(in: best.zone) ? home : nil
+    }
 }
 
 /// The nodes whose copies are missed. One that failed a moment ago may return; until its delay is over, they are not.
@@ -76,11 +88,16 @@ package func planRepairs(
             return present < table.replicationFactor ? (partition, partition.replicas.count { $0.role == .inSync }) : nil
         }
         .sorted { ($0.inSync, $0.partition.id) < ($1.inSync, $1.partition.id) }
-    for (partition, _) in endangered {
+    for (partition, inSync) in endangered {
         guard plans.count < limits.batch else { break }
         let beside = partition.replicas.filter { !gone.contains($0.node) }.compactMap { topology.nodes[$0.node] }
-        let free = limits.free(eligible.filter { partition.replica(on: $0.id) == nil }, load, in: topology)
-        guard let target = bestNode(among: free, beside: beside, load: load) else { continue }
+        let candidates = eligible.filter { partition.replica(on: $0.id) == nil }
+        // With one copy left, another anywhere is worth more than one in the right zone later.
+        let home =
+            inSync > 1
+            ? limits.freeHome(candidates, beside: beside, load, in: topology)
+            : bestNode(among: limits.free(candidates, load, in: topology), beside: beside, load: load)
+        guard let target = home else { continue }
         load.addReplica(on: target.id)
         load.addOperation(on: target.id)
         plans.append(
@@ -126,8 +143,8 @@ package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimi
         else { continue }
         let source = leaving.id
         let beside = partition.replicas.filter { $0.node != source }.compactMap { topology.nodes[$0.node] }
-        let free = limits.free(eligible.filter { partition.replica(on: $0.id) == nil }, load, in: topology)
-        guard let target = bestNode(among: free, beside: beside, load: load) else { continue }
+        let candidates = eligible.filter { partition.replica(on: $0.id) == nil }
+        guard let target = limits.freeHome(candidates, beside: beside, load, in: topology) else { continue }
         load.addReplica(on: target.id)
         load.addOperation(on: target.id)
         load.addOperation(on: source)

@@ -63,12 +63,17 @@ final class Cluster: Sendable {
 
     /// Joins the agents with a token each, as an operator does.
     func startAgents() async throws {
-        for (index, name) in Self.agents.enumerated() {
-            guard let ports = agentPorts[name] else { throw Failure("no ports for \(name)") }
-            try await ClusterFiles.configureAgent(
-                name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder)
-            try start(name)
+        for name in Self.agents { try await join(name) }
+    }
+
+    /// Starts an agent that has nothing on its disk, with a token of its own.
+    func join(_ name: String) async throws {
+        guard let index = Self.agents.firstIndex(of: name), let ports = agentPorts[name] else {
+            throw Failure("no ports for \(name)")
         }
+        try await ClusterFiles.configureAgent(
+            name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder)
+        try start(name)
     }
 
     func process(_ name: String) -> Running? { processes.withLock { $0[name] } }

@@ -12,7 +12,7 @@ import Testing
         let rows = try await cluster.makeTable("rotten")
         for index in 0..<20 { #expect(try await rows.put("r\(index)", index) == .acknowledged) }
         let primary = try #require(try await cluster.route("rotten", key: #"["r0"]"#)["primary"]?.string)
-        let victim = try #require(try await inSync(cluster).first { $0 != primary })
+        let victim = try #require(try await inSync(cluster, "rotten").first { $0 != primary })
         let store = try await cluster.status(of: victim)["identity"]?["store"]?.string
         cluster.kill([victim])
         try rot(cluster.folder.appending(path: "\(victim)/data/log"))
@@ -28,7 +28,7 @@ import Testing
         try await expectEventually("\(victim) is in sync again, with another store", within: 60) {
             let now = try await cluster.status(of: victim)["identity"]?["store"]?.string
             guard now != nil, now != store else { return false }
-            return try await inSync(cluster).contains(victim)
+            return try await inSync(cluster, "rotten").contains(victim)
         }
         for index in 0..<20 { #expect(try await rows.get("r\(index)") == index) }
         // What it was filled with is all that there is.
@@ -40,8 +40,33 @@ import Testing
         try cluster.start(primary)
     }
 
-    private func inSync(_ cluster: Cluster) async throws -> [String] {
-        let partitions = try await cluster.api(.GET, "/tables/rotten/partitions").json["partitions"]?.array ?? []
+    @Test(
+        "a node that is back with an empty disk before anybody missed it is another store: it leads nothing until it is filled again",
+        .timeLimit(.minutes(3)))
+    func emptyDisk() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("empty_disk")
+        for index in 0..<20 { #expect(try await rows.put("r\(index)", index) == .acknowledged) }
+        let victim = try #require(try await cluster.route("empty_disk", key: #"["r0"]"#)["primary"]?.string)
+        let store = try await cluster.status(of: victim)["identity"]?["store"]?.string
+        cluster.kill([victim])
+        // A new disk counts its starts from the first.
+        try FileManager.default.removeItem(at: cluster.folder.appending(path: "\(victim)/data"))
+        try await cluster.join(victim)
+        try await expectEventually("\(victim) is in sync again, with another store", within: 60) {
+            let now = try await cluster.status(of: victim)["identity"]?["store"]?.string
+            guard now != nil, now != store else { return false }
+            // By its own word too: for a moment the others do not know yet.
+            let held = try await cluster.status(of: victim)["partitions"]?.array ?? []
+            let members = try await inSync(cluster, "empty_disk")
+            return !held.isEmpty && members.contains(victim)
+        }
+        for index in 0..<20 { #expect(try await rows.get("r\(index)") == index) }
+        #expect(try await rows.put("after", 1) == .acknowledged)
+    }
+
+    private func inSync(_ cluster: Cluster, _ table: String) async throws -> [String] {
+        let partitions = try await cluster.api(.GET, "/tables/\(table)/partitions").json["partitions"]?.array ?? []
         return partitions.first?["in_sync"]?.array.compactMap(\.string) ?? []
     }
 

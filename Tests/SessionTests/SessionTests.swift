@@ -30,7 +30,7 @@ import Wire
         #expect(
             await eventually { await owner.count { if case .quorumConfirmed(let at) = $0 { at >= asked } else { false } } == 1 }
         )
-        #expect(backend.state.withLock { $0.registrations.map(\.text) } == ["n1/1/register/0"])
+        #expect(backend.state.withLock { $0.registrations.map(\.text) } == ["n1/1/1/register/0"])
         await stage.end()
     }
 
@@ -94,7 +94,7 @@ import Wire
                     status: .failed)))
         #expect(await eventually { session.status.session == SessionID(102) })
         #expect(
-            stage.backends[0].state.withLock { $0.registrations.map(\.text) } == ["n1/1/register/0", "n1/1/register/1"])
+            stage.backends[0].state.withLock { $0.registrations.map(\.text) } == ["n1/1/1/register/0", "n1/1/1/register/1"])
         await stage.end()
     }
 }

@@ -18,6 +18,8 @@ package final class AgentSession: Service {
         static let ping = Duration.milliseconds(500)
         static let report = Span.seconds(2)
         static let registration = Span.seconds(1)
+        /// The longest pause after refusals, which are more often for good than not; each is an entry in the coordinators' log.
+        static let refusedRegistration = Span.seconds(60)
         /// A coordinator that says nothing for so long is given up; it answers every ping.
         static let silence = Span.milliseconds(2_500)
         /// How long one that could not be reached is not gone to for being the leader.
@@ -30,6 +32,8 @@ package final class AgentSession: Service {
         var status = SessionStatus()
         var proposals: [RequestID: PartitionProposal] = [:]
         var registrations = 0
+        /// Refusals one after the other.
+        var refusals = 0
         var registeredAt: LogicalInstant?
         var avoided: [NodeID: LogicalInstant] = [:]
         var preferred: CoordinatorAddress?
@@ -134,7 +138,7 @@ package final class AgentSession: Service {
             state.proposals = [:]
             state.status.coordinator = coordinator
             state.status.heardAt = BootClock.now()
-            state.registeredAt = nil
+            if state.refusals == 0 { state.registeredAt = nil }
         }
         logger.info("session open", metadata: ["coordinator": "\(coordinator)"])
         await owner.received(.connected(coordinator))
@@ -177,13 +181,18 @@ package final class AgentSession: Service {
         }
     }
 
-    /// Asks for a session until there is one; always under the same request id, so that it is made once (rules E6, C5).
+    private static func pause(after refusals: Int) -> Span {
+        refusals < 6 ? Pace.registration * Int64(1 << refusals) : Pace.refusedRegistration
+    }
+
+    /// Asks for a session until there is one; always under the same request id, so that it is made once (rules E6, C5). The id names
+    /// the store: a new disk under an old name counts its starts anew, and must not be given the old one's session (rule E4).
     private func register(on link: Link, at now: LogicalInstant) {
         let request = state.withLock { state -> RequestID? in
             guard state.status.session == .none else { return nil }
-            if let at = state.registeredAt, now - at < Pace.registration { return nil }
+            if let at = state.registeredAt, now - at < Self.pause(after: state.refusals) { return nil }
             state.registeredAt = now
-            return try? RequestID("\(node)/\(generation)/register/\(state.registrations)")
+            return try? RequestID("\(node)/\(registration.store)/\(generation)/register/\(state.registrations)")
         }
         if let request { link.offer(AgentFrame.register(request, registration).serialized()) }
     }
@@ -234,12 +243,18 @@ package final class AgentSession: Service {
     private func registered(_ outcome: RegistrationOutcome) async {
         switch outcome {
         case .registered(let session):
-            state.withLock { $0.status.session = session }
+            state.withLock { state in
+                state.status.session = session
+                state.refusals = 0
+            }
             logger.info("registered", metadata: ["session": "\(session)"])
             await owner.received(.registered(session))
         case .refused(let code, let detail):
             // The answer under this request id stands for ever; the next try is another request.
-            state.withLock { $0.registrations += 1 }
+            state.withLock { state in
+                state.registrations += 1
+                state.refusals += 1
+            }
             logger.error("registration refused", metadata: ["code": "\(code)", "detail": "\(detail)"])
             await owner.received(.registrationRefused(code: code, detail: detail))
         case .unavailable: break
