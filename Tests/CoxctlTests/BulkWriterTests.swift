@@ -34,6 +34,16 @@ import Testing
         for batch in batches { #expect(batch.map(\.line) == batch.map(\.line).sorted()) }
     }
 
+    @Test("a line that is refused covers no earlier line of its key")
+    func uncovers() throws {
+        let entries = [entry(1, line: 1), entry(2, line: 2), entry(1, line: 3), entry(1, line: 4), entry(2, line: 5)]
+        let refused = [BulkWriter.Refusal(line: 4, reason: "ROW_TOO_LARGE")]
+        let left = try BulkWriter.uncovered(by: refused, among: entries, route)
+        #expect(left.map(\.line) == [1, 3])
+        #expect(try BulkWriter.batches(of: left, by: route).map { $0.map(\.line) } == [[3]])
+        #expect(try BulkWriter.uncovered(by: [], among: entries, route).isEmpty)
+    }
+
     @Test("large rows make small batches, and a row larger than a batch goes alone")
     func bytes() throws {
         let half = BulkWriter.batchBytes / 2

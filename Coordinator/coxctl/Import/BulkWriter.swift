@@ -39,15 +39,47 @@ struct BulkWriter: Sendable {
     /// - Returns: the rows that the table does not take. All others are acknowledged.
     /// - Throws: `ClientError` when something else keeps a row from being written. Then some rows are written and some are not.
     func write(_ entries: [Entry]) async throws -> [Refusal] {
-        let batches = try Self.batches(of: entries, by: try await client.route(of: table))
-        return try await withThrowingTaskGroup(of: [Refusal].self) { group in
+        var refusals: [Refusal] = []
+        var left = entries
+        while !left.isEmpty {
+            let route = try await client.route(of: table)
+            let refused = try await send(try Self.batches(of: left, by: route))
+            refusals += refused
+            left = try Self.uncovered(by: refused, among: left, route)
+        }
+        return refusals.sorted { $0.line < $1.line }
+    }
+
+    private func send(_ batches: [[Entry]]) async throws -> [Refusal] {
+        try await withThrowingTaskGroup(of: [Refusal].self) { group in
             var refusals: [Refusal] = []
             for (number, batch) in batches.enumerated() {
                 if number >= parallel, let part = try await group.next() { refusals += part }
                 group.addTask { try await send(batch) }
             }
             for try await part in group { refusals += part }
-            return refusals.sorted { $0.line < $1.line }
+            return refusals
+        }
+    }
+
+    /// The lines for which a later one of the same key was to stand, which the table did not take.
+    static func uncovered(
+        by refused: [Refusal], among entries: [Entry], _ route: TableRoute
+    ) throws(ClientError) -> [Entry] {
+        guard !refused.isEmpty else { return [] }
+        let lines = Set(refused.map(\.line))
+        var keys: Set<Key> = []
+        for entry in entries where lines.contains(entry.line) { keys.insert(try key(of: entry, route)) }
+        var uncovered: [Entry] = []
+        for entry in entries where !lines.contains(entry.line) {
+            if keys.contains(try key(of: entry, route)) { uncovered.append(entry) }
+        }
+        return uncovered
+    }
+
+    private static func key(of entry: Entry, _ route: TableRoute) throws(ClientError) -> Key {
+        do throws(KeyTextError) { return try route.layout.key(text: entry.key) } catch {
+            throw .invalid("line \(entry.line): key: \(error)")
         }
     }
 
@@ -57,11 +89,7 @@ struct BulkWriter: Sendable {
     static func batches(of entries: [Entry], by route: TableRoute) throws(ClientError) -> [[Entry]] {
         var placed: [(key: Key, entry: Entry)] = []
         placed.reserveCapacity(entries.count)
-        for entry in entries {
-            do throws(KeyTextError) { placed.append((try route.layout.key(text: entry.key), entry)) } catch {
-                throw .invalid("line \(entry.line): key: \(error)")
-            }
-        }
+        for entry in entries { placed.append((try key(of: entry, route), entry)) }
         placed.sort { ($0.key, $0.entry.line) < ($1.key, $1.entry.line) }
         var byPartition: [[[Entry]]] = []
         var partition: PartitionRoute?
