@@ -121,6 +121,24 @@ import Testing
         #expect(response.headers[.allow] == (status == 405 ? "GET" : nil))
     }
 
+    @Test(
+        "a route is asked for by table and key, each once, and by nothing else",
+        arguments: [
+            ("table=packages&key=[%22x%22]", 200, #""partition_id":7"#),
+            ("table=packages&key=[%22x%22]&epoch=3", 400, #""field":"epoch""#),
+            ("table=packages&Key=[%22x%22]", 400, #""field":"Key""#),
+            ("table=packages&key=[%22x%22]&key=[%22y%22]", 400, #""field":"key""#),
+        ])
+    func routeParameters(query: String, status: Int, part: String) async throws {
+        let request = Request(
+            head: HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/v1/route?" + query),
+            body: RequestBody(buffer: ByteBuffer()))
+        let response = try answers().route(request)
+        let body = try await text(response)
+        #expect(response.status.code == status && body.contains(part), "\(body)")
+        #expect(status == 200 || body.contains("\"hint\""), "\(body)")
+    }
+
     @Test("a failed engine makes the node not ready")
     func readiness() async throws {
         #expect(try await answers().readiness().status == .ok)

@@ -3,6 +3,7 @@ import Catalog
 import Foundation
 import HTTPTypes
 import Model
+import Telemetry
 import Testing
 
 /// What operators and their programs get wrong, by accident or not. Nothing of it may reach the log.
@@ -110,6 +111,47 @@ import Testing
         let missing = try await harness.ask(
             .put, "/api/v1/tables/none/capacity?dry_run=true", #"{"mode":"ON_DEMAND"}"#, as: harness.root)
         #expect(missing.status == 404)
+    }
+
+    @Test(
+        "a query parameter that nobody reads, or that is given twice, is refused by its name, and nothing is done",
+        arguments: [
+            (HTTPRequest.Method.post, "/tables?dryrun=true", "dryrun", "UNKNOWN_PARAMETER"),
+            (.post, "/tables?Dry_run=true", "Dry_run", "UNKNOWN_PARAMETER"),
+            (.post, "/tables?dry_run=true&wait=true", "wait", "UNKNOWN_PARAMETER"),
+            (.post, "/tables?dry_run", "dry_run", "INVALID_VALUE"),
+            (.post, "/tables?dry_run=true&dry_run=false", "dry_run", "REPEATED_PARAMETER"),
+            (.post, "/tables?dry_run=true&dry%5Frun=true", "dry_run", "REPEATED_PARAMETER"),
+            (.post, "/tables?dry_run=%FF", "dry_run", "MALFORMED_QUERY"),
+            (.post, "/tables?consistency=stale", "consistency", "UNKNOWN_PARAMETER"),
+            (.delete, "/tables/t?if_empty=1", "if_empty", "UNKNOWN_PARAMETER"),
+            (.get, "/tables?dry_run=true", "dry_run", "UNKNOWN_PARAMETER"),
+            (.get, "/cluster/status?consistency=stale", "consistency", "UNKNOWN_PARAMETER"),
+            (.get, "/config/zones/a?consistency=stale&consistency=stale", "consistency", "REPEATED_PARAMETER"),
+        ])
+    func unheededParameters(method: HTTPRequest.Method, path: String, field: String, code: String) async throws {
+        let harness = try APIHarness()
+        try await harness.start(nodes: 3)
+        let before = try await harness.plane.catalog(.local)
+        let body = method == .post ? APIHarness.table("t2") : ""
+        let answer = try await harness.ask(method, "/api/v1" + path, body, as: harness.root)
+        #expect(answer.status == 400 && answer["code"] == code && answer["field"] == field, "\(answer.text)")
+        #expect(!answer["hint"].isEmpty)
+        #expect(try await harness.plane.catalog(.local) == before)
+    }
+
+    @Test("every change can be tried, and no other parameter is taken by one; reads of the catalog take their freshness")
+    func offeredParameters() async throws {
+        let harness = try APIHarness()
+        let unread = Set(["/api/v1/cluster/status", "/.well-known/jwks.json"])
+        for route in harness.api.table {
+            let path = route.path.replacingOccurrences(of: "{", with: "").replacingOccurrences(of: "}", with: "")
+            let answer = try await harness.ask(route.method, path + "?none_such=1", as: harness.root)
+            let offered =
+                route.method == .get
+                ? unread.contains(route.path) ? "none is taken here" : "offered: consistency" : "offered: dry_run"
+            #expect(answer.status == 400 && answer["hint"] == offered, "\(route.method) \(route.path): \(answer.text)")
+        }
     }
 
     // MARK: - Conditions

@@ -5,6 +5,7 @@ import Hummingbird
 import KeyEncoding
 import Model
 import RoutingTable
+import Telemetry
 
 /// Why a data request was refused, as the caller reads it (RFC 9457).
 struct GatewayProblem: Error {
@@ -69,6 +70,10 @@ struct GatewayProblem: Error {
             .badRequest, "INVALID_KEY", error.description,
             hint: "a key is a JSON array of the key columns' values, in key order"
                 + (column.map { "; at fault: column '\($0)'" } ?? ""), field: field)
+    }
+
+    init(_ fault: QueryFault) {
+        self.init(.badRequest, fault.code, fault.detail, hint: fault.hint, field: fault.field)
     }
 
     init(_ error: EngineError) {

@@ -9,6 +9,7 @@ import Logging
 import Model
 import NIOCore
 import RoutingTable
+import Telemetry
 import Transport
 
 // What clients call. The gateway of the primary's node orders and reads; another node's refuses with the descriptor of the
@@ -56,22 +57,28 @@ struct GatewayResponder: HTTPResponder {
         switch (parts[3], request.method) {
         case ("rows", .get):
             let table = try admit(request, .read, name, routes)
-            return request.uri.queryParameters["key"] != nil
-                ? try await get(request, table, routes) : try await scan(request, table, routes)
+            let query = try query(of: request, offered: ["key", "consistency", "from", "to", "limit"])
+            guard query["key"] != nil else { return try await scan(query, table, routes) }
+            // What bounds a page has no meaning for one row.
+            return try await get(try self.query(of: request, offered: ["key", "consistency"]), table, routes)
         case ("rows", .put):
             let table = try admit(request, .write, name, routes)
-            let key = try key(of: request, in: table.table)
+            let key = try key(of: try query(of: request, offered: ["key"]), in: table.table)
             let body = try await self.body(of: request, limit: 2 * Limits.rowBytes)
             let row = try RowReading.document([String: DocumentScalar].self, from: body)
             return try await write([try RowReading(table.table).put(row, under: key, place: "body")], to: table, routes)
         case ("rows", .delete):
             let table = try admit(request, .write, name, routes)
-            return try await write([.delete(key: try key(of: request, in: table.table))], to: table, routes)
+            let key = try key(of: try query(of: request, offered: ["key"]), in: table.table)
+            return try await write([.delete(key: key)], to: table, routes)
         case ("rows:batch", .post):
             let table = try admit(request, .write, name, routes)
+            _ = try query(of: request, offered: [])
             return try await batch(try await body(of: request, limit: 2 * Limits.batchBytes), table, routes)
         case ("routes", .get):
-            return JSONText.response(.ok, RouteText.table(try admit(request, .read, name, routes), in: routes))
+            let table = try admit(request, .read, name, routes)
+            _ = try query(of: request, offered: [])
+            return JSONText.response(.ok, RouteText.table(table, in: routes))
         case ("rows", _): throw .notOffered(request.method, but: "GET, PUT, DELETE")
         case ("rows:batch", _): throw .notOffered(request.method, but: "POST")
         case ("routes", _): throw .notOffered(request.method, but: "GET")
@@ -113,10 +120,10 @@ struct GatewayResponder: HTTPResponder {
 
     // MARK: Reading
 
-    private func get(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
-        let key = try key(of: request, in: table.table)
+    private func get(_ query: QueryFields, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+        let key = try key(of: query, in: table.table)
         let partition = try route(key, in: table)
-        let values = try await read(request, partition, routes) {
+        let values = try await read(query, partition, routes) {
             (storage) async throws(EngineError) in try await engine.get(key, in: storage)
         }
         guard let values else {
@@ -130,12 +137,12 @@ struct GatewayResponder: HTTPResponder {
             ]))
     }
 
-    private func scan(_ request: Request, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+    private func scan(_ query: QueryFields, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
         let layout = KeyLayout(table.table)
-        let low = try bound(request, "from", layout) ?? .least
-        let high = try bound(request, "to", layout)
+        let low = try bound(query, "from", layout) ?? .least
+        let high = try bound(query, "to", layout)
         var limit = 1_000
-        if let text = request.uri.queryParameters["limit"] {
+        if let text = query["limit"] {
             guard let number = Int(text), (1...Limits.scanRows).contains(number) else {
                 throw .badRequest(
                     "INVALID_LIMIT", "limit is 1 to \(Limits.scanRows)", hint: "read page by page", field: "limit")
@@ -150,7 +157,7 @@ struct GatewayResponder: HTTPResponder {
         let end = [range.high, partition.range.high].compactMap { $0 }.min()
         let part = KeyRange(low: low, high: end)
         let rows = limit
-        let page = try await read(request, partition, routes) { (storage) async throws(EngineError) in
+        let page = try await read(query, partition, routes) { (storage) async throws(EngineError) in
             try await engine.scan(part, in: storage, rowLimit: rows, byteLimit: Limits.scanBytes)
         }
         let following = page.next ?? (end == range.high ? nil : end)
@@ -169,12 +176,12 @@ struct GatewayResponder: HTTPResponder {
 
     /// The consistency that the request asks for; where it names none, the one that is configured for this node: strong, unless an
     /// operator set another (rules R2, M9).
-    private func consistency(of request: Request, _ routes: Routes) throws(GatewayProblem) -> RowConsistency {
-        guard let named = request.uri.queryParameters["consistency"] else {
+    private func consistency(of query: QueryFields, _ routes: Routes) throws(GatewayProblem) -> RowConsistency {
+        guard let named = query["consistency"] else {
             let rule = ConfigurationRules.consistencyLevel
             return routes.topology.configured(rule, at: routes.topology.nodes[plane.node]) ?? rule.standard
         }
-        guard let consistency = RowConsistency(rawValue: String(named)) else {
+        guard let consistency = RowConsistency(rawValue: named) else {
             throw .badRequest(
                 "INVALID_CONSISTENCY", "consistency is strong or eventual",
                 hint: "where none is named, the entry consistency_level decides", field: "consistency")
@@ -183,10 +190,10 @@ struct GatewayResponder: HTTPResponder {
     }
 
     private func read<Result: Sendable>(
-        _ request: Request, _ partition: PartitionDescriptor, _ routes: Routes,
+        _ query: QueryFields, _ partition: PartitionDescriptor, _ routes: Routes,
         _ body: (StorageID) async throws(EngineError) -> Result
     ) async throws(GatewayProblem) -> Result {
-        let consistency = try consistency(of: request, routes)
+        let consistency = try consistency(of: query, routes)
         let storage: StorageID
         do throws(DataRefusal) {
             switch consistency {
@@ -267,20 +274,28 @@ struct GatewayResponder: HTTPResponder {
         return route.partition
     }
 
-    private func key(of request: Request, in table: TableDescriptor) throws(GatewayProblem) -> Key {
-        guard let text = request.uri.queryParameters["key"] else {
+    private func query(of request: Request, offered: [String]) throws(GatewayProblem) -> QueryFields {
+        do throws(QueryFault) {
+            let query = try QueryFields(request.uri.query)
+            try query.check(offered: offered)
+            return query
+        } catch { throw GatewayProblem(error) }
+    }
+
+    private func key(of query: QueryFields, in table: TableDescriptor) throws(GatewayProblem) -> Key {
+        guard let text = query["key"] else {
             throw .badRequest(
                 "MISSING_PARAMETER", "key= is missing", hint: "a percent-encoded JSON array of the key columns' values",
                 field: "key")
         }
-        do throws(KeyTextError) { return try KeyLayout(table).key(text: String(text)) } catch {
+        do throws(KeyTextError) { return try KeyLayout(table).key(text: text) } catch {
             throw GatewayProblem(error, field: "key")
         }
     }
 
-    private func bound(_ request: Request, _ name: String, _ layout: KeyLayout) throws(GatewayProblem) -> Key? {
-        guard let text = request.uri.queryParameters[name[...]] else { return nil }
-        do throws(KeyTextError) { return try layout.bound(text: String(text)) } catch {
+    private func bound(_ query: QueryFields, _ name: String, _ layout: KeyLayout) throws(GatewayProblem) -> Key? {
+        guard let text = query[name] else { return nil }
+        do throws(KeyTextError) { return try layout.bound(text: text) } catch {
             throw GatewayProblem(error, field: name)
         }
     }

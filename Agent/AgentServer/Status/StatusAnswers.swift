@@ -6,6 +6,7 @@ import KeyEncoding
 import Model
 import NIOCore
 import RoutingTable
+import Telemetry
 
 /// The answers of the status endpoint.
 struct StatusAnswers: Sendable {
@@ -45,7 +46,14 @@ struct StatusAnswers: Sendable {
 
     func route(_ request: Request) throws -> Response {
         let routes = plane.routes
-        guard let name = request.uri.queryParameters["table"].map(String.init) else {
+        let query: QueryFields
+        do throws(QueryFault) {
+            query = try QueryFields(request.uri.query)
+            try query.check(offered: ["table", "key"])
+        } catch {
+            return Self.problem(.badRequest, code: error.code, detail: error.detail, hint: error.hint, field: error.field)
+        }
+        guard let name = query["table"] else {
             return Self.problem(
                 .badRequest, code: "MISSING_PARAMETER", detail: "table= is missing", hint: "ask /v1/route?table=NAME&key=[…]",
                 field: "table")
@@ -55,7 +63,7 @@ struct StatusAnswers: Sendable {
                 .notFound, code: "TABLE_NOT_FOUND", detail: "no table of that name at \(routes.revision)",
                 hint: "list the tables; names are lower case", field: "table")
         }
-        guard let text = request.uri.queryParameters["key"].map(String.init) else {
+        guard let text = query["key"] else {
             return Self.problem(
                 .badRequest, code: "MISSING_PARAMETER", detail: "key= is missing",
                 hint: "a percent-encoded JSON array of the key columns' values", field: "key")

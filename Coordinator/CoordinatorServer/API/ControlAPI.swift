@@ -9,6 +9,7 @@ package import Hummingbird
 package import Identity
 package import Model
 import NIOCore
+import Telemetry
 import Transport
 
 /// What the API must know of the cluster beside its catalog.
@@ -68,13 +69,12 @@ package struct ControlAPI: Sendable {
             taken = route
             let caller = try admit(request, from: certified, to: route)
             try checkPrecondition(of: request, for: route)
+            let query = try query(of: request, for: route)
             let body = try await read(request, limit: route.bodyLimit)
-            var query: [String: String] = [:]
-            for (name, value) in request.uri.queryParameters { query[String(name)] = String(value) }
             let call = Call(
                 method: request.method, path: request.uri.path, parameters: parameters, query: query, headers: request.headers,
                 body: body, caller: caller)
-            if try call.isDryRun, request.method != .get { return try await rehearse(request, call) }
+            if try call.isDryRun { return try await rehearse(request, call) }
             return try await route.handler(call)
         } catch {
             return error.response
@@ -100,6 +100,14 @@ package struct ControlAPI: Sendable {
                 hint: "single configuration entries take it; a whole scope takes the versions that it showed, as _versions",
                 field: name.rawName)
         }
+    }
+
+    private func query(of request: Request, for route: Route) throws(Problem) -> [String: String] {
+        do throws(QueryFault) {
+            let fields = try QueryFields(request.uri.query)
+            try fields.check(offered: route.query)
+            return fields.values
+        } catch { throw Problem(.badRequest, error.code, error.detail, hint: error.hint, field: error.field) }
     }
 
     private func find(_ request: Request, in routes: [Route]) throws(Problem) -> (Route, [String: String]) {
@@ -224,25 +232,4 @@ extension Call {
 extension HTTPField.Name {
     /// On answers to `?dry_run=true`.
     static let dryRun = HTTPField.Name("Coxswain-Dry-Run") ?? .trailer
-}
-
-enum Percent {
-    /// The text that `raw` encodes (RFC 3986 §2.1); nil when an escape is cut short or the bytes are not UTF-8.
-    static func decode(_ raw: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = raw.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2)
-            guard digits.count == 2, digits.allSatisfy({ Unicode.Scalar($0).properties.isASCIIHexDigit }),
-                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
-            else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
 }

@@ -19,21 +19,22 @@ struct Handlers: Sendable {
     /// Every route there is.
     var routes: [Route] {
         let v1 = "/api/v1"
+        let freshness = Self.freshness
         return [
             Route(.get, "/.well-known/jwks.json", .everyone, handler: keySet),
             Route(.get, v1 + "/cluster/status", .permission(.readCluster), handler: status),
-            Route(.get, v1 + "/cluster/topology", .permission(.readCluster), handler: topology),
-            Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), handler: nodes),
+            Route(.get, v1 + "/cluster/topology", .permission(.readCluster), reads: freshness, handler: topology),
+            Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), reads: freshness, handler: nodes),
             Route(.post, v1 + "/nodes/register", .permission(.registerNode), handler: registerNode),
             Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
             Route(.post, v1 + "/nodes/join-tokens", .certified(.createJoinToken), handler: createJoinToken),
             Route(.post, v1 + "/nodes/join", .joinToken, handler: join),
             Route(.post, v1 + "/tables", .permission(.changeTables), bodyLimit: 4 * 1_024 * 1_024, handler: createTable),
-            Route(.get, v1 + "/tables", .permission(.readTables), handler: tables),
-            Route(.get, v1 + "/tables/{name}", .permission(.readTables), handler: table),
+            Route(.get, v1 + "/tables", .permission(.readTables), reads: freshness, handler: tables),
+            Route(.get, v1 + "/tables/{name}", .permission(.readTables), reads: freshness, handler: table),
             Route(.delete, v1 + "/tables/{name}", .permission(.changeTables), handler: dropTable),
             Route(.put, v1 + "/tables/{name}/capacity", .permission(.changeTables), handler: setCapacity),
-            Route(.get, v1 + "/tables/{name}/partitions", .permission(.readTables), handler: partitions),
+            Route(.get, v1 + "/tables/{name}/partitions", .permission(.readTables), reads: freshness, handler: partitions),
             Route(.post, v1 + "/tables/{name}/partitions/{id}:split", .permission(.movePartitions), handler: split),
             Route(.post, v1 + "/tables/{name}/partitions/{id}:move", .permission(.movePartitions), handler: move),
             Route(
@@ -45,30 +46,35 @@ struct Handlers: Sendable {
             Route(.post, v1 + "/tables/{name}/credentials", .permission(.issueTokens), handler: issueToken),
             Route(.post, v1 + "/operators/credentials", .certified(.issueCredentials), handler: issueCredential),
             Route(.post, v1 + "/credentials:revoke", .permission(.revokeTokens), handler: revokeToken),
-            Route(.get, v1 + "/operations", .permission(.readOperations), handler: operations),
-            Route(.get, v1 + "/operations/{id}", .permission(.readOperations), handler: operation),
+            Route(.get, v1 + "/operations", .permission(.readOperations), reads: freshness, handler: operations),
+            Route(.get, v1 + "/operations/{id}", .permission(.readOperations), reads: freshness, handler: operation),
             Route(.post, v1 + "/operations/{id}:cancel", .permission(.movePartitions), handler: cancel),
         ] + configurationRoutes(under: v1)
     }
 
+    /// What a route takes that answers from the catalog and changes nothing. A change is always planned on the newest.
+    private static let freshness = ["consistency"]
+
     private func configurationRoutes(under v1: String) -> [Route] {
+        let freshness = Self.freshness
         let scopes: [(path: String, scope: @Sendable (Call) throws(InvalidValue) -> ConfigurationScope)] = [
             ("/config/global", { (_) throws(InvalidValue) in .global }),
             ("/config/zones/{zone}", { (call) throws(InvalidValue) in .zone(try ZoneName(call.parameter("zone"))) }),
             ("/config/nodes/{node}", { (call) throws(InvalidValue) in .node(try NodeID(call.parameter("node"))) }),
         ]
-        let table = Route(.get, v1 + "/config", .permission(.readConfiguration), handler: configurationTable)
+        let table = Route(.get, v1 + "/config", .permission(.readConfiguration), reads: freshness, handler: configurationTable)
         return [table]
             + scopes.flatMap { path, scope in
                 [
-                    Route(.get, v1 + path, .permission(.readConfiguration)) { (call) async throws(Problem) in
+                    Route(.get, v1 + path, .permission(.readConfiguration), reads: freshness) { (call) async throws(Problem) in
                         try await configuration(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                     },
                     Route(.put, v1 + path, .permission(.changeConfiguration), bodyLimit: 1_024 * 1_024) {
                         (call) async throws(Problem) in
                         try await configure(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                     },
-                    Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration)) { (call) async throws(Problem) in
+                    Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration), reads: freshness) {
+                        (call) async throws(Problem) in
                         try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                     },
                     Route(

@@ -59,11 +59,14 @@ struct Route: Sendable {
     let bodyLimit: Int
     /// Whether its handler looks at If-Match and If-None-Match.
     let takesPrecondition: Bool
+    /// The query parameters that it takes. A change can always be tried.
+    let query: [String]
     let handler: @Sendable (Call) async throws(Problem) -> Response
 
+    /// - Parameter reads: the query parameters at which the handler looks.
     init(
         _ method: HTTPRequest.Method, _ pattern: String, _ access: RouteAccess, bodyLimit: Int = 64 * 1_024,
-        takesPrecondition: Bool = false,
+        takesPrecondition: Bool = false, reads: [String] = [],
         handler: @escaping @Sendable (Call) async throws(Problem) -> Response
     ) {
         self.method = method
@@ -71,6 +74,7 @@ struct Route: Sendable {
         self.access = access
         self.bodyLimit = bodyLimit
         self.takesPrecondition = takesPrecondition
+        query = reads + (method == .get ? [] : ["dry_run"])
         self.handler = handler
     }
 
