@@ -166,6 +166,42 @@ import Testing
         }
     }
 
+    @Test(
+        "a name that stands twice in a row or in a batch is refused by its path, however it is spelled",
+        arguments: [
+            ("rows?key=[1]", #"{"name":"a","name":"b"}"#, "body.name"),
+            ("rows?key=[1]", #"{"name":"a","good":true,"n\u0061me":"b"}"#, "body.name"),
+            (
+                "rows:batch", #"{"operations":[{"op":"put","row":{"id":1,"name":"a","name":"b"}}]}"#,
+                "body.operations[0].row.name"
+            ),
+            (
+                "rows:batch", #"{"operations":[{"op":"delete","key":[1]},{"op":"delete","key":[1],"key":[2]}]}"#,
+                "body.operations[1].key"
+            ),
+            (
+                "rows:batch", #"{"operations":[{"op":"delete","key":[1]}],"operations":[{"op":"delete","key":[2]}]}"#,
+                "body.operations"
+            ),
+        ])
+    func repeatedNames(path: String, body: String, field: String) async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let answer = try await world.call(path == "rows:batch" ? .post : .put, path, body)
+        #expect(answer.status == 400 && answer.code == "INVALID_VALUE", "\(answer.body)")
+        #expect(answer.members["field"] as? String == field && answer.body.contains("twice"), "\(answer.body)")
+        #expect(world.plane.writes == 0)
+    }
+
+    @Test("the same name in several rows, in keys and in texts is no repetition")
+    func namesApart() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let body =
+            #"{"operations":[{"op":"put","row":{"id":1,"name":"name\",\"name"}},{"op":"put","key":[2],"row":{"id":2,"name":"name"}}]}"#
+        #expect(try await world.call(.post, "rows:batch", body).status == 200)
+    }
+
     @Test("a row above the limit is refused with the limit named")
     func oversize() async throws {
         let world = try await GatewayWorld()

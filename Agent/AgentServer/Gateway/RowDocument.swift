@@ -2,6 +2,7 @@ import Engine
 import FoundationEssentials
 import KeyEncoding
 import Model
+import Telemetry
 
 /// A value of a request's JSON body. Arrays and objects are none.
 struct DocumentScalar: Decodable {
@@ -83,8 +84,14 @@ struct RowReading {
 
     /// Decodes a body, with the place of what is wrong in it.
     static func document<Document: Decodable>(_ type: Document.Type, from body: Data) throws(GatewayProblem) -> Document {
+        // A decoder takes other encodings than UTF-8 too; in JSON, all of them have zeros.
+        guard !body.contains(0) else {
+            throw .badRequest(
+                "MALFORMED_BODY", "the body is not JSON", hint: "the body is a JSON object, in UTF-8", field: "body")
+        }
+        let document: Document
         do {
-            return try JSONDecoder().decode(type, from: body)
+            document = try JSONDecoder().decode(type, from: body)
         } catch let error as DecodingError {
             let (context, detail): (DecodingError.Context?, String) =
                 switch error {
@@ -103,6 +110,11 @@ struct RowReading {
             throw .badRequest(
                 "MALFORMED_BODY", "the body is not JSON", hint: "the body is a JSON object", field: "body")
         }
+        if let path = JSONNames.firstRepeated(in: Array(body)) {
+            throw .badRequest(
+                "INVALID_VALUE", "'\(path)' is given twice", hint: "give each name once in an object", field: "body.\(path)")
+        }
+        return document
     }
 
     /// A put of a row under `key`, or under the key that its columns make. Key columns may be left out when `key` has them.

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// Names that stand twice in one object. A decoder takes one of the two and says nothing; which one, the sender cannot know.
-enum JSONNames {
+package enum JSONNames {
     private struct Level {
         /// Nil for an array.
         var names: Set<String>?
@@ -13,7 +13,7 @@ enum JSONNames {
     ///
     /// Total on any bytes, and right for JSON that a decoder has accepted, whose depth is bounded by that: its form is not looked at
     /// again.
-    static func firstRepeated(in bytes: [UInt8]) -> String? {
+    package static func firstRepeated(in bytes: [UInt8]) -> String? {
         var levels: [Level] = []
         var isNameNext = false
         var place = 0
