@@ -128,7 +128,7 @@ final class AgentRig: @unchecked Sendable {
     func put(_ id: String, _ n: Int64, at node: NodeID) async throws -> Position {
         let key = try KeyLayout(table).key(of: [.text(id)])
         let mutation = Mutation.put(key: key, values: [.text(id), .integer(n)])
-        let end = ContinuousClock.now + .seconds(15)
+        let end = ContinuousClock.now + .seconds(60)
         while true {
             do {
                 return try await agent(node).write([mutation], to: PartitionID(11), at: Epoch(1))
@@ -141,7 +141,7 @@ final class AgentRig: @unchecked Sendable {
 
     func strongGet(_ id: String, at node: NodeID) async throws -> [Value]? {
         let key = try KeyLayout(table).key(of: [.text(id)])
-        let end = ContinuousClock.now + .seconds(15)
+        let end = ContinuousClock.now + .seconds(60)
         while true {
             do {
                 let location = try await agent(node).strongRead(of: PartitionID(11), at: Epoch(1))

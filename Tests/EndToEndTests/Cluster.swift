@@ -103,7 +103,7 @@ final class Cluster: Sendable {
     func api(
         _ method: HTTPMethod, _ path: String, body: String? = nil, headers: [(String, String)] = []
     ) async throws -> HTTP.Answer {
-        let deadline = ContinuousClock.now + .seconds(15)
+        let deadline = ContinuousClock.now + .seconds(15 * patience)
         var last = "no coordinator runs"
         while ContinuousClock.now < deadline {
             for name in Self.coordinators where process(name) != nil {

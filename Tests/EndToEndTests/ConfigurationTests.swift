@@ -10,7 +10,7 @@ extension ClusterTests {
     }
 
     @Test(
-        "a consistency level that is set for one node changes how its gateway reads, and no other's", .timeLimit(.minutes(1)))
+        "a consistency level that is set for one node changes how its gateway reads, and no other's", .timeLimit(.minutes(10)))
     func consistencyLevel() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("levels")
@@ -40,7 +40,7 @@ extension ClusterTests {
         try await expectEventually("a refusal at a follower", within: 10) { try await read(at: followers[0]) == 421 }
     }
 
-    @Test("an entry that nobody would obey is refused, and the names that there are are told", .timeLimit(.minutes(1)))
+    @Test("an entry that nobody would obey is refused, and the names that there are are told", .timeLimit(.minutes(10)))
     func unknownEntry() async throws {
         let cluster = try await Cluster.whole()
         let wrong = try await configure(cluster, ["set", "global", "repair_dely_seconds", "5"])

@@ -6,7 +6,7 @@ import Testing
 @Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"), .cluster) struct DamageTests {
     @Test(
         "an agent whose log has rotted does not start; with its data set aside it leaves every in-sync set, is filled again and joins",
-        .timeLimit(.minutes(3)))
+        .timeLimit(.minutes(10)))
     func rottenLog() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("rotten")
@@ -42,7 +42,7 @@ import Testing
 
     @Test(
         "a node that is back with an empty disk before anybody missed it is another store: it leads nothing until it is filled again",
-        .timeLimit(.minutes(3)))
+        .timeLimit(.minutes(10)))
     func emptyDisk() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("empty_disk")

@@ -7,7 +7,7 @@ import Testing
     .serialized, .enabled(if: Programs.areBuilt, "the programs are not built"),
     .enabled(if: SyncCount.isAllowed, "strace is not installed, or this machine lets nobody trace"), .cluster)
 struct KernelTests {
-    @Test("twenty writes, one after the other, are synced twenty times by each of three agents", .timeLimit(.minutes(1)))
+    @Test("twenty writes, one after the other, are synced twenty times by each of three agents", .timeLimit(.minutes(10)))
     func writes() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("kernel_writes")
@@ -18,7 +18,7 @@ struct KernelTests {
         #expect(counts.count { $0 >= 20 } >= 3, "syncs of each agent: \(counts)")
     }
 
-    @Test("what the coordinators commit is synced by two of three at least", .timeLimit(.minutes(1)))
+    @Test("what the coordinators commit is synced by two of three at least", .timeLimit(.minutes(10)))
     func commits() async throws {
         let cluster = try await Cluster.whole()
         let counts = try await counting(Cluster.coordinators, in: cluster) { () async throws in

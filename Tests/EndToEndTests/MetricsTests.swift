@@ -43,7 +43,7 @@ extension ClusterTests {
 
     @Test(
         "every series of a running program has its help and type, and those that operators rely on are there",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(10)))
     func metricsFormat() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("metered")
@@ -75,7 +75,7 @@ extension ClusterTests {
 
     @Test(
         "a failover is measured: detected and decided at the leader, recovered at a node that takes over",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(10)))
     func failoverClocks() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("clocked")

@@ -3,7 +3,7 @@ import NIOHTTP1
 import Testing
 
 extension ClusterTests {
-    @Test("a split and a move under load lose nothing, and leave equal replicas", .timeLimit(.minutes(3)))
+    @Test("a split and a move under load lose nothing, and leave equal replicas", .timeLimit(.minutes(10)))
     func splitAndMove() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("moving")
@@ -50,7 +50,7 @@ extension ClusterTests {
         }
     }
 
-    @Test("a request with a stale route is refused with the descriptor that mends it", .timeLimit(.minutes(1)))
+    @Test("a request with a stale route is refused with the descriptor that mends it", .timeLimit(.minutes(10)))
     func staleRoute() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("stale")

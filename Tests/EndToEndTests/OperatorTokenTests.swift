@@ -5,7 +5,7 @@ import Testing
 extension ClusterTests {
     @Test(
         "an operator token steers the cluster without a certificate, as far as its role goes and until it is revoked",
-        .timeLimit(.minutes(2)))
+        .timeLimit(.minutes(10)))
     func operatorTokens() async throws {
         let cluster = try await Cluster.whole()
         let folder = FileManager.default.temporaryDirectory.appending(path: "coxswain-operator-\(UUID().uuidString.prefix(8))")

@@ -46,7 +46,7 @@ struct Rows: Sendable {
     private func atPrimary(
         _ key: String, within seconds: Double, _ request: (String, String) async throws -> HTTP.Answer
     ) async throws -> HTTP.Answer? {
-        let deadline = ContinuousClock.now + .seconds(seconds)
+        let deadline = ContinuousClock.now + .seconds(seconds * patience)
         var gateway: String?
         while ContinuousClock.now < deadline {
             if gateway == nil { gateway = try? await cluster.route(table, key: key)["gateway"]?.string }

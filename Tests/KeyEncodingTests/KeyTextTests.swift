@@ -51,9 +51,14 @@ import Testing
         arguments: [
             "", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1]x", "{}", "[[1]]", "[01]", "[1.]", "[-]", "[1e]", #"["a]"#,
             #"["\x"]"#,
-            #"["\ud800"]"#, #"["\u12"]"#, "[nul]", "1", "[\"\u{1}\"]",
+            #"["\ud800"]"#, #"["\u12"]"#, "[nul]", "1",
         ])
-    func syntax(text: String) throws {
+    func syntax(text: String) throws { try expectSyntaxError(text) }
+
+    @Test("a control character that is not escaped is refused with its place")
+    func controlCharacter() throws { try expectSyntaxError("[\"\u{1}\"]") }
+
+    private func expectSyntaxError(_ text: String) throws {
         let layout = try layout(.integer, .integer)
         #expect {
             try layout.bound(text: text)

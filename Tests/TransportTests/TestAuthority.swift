@@ -33,9 +33,9 @@ struct TestAuthority {
     }
 }
 
-/// Waits until `condition` holds, at most ten seconds.
+/// Waits until `condition` holds, at most a minute.
 func eventually(_ condition: () async -> Bool) async -> Bool {
-    for _ in 0..<2_000 {
+    for _ in 0..<12_000 {
         if await condition() { return true }
         do { try await Task.sleep(for: .milliseconds(5)) } catch { return false }
     }
