@@ -115,6 +115,21 @@ struct APIHarness {
         }
     }
 
+    /// Reports every replica of every partition as made, as the agents do.
+    func makeReady() async throws {
+        let topology = try await plane.catalog(.local).topology
+        for partition in topology.partitions.values {
+            for replica in partition.inSync {
+                _ = try await plane.propose(
+                    .partition(
+                        .replicaReady(partition.id, expecting: partition.epoch), from: replica,
+                        session: topology.nodes[replica]?.session ?? .none),
+                    by: node.principal, reason: "", requestID: try Model.RequestID("ready-\(partition.id)-\(replica)"),
+                    fingerprint: [], traceID: "")
+            }
+        }
+    }
+
     /// Commits the key that signs tokens, as a coordinator does at its start.
     func publishKey() async throws {
         _ = try await plane.propose(

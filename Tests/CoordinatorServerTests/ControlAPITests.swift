@@ -72,20 +72,26 @@ import Testing
         #expect(try await harness.get("/tables").text.contains("\"tables\":[]"))
     }
 
+    @Test("a split key outside the range is told the range in the table's own values")
+    func splitKeyOutside() async throws {
+        let harness = try APIHarness()
+        try await harness.start(nodes: 3)
+        _ = try await harness.post("/tables", APIHarness.table("t", extra: #","partitions":2,"split_keys":[["m"]]"#))
+        try await harness.makeReady()
+        let lower = try #require(
+            try await harness.plane.catalog(.local).topology.partitions.values.min { $0.range.low < $1.range.low })
+        let answer = try await harness.post("/tables/t/partitions/\(lower.id):split", #"{"key":["z"]}"#)
+        #expect(answer.status == 422 && answer["code"] == "SPLIT_KEY_OUTSIDE_RANGE" && answer["field"] == "key")
+        #expect(answer["detail"].contains(#"from the beginning to ["m"]"#), "\(answer.text)")
+    }
+
     @Test("verbs after a colon reach the partition, and say what stands in their way")
     func partitionVerbs() async throws {
         let harness = try APIHarness()
         try await harness.start(nodes: 4)
         _ = try await harness.post("/tables", APIHarness.table("t"))
-        let state = try await harness.plane.catalog(.local)
-        let partition = try #require(state.topology.partitions.values.first)
-        for node in partition.inSync {
-            _ = try await harness.plane.propose(
-                .partition(
-                    .replicaReady(partition.id, expecting: Epoch(1)), from: node,
-                    session: try #require(state.topology.nodes[node]?.session)), by: harness.node.principal, reason: "",
-                requestID: try Model.RequestID("ready-\(node)"), fingerprint: [], traceID: "")
-        }
+        try await harness.makeReady()
+        let partition = try #require(try await harness.plane.catalog(.local).topology.partitions.values.first)
         let path = "/tables/t/partitions/\(partition.id)"
         let held = partition.inSync[0]
         let present = try await harness.post(path + ":move", #"{"target":"\#(held)"}"#)

@@ -92,6 +92,12 @@ enum Documents {
         return .array(values.map { .scalar($0.json) })
     }
 
+    /// For people, with the bounds as the API writes them.
+    static func range(_ range: KeyRange, of table: TableDescriptor) -> String {
+        let low = bound(range.low, table), high = bound(range.high, table)
+        return "the range from \(low == .null ? "the beginning" : low.text) to \(high == .null ? "the end" : high.text)"
+    }
+
     static func partition(_ partition: PartitionDescriptor, in topology: Topology) -> JSONNode {
         let table = topology.tables[partition.table]
         return .object([

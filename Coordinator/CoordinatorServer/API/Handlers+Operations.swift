@@ -68,7 +68,16 @@ extension Handlers {
         guard let given = named ?? other else { throw .invalid("key", "is missing") }
         try fields.finish()
         let key = try bound(given, KeyLayout(table), field: "key")
-        let seen = try planned { () throws(PlanRefusal) in try checkSplit(of: id, at: key, in: state.topology) }
+        let seen: PartitionDescriptor
+        do throws(PlanRefusal) {
+            seen = try checkSplit(of: id, at: key, in: state.topology)
+        } catch {
+            guard case .splitKeyOutsideRange(_, let range) = error else { throw Problem(error) }
+            // In the table's own values: nobody can choose a key by the bytes that it is kept as.
+            throw Problem(
+                .unprocessableContent, error.code, "the key is not inside \(Documents.range(range, of: table))",
+                hint: "choose a key above the lower bound and below the upper one", field: "key")
+        }
         let payload = try await propose(.beginSplit(id, at: key, expecting: seen.epoch), call, as: request)
         return try call.isDryRun ? dryRun(seen) : try await operationMade(payload)
     }
