@@ -33,12 +33,13 @@ demo: release
 	.build/release/coxctl demo $(if $(ONCE),--once)
 
 ## test: every test; the cores' simulations by themselves and optimised, the others one at a time, for those that wait for a socket
-## or a process would starve beside each other. All that they say is kept in .build/tests.log; what failed is said once more at the end.
+## or a process would starve beside each other. All that they say is kept in .build/tests.log; what failed, or what a hang left
+## unfinished, is said once more at the end.
 test: deps test-cores
 	swift build --build-tests
-	@set -o pipefail; SWIFT_BACKTRACE=enable=no swift test --skip-build --no-parallel --skip '^($(CORE_TESTS))\.' 2>&1 \
+	@set -o pipefail; SWIFT_BACKTRACE=enable=no timeout --foreground 45m swift test --skip-build --no-parallel --skip '^($(CORE_TESTS))\.' 2>&1 \
 	  | tee .build/tests.log | grep --line-buffered -vE '^(◇|✔ Test (case|")|  )' \
-	  || { echo; echo "failed:"; grep -E '^✘|^error:|Fatal error' .build/tests.log; exit 1; }
+	  || { echo; echo "failed:"; grep -aE '^✘|^error:|Fatal error' .build/tests.log || tail -n 3 .build/tests.log; exit 1; }
 
 ## test-cores: the pure cores alone, in seconds
 test-cores:

@@ -6,7 +6,7 @@ import Testing
 
 @testable import AgentServer
 
-@Suite(.serialized) struct AgentRuntimeTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct AgentRuntimeTests {
     @Test("three agents without any coordinator replicate, serve strong reads, and after a restart have every write (R7)")
     func servesFromDisk() async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])

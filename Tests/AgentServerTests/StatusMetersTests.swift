@@ -22,6 +22,13 @@ import Testing
         #expect(meter.lag(of: partition, at: start + .seconds(4)) == .zero)
     }
 
+    @Test("a lag asked for with an older look at the clock than the last reading's is nothing, not less")
+    func lagOfThePast() {
+        let meter = LagMeter()
+        meter.note([(partition, last: 6, applied: 5)], at: .origin + .seconds(2))
+        #expect(meter.lag(of: partition, at: .origin + .seconds(1)) == .zero)
+    }
+
     @Test("an operation's report has the bytes copied, their rate, and how long its fence refused writes")
     func operation() throws {
         let node = try NodeID("n1")

@@ -4,7 +4,7 @@ import Model
 import Testing
 
 /// What a crash leaves: the files as they are at that moment, the write-ahead log cut anywhere.
-@Suite struct CrashTests {
+@Suite(.timeLimit(.minutes(5))) struct CrashTests {
     @Test("wherever the write-ahead log is cut, rows and applied position agree, and nothing synced is lost")
     func cutLog() async throws {
         let sample = try Sample()

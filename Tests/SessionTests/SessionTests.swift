@@ -6,7 +6,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite struct SessionTests {
+@Suite(.timeLimit(.minutes(5))) struct SessionTests {
     @Test("an agent registers once, follows the topology, and everything that it says arrives")
     func wholeSession() async throws {
         let stage = try Stage()

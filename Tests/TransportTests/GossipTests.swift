@@ -8,7 +8,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite struct GossipTests {
+@Suite(.timeLimit(.minutes(5))) struct GossipTests {
     private func profile(_ zone: String, port: Int) throws -> MemberProfile {
         MemberProfile(
             kind: .agent, zone: try ZoneName(zone), gossip: "127.0.0.1:\(port)", link: "127.0.0.1:1", store: StoreID(.max),

@@ -7,7 +7,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite struct LinkTests {
+@Suite(.timeLimit(.minutes(5))) struct LinkTests {
     /// Runs a listener that echoes on every conversation, for as long as `body` runs.
     private func withEcho(
         _ endpoint: LinkEndpoint, limits: LinkLimits = LinkLimits(), port: Int = 0,

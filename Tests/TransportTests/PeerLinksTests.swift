@@ -5,7 +5,7 @@ import Testing
 import Transport
 import Wire
 
-@Suite struct PeerLinksTests {
+@Suite(.timeLimit(.minutes(5))) struct PeerLinksTests {
     /// Collects what arrives, for as long as `body` runs.
     private func withSink(
         _ endpoint: LinkEndpoint, port: Int, into received: borrowing Mutex<[[UInt8]]>,

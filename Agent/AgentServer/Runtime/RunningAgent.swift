@@ -94,7 +94,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             version: Self.version, uptime: now - startedAt, members: membership?.members ?? [],
             localHealth: membership?.localHealth ?? 0, swim: membership?.protocolCounters ?? Swim.Counters(),
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
-            revisionAge: now - (session?.status.heardAt ?? startedAt), connectedTo: session?.status.coordinator,
+            revisionAge: max(.zero, now - (session?.status.heardAt ?? startedAt)), connectedTo: session?.status.coordinator,
             partitions: partitions,
             operations: work.reports(
                 in: topology, on: identity.node, sizes: statistics.mapValues(\.bytes), obstacles: Self.obstacles(to: replicas),

@@ -33,7 +33,8 @@ final class LagMeter: Sendable {
         }
     }
 
+    /// Never below zero: who asks may have looked at the clock before a reading that came in meanwhile.
     func lag(of partition: PartitionID, at now: LogicalInstant) -> Span {
-        marks.withLock { $0[partition]?.first }.map { now - $0.at } ?? .zero
+        marks.withLock { $0[partition]?.first }.map { max(.zero, now - $0.at) } ?? .zero
     }
 }

@@ -68,7 +68,7 @@ struct OperationMeter: Sendable {
                 guard let last = work?.endedAt ?? work?.startedAt, now - last < Self.shownAfterEnd else { return nil }
             }
             let seconds = work.map { (($0.endedAt ?? now) - $0.startedAt).seconds } ?? 0
-            let pause = work.map { $0.pause + ($0.fencedAt.map { now - $0 } ?? .zero) } ?? .zero
+            let pause = work.map { $0.pause + ($0.fencedAt.map { max(.zero, now - $0) } ?? .zero) } ?? .zero
             let size = operation?.kind.partition.flatMap { sizes[$0] } ?? 0
             var total: UInt64 = 0
             if case .move = operation?.kind { total = max(size, work?.bytes ?? 0) }

@@ -10,7 +10,7 @@ extension DemoRun {
         _ cluster: LocalCluster, _ narrator: Narrator, _ packages: PackageList
     ) async throws -> DemoRun {
         let files = try ClusterFiles(
-            cluster: "demo", members: cluster.coordinators, operatorName: "admin", repairDelaySeconds: 20)
+            cluster: "demo", members: cluster.coordinators, operatorName: "admin", repairDelaySeconds: 60)
         try files.write(to: cluster.folder)
         narrator.step("authority and certificates made in \(cluster.folder)")
         for spec in cluster.coordinators { try cluster.startCoordinator(spec.node.name) }

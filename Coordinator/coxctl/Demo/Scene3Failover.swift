@@ -56,7 +56,11 @@ extension DemoRun {
             guard node?["status"]?.string == "HEALTHY", node?["session"] != before else { return nil }
             let roles = (topology["partitions"]?.array ?? []).flatMap { $0["replicas"]?.array ?? [] }
                 .filter { $0["node"]?.string == victim.name }.map { $0["role"]?.string }
-            return roles.isEmpty || roles.contains("learner") ? nil : roles.count
+            return roles.contains("learner") ? nil : roles.count
+        }
+        guard replicas > 0 else {
+            return narrator.step(
+                "\(victim.name) is back: it was away for so long that all its replicas were made anew elsewhere")
         }
         narrator.step(
             "\(victim.name) is back: after \(seconds(since: start)) s its \(replicas) replicas have caught up and are in sync")

@@ -32,7 +32,9 @@ final class Inbox: Sendable {
             guard state.end == nil else { return (nil, true) }
             state.frames.append(frame)
             state.bytes += frame.count + Self.frameCost
-            state.isPaused = state.bytes >= highBytes
+            // Once paused, only `take` ends it: one read brings many frames, and a smaller sum after one was taken must not hide
+            // that reading is held back, or nobody would ever let it go on.
+            if state.bytes >= highBytes { state.isPaused = true }
             return (nil, !state.isPaused)
         }
         waiter?.resume(returning: .success(frame))
