@@ -134,6 +134,8 @@ package actor CoxswainClient {
         let deadline = clock.now + .milliseconds(settings.budgetMilliseconds)
         var attempt = 0
         var hasRenewedToken = false
+        // Two nodes that contradict each other for ever must not keep a client busy without a pause.
+        var newsLeft = 4
         var last = ClientError.unreachable("no gateway is known")
         while clock.now < deadline {
             let wait: Span
@@ -158,13 +160,20 @@ package actor CoxswainClient {
                     wait = .zero
                 case .mend(let pause):
                     hints[table] = answer.problem.partition?["gateway"]?.string
-                    await routes.mend(table, with: answer.problem.partition)
-                    wait = pause
+                    if await routes.mend(table, with: answer.problem.partition), newsLeft > 0 {
+                        newsLeft -= 1
+                        attempt = -1
+                        wait = .zero
+                    } else {
+                        wait = pause
+                    }
                 case .refresh(let pause):
                     hints[table] = nil
                     await routes.refresh(table, token: token, avoiding: gateway)
                     wait = pause
-                case .again(let pause): wait = pause
+                case .again(let pause):
+                    if answer.problem.code == "PARTITION_FENCED" { attempt -= 1 }
+                    wait = pause
                 }
                 last = .refused(answer.problem)
             } catch {

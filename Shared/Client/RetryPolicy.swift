@@ -13,7 +13,7 @@ package struct RetryPolicy: Sendable {
         case accept
         /// Nothing changed; say so to the caller.
         case refuse
-        /// Take the descriptor from the refusal and ask again after `wait`.
+        /// Take the descriptor from the refusal and ask again: at once if it says something new, and after `wait` if not.
         case mend(wait: Span)
         /// Learn the table's route from somebody else and ask again.
         case refresh(wait: Span)
@@ -30,7 +30,11 @@ package struct RetryPolicy: Sendable {
 
     package init() {}
 
-    /// - Parameter attempt: how often this request was tried already, this time not included.
+    /// How often an owner that has just begun is asked again soon: a planned hand-over takes it a few milliseconds.
+    static let soonAgain = 5
+
+    /// - Parameter attempt: how often this request was tried in vain already, this time not included. A fence does not count, nor
+    ///   what came before a refusal that said something new.
     package func decide(
         _ outcome: Outcome, isWrite: Bool, attempt: Int, hasRenewedToken: Bool, random: inout some RandomNumberGenerator
     ) -> Decision {
@@ -41,11 +45,12 @@ package struct RetryPolicy: Sendable {
             if (200..<300).contains(status) { return .accept }
             switch (status, code) {
             case (401, _): return hasRenewedToken ? .refuse : .renewToken
-            case (421, _): return .mend(wait: attempt == 0 ? .zero : pause(attempt, random: &random))
+            case (421, _): return .mend(wait: pause(attempt, random: &random))
             case (504, _), (_, "OUTCOME_UNKNOWN"):
                 return isWrite ? .unknown : .again(wait: pause(attempt, random: &random))
             case (503, "PARTITION_FENCED"), (429, _):
                 return .again(wait: jittered(.milliseconds(hint ?? 20), random: &random))
+            case (503, "RECOVERING") where attempt < Self.soonAgain: return .again(wait: pause(0, random: &random))
             case (503, _) where isRetryable: return .refresh(wait: pause(attempt, random: &random))
             default: return .refuse
             }

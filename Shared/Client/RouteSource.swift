@@ -30,14 +30,17 @@ actor RouteSource {
     }
 
     /// Takes in what a refusal says of one partition; the whole route is asked for anew when that is not enough.
-    func mend(_ table: String, with json: JSONValue?) {
+    ///
+    /// - Returns: whether it said something new.
+    func mend(_ table: String, with json: JSONValue?) -> Bool {
         guard var route = routes[table], let json, let newer = PartitionRoute(json, layout: route.layout),
             route.mend(with: newer)
         else {
             routes[table] = nil
-            return
+            return false
         }
         routes[table] = route
+        return true
     }
 
     func forget(_ table: String) { routes[table] = nil }

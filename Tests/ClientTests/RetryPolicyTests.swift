@@ -29,14 +29,29 @@ import Testing
         if case .refresh = decide(.notSent) {} else { Issue.record("not asked again") }
     }
 
-    @Test("a refusal by the wrong node mends the route, the first time without a pause")
+    @Test("a refusal by the wrong node mends the route")
     func misdirected() {
-        #expect(decide(answered(421, "NOT_HERE")) == .mend(wait: .zero))
-        guard case .mend(let wait) = decide(answered(421, "NOT_HERE"), attempt: 3) else {
+        guard case .mend(let wait) = decide(answered(421, "NOT_HERE")) else {
             Issue.record("not mended")
             return
         }
         #expect(wait > .zero)
+    }
+
+    @Test("an owner that has just begun is asked again soon, and somebody else is asked when it takes long")
+    func recovering() {
+        for attempt in 0..<5 {
+            guard case .again(let wait) = decide(answered(503, "RECOVERING", retryable: true, after: 20), attempt: attempt)
+            else {
+                Issue.record("not asked again")
+                return
+            }
+            #expect(wait <= .milliseconds(10))
+        }
+        guard case .refresh = decide(answered(503, "RECOVERING", retryable: true, after: 20), attempt: 5) else {
+            Issue.record("nobody else is asked")
+            return
+        }
     }
 
     @Test("a fence is waited out at the same node, for about as long as it asks")

@@ -115,7 +115,7 @@ struct GatewayProblem: Error {
         case .recovering:
             self.init(
                 .serviceUnavailable, "RECOVERING", "the replica compares and catches up", hint: "ask again",
-                retryAfter: .milliseconds(100))
+                retryAfter: .milliseconds(20))
         case .overloaded:
             self.init(
                 .tooManyRequests, "OVERLOADED", "too many requests wait at this node", hint: "send fewer at a time",
