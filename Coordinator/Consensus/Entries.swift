@@ -1,7 +1,5 @@
 // Terms, indices and the entries that they name.
 
-package import Model
-
 /// Counts elections; at most one leader in each.
 package struct Term: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let number: UInt64
@@ -74,11 +72,11 @@ package struct Entry: Hashable, Sendable {
 /// What must survive a crash besides the entries: without it a member could vote twice in a term.
 package struct HardState: Hashable, Sendable {
     package var term: Term
-    package var vote: NodeID?
+    package var vote: MemberID?
     /// A hint that lets a restarted member show what it knew; never ahead of the log. Needs no flush of its own.
     package var commit: LogIndex
 
-    package init(term: Term = .zero, vote: NodeID? = nil, commit: LogIndex = .zero) {
+    package init(term: Term = .zero, vote: MemberID? = nil, commit: LogIndex = .zero) {
         self.term = term
         self.vote = vote
         self.commit = commit

@@ -1,13 +1,11 @@
 // What members say to each other. One case for each kind of message, each with exactly its fields; the shell's links name the
 // cluster and the sender, so that a message never has to.
 
-package import Model
-
 package struct Envelope: Hashable, Sendable {
-    package let to: NodeID
+    package let to: MemberID
     package let message: Message
 
-    package init(to: NodeID, message: Message) {
+    package init(to: MemberID, message: Message) {
         self.to = to
         self.message = message
     }

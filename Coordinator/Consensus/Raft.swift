@@ -14,11 +14,11 @@ package struct Raft: Sendable {
     /// What a member is at the moment.
     package enum Role: Hashable, Sendable {
         /// Can move to: preCandidate.
-        case follower(leader: NodeID?)
+        case follower(leader: MemberID?)
         /// Asks whether it could win, without a new term. Can move to: candidate, follower.
-        case preCandidate(answers: [NodeID: Bool])
+        case preCandidate(answers: [MemberID: Bool])
         /// Can move to: leader, follower, preCandidate.
-        case candidate(answers: [NodeID: Bool])
+        case candidate(answers: [MemberID: Bool])
         /// Can move to: follower.
         case leader
     }
@@ -26,21 +26,21 @@ package struct Raft: Sendable {
     package enum Input: Sendable {
         /// Time has passed; due at `nextDeadline` at the latest.
         case tick
-        case received(Message, from: NodeID)
+        case received(Message, from: MemberID)
         /// Every write up to this sequence is durable.
         case persisted(UInt64)
         /// The connection to a member was closed or refused by its machine: its process is gone, most likely.
-        case connectionLost(NodeID)
+        case connectionLost(MemberID)
     }
 
     /// Why a proposal was not taken; nothing was appended.
     package enum Refusal: Error, Hashable, Sendable {
-        case notLeader(NodeID?)
+        case notLeader(MemberID?)
         case tooMuchUncommitted(bytes: Int, limit: Int)
         case commandTooLarge(bytes: Int, limit: Int)
     }
 
-    package let id: NodeID
+    package let id: MemberID
     package let settings: RaftSettings
     package internal(set) var hardState: HardState
     package internal(set) var role: Role = .follower(leader: nil)
@@ -86,7 +86,7 @@ package struct Raft: Sendable {
     ///   - snapshot: the newest one, or the founding one.
     ///   - entries: those after it, consecutive.
     package init(
-        id: NodeID, settings: RaftSettings, hardState: HardState = HardState(), snapshot: Snapshot, entries: [Entry] = [],
+        id: MemberID, settings: RaftSettings, hardState: HardState = HardState(), snapshot: Snapshot, entries: [Entry] = [],
         seed: UInt64, at now: LogicalInstant
     ) {
         self.id = id
@@ -106,7 +106,7 @@ package struct Raft: Sendable {
     package var isLeader: Bool { role == .leader }
     package var configuration: MemberConfiguration { log.configuration }
 
-    package var leader: NodeID? {
+    package var leader: MemberID? {
         switch role {
         case .leader: id
         case .follower(let leader): leader
@@ -125,7 +125,7 @@ package struct Raft: Sendable {
     }
 
     /// What this leader knows to be on a member's disk; nil when it does not lead.
-    package func match(of member: NodeID) -> LogIndex? {
+    package func match(of member: MemberID) -> LogIndex? {
         member == id ? (isLeader ? log.stable : nil) : leadership?.progress[member]?.match
     }
 
@@ -201,7 +201,7 @@ package struct Raft: Sendable {
         if isLeader { advanceCommit() }
     }
 
-    private mutating func receive(_ message: Message, from sender: NodeID, at now: LogicalInstant) {
+    private mutating func receive(_ message: Message, from sender: MemberID, at now: LogicalInstant) {
         guard sender != id, message.isPlausible else { return }
         switch message {
         case .preVoteRequest(let request): return answerPreVote(request, from: sender, at: now)
@@ -325,5 +325,5 @@ extension Message {
 }
 
 extension [Envelope] {
-    mutating func append(to node: NodeID, _ message: Message) { append(Envelope(to: node, message: message)) }
+    mutating func append(to node: MemberID, _ message: Message) { append(Envelope(to: node, message: message)) }
 }

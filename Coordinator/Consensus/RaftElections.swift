@@ -25,22 +25,22 @@ extension Raft {
     }
 
     /// The other voters, sorted.
-    private var voters: [NodeID] { configuration.members.filter { $0 != id && configuration.hasVoter($0) } }
+    private var voters: [MemberID] { configuration.members.filter { $0 != id && configuration.hasVoter($0) } }
 
-    mutating func preVoteGranted(_ answer: VoteAnswer, from sender: NodeID, at now: LogicalInstant) {
+    mutating func preVoteGranted(_ answer: VoteAnswer, from sender: MemberID, at now: LogicalInstant) {
         guard case .preCandidate(var votes) = role, answer.term == term.next else { return }
         votes[sender] = true
         role = .preCandidate(answers: votes)
         if configuration.outcome(of: votes) == .won { openTerm(at: now) }
     }
 
-    mutating func preVoteRefused(by sender: NodeID, at now: LogicalInstant) {
+    mutating func preVoteRefused(by sender: MemberID, at now: LogicalInstant) {
         guard case .preCandidate(var votes) = role else { return }
         votes[sender] = false
         role = configuration.outcome(of: votes) == .lost ? .follower(leader: nil) : .preCandidate(answers: votes)
     }
 
-    mutating func countVote(_ granted: Bool, from sender: NodeID, at now: LogicalInstant) {
+    mutating func countVote(_ granted: Bool, from sender: MemberID, at now: LogicalInstant) {
         guard case .candidate(var votes) = role else { return }
         votes[sender] = granted
         role = .candidate(answers: votes)
@@ -52,14 +52,14 @@ extension Raft {
     }
 
     /// Answers without changing anything here: neither term nor vote nor timer.
-    mutating func answerPreVote(_ request: VoteRequest, from sender: NodeID, at now: LogicalInstant) {
+    mutating func answerPreVote(_ request: VoteRequest, from sender: MemberID, at now: LogicalInstant) {
         let grants =
             request.term > term && request.last.isAtLeastAsUpToDate(as: log.last) && !isServed(at: now, by: sender)
         let answer = VoteAnswer(term: grants ? request.term : term, granted: grants)
         answers.append(to: sender, .preVoteAnswer(answer))
     }
 
-    mutating func answerVote(_ request: VoteRequest, from sender: NodeID, at now: LogicalInstant) {
+    mutating func answerVote(_ request: VoteRequest, from sender: MemberID, at now: LogicalInstant) {
         // Who hears its leader does not let another open a term (check-quorum's other half).
         if request.term > term, !isServed(at: now, by: sender) { becomeFollower(request.term, leader: nil, at: now) }
         // The same candidate asking again in the same term gets the same answer.
@@ -75,7 +75,7 @@ extension Raft {
 
     /// Whether a leader other than `candidate` was heard within the least election time-out. The known leader's own candidacy is
     /// never refused for its own sake: it has just started again.
-    private func isServed(at now: LogicalInstant, by candidate: NodeID) -> Bool {
+    private func isServed(at now: LogicalInstant, by candidate: MemberID) -> Bool {
         switch role {
         case .leader: return true
         case .follower(let leader?) where leader != candidate:
@@ -84,7 +84,7 @@ extension Raft {
         }
     }
 
-    mutating func becomeFollower(_ newTerm: Term, leader: NodeID?, at now: LogicalInstant) {
+    mutating func becomeFollower(_ newTerm: Term, leader: MemberID?, at now: LogicalInstant) {
         precondition(newTerm >= term, "\(newTerm) is behind \(term)")
         if newTerm > term {
             hardState.term = newTerm
@@ -103,7 +103,7 @@ extension Raft {
     }
 
     /// Takes a message of this term's leader.
-    mutating func follow(_ sender: NodeID, at now: LogicalInstant, _ body: (inout Raft) -> Void) {
+    mutating func follow(_ sender: MemberID, at now: LogicalInstant, _ body: (inout Raft) -> Void) {
         guard !isLeader else { return faults.append(.secondLeader(sender, term: term)) }
         if leader != sender { becomeFollower(term, leader: sender, at: now) }
         heardFromLeader = now
@@ -112,7 +112,7 @@ extension Raft {
     }
 
     /// The leader's process is gone, most likely: forget it and ask, soon and not all at once. A pre-vote does no harm if it lives.
-    mutating func connectionLost(_ peer: NodeID, at now: LogicalInstant) {
+    mutating func connectionLost(_ peer: MemberID, at now: LogicalInstant) {
         if isLeader { leadership?.progress[peer]?.linkBroken() }
         guard case .follower(leader: peer) = role else { return }
         reads.failForwarded()

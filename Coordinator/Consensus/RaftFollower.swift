@@ -3,7 +3,7 @@
 import Model
 
 extension Raft {
-    mutating func handle(_ append: Append, from leader: NodeID) {
+    mutating func handle(_ append: Append, from leader: MemberID) {
         let outcome: AppendAnswer.Outcome
         switch log.merge(append.entries, after: append.previous) {
         case .matched(let index):
@@ -18,7 +18,7 @@ extension Raft {
         answers.append(to: leader, .appendAnswer(AppendAnswer(term: term, outcome: outcome)))
     }
 
-    mutating func handle(_ beat: Heartbeat, from leader: NodeID) {
+    mutating func handle(_ beat: Heartbeat, from leader: MemberID) {
         guard beat.commit <= log.last.index else {
             return faults.append(.commitBeyondLog(beat.commit, last: log.last.index))
         }

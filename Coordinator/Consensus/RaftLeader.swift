@@ -5,7 +5,7 @@ import Model
 /// What only a leader has.
 struct Leadership: Sendable {
     /// Of every other member.
-    var progress: [NodeID: Progress]
+    var progress: [MemberID: Progress]
     /// Bytes appended in this term and not committed.
     var uncommittedBytes: Int
     var heartbeatDue: LogicalInstant
@@ -80,7 +80,7 @@ extension Raft {
     }
 
     /// Sends one append or more, or a snapshot when the entries are gone.
-    private mutating func send(to peer: NodeID, evenEmpty: Bool, at now: LogicalInstant) {
+    private mutating func send(to peer: MemberID, evenEmpty: Bool, at now: LogicalInstant) {
         guard var progress = leadership?.progress[peer] else { return }
         var mayBeEmpty = evenEmpty
         while progress.maySend(settings) {
@@ -107,7 +107,7 @@ extension Raft {
     }
 
     /// With the window full, or after silence: an empty append finds out what was lost.
-    private mutating func probe(_ peer: NodeID, at now: LogicalInstant) {
+    private mutating func probe(_ peer: MemberID, at now: LogicalInstant) {
         guard var progress = leadership?.progress[peer], case .replicate = progress.mode else { return }
         let before = progress.next.previous
         guard let term = log.term(at: before) else {
@@ -122,7 +122,7 @@ extension Raft {
 
     // MARK: - Answers
 
-    mutating func handle(_ answer: AppendAnswer, from peer: NodeID, at now: LogicalInstant) {
+    mutating func handle(_ answer: AppendAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, var progress = leadership?.progress[peer] else { return }
         progress.isActive = true
         switch answer.outcome {
@@ -147,7 +147,7 @@ extension Raft {
         leadership?.progress[peer] = progress
     }
 
-    mutating func handle(_ answer: HeartbeatAnswer, from peer: NodeID, at now: LogicalInstant) {
+    mutating func handle(_ answer: HeartbeatAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, var progress = leadership?.progress[peer] else { return }
         progress.isActive = true
         progress.confirmedRound = max(progress.confirmedRound, answer.round)

@@ -6,7 +6,7 @@ import Model
 /// Whose read it is.
 enum ReadOrigin: Hashable, Sendable {
     case local(UInt64)
-    case remote(NodeID, number: UInt64)
+    case remote(MemberID, number: UInt64)
 }
 
 struct ReadRound: Sendable {
@@ -105,7 +105,7 @@ extension Raft {
         }
     }
 
-    mutating func handle(_ request: ReadRequest, from peer: NodeID, at now: LogicalInstant) {
+    mutating func handle(_ request: ReadRequest, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, reads.waiting.count < settings.waitingReads else { return }
         reads.waiting.append(.remote(peer, number: request.number))
     }

@@ -11,7 +11,7 @@ struct IncomingSnapshot: Sendable {
 }
 
 extension Raft {
-    mutating func beginSnapshot(for peer: NodeID, _ progress: inout Progress, at now: LogicalInstant) {
+    mutating func beginSnapshot(for peer: MemberID, _ progress: inout Progress, at now: LogicalInstant) {
         // One that was installed here a moment ago may still be on its way to the disk.
         guard progress.isActive, snapshot.id.index >= log.base.index else { return }
         progress.sendSnapshot(snapshot.id, offset: 0, at: now)
@@ -25,7 +25,7 @@ extension Raft {
             offset: offset, bytes: Array(snapshot.data[offset..<end]))
     }
 
-    mutating func sendChunk(to peer: NodeID, offset: Int, at now: LogicalInstant) {
+    mutating func sendChunk(to peer: MemberID, offset: Int, at now: LogicalInstant) {
         guard var progress = leadership?.progress[peer], case .snapshot(let id, _, _) = progress.mode else { return }
         // A newer snapshot was taken meanwhile: the old one's bytes are gone, begin with the new one.
         let from = id == snapshot.id && offset <= snapshot.data.count ? offset : 0
@@ -34,7 +34,7 @@ extension Raft {
         messages.append(to: peer, .snapshotChunk(chunk(at: from)))
     }
 
-    mutating func handle(_ answer: SnapshotAnswer, from peer: NodeID, at now: LogicalInstant) {
+    mutating func handle(_ answer: SnapshotAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, let progress = leadership?.progress[peer] else { return }
         leadership?.progress[peer]?.isActive = true
         guard case .snapshot(let id, _, _) = progress.mode, id == answer.snapshot, answer.nextOffset >= 0 else { return }
@@ -43,7 +43,7 @@ extension Raft {
         sendChunk(to: peer, offset: answer.nextOffset, at: now)
     }
 
-    mutating func handle(_ chunk: SnapshotChunk, from leader: NodeID) {
+    mutating func handle(_ chunk: SnapshotChunk, from leader: MemberID) {
         if chunk.snapshot.index <= log.commit {
             incoming = nil
             return answers.append(

@@ -7,8 +7,6 @@
 //   3. `install`, then `committed`, go to the state machine, in order, each once.
 //   4. `reads` may be answered when the state machine has reached their index; `failedReads` will not be answered here.
 
-package import Model
-
 package struct Persist: Hashable, Sendable {
     /// Counts the writes of this process, without gaps.
     package let sequence: UInt64
@@ -39,7 +37,7 @@ package enum Fault: Error, Hashable, Sendable {
     /// The leader says that an index is committed here which this log does not hold: acknowledged entries were lost.
     case commitBeyondLog(LogIndex, last: LogIndex)
     /// Another leader speaks in the same term.
-    case secondLeader(NodeID, term: Term)
+    case secondLeader(MemberID, term: Term)
 }
 
 package struct Ready: Sendable {

@@ -139,7 +139,7 @@ extension Coordinator {
     /// Hands a command in under a name that follows from the state.
     private mutating func proposeItself(_ command: Command, named name: String, because reason: String, at now: LogicalInstant)
     {
-        guard let request = try? RequestID("coordinator-\(name)"), let actor = try? Principal("coordinator/\(id)"),
+        guard let request = try? RequestID("coordinator-\(name)"), let actor = try? Principal("coordinator/\(id.node)"),
             catalog.answer(to: request) == nil, !underWay.contains(request)
         else { return }
         underWay.append(request)

@@ -73,9 +73,9 @@ package struct CoordinatorSettings: Sendable {
 package struct Coordinator: Sendable {
     package enum Input: Sendable {
         case tick
-        case received(CoordinatorMessage, from: NodeID)
+        case received(CoordinatorMessage, from: MemberID)
         case persisted(UInt64)
-        case connectionLost(NodeID)
+        case connectionLost(MemberID)
         /// A local caller's command; `caller` is the shell's name for who waits.
         case propose(ProposedCommand, caller: UInt64)
         /// A local caller's linearizable read.
@@ -88,7 +88,7 @@ package struct Coordinator: Sendable {
     }
 
     package enum Action: Sendable {
-        case send(CoordinatorMessage, to: NodeID)
+        case send(CoordinatorMessage, to: MemberID)
         /// See `Persist`: write, then send its answers, then step `.persisted`.
         case persist(Persist)
         case answer(caller: UInt64, CommandOutcome)
@@ -105,7 +105,7 @@ package struct Coordinator: Sendable {
     /// Who waits for a command.
     enum Waiter: Hashable, Sendable {
         case caller(UInt64)
-        case member(NodeID, number: UInt64)
+        case member(MemberID, number: UInt64)
         /// Proposed on this member's own account.
         case itself(RequestID)
     }
@@ -122,7 +122,7 @@ package struct Coordinator: Sendable {
         let until: LogicalInstant
     }
 
-    package let id: NodeID
+    package let id: MemberID
     package let settings: CoordinatorSettings
     package internal(set) var raft: Raft
     package internal(set) var catalog: CatalogState
@@ -155,7 +155,7 @@ package struct Coordinator: Sendable {
 
     struct HandedOn: Sendable {
         let item: Waiting
-        let leader: NodeID
+        let leader: MemberID
     }
 
     struct Life: Hashable, Sendable {
@@ -164,7 +164,7 @@ package struct Coordinator: Sendable {
     }
 
     package init(
-        id: NodeID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
+        id: MemberID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
         settings: CoordinatorSettings = CoordinatorSettings(), at now: LogicalInstant
     ) {
         self.id = id
@@ -198,7 +198,7 @@ package struct Coordinator: Sendable {
         case .loadReported(let report):
             reports[report.node] = ReceivedReport(report, at: now)
             // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).
-            for member in memberZones.keys.sorted() where member != id { actions.append(.send(.load(report), to: member)) }
+            for member in raft.configuration.members where member != id { actions.append(.send(.load(report), to: member)) }
         }
         handInWaiting(at: now, wall: wall)
         settle(at: now, wall: wall)
@@ -206,7 +206,7 @@ package struct Coordinator: Sendable {
         return actions
     }
 
-    private mutating func receive(_ message: CoordinatorMessage, from sender: NodeID, at now: LogicalInstant) {
+    private mutating func receive(_ message: CoordinatorMessage, from sender: MemberID, at now: LogicalInstant) {
         switch message {
         case .raft(let message): raft.step(.received(message, from: sender), at: now)
         case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
@@ -251,7 +251,7 @@ package struct Coordinator: Sendable {
 
     /// What was passed on to a leader that is none any more is handed to the new one: committed twice, it is still applied once,
     /// because its request id is known by then.
-    private mutating func recallFrom(othersThan leader: NodeID) {
+    private mutating func recallFrom(othersThan leader: MemberID) {
         let lost = passedOn.filter { $0.value.leader != leader }.keys.sorted()
         for number in lost {
             if let item = passedOn.removeValue(forKey: number)?.item { waiting.append(item) }
@@ -277,7 +277,7 @@ package struct Coordinator: Sendable {
         }
     }
 
-    private mutating func passOn(_ item: Waiting, to leader: NodeID) {
+    private mutating func passOn(_ item: Waiting, to leader: MemberID) {
         if case .member = item.waiter { return answer(item.waiter, .noLeader) }
         lastNumber += 1
         passedOn[lastNumber] = HandedOn(item: item, leader: leader)

@@ -53,11 +53,11 @@ struct Group {
         var reorders = false
     }
 
-    let names: [NodeID]
+    let names: [MemberID]
     let settings: RaftSettings
-    var members: [NodeID: Member] = [:]
+    var members: [MemberID: Member] = [:]
     var now = LogicalInstant.origin
-    var wire: [(from: NodeID, to: NodeID, message: Message)] = []
+    var wire: [(from: MemberID, to: MemberID, message: Message)] = []
     var cut: Set<String> = []
     var weather = Weather()
     var random: SeededGenerator
@@ -66,13 +66,13 @@ struct Group {
     var compactEvery: UInt64?
 
     // What the checks remember.
-    var leaders: [Term: NodeID] = [:]
+    var leaders: [Term: MemberID] = [:]
     var chosen: [LogIndex: Entry] = [:]
     var digests: [LogIndex: UInt64] = [:]
     var highestCommit: LogIndex = .zero
 
     init(_ count: Int, seed: UInt64 = 1, settings: RaftSettings = Group.settings) throws {
-        names = try (1...count).map { try NodeID("c\($0)") }
+        names = try (1...count).map { try MemberID(text: "c\($0)") }
         self.settings = settings
         random = SeededGenerator(seed: seed)
         let configuration = try MemberConfiguration(voters: names)
@@ -86,7 +86,7 @@ struct Group {
         electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20), inFlightMessages: 4, appendBytes: 400,
         uncommittedBytes: 100_000, snapshotChunkBytes: 5, trailingEntries: 3)
 
-    mutating func start(_ name: NodeID) {
+    mutating func start(_ name: MemberID) {
         guard var member = members[name] else { return }
         member.raft = Raft(
             id: name, settings: settings, hardState: member.disk.hardState, snapshot: member.disk.snapshot,
@@ -96,38 +96,40 @@ struct Group {
     }
 
     /// Kills the process; what was in the disk's cache survives as far as luck goes, in order.
-    mutating func crash(_ name: NodeID) {
+    mutating func crash(_ name: MemberID) {
         let survive = members[name].map { Int.random(in: 0...$0.disk.cache.count, using: &random) } ?? 0
         for _ in 0..<survive { _ = members[name]?.disk.flushOne() }
         members[name]?.disk.cache = []
         members[name]?.raft = nil
     }
 
-    func raft(_ name: NodeID) -> Raft? { members[name]?.raft }
-    var leader: NodeID? {
+    func raft(_ name: MemberID) -> Raft? { members[name]?.raft }
+    var leader: MemberID? {
         names.filter { raft($0)?.isLeader == true }.max { (raft($0)?.term ?? .zero) < (raft($1)?.term ?? .zero) }
     }
 
-    mutating func block(_ from: NodeID, _ to: NodeID) { cut.insert("\(from)>\(to)") }
-    mutating func isolate(_ name: NodeID) { for other in names where other != name { block(name, other); block(other, name) } }
+    mutating func block(_ from: MemberID, _ to: MemberID) { cut.insert("\(from)>\(to)") }
+    mutating func isolate(_ name: MemberID) {
+        for other in names where other != name { block(name, other); block(other, name) }
+    }
     mutating func heal() { cut = []; weather = Weather() }
 
     // MARK: - Running
 
-    mutating func input(_ input: Raft.Input, to name: NodeID) throws {
+    mutating func input(_ input: Raft.Input, to name: MemberID) throws {
         members[name]?.raft?.step(input, at: now)
         try settle(name)
     }
 
     @discardableResult
-    mutating func propose(_ text: String, at name: NodeID) throws -> EntryID? {
+    mutating func propose(_ text: String, at name: MemberID) throws -> EntryID? {
         let id = try? members[name]?.raft?.propose(Array(text.utf8))
         try settle(name)
         return id
     }
 
     /// Carries out everything that a member has ready.
-    mutating func settle(_ name: NodeID) throws {
+    mutating func settle(_ name: MemberID) throws {
         while let ready = members[name]?.raft?.takeReady(at: now) {
             for envelope in ready.messages { post(envelope, from: name) }
             if let write = ready.persist { members[name]?.disk.cache.append(write) }
@@ -142,17 +144,17 @@ struct Group {
         try check(name)
     }
 
-    mutating func flush(_ name: NodeID) throws {
+    mutating func flush(_ name: MemberID) throws {
         while members[name]?.disk.cache.isEmpty == false { try flushOne(name) }
     }
 
-    mutating func flushOne(_ name: NodeID) throws {
+    mutating func flushOne(_ name: MemberID) throws {
         guard members[name]?.disk.cache.isEmpty == false, let write = members[name]?.disk.flushOne() else { return }
         for envelope in write.answers { post(envelope, from: name) }
         members[name]?.raft?.step(.persisted(write.sequence), at: now)
     }
 
-    mutating func post(_ envelope: Envelope, from name: NodeID) {
+    mutating func post(_ envelope: Envelope, from name: MemberID) {
         guard !cut.contains("\(name)>\(envelope.to)"), random.next() % 100 >= weather.loss else { return }
         wire.append((name, envelope.to, envelope.message))
         if random.next() % 100 < weather.doubles { wire.append((name, envelope.to, envelope.message)) }
@@ -188,7 +190,7 @@ struct Group {
 
     // MARK: - The state machine and the checks
 
-    private mutating func apply(_ entry: Entry, at name: NodeID) throws {
+    private mutating func apply(_ entry: Entry, at name: MemberID) throws {
         guard var member = members[name] else { return }
         guard entry.id.index == member.applied.next else {
             throw Violation(description: "\(name) applied \(entry.id) after \(member.applied)")
@@ -208,7 +210,7 @@ struct Group {
         digests[entry.id.index] = digest
     }
 
-    private mutating func install(_ snapshot: Snapshot, at name: NodeID) throws {
+    private mutating func install(_ snapshot: Snapshot, at name: MemberID) throws {
         let digest = snapshot.data.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard digests[snapshot.id.index] == digest else {
             throw Violation(description: "snapshot \(snapshot.id) is of no state")
@@ -217,7 +219,7 @@ struct Group {
         members[name]?.applied = snapshot.id.index
     }
 
-    private mutating func compact(_ name: NodeID) throws {
+    private mutating func compact(_ name: MemberID) throws {
         guard let compactEvery, let member = members[name], let raft = member.raft,
             member.applied == raft.log.applied, member.applied.number >= raft.snapshot.id.index.number + compactEvery
         else { return }
@@ -225,7 +227,7 @@ struct Group {
         members[name]?.raft?.takeSnapshot(data, at: member.applied)
     }
 
-    private mutating func check(_ name: NodeID) throws {
+    private mutating func check(_ name: MemberID) throws {
         guard let raft = raft(name) else { return }
         if raft.isLeader {
             // Election safety: one leader in a term, for ever.

@@ -4,7 +4,7 @@ import Testing
 
 /// Mistakes that other implementations have made and lived to regret, each as a story.
 @Suite struct ScenarioTests {
-    private func elected(_ count: Int = 3, settings: RaftSettings = Group.settings) throws -> (Group, NodeID) {
+    private func elected(_ count: Int = 3, settings: RaftSettings = Group.settings) throws -> (Group, MemberID) {
         var group = try Group(count, seed: 11, settings: settings)
         try group.run(.milliseconds(600))
         return (group, try #require(group.leader))
@@ -82,7 +82,7 @@ import Testing
         func entry(_ term: UInt64, _ index: UInt64) -> Entry {
             Entry(id: EntryID(term: Term(term), index: LogIndex(index)), content: .command([UInt8(term)]))
         }
-        var log = RaftLog(snapshot: .founding(try MemberConfiguration(voters: [NodeID("a")])))
+        var log = RaftLog(snapshot: .founding(try MemberConfiguration(voters: [MemberID(text: "a")])))
         let origin = LogicalInstant.origin
         _ = log.merge([entry(1, 1), entry(1, 2)], after: .zero)
         _ = log.takeUnwritten()
@@ -196,7 +196,7 @@ import Testing
 
     @Test("an entry of an old term is committed only with one of the leader's own (figure 8)")
     func figure8() throws {
-        let voters = try (1...3).map { try NodeID("c\($0)") }
+        let voters = try (1...3).map { try MemberID(text: "c\($0)") }
         let old = Entry(id: EntryID(term: Term(2), index: LogIndex(1)), content: .command([1]))
         var raft = Raft(
             id: voters[0], settings: Group.settings, hardState: HardState(term: Term(3)),
@@ -223,7 +223,7 @@ import Testing
         func entry(_ index: UInt64) -> Entry {
             Entry(id: EntryID(term: Term(1), index: LogIndex(index)), content: .command([UInt8(index)]))
         }
-        var log = RaftLog(snapshot: .founding(try MemberConfiguration(voters: [NodeID("a")])))
+        var log = RaftLog(snapshot: .founding(try MemberConfiguration(voters: [MemberID(text: "a")])))
         #expect(log.merge([entry(1), entry(2), entry(3)], after: .zero) == .matched(LogIndex(3)))
         #expect(log.merge([entry(1)], after: .zero) == .matched(LogIndex(1)))
         #expect(log.merge([], after: entry(2).id) == .matched(LogIndex(2)))

@@ -40,25 +40,25 @@ final class Archive: Sendable {
 }
 
 struct CoordinatorGroup {
-    let names: [NodeID]
+    let names: [MemberID]
     let archive = Archive()
-    var members: [NodeID: Coordinator] = [:]
+    var members: [MemberID: Coordinator] = [:]
     var outcomes: [UInt64: CommandOutcome] = [:]
     var reads: [UInt64: Bool] = [:]
-    var deltas: [NodeID: [TopologyDelta]] = [:]
-    var wire: [(from: NodeID, to: NodeID, message: CoordinatorMessage)] = []
-    var down: Set<NodeID> = []
+    var deltas: [MemberID: [TopologyDelta]] = [:]
+    var wire: [(from: MemberID, to: MemberID, message: CoordinatorMessage)] = []
+    var down: Set<MemberID> = []
     var now = LogicalInstant.origin
     var lastCaller: UInt64 = 0
 
     init() throws {
-        names = try (1...3).map { try NodeID("c\($0)") }
+        names = try (1...3).map { try MemberID(text: "c\($0)") }
         let configuration = try MemberConfiguration(voters: names)
         for (number, name) in names.enumerated() {
             let raft = Raft(
                 id: name, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
                 snapshot: .founding(configuration), seed: UInt64(number), at: now)
-            let zones = Dictionary(uniqueKeysWithValues: try names.map { ($0, try ZoneName("z\($0)")) })
+            let zones = Dictionary(uniqueKeysWithValues: try names.map { ($0.node, try ZoneName("z\($0)")) })
             members[name] = Coordinator(
                 id: name, raft: raft, codec: archive.codec, memberZones: zones,
                 settings: CoordinatorSettings(snapshotEntries: 20), at: now)
@@ -66,12 +66,12 @@ struct CoordinatorGroup {
         run(.seconds(1))
     }
 
-    var leader: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
-    var follower: NodeID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == false } }
+    var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
+    var follower: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == false } }
 
-    func topology(of name: NodeID) -> Topology { members[name]?.catalog.topology ?? Topology(revision: .none) }
+    func topology(of name: MemberID) -> Topology { members[name]?.catalog.topology ?? Topology(revision: .none) }
 
-    mutating func step(_ input: Coordinator.Input, at name: NodeID) {
+    mutating func step(_ input: Coordinator.Input, at name: MemberID) {
         guard !down.contains(name) else { return }
         let wall = WallTime(milliseconds: 1_000 + now.microseconds / 1_000)
         var inputs = [input]
@@ -109,7 +109,7 @@ struct CoordinatorGroup {
 
     /// Has a command committed through `name`, and answers what became of it.
     mutating func commit(
-        _ command: Command, as request: String, reason: String = "", at name: NodeID
+        _ command: Command, as request: String, reason: String = "", at name: MemberID
     ) throws -> CommandOutcome? {
         lastCaller += 1
         let caller = lastCaller

@@ -116,7 +116,7 @@ import Testing
     }
 
     /// Two nodes in two zones, and an active table of three partitions that n1 leads.
-    private func unevenGroup() throws -> (group: CoordinatorGroup, leader: NodeID) {
+    private func unevenGroup() throws -> (group: CoordinatorGroup, leader: MemberID) {
         var group = try CoordinatorGroup()
         let leader = try #require(group.leader)
         let nodes = try [NodeID("n1"), NodeID("n2")]
@@ -182,7 +182,7 @@ import Testing
         let leader = try #require(group.leader)
         _ = try group.commit(.registerNode(try CoordinatorGroup.registration("n1", zone: "a")), as: "r1", at: leader)
         let dead = try NodeID("n1")
-        for witness in group.names {
+        for witness in group.names.map(\.node) {
             group.step(
                 .deathReported(DeathReport(node: dead, session: SessionID(1), generation: Generation(1), witness: witness)),
                 at: leader)

@@ -49,13 +49,13 @@ import Testing
 
     /// A group of one that leads, with this topology.
     private func leader(of topology: Topology) throws -> (Coordinator, LogicalInstant) {
-        let id = try NodeID("c1")
+        let id = try MemberID(text: "c1")
         var now = LogicalInstant.origin
         let raft = Raft(
             id: id, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
             snapshot: .founding(try MemberConfiguration(voters: [id])), seed: 1, at: now)
         var coordinator = Coordinator(
-            id: id, raft: raft, codec: Archive().codec, memberZones: [id: try ZoneName("z")],
+            id: id, raft: raft, codec: Archive().codec, memberZones: [id.node: try ZoneName("z")],
             settings: CoordinatorSettings(planInterval: .seconds(3_600)), at: now)
         while !coordinator.raft.hasCommittedInTerm {
             now = now + .milliseconds(10)

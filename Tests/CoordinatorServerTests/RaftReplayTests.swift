@@ -24,7 +24,7 @@ import Testing
     private func snapshot(_ index: UInt64, term: UInt64 = 1) throws -> Consensus.Snapshot {
         Consensus.Snapshot(
             id: EntryID(term: Term(term), index: LogIndex(index)),
-            configuration: try MemberConfiguration(voters: [try NodeID("c1")]), data: [1, 2, 3])
+            configuration: try MemberConfiguration(voters: [try MemberID(text: "c1")]), data: [1, 2, 3])
     }
 
     @Test("an entry cuts what stood at its index and after it")
@@ -35,7 +35,7 @@ import Testing
 
     @Test("the newest vote wins")
     func newestVote() throws {
-        let vote = HardState(term: Term(3), vote: try NodeID("c2"), commit: LogIndex(1))
+        let vote = HardState(term: Term(3), vote: try MemberID(text: "c2"), commit: LogIndex(1))
         #expect(try replay([.hardState(HardState(term: Term(2))), .hardState(vote)]).hardState == vote)
     }
 

@@ -5,6 +5,13 @@ package import Wire
 
 // Raft's values on the wire and in the log. Readers are total: a peer's certificate says who it is, not that it is sane.
 
+extension Check {
+    /// A member's name as `MemberID` writes it: of a founding member, that of its node.
+    static func member(_ name: String, _ field: String) throws(WireError) -> MemberID {
+        do { return try MemberID(text: name) } catch { throw WireError(field, .invalid(error.detail)) }
+    }
+}
+
 extension EntryID: WireCodable {
     package init(wire: ProtoRaftEntryID) throws(WireError) {
         self.init(
@@ -25,12 +32,12 @@ extension MemberConfiguration: WireCodable {
     private static let limit = 64
 
     package init(wire: ProtoRaftMembers) throws(WireError) {
-        func nodes(_ names: [String], _ field: String) throws(WireError) -> [NodeID] {
-            try Check.list(names, field, atMost: Self.limit) { (name) throws(WireError) in try Check.node(name, field) }
+        func members(_ names: [String], _ field: String) throws(WireError) -> [MemberID] {
+            try Check.list(names, field, atMost: Self.limit) { (name) throws(WireError) in try Check.member(name, field) }
         }
-        let voters = try nodes(wire.voters, "RaftMembers.voters")
-        let outgoing = try nodes(wire.outgoing, "RaftMembers.outgoing")
-        let learners = try nodes(wire.learners, "RaftMembers.learners")
+        let voters = try members(wire.voters, "RaftMembers.voters")
+        let outgoing = try members(wire.outgoing, "RaftMembers.outgoing")
+        let learners = try members(wire.learners, "RaftMembers.learners")
         do {
             try self.init(voters: voters, outgoing: outgoing, learners: learners)
         } catch {
@@ -40,9 +47,9 @@ extension MemberConfiguration: WireCodable {
 
     package var wire: ProtoRaftMembers {
         var wire = ProtoRaftMembers()
-        wire.voters = voters.map(\.name)
-        wire.outgoing = outgoing.map(\.name)
-        wire.learners = learners.map(\.name)
+        wire.voters = voters.map(\.description)
+        wire.outgoing = outgoing.map(\.description)
+        wire.learners = learners.map(\.description)
         return wire
     }
 }
@@ -77,14 +84,14 @@ extension HardState: WireCodable {
     package init(wire: ProtoRaftHardState) throws(WireError) {
         self.init(
             term: Term(try Check.counter(wire.term, "RaftHardState.term")),
-            vote: wire.hasVote ? try Check.node(wire.vote, "RaftHardState.vote") : nil,
+            vote: wire.hasVote ? try Check.member(wire.vote, "RaftHardState.vote") : nil,
             commit: LogIndex(try Check.counter(wire.commit, "RaftHardState.commit")))
     }
 
     package var wire: ProtoRaftHardState {
         var wire = ProtoRaftHardState()
         wire.term = term.number
-        if let vote { wire.vote = vote.name }
+        if let vote { wire.vote = vote.description }
         wire.commit = commit.number
         return wire
     }

@@ -92,16 +92,16 @@ package enum CoordinatorProcess {
     private static func core(
         _ configuration: CoordinatorConfiguration, _ recovered: RaftStore.Recovered
     ) throws -> Coordinator {
-        let founding = try MemberConfiguration(voters: configuration.members.map(\.node))
+        let founding = try MemberConfiguration(voters: configuration.members.map { MemberID($0.node) })
         let now = BootClock.now()
         let raft = Raft(
-            id: configuration.node,
+            id: MemberID(configuration.node),
             settings: RaftSettings(
                 electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat),
             hardState: recovered.hardState, snapshot: recovered.snapshot ?? .founding(founding), entries: recovered.entries,
             seed: UInt64.random(in: .min ... .max), at: now)
         return Coordinator(
-            id: configuration.node, raft: raft, codec: .standard,
+            id: raft.id, raft: raft, codec: .standard,
             memberZones: Dictionary(uniqueKeysWithValues: configuration.members.map { ($0.node, $0.zone) }),
             settings: CoordinatorSettings(
                 repairs: RepairLimits(delay: configuration.repairDelay), leadershipDelay: configuration.leadershipDelay),

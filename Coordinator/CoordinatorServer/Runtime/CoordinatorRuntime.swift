@@ -36,7 +36,7 @@ package actor CoordinatorRuntime {
     private var callers: [UInt64: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var readers: [UInt64: CheckedContinuation<Bool, Never>] = [:]
     private var lastCaller: UInt64 = 0
-    private var told: (role: String, leader: NodeID?, term: Term)?
+    private var told: (role: String, leader: MemberID?, term: Term)?
     package private(set) var counters = Counters()
     private var failovers = FailoverClock()
     private let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
@@ -65,7 +65,7 @@ package actor CoordinatorRuntime {
         self.gossip = gossip
         self.members = members
         self.logger = logger
-        node = core.id
+        node = core.id.node
         feed = TopologyFeed(core.catalog.topology)
         written = AsyncStream.makeStream(of: Written.self)
     }
@@ -125,8 +125,8 @@ package actor CoordinatorRuntime {
         detectTimer.recordNanoseconds(span.microseconds * 1_000)
     }
 
-    private func send(_ message: CoordinatorMessage, to peer: NodeID) {
-        if links.send(message.serialized(), to: peer) { counters.sent += 1 }
+    private func send(_ message: CoordinatorMessage, to peer: MemberID) {
+        if links.send(message.serialized(), to: peer.node) { counters.sent += 1 }
     }
 
     /// Going on could only do harm (rules C2 to C4).
@@ -180,7 +180,7 @@ package actor CoordinatorRuntime {
                 }
                 counters.received += 1
                 if case .death(let report) = message { measureReport(of: report.node) }
-                step(.received(message, from: link.peer.node))
+                step(.received(message, from: MemberID(link.peer.node)))
             }
         } catch {
             logger.debug("a peer's link ended", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
@@ -231,7 +231,7 @@ package actor CoordinatorRuntime {
         let raft = core.raft
         let connected = Set(links.connected)
         return CoordinatorStatus(
-            id: node, role: raft.roleName, leader: raft.leader, term: raft.term.number, commit: raft.log.commit.number,
+            id: node, role: raft.roleName, leader: raft.leader?.node, term: raft.term.number, commit: raft.log.commit.number,
             applied: raft.log.applied.number, lastIndex: raft.log.last.index.number,
             members: members.map { member in
                 CoordinatorStatus.Peer(
@@ -239,7 +239,7 @@ package actor CoordinatorRuntime {
                     addresses: NodeAddresses(
                         gossip: member.gossip.description, link: member.link.description, service: member.api.description),
                     isConnected: member.node == node || connected.contains(member.node),
-                    match: raft.match(of: member.node)?.number)
+                    match: raft.match(of: MemberID(member.node))?.number)
             },
             tolerance: raft.configuration.tolerance, breakerHolds: core.breakerHolds, startedAt: startedAt)
     }
@@ -283,7 +283,7 @@ extension CoordinatorRuntime: Service {
 
     private func takeLinkEvents() async {
         for await event in links.events {
-            if case .disconnected(let peer) = event { step(.connectionLost(peer)) }
+            if case .disconnected(let peer) = event { step(.connectionLost(MemberID(peer))) }
         }
     }
 

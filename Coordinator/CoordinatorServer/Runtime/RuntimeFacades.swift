@@ -68,7 +68,7 @@ extension CoordinatorRuntime: SessionBackend {
     }
 
     package func leader() async -> LeaderHint {
-        guard let leader = raft.leader else { return .unknown }
+        guard let leader = raft.leader?.node else { return .unknown }
         guard leader != node else { return .here }
         return members.first { $0.node == leader }
             .map { .elsewhere(leader, linkAddress: $0.link.description) } ?? .unknown
