@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PROGRAMS := coxswain-agent coxswain-coordinator coxctl
 SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 
-CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore)Tests|TidyTests
+CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
 .PHONY: deps build release demo test test-cores bench lint format proto clean

@@ -25,6 +25,12 @@ func coreTests(_ name: String, uses extra: [String] = []) -> Target {
         swiftSettings: settings)
 }
 
+/// What tests of several modules share; as pure as the cores, so that a simulation is the same in every process.
+func kit(_ name: String, uses dependencies: [String] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "Tests/Kits/\(name)", swiftSettings: settings)
+}
+
 var targets: [Target] = [
     core("Model", in: "Shared"),
     core("Membership", in: "Shared", uses: ["Model"]),
@@ -52,6 +58,10 @@ var targets: [Target] = [
     coreTests("Catalog", uses: ["Model"]),
     coreTests("Planning", uses: ["Catalog", "Model"]),
     coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
+    kit("SimulationKit", uses: ["Model"]),
+    .testTarget(
+        name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },
+        path: "Tests/LinearizabilityTests", swiftSettings: settings),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
 ]
 
