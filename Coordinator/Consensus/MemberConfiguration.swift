@@ -1,8 +1,14 @@
 package import Model
 
-/// Who belongs to the group. While a change is under way both the outgoing and the incoming voters must agree to everything
-/// (joint consensus, Raft §6); learners receive entries and count for nothing.
+/// Who belongs to the group. While voters change, both the outgoing and the incoming ones must agree to everything (joint
+/// consensus, Raft §6); learners receive entries and count for nothing.
+///
+/// A voter that becomes a learner stands in `outgoing` and in `learners` for as long as the change is under way: it counts in the
+/// old half until the old half is gone.
 package struct MemberConfiguration: Hashable, Sendable {
+    /// More members than any group has use for: every write waits for more than half of the voters.
+    package static let limit = 32
+
     /// Sorted.
     package let voters: [MemberID]
     /// The voters before the change under way; empty when there is none. Sorted.
@@ -10,17 +16,37 @@ package struct MemberConfiguration: Hashable, Sendable {
     /// Sorted.
     package let learners: [MemberID]
 
-    /// - Throws: `InvalidValue` when there is no voter, or a member is named twice where it must not be.
+    /// - Throws: `InvalidValue` when there is no voter, a member is named twice where it must not be, a node would have two votes,
+    ///   or there are too many members.
     package init(voters: [MemberID], outgoing: [MemberID] = [], learners: [MemberID] = []) throws(InvalidValue) {
         guard !voters.isEmpty else { throw InvalidValue(field: "voters", detail: "a group needs one voter at least") }
-        guard Set(voters).count == voters.count, Set(outgoing).count == outgoing.count, Set(learners).count == learners.count
-        else { throw InvalidValue(field: "members", detail: "a member is named twice") }
+        guard Set(learners).count == learners.count else {
+            throw InvalidValue(field: "learners", detail: "a member is named twice")
+        }
+        for (field, half) in [("voters", voters), ("outgoing", outgoing)] {
+            // Two stores of one node fall together.
+            guard Set(half.map(\.node)).count == half.count else {
+                throw InvalidValue(field: field, detail: "a node would have two votes")
+            }
+        }
         guard Set(voters).isDisjoint(with: learners) else {
             throw InvalidValue(field: "learners", detail: "a member cannot be voter and learner")
+        }
+        guard Set(voters + outgoing + learners).count <= Self.limit else {
+            throw InvalidValue(field: "members", detail: "a group has \(Self.limit) members at most")
         }
         self.voters = voters.sorted()
         self.outgoing = outgoing.sorted()
         self.learners = learners.sorted()
+    }
+
+    /// What a joint configuration leads to; the same when none is under way.
+    package var settled: MemberConfiguration { MemberConfiguration(settling: self) }
+
+    private init(settling joint: MemberConfiguration) {
+        voters = joint.voters
+        outgoing = []
+        learners = joint.learners
     }
 
     package var isJoint: Bool { !outgoing.isEmpty }
@@ -28,8 +54,8 @@ package struct MemberConfiguration: Hashable, Sendable {
     /// Everybody who receives entries, each once, sorted.
     package var members: [MemberID] { Set(voters + outgoing + learners).sorted() }
 
-    /// Whether `node` counts in either half.
-    package func hasVoter(_ node: MemberID) -> Bool { voters.contains(node) || outgoing.contains(node) }
+    /// Whether `member` counts in either half.
+    package func hasVoter(_ member: MemberID) -> Bool { voters.contains(member) || outgoing.contains(member) }
 
     /// How many voters may be lost without losing the group.
     package var tolerance: Int {
@@ -54,31 +80,8 @@ package struct MemberConfiguration: Hashable, Sendable {
         }
     }
 
-    /// Whether `nodes` hold a quorum of each half.
-    package func isQuorum(_ nodes: Set<MemberID>) -> Bool {
-        outcome(of: Dictionary(uniqueKeysWithValues: nodes.map { ($0, true) })) == .won
-    }
-}
-
-package enum VoteOutcome: Hashable, Sendable { case pending, won, lost }
-
-/// Majority arithmetic over one set of voters, in one place because it is easy to get wrong by one.
-package enum Quorum {
-    /// More than half.
-    package static func size(of count: Int) -> Int { count / 2 + 1 }
-
-    /// The greatest index that more than half of `voters` have reached.
-    /// - Precondition: `voters` is not empty.
-    package static func committed(_ voters: [MemberID], _ match: (MemberID) -> LogIndex) -> LogIndex {
-        precondition(!voters.isEmpty, "an empty set of voters has no quorum")
-        let descending = voters.map(match).sorted(by: >)
-        return descending[size(of: voters.count) - 1]
-    }
-
-    package static func outcome(_ voters: [MemberID], _ answers: [MemberID: Bool]) -> VoteOutcome {
-        let yes = voters.count { answers[$0] == true }
-        let no = voters.count { answers[$0] == false }
-        if yes >= size(of: voters.count) { return .won }
-        return voters.count - no < size(of: voters.count) ? .lost : .pending
+    /// Whether `members` hold a quorum of each half.
+    package func isQuorum(_ members: Set<MemberID>) -> Bool {
+        outcome(of: Dictionary(uniqueKeysWithValues: members.map { ($0, true) })) == .won
     }
 }

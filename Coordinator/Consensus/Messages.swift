@@ -22,6 +22,7 @@ package enum Message: Hashable, Sendable {
     case heartbeatAnswer(HeartbeatAnswer)
     case snapshotChunk(SnapshotChunk)
     case snapshotAnswer(SnapshotAnswer)
+    case timeoutNow(TimeoutNow)
     case readRequest(ReadRequest)
     case readAnswer(ReadAnswer)
 
@@ -35,6 +36,7 @@ package enum Message: Hashable, Sendable {
         case .heartbeatAnswer(let m): m.term
         case .snapshotChunk(let m): m.term
         case .snapshotAnswer(let m): m.term
+        case .timeoutNow(let m): m.term
         case .readRequest(let m): m.term
         case .readAnswer(let m): m.term
         }
@@ -46,10 +48,13 @@ package struct VoteRequest: Hashable, Sendable {
     package let term: Term
     /// The end of the asker's log.
     package let last: EntryID
+    /// The leader asked for this election itself: hearing it is no reason to refuse. Never set in a pre-vote.
+    package let isTransfer: Bool
 
-    package init(term: Term, last: EntryID) {
+    package init(term: Term, last: EntryID, isTransfer: Bool = false) {
         self.term = term
         self.last = last
+        self.isTransfer = isTransfer
     }
 }
 
@@ -126,16 +131,20 @@ package struct SnapshotChunk: Hashable, Sendable {
     package let snapshot: EntryID
     package let configuration: MemberConfiguration
     package let totalBytes: Int
+    /// Of all of the snapshot's bytes, CRC-32C.
+    package let checksum: UInt32
     package let offset: Int
     package let bytes: [UInt8]
 
     package init(
-        term: Term, snapshot: EntryID, configuration: MemberConfiguration, totalBytes: Int, offset: Int, bytes: [UInt8]
+        term: Term, snapshot: EntryID, configuration: MemberConfiguration, totalBytes: Int, checksum: UInt32, offset: Int,
+        bytes: [UInt8]
     ) {
         self.term = term
         self.snapshot = snapshot
         self.configuration = configuration
         self.totalBytes = totalBytes
+        self.checksum = checksum
         self.offset = offset
         self.bytes = bytes
     }
@@ -152,6 +161,13 @@ package struct SnapshotAnswer: Hashable, Sendable {
         self.snapshot = snapshot
         self.nextOffset = nextOffset
     }
+}
+
+/// The leader has its follower take over at once (thesis §3.10).
+package struct TimeoutNow: Hashable, Sendable {
+    package let term: Term
+
+    package init(term: Term) { self.term = term }
 }
 
 /// A follower asks up to where its state machine must have come before it may answer the reads that wait there.

@@ -16,12 +16,37 @@ package struct Progress: Hashable, Sendable {
     /// The next entry to send.
     package private(set) var next: LogIndex
     package private(set) var mode: Mode = .probe(waiting: false)
-    /// Whether it has answered since the last check of the quorum.
-    package var isActive = false
+    /// When it answered last; nil when it has not yet.
+    package var answeredAt: LogicalInstant?
     /// The newest read round that it confirmed.
     package var confirmedRound: UInt64 = 0
 
     package init(next: LogIndex) { self.next = next }
+
+    package func hasAnswered(since instant: LogicalInstant) -> Bool { answeredAt.map { $0 >= instant } ?? false }
+
+    package var isReplicating: Bool {
+        switch mode {
+        case .replicate: true
+        case .probe, .snapshot: false
+        }
+    }
+
+    package var isInSnapshot: Bool {
+        switch mode {
+        case .snapshot: true
+        case .probe, .replicate: false
+        }
+    }
+
+    /// For people.
+    package var modeName: String {
+        switch mode {
+        case .probe: "probe"
+        case .replicate: "replicate"
+        case .snapshot: "snapshot"
+        }
+    }
 
     /// Whether an append with entries may be sent now.
     package func maySend(_ settings: RaftSettings) -> Bool {

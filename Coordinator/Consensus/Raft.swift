@@ -31,13 +31,9 @@ package struct Raft: Sendable {
         case persisted(UInt64)
         /// The connection to a member was closed or refused by its machine: its process is gone, most likely.
         case connectionLost(MemberID)
-    }
-
-    /// Why a proposal was not taken; nothing was appended.
-    package enum Refusal: Error, Hashable, Sendable {
-        case notLeader(MemberID?)
-        case tooMuchUncommitted(bytes: Int, limit: Int)
-        case commandTooLarge(bytes: Int, limit: Int)
+        /// Whether this member would rather not lead: its disk is nearly full, or it is about to stop. It campaigns later than the
+        /// others then, but it does, for a group that nobody wants to lead must still have a leader.
+        case reluctant(Bool)
     }
 
     package let id: MemberID
@@ -47,12 +43,15 @@ package struct Raft: Sendable {
     package internal(set) var log: RaftLog
     /// The newest snapshot that is durable here; what a follower far behind is sent.
     package internal(set) var snapshot: Snapshot
+    /// What makes this store unfit to take part. From then on the member is silent: it neither votes, acknowledges nor leads.
+    package internal(set) var fault: Fault?
 
     /// Present exactly while the role is leader.
     var leadership: Leadership?
-    var reads = ReadQueue()
+    var reads: ReadQueue
     var incoming: IncomingSnapshot?
     var electionDeadline: LogicalInstant
+    var isReluctant = false
     var heardFromLeader: LogicalInstant?
     var random: SeededGenerator
 
@@ -96,6 +95,7 @@ package struct Raft: Sendable {
         self.snapshot = snapshot
         log = RaftLog(snapshot: snapshot, entries: entries, commit: hardState.commit)
         random = SeededGenerator(seed: seed)
+        reads = ReadQueue(numbersAfter: random.next() >> 3)
         electionDeadline = now
         self.hardState.commit = log.commit
         resetElectionTimer(at: now)
@@ -114,40 +114,34 @@ package struct Raft: Sendable {
         }
     }
 
-    /// For people.
-    package var roleName: String {
-        switch role {
-        case .leader: "leader"
-        case .follower: "follower"
-        case .preCandidate: "pre-candidate"
-        case .candidate: "candidate"
-        }
-    }
-
-    /// What this leader knows to be on a member's disk; nil when it does not lead.
-    package func match(of member: MemberID) -> LogIndex? {
-        member == id ? (isLeader ? log.stable : nil) : leadership?.progress[member]?.match
-    }
-
     /// Whether this leader has committed an entry of its own term: before, it does not know what is committed (Raft §8).
     package var hasCommittedInTerm: Bool { isLeader && log.term(at: log.commit) == term }
 
     /// When `tick` is due, whatever else happens.
     package var nextDeadline: LogicalInstant {
+        guard fault == nil else { return LogicalInstant(microseconds: .max) }
         guard let leadership else {
             return reads.forwardDeadline.map { min($0, electionDeadline) } ?? electionDeadline
         }
-        return min(leadership.heartbeatDue, leadership.quorumCheckDue)
+        let due = min(leadership.heartbeatDue, leadership.quorumCheckDue)
+        return leadership.transfer.map { min($0.until, due) } ?? due
     }
 
     // MARK: - Inputs
 
     package mutating func step(_ input: Input, at now: LogicalInstant) {
+        guard fault == nil else { return }
+        // Heartbeats must not outlive the ability to write: the group would have neither writes nor an election.
+        if isLeader, isDiskStalled(at: now) { resign(at: now) }
         switch input {
         case .tick: tick(at: now)
         case .received(let message, let sender): receive(message, from: sender, at: now)
         case .persisted(let sequence): persisted(sequence, at: now)
         case .connectionLost(let peer): connectionLost(peer, at: now)
+        case .reluctant(let isReluctant):
+            guard isReluctant != self.isReluctant else { return }
+            self.isReluctant = isReluctant
+            resetElectionTimer(at: now)
         }
     }
 
@@ -155,6 +149,7 @@ package struct Raft: Sendable {
     /// entry comes out at its index.
     package mutating func propose(_ command: [UInt8]) throws(Refusal) -> EntryID {
         guard isLeader, let leadership else { throw .notLeader(leader) }
+        guard !isTransferring else { throw .transferring }
         guard command.count <= settings.commandBytes else {
             throw .commandTooLarge(bytes: command.count, limit: settings.commandBytes)
         }
@@ -198,7 +193,7 @@ package struct Raft: Sendable {
         let votesForNow = voteWrites.contains { $0.sequence <= sequence && $0.term == term }
         voteWrites.removeAll { $0.sequence <= sequence }
         if votesForNow, case .candidate = role { countVote(true, from: id, at: now) }
-        if isLeader { advanceCommit() }
+        if isLeader { advanceCommit(at: now) }
     }
 
     private mutating func receive(_ message: Message, from sender: MemberID, at now: LogicalInstant) {
@@ -222,6 +217,7 @@ package struct Raft: Sendable {
         case .append(let append): follow(sender, at: now) { $0.handle(append, from: sender) }
         case .heartbeat(let beat): follow(sender, at: now) { $0.handle(beat, from: sender) }
         case .snapshotChunk(let chunk): follow(sender, at: now) { $0.handle(chunk, from: sender) }
+        case .timeoutNow: follow(sender, at: now) { $0.takeOver(from: sender, at: now) }
         case .appendAnswer(let answer): handle(answer, from: sender, at: now)
         case .heartbeatAnswer(let answer): handle(answer, from: sender, at: now)
         case .snapshotAnswer(let answer): handle(answer, from: sender, at: now)
@@ -237,6 +233,7 @@ package struct Raft: Sendable {
 
     /// What is to be done since the last call; nil when there is nothing.
     package mutating func takeReady(at now: LogicalInstant) -> Ready? {
+        if fault != nil { fallSilent(at: now) }
         if isLeader { broadcast(at: now) } else { forwardReads(at: now) }
         hardState.commit = log.commit
         let persist = takePersist(at: now)
@@ -281,46 +278,8 @@ package struct Raft: Sendable {
 
     mutating func resetElectionTimer(at now: LogicalInstant) {
         let least = settings.electionTimeout.microseconds
-        electionDeadline = now + .microseconds(least + Int64.random(in: 0..<least, using: &random))
-    }
-}
-
-extension Message {
-    /// Whether only the leader of `term` sends it.
-    var isFromLeader: Bool {
-        switch self {
-        case .append, .heartbeat, .snapshotChunk: true
-        case .preVoteRequest, .preVoteAnswer, .voteRequest, .voteAnswer, .appendAnswer, .heartbeatAnswer, .snapshotAnswer,
-            .readRequest, .readAnswer:
-            false
-        }
-    }
-}
-
-extension Message {
-    /// Numbers beyond this come from no honest peer, and arithmetic on them could overflow.
-    private static let largest: UInt64 = 1 << 62
-
-    /// Whether the fields agree with each other; what does not is dropped.
-    var isPlausible: Bool {
-        guard term.number < Self.largest else { return false }
-        switch self {
-        case .append(let append):
-            var previous = append.previous
-            guard previous.index.number < Self.largest else { return false }
-            for entry in append.entries {
-                guard entry.id.index == previous.index.next, entry.id.term >= previous.term, entry.id.term <= append.term else {
-                    return false
-                }
-                previous = entry.id
-            }
-            return previous.term <= append.term
-        case .snapshotChunk(let chunk):
-            return chunk.snapshot.index.number < Self.largest && chunk.snapshot.term <= chunk.term && chunk.offset >= 0
-        case .preVoteRequest, .preVoteAnswer, .voteRequest, .voteAnswer, .appendAnswer, .heartbeat, .heartbeatAnswer,
-            .snapshotAnswer, .readRequest, .readAnswer:
-            return true
-        }
+        let drawn = least + Int64.random(in: 0..<least, using: &random)
+        electionDeadline = now + .microseconds(isReluctant ? drawn + 2 * least : drawn)
     }
 }
 

@@ -6,7 +6,8 @@ extension Raft {
     /// Asks for pre-votes, which change nothing anywhere: only a majority that also misses its leader lets a new term begin.
     mutating func campaign(at now: LogicalInstant) {
         resetElectionTimer(at: now)
-        guard configuration.hasVoter(id) else { return }
+        // Whoever cannot write could neither vote for itself nor lead.
+        guard configuration.hasVoter(id), !isDiskStalled(at: now) else { return }
         reads.failForwarded()
         role = .preCandidate(answers: [id: true])
         guard configuration.outcome(of: [id: true]) != .won else { return openTerm(at: now) }
@@ -15,12 +16,12 @@ extension Raft {
     }
 
     /// Opens a new term and votes for itself; the vote counts, and is asked of others, when it is on disk.
-    private mutating func openTerm(at now: LogicalInstant) {
+    mutating func openTerm(isTransfer: Bool = false, at now: LogicalInstant) {
         hardState.term = term.next
         hardState.vote = id
         role = .candidate(answers: [:])
         resetElectionTimer(at: now)
-        let request = VoteRequest(term: term, last: log.last)
+        let request = VoteRequest(term: term, last: log.last, isTransfer: isTransfer)
         for peer in voters { answers.append(to: peer, .voteRequest(request)) }
     }
 
@@ -60,8 +61,10 @@ extension Raft {
     }
 
     mutating func answerVote(_ request: VoteRequest, from sender: MemberID, at now: LogicalInstant) {
-        // Who hears its leader does not let another open a term (check-quorum's other half).
-        if request.term > term, !isServed(at: now, by: sender) { becomeFollower(request.term, leader: nil, at: now) }
+        // Who hears its leader does not let another open a term (check-quorum's other half), unless that leader wants it so.
+        if request.term > term, request.isTransfer || !isServed(at: now, by: sender) {
+            becomeFollower(request.term, leader: nil, at: now)
+        }
         // The same candidate asking again in the same term gets the same answer.
         let grants =
             request.term == term && (hardState.vote == nil || hardState.vote == sender) && !isLeader
@@ -89,7 +92,6 @@ extension Raft {
         if newTerm > term {
             hardState.term = newTerm
             hardState.vote = nil
-            incoming = nil
         }
         if isLeader {
             for case .local(let id) in leadership?.openRound?.origins ?? [] { reads.fail(id) }
@@ -104,7 +106,7 @@ extension Raft {
 
     /// Takes a message of this term's leader.
     mutating func follow(_ sender: MemberID, at now: LogicalInstant, _ body: (inout Raft) -> Void) {
-        guard !isLeader else { return faults.append(.secondLeader(sender, term: term)) }
+        guard !isLeader else { return fail(.secondLeader(sender, term: term)) }
         if leader != sender { becomeFollower(term, leader: sender, at: now) }
         heardFromLeader = now
         resetElectionTimer(at: now)
@@ -114,10 +116,11 @@ extension Raft {
     /// The leader's process is gone, most likely: forget it and ask, soon and not all at once. A pre-vote does no harm if it lives.
     mutating func connectionLost(_ peer: MemberID, at now: LogicalInstant) {
         if isLeader { leadership?.progress[peer]?.linkBroken() }
-        guard case .follower(leader: peer) = role else { return }
+        guard role == .follower(leader: peer) else { return }
         reads.failForwarded()
         role = .follower(leader: nil)
         heardFromLeader = nil
+        guard !isReluctant else { return resetElectionTimer(at: now) }
         let spread = max(settings.heartbeatInterval.microseconds / 2, 1)
         electionDeadline = now + .microseconds(Int64.random(in: 0..<spread, using: &random))
     }

@@ -10,19 +10,36 @@ extension Raft {
             // Not further than what this append has shown to be equal to the leader's log.
             log.commit(to: min(append.commit, max(index, log.commit)))
             outcome = .matched(index)
+            if let half = incoming, half.id.index <= log.commit { incoming = nil }
         case .rejected(let hint):
             outcome = .rejected(at: append.previous.index, hint: hint)
         case .conflictWithCommitted(let entry):
-            return faults.append(.conflictWithCommitted(entry))
+            return fail(.conflictWithCommitted(entry))
         }
         answers.append(to: leader, .appendAnswer(AppendAnswer(term: term, outcome: outcome)))
     }
 
     mutating func handle(_ beat: Heartbeat, from leader: MemberID) {
         guard beat.commit <= log.last.index else {
-            return faults.append(.commitBeyondLog(beat.commit, last: log.last.index))
+            return fail(.commitBeyondLog(beat.commit, last: log.last.index))
         }
         log.commit(to: beat.commit)
         answers.append(to: leader, .heartbeatAnswer(HeartbeatAnswer(term: term, round: beat.round)))
+    }
+
+    /// This member's store contradicts what the group knows of it: it has forgotten what it promised, and every vote and every
+    /// acknowledgement of it could be the one too many. It takes no part any more, and says why.
+    mutating func fail(_ fault: Fault) {
+        guard self.fault == nil else { return }
+        self.fault = fault
+        faults.append(fault)
+    }
+
+    mutating func fallSilent(at now: LogicalInstant) {
+        becomeFollower(term, leader: nil, at: now)
+        reads.failAll()
+        incoming = nil
+        messages = []
+        answers = []
     }
 }

@@ -4,11 +4,12 @@ import Model
 
 /// What only a leader has.
 struct Leadership: Sendable {
-    /// Of every other member.
+    /// Of every other member, and of those that leave until the group has committed that they do.
     var progress: [MemberID: Progress]
     /// Bytes appended in this term and not committed.
     var uncommittedBytes: Int
     var heartbeatDue: LogicalInstant
+    var quorumCheckedAt: LogicalInstant
     var quorumCheckDue: LogicalInstant
     /// Whether there is something that the members have not been sent.
     var hasNews = true
@@ -16,6 +17,9 @@ struct Leadership: Sendable {
     var round: UInt64 = 0
     /// The round that is on its way.
     var openRound: ReadRound?
+    var transfer: Raft.Transfer?
+    /// What each member is being sent: kept, so that a newer snapshot does not make a slow member begin anew.
+    var outgoing: [MemberID: OutgoingSnapshot] = [:]
 }
 
 extension Raft {
@@ -26,13 +30,15 @@ extension Raft {
         let peers = configuration.members.filter { $0 != id }
         leadership = Leadership(
             progress: Dictionary(uniqueKeysWithValues: peers.map { ($0, Progress(next: log.last.index.next)) }),
-            uncommittedBytes: 0, heartbeatDue: now, quorumCheckDue: now + settings.electionTimeout)
-        _ = appendAsLeader(.leaderStarted)
+            uncommittedBytes: 0, heartbeatDue: now, quorumCheckedAt: now, quorumCheckDue: now + settings.electionTimeout)
+        // The first entry of all says who founded the group, so that the log alone tells who belongs to it.
+        _ = appendAsLeader(log.configurationIndex == .zero ? .configuration(configuration) : .leaderStarted)
     }
 
     mutating func appendAsLeader(_ content: EntryContent) -> EntryID {
         let entry = Entry(id: EntryID(term: term, index: log.last.index.next), content: content)
         log.append(entry)
+        if case .configuration(let configuration) = content { track(configuration, appendedAt: entry.id.index) }
         leadership?.uncommittedBytes += content.weight
         leadership?.hasNews = true
         return entry.id
@@ -43,30 +49,34 @@ extension Raft {
     mutating func leaderTick(at now: LogicalInstant) {
         guard let current = leadership else { return }
         if now >= current.quorumCheckDue {
-            guard leadsQuorum else { return becomeFollower(term, leader: nil, at: now) }
-            for peer in current.progress.keys { leadership?.progress[peer]?.isActive = false }
+            guard leadsQuorum(since: current.quorumCheckedAt) else { return becomeFollower(term, leader: nil, at: now) }
+            leadership?.quorumCheckedAt = now
             leadership?.quorumCheckDue = now + settings.electionTimeout
         }
-        // A disk that stands still while heartbeats go out would leave the group without writes and without an election.
-        if let oldest = log.oldestWriteStartedAt, now - oldest > settings.electionTimeout * 4 {
-            return becomeFollower(term, leader: nil, at: now)
-        }
+        if let transfer = current.transfer, now >= transfer.until { leadership?.transfer = nil }
         if now >= current.heartbeatDue { sendHeartbeats(at: now) }
     }
 
-    private var leadsQuorum: Bool {
+    private func leadsQuorum(since instant: LogicalInstant) -> Bool {
         guard let leadership else { return false }
-        let active = leadership.progress.filter { $0.value.isActive }.map(\.key)
+        let active = leadership.progress.filter { $0.value.hasAnswered(since: instant) }.map(\.key)
         return configuration.isQuorum(Set(active + [id]))
+    }
+
+    /// Whether a write of this member's own has been under way for too long.
+    func isDiskStalled(at now: LogicalInstant) -> Bool {
+        log.oldestWriteStartedAt.map { now - $0 >= settings.diskTimeout } ?? false
     }
 
     mutating func sendHeartbeats(at now: LogicalInstant) {
         guard let current = leadership else { return }
         leadership?.heartbeatDue = now + settings.heartbeatInterval
-        for peer in current.progress.keys.sorted() {
-            let commit = min(log.commit, current.progress[peer]?.match ?? .zero)
-            messages.append(to: peer, .heartbeat(Heartbeat(term: term, commit: commit, round: current.round)))
-        }
+        for (peer, progress) in current.progress.sorted(by: { $0.key < $1.key }) { sendHeartbeat(to: peer, progress) }
+    }
+
+    mutating func sendHeartbeat(to peer: MemberID, _ progress: Progress) {
+        let commit = min(log.commit, progress.match)
+        messages.append(to: peer, .heartbeat(Heartbeat(term: term, commit: commit, round: leadership?.round ?? 0)))
     }
 
     // MARK: - Sending
@@ -124,7 +134,7 @@ extension Raft {
 
     mutating func handle(_ answer: AppendAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, var progress = leadership?.progress[peer] else { return }
-        progress.isActive = true
+        progress.answeredAt = now
         switch answer.outcome {
         case .staleTerm: break
         case .matched(let index):
@@ -132,8 +142,10 @@ extension Raft {
             guard index <= log.last.index else { return }
             let rises = progress.matched(index)
             leadership?.progress[peer] = progress
-            if rises { advanceCommit() }
+            if !progress.isInSnapshot { leadership?.outgoing[peer] = nil }
+            if rises { advanceCommit(at: now) }
             send(to: peer, evenEmpty: false, at: now)
+            if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
             return
         case .rejected(let at, let hint):
             // The follower says where its log can agree at the latest; ours may know an even earlier place.
@@ -149,11 +161,12 @@ extension Raft {
 
     mutating func handle(_ answer: HeartbeatAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, var progress = leadership?.progress[peer] else { return }
-        progress.isActive = true
+        progress.answeredAt = now
         progress.confirmedRound = max(progress.confirmedRound, answer.round)
         progress.linkWorks()
         leadership?.progress[peer] = progress
         confirmReads()
+        if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
         if case .snapshot(_, let offset, let sentAt) = progress.mode, now - sentAt > settings.electionTimeout {
             sendChunk(to: peer, offset: offset, at: now)
         } else if progress.match < log.last.index {
@@ -169,7 +182,7 @@ extension Raft {
 
     /// Counts only entries of the own term (Raft §5.4.2); earlier ones are committed with them. Its own log counts as far as it is on
     /// disk.
-    mutating func advanceCommit() {
+    mutating func advanceCommit(at now: LogicalInstant) {
         guard let leadership else { return }
         let index = configuration.committed { node in
             node == id ? log.stable : (leadership.progress[node]?.match ?? .zero)
@@ -180,5 +193,6 @@ extension Raft {
         }
         log.commit(to: index)
         self.leadership?.hasNews = true
+        continueChange(at: now)
     }
 }

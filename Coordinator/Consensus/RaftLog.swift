@@ -52,6 +52,8 @@ package struct RaftLog: Sendable {
 
     package var last: EntryID { entries.last?.id ?? base }
     package var configuration: MemberConfiguration { configurations[configurations.count - 1].configuration }
+    /// Where the configuration in force stands; after a compaction, its place or the base, whichever is later.
+    package var configurationIndex: LogIndex { configurations[configurations.count - 1].index }
     package var oldestWriteStartedAt: LogicalInstant? { writes.first?.startedAt }
 
     /// The configuration in force at `index`, which is not compacted away.

@@ -21,9 +21,13 @@ struct ReadQueue: Sendable {
     /// Under way to the leader under `number`.
     private var forwarded: [UInt64] = []
     private(set) var forwardDeadline: LogicalInstant?
-    private var number: UInt64 = 0
+    /// Of the last question to a leader. Begins anywhere, so that an answer to this member's former life, in the same term, is not
+    /// taken for one to this: it could tell of a commit that is too old.
+    private var number: UInt64
     private var confirmed: [ConfirmedRead] = []
     private var failed: [UInt64] = []
+
+    init(numbersAfter number: UInt64) { self.number = number }
 
     mutating func confirm(_ id: UInt64, at index: LogIndex) { confirmed.append(ConfirmedRead(id: id, index: index)) }
     mutating func fail(_ id: UInt64) { failed.append(id) }

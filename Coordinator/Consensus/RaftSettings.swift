@@ -18,12 +18,16 @@ package struct RaftSettings: Hashable, Sendable {
     package var trailingEntries: UInt64
     /// Reads that may wait for a confirmation.
     package var waitingReads: Int
+    /// The longest that a member's own write may take before it counts as unable to lead: it stops leading, and does not campaign.
+    package var diskTimeout: Span
+    /// How far a learner may be behind, at the most, to be promoted.
+    package var promotionEntries: UInt64
 
     package init(
         electionTimeout: Span = .milliseconds(500), heartbeatInterval: Span = .milliseconds(100), inFlightMessages: Int = 128,
         inFlightBytes: Int = 8 << 20, appendBytes: Int = 1 << 20, uncommittedBytes: Int = 64 << 20, commandBytes: Int = 4 << 20,
         snapshotChunkBytes: Int = 1 << 20, snapshotBytes: Int = 1 << 30, trailingEntries: UInt64 = 5_000,
-        waitingReads: Int = 65_536
+        waitingReads: Int = 65_536, diskTimeout: Span? = nil, promotionEntries: UInt64 = 1_000
     ) {
         precondition(heartbeatInterval > .zero && electionTimeout >= heartbeatInterval * 2, "heartbeats must outpace elections")
         self.electionTimeout = electionTimeout
@@ -37,5 +41,7 @@ package struct RaftSettings: Hashable, Sendable {
         self.snapshotBytes = snapshotBytes
         self.trailingEntries = trailingEntries
         self.waitingReads = waitingReads
+        self.diskTimeout = diskTimeout ?? electionTimeout * 4
+        self.promotionEntries = promotionEntries
     }
 }

@@ -1,47 +1,102 @@
 // Snapshots to followers whose entries are compacted away, in chunks, one at a time (Raft §7).
+//
+// A receiver keeps what it has of a snapshot through lost links and new leaders, and says where to go on; it starts anew only when
+// the snapshot is another one. Nothing is installed whose checksum differs from that of the sender.
 
 import Model
+
+/// A snapshot on its way to a member.
+struct OutgoingSnapshot: Sendable {
+    let snapshot: Snapshot
+    /// Of its bytes, CRC-32C.
+    let checksum: UInt32
+
+    init(_ snapshot: Snapshot) {
+        self.snapshot = snapshot
+        checksum = CRC32C.of(snapshot.data)
+    }
+
+    func chunk(at offset: Int, limit: Int, term: Term) -> SnapshotChunk {
+        let end = min(offset + limit, snapshot.data.count)
+        return SnapshotChunk(
+            term: term, snapshot: snapshot.id, configuration: snapshot.configuration, totalBytes: snapshot.data.count,
+            checksum: checksum, offset: offset, bytes: Array(snapshot.data[offset..<end]))
+    }
+}
 
 /// A snapshot that is coming in.
 struct IncomingSnapshot: Sendable {
     let id: EntryID
     let configuration: MemberConfiguration
     let totalBytes: Int
-    var bytes: [UInt8]
+    let checksum: UInt32
+    private(set) var bytes: [UInt8] = []
+    private var running = CRC32C()
+
+    init(startingWith chunk: SnapshotChunk) {
+        id = chunk.snapshot
+        configuration = chunk.configuration
+        totalBytes = chunk.totalBytes
+        checksum = chunk.checksum
+    }
+
+    func isSame(as chunk: SnapshotChunk) -> Bool {
+        id == chunk.snapshot && configuration == chunk.configuration && totalBytes == chunk.totalBytes
+            && checksum == chunk.checksum
+    }
+
+    /// Takes what comes next; anything else is left aside.
+    mutating func take(_ chunk: SnapshotChunk) {
+        guard chunk.offset == bytes.count, chunk.bytes.count <= totalBytes - bytes.count else { return }
+        bytes += chunk.bytes
+        running.update(chunk.bytes)
+    }
+
+    var isComplete: Bool { bytes.count == totalBytes }
+    var isIntact: Bool { running.value == checksum }
 }
 
 extension Raft {
+    // MARK: - Sending
+
     mutating func beginSnapshot(for peer: MemberID, _ progress: inout Progress, at now: LogicalInstant) {
         // One that was installed here a moment ago may still be on its way to the disk.
-        guard progress.isActive, snapshot.id.index >= log.base.index else { return }
-        progress.sendSnapshot(snapshot.id, offset: 0, at: now)
-        messages.append(to: peer, .snapshotChunk(chunk(at: 0)))
+        guard progress.hasAnswered(since: now - settings.electionTimeout), snapshot.id.index >= log.base.index else { return }
+        let outgoing = newestOutgoing()
+        leadership?.outgoing[peer] = outgoing
+        progress.sendSnapshot(outgoing.snapshot.id, offset: 0, at: now)
+        messages.append(
+            to: peer, .snapshotChunk(outgoing.chunk(at: 0, limit: settings.snapshotChunkBytes, term: term)))
     }
 
-    private func chunk(at offset: Int) -> SnapshotChunk {
-        let end = min(offset + settings.snapshotChunkBytes, snapshot.data.count)
-        return SnapshotChunk(
-            term: term, snapshot: snapshot.id, configuration: snapshot.configuration, totalBytes: snapshot.data.count,
-            offset: offset, bytes: Array(snapshot.data[offset..<end]))
+    /// The newest snapshot; its checksum is counted once for all members that it goes to.
+    private func newestOutgoing() -> OutgoingSnapshot {
+        leadership?.outgoing.values.first { $0.snapshot.id == snapshot.id } ?? OutgoingSnapshot(snapshot)
     }
 
     mutating func sendChunk(to peer: MemberID, offset: Int, at now: LogicalInstant) {
-        guard var progress = leadership?.progress[peer], case .snapshot(let id, _, _) = progress.mode else { return }
-        // A newer snapshot was taken meanwhile: the old one's bytes are gone, begin with the new one.
-        let from = id == snapshot.id && offset <= snapshot.data.count ? offset : 0
-        progress.sendSnapshot(snapshot.id, offset: from, at: now)
+        guard var progress = leadership?.progress[peer], progress.isInSnapshot, let outgoing = leadership?.outgoing[peer],
+            offset <= outgoing.snapshot.data.count
+        else { return }
+        progress.sendSnapshot(outgoing.snapshot.id, offset: offset, at: now)
         leadership?.progress[peer] = progress
-        messages.append(to: peer, .snapshotChunk(chunk(at: from)))
+        messages.append(
+            to: peer, .snapshotChunk(outgoing.chunk(at: offset, limit: settings.snapshotChunkBytes, term: term)))
     }
 
     mutating func handle(_ answer: SnapshotAnswer, from peer: MemberID, at now: LogicalInstant) {
         guard isLeader, let progress = leadership?.progress[peer] else { return }
-        leadership?.progress[peer]?.isActive = true
-        guard case .snapshot(let id, _, _) = progress.mode, id == answer.snapshot, answer.nextOffset >= 0 else { return }
-        // All of it is there: the answer to the last chunk is an acknowledgement, when the snapshot is on disk.
-        guard answer.nextOffset < snapshot.data.count || id != snapshot.id else { return }
+        leadership?.progress[peer]?.answeredAt = now
+        // What it asks for is on its way: the answer came twice, and each would call for another.
+        if case .snapshot(_, answer.nextOffset, _) = progress.mode { return }
+        guard let outgoing = leadership?.outgoing[peer], outgoing.snapshot.id == answer.snapshot, answer.nextOffset >= 0,
+            // All of it is there: the answer to the last chunk is an acknowledgement, when the snapshot is on disk.
+            answer.nextOffset < outgoing.snapshot.data.count
+        else { return }
         sendChunk(to: peer, offset: answer.nextOffset, at: now)
     }
+
+    // MARK: - Receiving
 
     mutating func handle(_ chunk: SnapshotChunk, from leader: MemberID) {
         if chunk.snapshot.index <= log.commit {
@@ -50,20 +105,19 @@ extension Raft {
                 to: leader, .appendAnswer(AppendAnswer(term: term, outcome: .matched(chunk.snapshot.index))))
         }
         guard chunk.totalBytes >= 0, chunk.totalBytes <= settings.snapshotBytes else { return }
-        if incoming?.id != chunk.snapshot || incoming?.totalBytes != chunk.totalBytes {
-            incoming = IncomingSnapshot(
-                id: chunk.snapshot, configuration: chunk.configuration, totalBytes: chunk.totalBytes, bytes: [])
+        var snapshot = incoming.flatMap { $0.isSame(as: chunk) ? $0 : nil } ?? IncomingSnapshot(startingWith: chunk)
+        // Taken out while it grows, or each chunk would copy all that came before.
+        incoming = nil
+        snapshot.take(chunk)
+        if snapshot.isComplete, !snapshot.isIntact {
+            // Not answered: the sender asks again after a while, hears that nothing of it is here, and begins anew.
+            return incoming = IncomingSnapshot(startingWith: chunk)
         }
-        guard var snapshot = incoming else { return }
-        if chunk.offset == snapshot.bytes.count, chunk.bytes.count <= snapshot.totalBytes - snapshot.bytes.count {
-            snapshot.bytes += chunk.bytes
-        }
-        incoming = snapshot
-        guard snapshot.bytes.count == snapshot.totalBytes else {
+        guard snapshot.isComplete else {
+            incoming = snapshot
             let answer = SnapshotAnswer(term: term, snapshot: snapshot.id, nextOffset: snapshot.bytes.count)
             return answers.append(to: leader, .snapshotAnswer(answer))
         }
-        incoming = nil
         install(Snapshot(id: snapshot.id, configuration: snapshot.configuration, data: snapshot.bytes))
         answers.append(to: leader, .appendAnswer(AppendAnswer(term: term, outcome: .matched(snapshot.id.index))))
     }

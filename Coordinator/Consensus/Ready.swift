@@ -30,7 +30,8 @@ package struct ConfirmedRead: Hashable, Sendable {
     package let index: LogIndex
 }
 
-/// What a peer or a disk did that cannot be: the member stops rather than go on with it.
+/// What a peer or a disk did that cannot be. The member takes no part any more, and says so: its store is to be set aside, and its
+/// node comes back with another one.
 package enum Fault: Error, Hashable, Sendable {
     /// The leader's entry contradicts one that is committed here.
     case conflictWithCommitted(EntryID)

@@ -238,7 +238,7 @@ package struct Coordinator: Sendable {
     private mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
         guard let leader = raft.leader else { return }
         recallFrom(othersThan: leader)
-        guard !waiting.isEmpty else { return }
+        guard !waiting.isEmpty, !raft.isTransferring else { return }
         // What gathers while one write runs goes into the next, for the followers too: one message for many commands, and no later
         // on our own disk than if it had been handed in at once.
         if leader == id, raft.log.oldestWriteStartedAt != nil { return }
@@ -273,6 +273,10 @@ package struct Coordinator: Sendable {
                 answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
             case .commandTooLarge(let bytes, let limit):
                 answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
+            case .transferring, .changeUnderWay, .notCommittedInTerm, .notCaughtUp, .unknownMember, .alreadyMember, .notVoter,
+                .noVoterLeft, .twoVotes, .tooManyMembers:
+                // Kept for the next leader, or for this one when it stays.
+                waiting.append(item)
             }
         }
     }

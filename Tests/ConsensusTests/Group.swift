@@ -53,8 +53,10 @@ struct Group {
         var reorders = false
     }
 
-    let names: [MemberID]
+    /// The founding members, then those that stand by without being members.
+    private(set) var names: [MemberID]
     let settings: RaftSettings
+    let founding: MemberConfiguration
     var members: [MemberID: Member] = [:]
     var now = LogicalInstant.origin
     var wire: [(from: MemberID, to: MemberID, message: Message)] = []
@@ -71,15 +73,35 @@ struct Group {
     var digests: [LogIndex: UInt64] = [:]
     var highestCommit: LogIndex = .zero
 
-    init(_ count: Int, seed: UInt64 = 1, settings: RaftSettings = Group.settings) throws {
-        names = try (1...count).map { try MemberID(text: "c\($0)") }
+    init(_ count: Int, joining: Int = 0, seed: UInt64 = 1, settings: RaftSettings = Group.settings) throws {
+        names = try (1...count + joining).map { try MemberID(text: "c\($0)") }
         self.settings = settings
         random = SeededGenerator(seed: seed)
-        let configuration = try MemberConfiguration(voters: names)
+        founding = try MemberConfiguration(voters: Array(names.prefix(count)))
         for name in names {
-            members[name] = Member(disk: Disk(configuration))
+            members[name] = Member(disk: Disk(founding))
             start(name)
         }
+    }
+
+    /// A group of `count` that has elected a leader, and those who stand by.
+    static func elected(
+        _ count: Int = 3, joining: Int = 0, settings: RaftSettings = Group.settings
+    ) throws -> (group: Group, leader: MemberID) {
+        var group = try Group(count, joining: joining, seed: 11, settings: settings)
+        try group.run(.milliseconds(600))
+        guard let leader = group.leader else { throw Violation(description: "nobody leads") }
+        return (group, leader)
+    }
+
+    /// Puts another store in the place of a member's: the process with the old one is gone for good.
+    mutating func replaceStore(of name: MemberID, by store: UInt64) -> MemberID {
+        crash(name)
+        let fresh = MemberID(name.node, store: StoreID(store))
+        names.append(fresh)
+        members[fresh] = Member(disk: Disk(founding))
+        start(fresh)
+        return fresh
     }
 
     static let settings = RaftSettings(
@@ -126,6 +148,18 @@ struct Group {
         let id = try? members[name]?.raft?.propose(Array(text.utf8))
         try settle(name)
         return id
+    }
+
+    @discardableResult
+    mutating func change(_ changes: [MemberChange], at name: MemberID) throws -> EntryID? {
+        let id = try members[name]?.raft?.change(changes, at: now)
+        try settle(name)
+        return id
+    }
+
+    mutating func transfer(to successor: MemberID, at name: MemberID) throws {
+        try members[name]?.raft?.transferLeadership(to: successor, at: now)
+        try settle(name)
     }
 
     /// Carries out everything that a member has ready.

@@ -5,9 +5,7 @@ import Testing
 /// Mistakes that other implementations have made and lived to regret, each as a story.
 @Suite struct ScenarioTests {
     private func elected(_ count: Int = 3, settings: RaftSettings = Group.settings) throws -> (Group, MemberID) {
-        var group = try Group(count, seed: 11, settings: settings)
-        try group.run(.milliseconds(600))
-        return (group, try #require(group.leader))
+        try Group.elected(count, settings: settings)
     }
 
     @Test("a group elects one leader, and what it is given is applied by all")

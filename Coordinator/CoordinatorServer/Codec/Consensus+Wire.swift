@@ -117,13 +117,15 @@ extension Consensus.Snapshot: WireCodable {
 extension VoteRequest: WireCodable {
     package init(wire: ProtoRaftVoteRequest) throws(WireError) {
         self.init(
-            term: Term(try Check.counter(wire.term, "RaftVoteRequest.term")), last: try EntryID(wire: wire.last))
+            term: Term(try Check.counter(wire.term, "RaftVoteRequest.term")), last: try EntryID(wire: wire.last),
+            isTransfer: wire.isTransfer)
     }
 
     package var wire: ProtoRaftVoteRequest {
         var wire = ProtoRaftVoteRequest()
         wire.term = term.number
         wire.last = last.wire
+        wire.isTransfer = isTransfer
         return wire
     }
 }

@@ -32,13 +32,15 @@ extension Consensus.Message: WireCodable {
                 SnapshotChunk(
                     term: try readTerm(chunk.term), snapshot: try EntryID(wire: chunk.snapshot),
                     configuration: try MemberConfiguration(wire: chunk.configuration),
-                    totalBytes: try readByteCount(chunk.totalBytes), offset: try readByteCount(chunk.offset),
+                    totalBytes: try readByteCount(chunk.totalBytes), checksum: chunk.checksum,
+                    offset: try readByteCount(chunk.offset),
                     bytes: try Check.bytes(chunk.bytes, "SnapshotChunk.bytes", atMost: Limits.frameBytes)))
         case .snapshotAnswer(let answer):
             self = .snapshotAnswer(
                 SnapshotAnswer(
                     term: try readTerm(answer.term), snapshot: try EntryID(wire: answer.snapshot),
                     nextOffset: try readByteCount(answer.nextOffset)))
+        case .timeoutNow(let word): self = .timeoutNow(TimeoutNow(term: try readTerm(word.term)))
         case .readRequest(let request):
             self = .readRequest(
                 ReadRequest(term: try readTerm(request.term), number: try Check.counter(request.number, "ReadRequest.number")))
@@ -83,12 +85,14 @@ extension Consensus.Message: WireCodable {
             wire.snapshotChunk.snapshot = chunk.snapshot.wire
             wire.snapshotChunk.configuration = chunk.configuration.wire
             wire.snapshotChunk.totalBytes = UInt64(chunk.totalBytes)
+            wire.snapshotChunk.checksum = chunk.checksum
             wire.snapshotChunk.offset = UInt64(chunk.offset)
             wire.snapshotChunk.bytes = Data(chunk.bytes)
         case .snapshotAnswer(let answer):
             wire.snapshotAnswer.term = answer.term.number
             wire.snapshotAnswer.snapshot = answer.snapshot.wire
             wire.snapshotAnswer.nextOffset = UInt64(answer.nextOffset)
+        case .timeoutNow(let word): wire.timeoutNow.term = word.term.number
         case .readRequest(let request):
             wire.readRequest.term = request.term.number
             wire.readRequest.number = request.number

@@ -41,6 +41,7 @@ package nonisolated struct ProtoRaftEntryID: Sendable {
   package init() {}
 }
 
+/// A member is written as its node, `c1`, or as its node and its store, `c1/4f2a`, when that is not the founding one.
 package nonisolated struct ProtoRaftMembers: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -189,6 +190,9 @@ package nonisolated struct ProtoRaftVoteRequest: Sendable {
   /// Clears the value of `last`. Subsequent reads from it will return its default value.
   package mutating func clearLast() {self._last = nil}
 
+  /// The leader asked for this election itself.
+  package var isTransfer: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -313,6 +317,14 @@ package nonisolated struct ProtoRaftMessage: Sendable {
     set {message = .readAnswer(newValue)}
   }
 
+  package var timeoutNow: ProtoRaftMessage.TimeoutNow {
+    get {
+      if case .timeoutNow(let v)? = message {return v}
+      return ProtoRaftMessage.TimeoutNow()
+    }
+    set {message = .timeoutNow(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Message: Equatable, Sendable {
@@ -328,6 +340,7 @@ package nonisolated struct ProtoRaftMessage: Sendable {
     case snapshotAnswer(ProtoRaftMessage.SnapshotAnswer)
     case readRequest(ProtoRaftMessage.ReadRequest)
     case readAnswer(ProtoRaftMessage.ReadAnswer)
+    case timeoutNow(ProtoRaftMessage.TimeoutNow)
 
   }
 
@@ -489,6 +502,9 @@ package nonisolated struct ProtoRaftMessage: Sendable {
 
     package var bytes: Data = Data()
 
+    /// CRC-32C of the whole snapshot.
+    package var checksum: UInt32 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -520,6 +536,18 @@ package nonisolated struct ProtoRaftMessage: Sendable {
     package init() {}
 
     fileprivate var _snapshot: ProtoRaftEntryID? = nil
+  }
+
+  package nonisolated struct TimeoutNow: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var term: UInt64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
   }
 
   package nonisolated struct ReadRequest: Sendable {
@@ -803,7 +831,7 @@ nonisolated extension ProtoRaftSnapshot: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoRaftVoteRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RaftVoteRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}last\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}last\0\u{3}is_transfer\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -813,6 +841,7 @@ nonisolated extension ProtoRaftVoteRequest: SwiftProtobuf.Message, SwiftProtobuf
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._last) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.isTransfer) }()
       default: break
       }
     }
@@ -829,12 +858,16 @@ nonisolated extension ProtoRaftVoteRequest: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._last {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if self.isTransfer != false {
+      try visitor.visitSingularBoolField(value: self.isTransfer, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoRaftVoteRequest, rhs: ProtoRaftVoteRequest) -> Bool {
     if lhs.term != rhs.term {return false}
     if lhs._last != rhs._last {return false}
+    if lhs.isTransfer != rhs.isTransfer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -877,7 +910,7 @@ nonisolated extension ProtoRaftVoteAnswer: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RaftMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}pre_vote_request\0\u{3}pre_vote_answer\0\u{3}vote_request\0\u{3}vote_answer\0\u{1}append\0\u{3}append_answer\0\u{1}heartbeat\0\u{3}heartbeat_answer\0\u{3}snapshot_chunk\0\u{3}snapshot_answer\0\u{3}read_request\0\u{3}read_answer\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}pre_vote_request\0\u{3}pre_vote_answer\0\u{3}vote_request\0\u{3}vote_answer\0\u{1}append\0\u{3}append_answer\0\u{1}heartbeat\0\u{3}heartbeat_answer\0\u{3}snapshot_chunk\0\u{3}snapshot_answer\0\u{3}read_request\0\u{3}read_answer\0\u{3}timeout_now\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1041,6 +1074,19 @@ nonisolated extension ProtoRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._Me
           self.message = .readAnswer(v)
         }
       }()
+      case 13: try {
+        var v: ProtoRaftMessage.TimeoutNow?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .timeoutNow(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .timeoutNow(v)
+        }
+      }()
       default: break
       }
     }
@@ -1099,6 +1145,10 @@ nonisolated extension ProtoRaftMessage: SwiftProtobuf.Message, SwiftProtobuf._Me
     case .readAnswer?: try {
       guard case .readAnswer(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .timeoutNow?: try {
+      guard case .timeoutNow(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
     }()
     case nil: break
     }
@@ -1356,7 +1406,7 @@ nonisolated extension ProtoRaftMessage.HeartbeatAnswer: SwiftProtobuf.Message, S
 
 nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoRaftMessage.protoMessageName + ".SnapshotChunk"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}snapshot\0\u{1}configuration\0\u{3}total_bytes\0\u{1}offset\0\u{1}bytes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}snapshot\0\u{1}configuration\0\u{3}total_bytes\0\u{1}offset\0\u{1}bytes\0\u{1}checksum\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1370,6 +1420,7 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.totalBytes) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
       case 6: try { try decoder.decodeSingularBytesField(value: &self.bytes) }()
+      case 7: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
       default: break
       }
     }
@@ -1398,6 +1449,9 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
     if !self.bytes.isEmpty {
       try visitor.visitSingularBytesField(value: self.bytes, fieldNumber: 6)
     }
+    if self.checksum != 0 {
+      try visitor.visitSingularFixed32Field(value: self.checksum, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1408,6 +1462,7 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
     if lhs.totalBytes != rhs.totalBytes {return false}
     if lhs.offset != rhs.offset {return false}
     if lhs.bytes != rhs.bytes {return false}
+    if lhs.checksum != rhs.checksum {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1452,6 +1507,36 @@ nonisolated extension ProtoRaftMessage.SnapshotAnswer: SwiftProtobuf.Message, Sw
     if lhs.term != rhs.term {return false}
     if lhs._snapshot != rhs._snapshot {return false}
     if lhs.nextOffset != rhs.nextOffset {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoRaftMessage.TimeoutNow: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoRaftMessage.protoMessageName + ".TimeoutNow"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.term != 0 {
+      try visitor.visitSingularUInt64Field(value: self.term, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoRaftMessage.TimeoutNow, rhs: ProtoRaftMessage.TimeoutNow) -> Bool {
+    if lhs.term != rhs.term {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
