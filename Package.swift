@@ -161,7 +161,7 @@ if !coresOnly {
             "coxswain-agent", in: "Agent", uses: ["AgentServer", "Settings"], and: [arguments]),
         program(
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
-        shell("Launching", in: "Coordinator", uses: ["Identity", "Model", "Settings"]),
+        shell("Launching", in: "Coordinator", uses: ["Identity", "LogStorage", "Model", "Settings"]),
         program(
             "coxctl", in: "Coordinator",
             uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model", "Settings"],
@@ -174,7 +174,8 @@ if !coresOnly {
             ],
             and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments]),
         shellTests("Wire", uses: ["Model"]),
-        shellTests("LogStorage", uses: ["DurableLog", "Model"]),
+        kit("DiskKit", uses: []),
+        shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
         shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
@@ -194,14 +195,16 @@ if !coresOnly {
         shellTests(
             "AgentServer",
             uses: [
-                "Access", "AgentCore", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model", "RoutingTable",
+                "Access", "AgentCore", "DiskKit", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model",
+                "RoutingTable",
                 "Settings",
                 "Wire",
             ], and: nio + [logging, lifecycle]),
         shellTests(
             "CoordinatorServer",
             uses: [
-                "Access", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding", "LogStorage",
+                "Access", "Catalog", "Consensus", "CoordinatorCore", "DiskKit", "DurableLog", "Identity", "KeyEncoding",
+                "LogStorage",
                 "Membership", "Model", "Planning", "Telemetry", "Transport", "Wire",
             ], and: http),
         .testTarget(
@@ -213,7 +216,8 @@ if !coresOnly {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                .byName(name: "Client"), .byName(name: "Identity"), .byName(name: "KeyEncoding"), .byName(name: "Model"),
+                .byName(name: "Client"), .byName(name: "DiskKit"), .byName(name: "Identity"), .byName(name: "KeyEncoding"),
+                .byName(name: "Model"),
                 httpClient,
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),

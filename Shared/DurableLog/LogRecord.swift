@@ -47,6 +47,7 @@ package struct LogDamage: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Cause: Hashable, Sendable {
         /// The segment's header is cut short, has another magic number, or fails its checksum.
         case unreadableHeader
+        /// Written by another version of this program. Nothing is wrong with it, and this version cannot judge it.
         case unknownVersion(UInt32)
         /// The segment was written in another data folder.
         case wrongStore(StoreID)
@@ -62,6 +63,8 @@ package struct LogDamage: Error, Hashable, Sendable, CustomStringConvertible {
         case unreadableInside
         /// The last record is unreadable, and not as an interrupted write leaves it.
         case unreadableLast
+        /// The file is longer than its segment, or its end is gone and may have held records.
+        case wrongLength(Int, reserved: Int)
     }
 
     package let segment: UInt64
@@ -79,4 +82,21 @@ package struct LogDamage: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     package var description: String { "log damaged at record \(record), segment \(segment), byte \(offset): \(cause)" }
+}
+
+extension LogDamage.Cause: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .unreadableHeader: "the segment's header is cut short or fails its checksum"
+        case .unknownVersion(let version): "format \(version), and this program reads format \(SegmentHeader.version)"
+        case .wrongStore(let store): "the segment belongs to store \(store)"
+        case .wrongSegment(let segment): "the file holds segment \(segment)"
+        case .missingSegment(let segment): "segment \(segment) is missing"
+        case .brokenChain: "the segment does not continue the one before it"
+        case .holeBefore(let record): "an unreadable record, with good ones of a later write behind it, \(record) the first"
+        case .unreadableInside: "an unreadable record, though later segments follow"
+        case .unreadableLast: "the last record is unreadable, and not as an interrupted write leaves it"
+        case .wrongLength(let length, let reserved): "the file has \(length) bytes of the \(reserved) that were reserved"
+        }
+    }
 }

@@ -6,6 +6,10 @@
 // must not pass for a write that never ended. (Zeros arrive in units of a sector, because a segment is zeros before it is
 // written and a disk writes sectors; or as a missing end, because a process dies in the middle of a copy, though never inside
 // an aligned word.)
+//
+// A file that is shorter than what was reserved for it was cut by somebody else, since a segment gets its name in full length.
+// Where zeros enough for a record's beginning stand behind the last record, nothing can have stood further on, and the log is
+// whole; otherwise records may have gone with the end, and that is damage too.
 
 package import Model
 
@@ -59,7 +63,7 @@ package struct LogRecovery: Sendable {
     }
 
     private func start(_ segment: UInt64, _ bytes: UnsafeRawBufferPointer) -> Result<SegmentHeader, LogDamage> {
-        let expected = tail?.successor
+        let expected = tail?.successor(capacity: SegmentHeader.bytes)
         let record = expected?.firstRecord ?? .first
         func damage(_ cause: LogDamage.Cause, in number: UInt64) -> Result<SegmentHeader, LogDamage> {
             .failure(LogDamage(segment: number, offset: 0, record: record, cause: cause))
@@ -73,7 +77,13 @@ package struct LogRecovery: Sendable {
         case .success(let header):
             guard header.store == store else { return damage(.wrongStore(header.store), in: segment) }
             guard header.segment == segment else { return damage(.wrongSegment(header.segment), in: segment) }
-            guard expected == nil || expected == header else { return damage(.brokenChain, in: segment) }
+            guard expected.map(header.continues) ?? true else { return damage(.brokenChain, in: segment) }
+            guard bytes.count <= header.capacity else {
+                return .failure(
+                    LogDamage(
+                        segment: segment, offset: header.capacity, record: header.firstRecord,
+                        cause: .wrongLength(bytes.count, reserved: header.capacity)))
+            }
             return .success(header)
         }
     }

@@ -22,7 +22,8 @@ package struct SegmentReader {
             header.previous == tail.chain, let checksum = header.checksum(in: bytes, salt: salt)
         else { return nil }
         let start = tail
-        let record = LogRecord(number: header.number, kind: header.kind, payload: Array(bytes[header.payload]))
+        let record = LogRecord(
+            number: header.number, kind: header.kind, payload: Whitening(salt: salt).plain(bytes, in: header.payload))
         tail = SegmentTail(
             header: tail.header, end: header.end, next: header.number.advanced(by: 1), chain: checksum, salt: salt)
         return (record, start)
@@ -32,10 +33,15 @@ package struct SegmentReader {
     func verdict(isLast: Bool) -> SegmentVerdict {
         let hole = min(tail.end, bytes.count)
         let dataEnd = bytes.endOfData(in: hole..<bytes.count)
-        guard dataEnd > hole else { return .clean }
         func damaged(_ cause: LogDamage.Cause) -> SegmentVerdict {
             .damaged(LogDamage(segment: tail.header.segment, offset: hole, record: tail.next, cause: cause))
         }
+        // In a segment that is not the last one the next one's header says whether records went with the end.
+        let capacity = tail.header.capacity
+        if isLast, bytes.count < capacity, bytes.count - dataEnd < RecordFormat.headerBytes, tail.hasRoomForRecord {
+            return damaged(.wrongLength(bytes.count, reserved: capacity))
+        }
+        guard dataEnd > hole else { return .clean }
         guard isLast else { return damaged(.unreadableInside) }
         if let later = firstRecordOfLaterBatch(in: hole..<dataEnd) { return damaged(.holeBefore(later)) }
         guard looksInterrupted(at: hole, dataEnd: dataEnd) else { return damaged(.unreadableLast) }
@@ -50,9 +56,11 @@ package struct SegmentReader {
                 let isOfSameBatch = header.number > tail.next && header.batchStart <= tail.next.value
                 if !isOfSameBatch { return header.number }
                 offset = header.end
-            } else {
-                offset += 8
+                continue
             }
+            // Its beginning may be gone; that it was written after others had been synced shows at its end too.
+            if let batch = RecordFormat.batch(endingAt: offset, of: bytes, salt: salt), batch > tail.next { return batch }
+            offset += 8
         }
         return nil
     }
@@ -62,11 +70,13 @@ package struct SegmentReader {
         guard bytes.count - hole >= RecordFormat.headerBytes else { return true }
         let end: Int
         if let header = RecordFormat.Header(bytes, at: hole, salt: salt) {
+            // A writer never begins what does not fit.
+            if header.end > tail.header.capacity { return false }
             if header.end > bytes.count { return true }
-            if bytes.isZero(in: header.checksumOffset..<header.end) { return true }
+            if bytes.isZero(in: header.closing) { return true }
             end = header.end
         } else {
-            if bytes.isZero(in: hole + 20..<hole + RecordFormat.headerBytes) { return true }
+            if bytes.isZero(in: hole + 16..<hole + RecordFormat.headerBytes) { return true }
             end = dataEnd
         }
         return hasMissingSector(in: hole..<end)

@@ -27,9 +27,15 @@ package struct SegmentTail: Hashable, Sendable {
     package var rebased: SegmentTail { SegmentTail(header: header, end: 0, next: next, chain: chain, salt: salt) }
 
     /// The header of the segment that continues this one.
-    package var successor: SegmentHeader {
-        SegmentHeader(store: header.store, segment: header.segment + 1, firstRecord: next, chain: chain)
+    package func successor(capacity: Int) -> SegmentHeader {
+        SegmentHeader(
+            store: header.store, segment: header.segment + 1, firstRecord: next, chain: chain, capacity: capacity)
     }
+
+    /// The bytes that are still free in the segment.
+    package var room: Int { header.capacity - end }
+
+    var hasRoomForRecord: Bool { room >= RecordFormat.encodedBytes(payload: 0) }
 
     /// Appends the bytes of one batch: to be written at `end` (as it was before) with one write and synced before the next batch.
     ///

@@ -7,58 +7,94 @@ package import Model
 
 /// Keeps the folder locked as long as it lives.
 package final class DataFolder: Sendable {
+    /// The file by which whoever founds a cluster tells an empty folder that its store is one of the first.
+    private static let foundingMark = "founding"
+
     package let path: String
     package let store: StoreID
     /// How often a process has opened this folder, this time included.
     package let generation: Generation
+    /// Whether this store was there when the cluster was founded: it counts from the start, while any other must be let in.
+    package let isFounding: Bool
     private let lock: Lock
 
     /// Opens the folder, making it and its identity if there is nothing yet, and raises its counter durably.
     ///
     /// - Parameter random: the identity of a new store; the caller's, so that tests are repeatable.
-    /// - Throws: `.locked` while another process, or this one, holds it; `.identityMissing`, `.unreadable`.
+    /// - Throws: `.locked` while another process, or this one, holds it; `.identityMissing`, `.unreadable`, `.otherFormat`.
     package init(_ path: String, random: UInt64 = .random(in: 1 ... .max)) throws(StorageError) {
         try SystemCall.makeFolder(path)
         let lock = try Lock(path + "/lock")
         let identityPath = path + "/store"
         let identity: StoreIdentity
-        if let bytes = try DurableFile.read(identityPath) {
-            guard let known = StoreIdentity(bytes) else { throw .unreadable(path: identityPath) }
-            identity = StoreIdentity(store: known.store, generation: Generation(known.generation.number + 1))
+        if let known = try Self.identity(at: identityPath) {
+            identity = StoreIdentity(
+                store: known.store, generation: Generation(known.generation.number + 1), isFounding: known.isFounding)
         } else {
-            let others = try SystemCall.names(in: path).filter { $0 != "lock" && $0 != "store.tmp" }
-            guard others.isEmpty else { throw .identityMissing(path: path) }
-            identity = StoreIdentity(store: StoreID(random), generation: Generation(1))
+            let names = try SystemCall.names(in: path)
+            guard names.allSatisfy({ ["lock", "store.tmp", Self.foundingMark].contains($0) }) else {
+                throw .identityMissing(path: path)
+            }
+            identity = StoreIdentity(
+                store: StoreID(random), generation: Generation(1), isFounding: names.contains(Self.foundingMark))
         }
         try DurableFile.replace(identityPath, with: identity.encoded)
         try DurableFile.synchronizeFolder(of: path)
+        // The mark is good for one store. Its identity says from now on what it was made for.
+        try Self.removeMark(in: path)
         self.path = path
         self.store = identity.store
         self.generation = identity.generation
+        self.isFounding = identity.isFounding
         self.lock = lock
     }
 
-    /// Makes an empty store out of a damaged one: `names` go into a folder of their own inside, under a new identity of the store.
+    /// Leaves the mark of a founding member in a folder that no process has used yet, making the folder.
+    ///
+    /// - Throws: `.locked` for a folder that has a store: nothing makes a founding member of it any more.
+    package static func markFounding(_ path: String) throws(StorageError) {
+        try SystemCall.makeFolder(path)
+        guard !SystemCall.exists(path + "/store") else { throw .locked(path: path) }
+        try DurableFile.replace(path + "/" + foundingMark, with: Array("coxswain founding member\n".utf8))
+    }
+
+    private static func removeMark(in path: String) throws(StorageError) {
+        let mark = path + "/" + foundingMark
+        if SystemCall.exists(mark) { try DurableFile.remove(mark) }
+    }
+
+    private static func identity(at path: String) throws(StorageError) -> StoreIdentity? {
+        guard let bytes = try DurableFile.read(path) else { return nil }
+        if let known = StoreIdentity(bytes) { return known }
+        if let version = StoreIdentity.otherFormat(bytes) { throw .otherFormat(path: path, found: version, known: 2) }
+        throw .unreadable(path: path)
+    }
+
+    /// Makes an empty store out of a damaged one: `names`, and the floors of the logs among them, go into a folder of their own
+    /// inside, with the reason in a file beside them, under a new identity of the store. No founding member any more: what it had
+    /// promised went with its data.
     ///
     /// The identity comes first. A crash after it leaves data of another store, which no log accepts as its own; the other order
     /// could leave an empty store under the old identity, which would speak for data that it does not have (rule E4).
     /// - Returns: where the old data is.
     /// - Throws: `.locked` while a process holds the folder.
     package static func setAside(
-        _ names: [String], in path: String, random: UInt64 = .random(in: 1 ... .max)
+        _ names: [String], in path: String, because reason: String, random: UInt64 = .random(in: 1 ... .max)
     ) throws(StorageError) -> String {
         let lock = try Lock(path + "/lock")
         defer { withExtendedLifetime(lock) {} }
         let identityPath = path + "/store"
         let known = try DurableFile.read(identityPath).flatMap { StoreIdentity($0) }
-        let fresh = StoreIdentity(store: StoreID(random), generation: known?.generation ?? Generation(0))
+        let fresh = StoreIdentity(
+            store: StoreID(random), generation: known?.generation ?? Generation(0), isFounding: false)
         try DurableFile.replace(identityPath, with: fresh.encoded)
+        try removeMark(in: path)
         let aside = path + "/set-aside-" + String(fresh.store.number, radix: 16)
         try SystemCall.makeFolder(aside)
-        for name in names where SystemCall.exists(path + "/" + name) {
+        for name in names + names.map(LogFloor.path(besides:)) where SystemCall.exists(path + "/" + name) {
             try SystemCall.rename(path + "/" + name, to: aside + "/" + name)
         }
-        try DurableFile.synchronizeFolder(aside)
+        try DurableFile.replace(aside + "/reason", with: Array((reason + "\n").utf8))
         try DurableFile.synchronizeFolder(path)
         return aside
     }
@@ -81,35 +117,39 @@ package final class DataFolder: Sendable {
     }
 }
 
-/// The content of the file `store`: three lines that a person can read.
+/// The content of the file `store`: lines that a person can read.
 struct StoreIdentity: Hashable {
     let store: StoreID
     let generation: Generation
+    let isFounding: Bool
 
-    init(store: StoreID, generation: Generation) {
+    init(store: StoreID, generation: Generation, isFounding: Bool) {
         self.store = store
         self.generation = generation
-    }
-
-    private var body: String {
-        "coxswain store 1\nid \(String(store.number, radix: 16))\ngeneration \(generation.number)\n"
+        self.isFounding = isFounding
     }
 
     var encoded: [UInt8] {
-        let bytes = Array(body.utf8)
-        return bytes + Array("crc32c \(String(CRC32C.of(bytes), radix: 16))\n".utf8)
+        CheckedText.encode([
+            "coxswain store 2", "id \(String(store.number, radix: 16))", "generation \(generation.number)",
+            "founding \(isFounding ? "yes" : "no")",
+        ])
     }
 
     init?(_ bytes: [UInt8]) {
-        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        guard lines.count == 5, let id = Self.value(lines[1], "id ", radix: 16),
-            let generation = Self.value(lines[2], "generation ", radix: 10), generation < .max
+        guard let lines = CheckedText.decode(bytes), lines.count == 4,
+            let id = CheckedText.number("id", in: lines[1], radix: 16),
+            let generation = CheckedText.number("generation", in: lines[2]), generation < .max
         else { return nil }
-        self.init(store: StoreID(id), generation: Generation(generation))
+        self.init(store: StoreID(id), generation: Generation(generation), isFounding: lines[3] == "founding yes")
         guard encoded == bytes else { return nil }
     }
 
-    private static func value(_ line: Substring, _ name: String, radix: Int) -> UInt64? {
-        line.hasPrefix(name) ? UInt64(line.dropFirst(name.count), radix: radix) : nil
+    /// The version of a file that is whole and not of ours.
+    static func otherFormat(_ bytes: [UInt8]) -> UInt32? {
+        guard let line = CheckedText.decode(bytes)?.first,
+            let version = CheckedText.number("coxswain store", in: line), version != 2
+        else { return nil }
+        return UInt32(exactly: version)
     }
 }

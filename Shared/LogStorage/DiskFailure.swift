@@ -5,7 +5,7 @@ import Glibc
 /// Rule C3: such a failure is never retried, because the kernel marks the pages clean and the next sync succeeds without having
 /// written them (Rebello et al., ATC 2020). The process ends; after its restart only what is read back counts.
 package struct DiskFailureResponse: Sendable {
-    let respond: @Sendable (StorageError) -> Void
+    package let respond: @Sendable (StorageError) -> Void
 
     /// - Parameter respond: called once per failure. Should it return, the log answers every later request with `.stopped`.
     package init(_ respond: @escaping @Sendable (StorageError) -> Void) { self.respond = respond }

@@ -5,14 +5,16 @@ import Glibc
 package enum DurableFile {
     /// Writes beside, syncs, renames over, syncs the folder.
     ///
-    /// - Throws: `.noSpace` or `.system`; the old content is still there (unless the folder's own sync failed, after which either
-    ///   may be).
-    package static func replace(_ path: String, with bytes: [UInt8]) throws(StorageError) {
+    /// - Throws: `.noSpace`, `.system` or `.syncFailed`; the old content is still there (unless the folder's own sync failed, after
+    ///   which either may be).
+    package static func replace(
+        _ path: String, with bytes: [UInt8], flush: Flush = .standard
+    ) throws(StorageError) {
         let beside = path + ".tmp"
         do {
             let file = try File(beside, .create)
             try file.write(bytes, at: 0)
-            try file.synchronizeData()
+            try file.synchronizeData(flush)
         } catch {
             try? SystemCall.remove(beside)
             throw error
@@ -39,7 +41,7 @@ package enum DurableFile {
         let descriptor = SystemCall.retrying { open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw SystemCall.failure("open", folder) }
         defer { close(descriptor) }
-        guard SystemCall.retrying({ fsync(descriptor) }) == 0 else { throw SystemCall.failure("fsync", folder) }
+        guard SystemCall.retrying({ fsync(descriptor) }) == 0 else { throw .syncFailed(path: folder, code: errno) }
     }
 
     static func synchronizeFolder(of path: String) throws(StorageError) {

@@ -73,8 +73,8 @@ struct File: ~Copyable {
     }
 
     /// Makes what was written durable, the file's size included. An error may not be followed by a second try (rule C3).
-    func synchronizeData() throws(StorageError) {
-        guard SystemCall.retrying({ fdatasync(descriptor) }) == 0 else { throw SystemCall.failure("fdatasync", path) }
+    func synchronizeData(_ flush: Flush = .standard) throws(StorageError) {
+        guard SystemCall.retrying({ flush.run(descriptor) }) == 0 else { throw .syncFailed(path: path, code: errno) }
     }
 
     /// Holds the file for this process alone until it is closed.

@@ -13,6 +13,7 @@ import Synchronization
 package final class GroupCommitLog: Sendable {
     private struct Request: Sendable {
         let records: [NewRecord]
+        let bytes: Int
         let since: LogicalInstant
         let completion: @Sendable (Result<Range<RecordNumber>, StorageError>) -> Void
     }
@@ -24,14 +25,23 @@ package final class GroupCommitLog: Sendable {
         var hasStopped = false
     }
 
+    private struct Room: Sendable {
+        var space: DiskSpace
+        /// Whether a write waits for space.
+        var isWaiting = false
+    }
+
     private let files: SegmentFiles
     private let options: LogOptions
     private let inbox = Mutex(Inbox())
     private let index: Mutex<SegmentIndex>
     private let syncs = Mutex(SyncStatistics())
+    private let room: Mutex<Room>
     /// Only the queue's thread takes it.
     private let writer: Mutex<SegmentWriter>
     private let queue = DispatchQueue(label: "coxswain.log", qos: .userInitiated)
+    /// Reserves the next segment and looks at free space; never waited for.
+    private let spaceQueue = DispatchQueue(label: "coxswain.log.space", qos: .utility)
     /// What was cut off at the start because it had never been acknowledged.
     package let torn: TornTail?
 
@@ -46,24 +56,34 @@ package final class GroupCommitLog: Sendable {
         folder: String, store: StoreID, options: LogOptions = LogOptions(), replay: (LogRecord) throws -> Void
     ) throws {
         try SystemCall.makeFolder(folder)
-        self.files = SegmentFiles(folder: folder, segmentBytes: options.segmentBytes)
+        self.files = SegmentFiles(folder: folder, segmentBytes: options.segmentBytes, flush: options.flush)
         self.options = options
         let recovered = try RecoveredLog(files: files, store: store, replay: replay)
         self.torn = recovered.torn
         self.index = Mutex(recovered.index)
         self.writer = Mutex(try recovered.writer())
-        files.prepareSpare()
+        self.room = Mutex(Room(space: .ample(free: try SystemCall.freeBytes(at: folder))))
+        // Here and now, so that a start on a full disk says so before anybody is served.
+        lookAtSpace()
+        watchSpace()
+    }
+
+    deinit {
+        for request in inbox.withLock({ $0.requests }) { request.completion(.failure(.stopped)) }
     }
 
     // MARK: - Writing
 
-    /// Makes records durable, in the order of the calls.
+    /// Makes records durable, in the order of the calls. On a full disk this waits, and whatever comes behind it too: nothing is
+    /// written out of its order (see `space`).
     ///
     /// - Parameter completion: called once, on the log's own thread, when the records are durable, or are not and never will be.
     ///   It must not block. The order of completions is the order of submissions.
+    /// - Precondition: at most `RecordFormat.batchRecords` records.
     package func submit(
         _ records: [NewRecord], completion: @escaping @Sendable (Result<Range<RecordNumber>, StorageError>) -> Void
     ) {
+        precondition(records.count <= RecordFormat.batchRecords, "\(records.count) records in one request")
         let bytes = records.reduce(0) { $0 + $1.payload.count }
         enum Decision {
             case refuse(StorageError)
@@ -74,7 +94,8 @@ package final class GroupCommitLog: Sendable {
             guard inbox.requests.isEmpty || inbox.bytes + bytes <= options.pendingBytes else {
                 return .refuse(.overloaded(pendingBytes: inbox.bytes))
             }
-            inbox.requests.append(Request(records: records, since: MonotonicClock.now, completion: completion))
+            inbox.requests.append(
+                Request(records: records, bytes: bytes, since: MonotonicClock.now, completion: completion))
             inbox.bytes += bytes
             defer { inbox.isDraining = true }
             return inbox.isDraining ? .wait : .start
@@ -99,15 +120,20 @@ package final class GroupCommitLog: Sendable {
     private func drain() {
         while let requests = takeRequests() {
             syncs.withLock { $0.oldestPending = requests.first?.since }
-            let outcomes: [SegmentWriter.Outcome]
+            let segments = segmentCount
             do throws(StorageError) {
-                outcomes = try write(requests.map(\.records))
+                let written = try write(requests.map(\.records))
+                let waiting = requests.dropFirst(written.numbers.count)
+                syncs.withLock { $0.oldestPending = waiting.first?.since }
+                for (request, numbers) in zip(requests, written.numbers) { request.completion(.success(numbers)) }
+                if segmentCount != segments { lookAtSpaceSoon() }
+                if !waiting.isEmpty { return wait(waiting) }
+                if room.withLock({ $0.isWaiting }) { spaceFound() }
             } catch {
                 stop(after: error)
-                outcomes = requests.map { _ in .failure(.stopped) }
+                syncs.withLock { $0.oldestPending = nil }
+                for request in requests { request.completion(.failure(.stopped)) }
             }
-            syncs.withLock { $0.oldestPending = nil }
-            for (request, outcome) in zip(requests, outcomes) { request.completion(outcome) }
         }
     }
 
@@ -126,9 +152,9 @@ package final class GroupCommitLog: Sendable {
         }
     }
 
-    private func write(_ requests: [[NewRecord]]) throws(StorageError) -> [SegmentWriter.Outcome] {
+    private func write(_ requests: [[NewRecord]]) throws(StorageError) -> SegmentWriter.Written {
         if inbox.withLock({ $0.hasStopped }) { throw .stopped }
-        let written = writer.withLock { writer -> Result<[SegmentWriter.Outcome], StorageError> in
+        let written = writer.withLock { writer -> Result<SegmentWriter.Written, StorageError> in
             do throws(StorageError) {
                 return .success(try writer.write(requests, index: index, statistics: syncs))
             } catch {
@@ -144,6 +170,58 @@ package final class GroupCommitLog: Sendable {
             return !inbox.hasStopped
         }
         if isFirst { options.onDiskFailure.respond(error) }
+    }
+
+    // MARK: - Space
+
+    /// Whether the disk has room for more than what is under way. Looked at every `spaceInterval`, so no older than that.
+    package var space: DiskSpace { room.withLock { $0.space } }
+
+    /// Puts requests back in front and tries them again later. Draining goes on meanwhile as far as others can see, so that nobody
+    /// overtakes them.
+    private func wait(_ requests: ArraySlice<Request>) {
+        inbox.withLock { inbox in
+            inbox.requests.insert(contentsOf: requests, at: 0)
+            inbox.bytes += requests.reduce(0) { $0 + $1.bytes }
+        }
+        room.withLock { $0.isWaiting = true }
+        lookAtSpaceSoon()
+        queue.asyncAfter(deadline: .now() + .microseconds(Int(options.spaceInterval.microseconds))) { [weak self] in
+            self?.drain()
+        }
+    }
+
+    private func spaceFound() {
+        room.withLock { $0.isWaiting = false }
+        lookAtSpaceSoon()
+    }
+
+    private func lookAtSpaceSoon() { spaceQueue.async { [weak self] in self?.lookAtSpace() } }
+
+    private func watchSpace() {
+        spaceQueue.asyncAfter(deadline: .now() + .microseconds(Int(options.spaceInterval.microseconds))) { [weak self] in
+            guard let self else { return }
+            lookAtSpace()
+            watchSpace()
+        }
+    }
+
+    /// Reserves the next segment if need be, and notes what is free after that.
+    private func lookAtSpace() {
+        var isReserved = true
+        do throws(StorageError) {
+            try files.makeSpare()
+        } catch {
+            isReserved = false
+            // Any other failure shows again when the segment is needed; this one must not be tried again (rule C3).
+            if case .syncFailed = error { stop(after: error) }
+        }
+        // Where not even this can be told, nothing is to be taken on.
+        let free = (try? SystemCall.freeBytes(at: files.folder)) ?? 0
+        room.withLock { room in
+            room.space = room.space.seen(
+                free: free, bound: options.reserveBytes, isReserved: isReserved, isWaiting: room.isWaiting)
+        }
     }
 
     // MARK: - Reading and dropping
@@ -180,14 +258,19 @@ package final class GroupCommitLog: Sendable {
     }
 
     private func removeSegments(below number: RecordNumber) -> Result<Void, StorageError> {
-        for segment in index.withLock({ $0.segmentsBelow(number) }) {
-            index.withLock { $0.remove(segment) }
-            do throws(StorageError) {
+        let segments = index.withLock { $0.segmentsBelow(number) }
+        guard let last = segments.last else { return .success(()) }
+        do throws(StorageError) {
+            try LogFloor(segment: last + 1).write(besides: files.folder)
+            for segment in segments {
+                index.withLock { $0.remove(segment) }
                 try files.remove(segment)
-            } catch {
-                return .failure(error)
             }
+        } catch {
+            if case .syncFailed = error { stop(after: error) }
+            return .failure(error)
         }
+        lookAtSpaceSoon()
         return .success(())
     }
 }

@@ -20,6 +20,7 @@ struct SegmentSlice {
             if !records.isEmpty { return records }
             guard wanted < available else {
                 throw .damaged(
+                    path: file.path,
                     LogDamage(segment: mark.header.segment, offset: mark.end, record: number, cause: .unreadableInside))
             }
             // The record is longer than what was read.

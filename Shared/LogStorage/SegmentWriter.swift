@@ -7,78 +7,91 @@ import Synchronization
 struct SegmentWriter: ~Copyable, Sendable {
     private let files: SegmentFiles
     private var file: File
-    private var capacity: Int
     private var tail: SegmentTail
 
     /// Goes on at the end of what was recovered.
-    init(files: SegmentFiles, file: consuming File, tail: SegmentTail) throws(StorageError) {
-        let capacity = try file.size()
+    init(files: SegmentFiles, file: consuming File, tail: SegmentTail) {
         self.files = files
         self.file = file
-        self.capacity = capacity
         self.tail = tail
     }
 
-    /// What one request got: the numbers of its records, or why it and everything after it was not written.
-    typealias Outcome = Result<Range<RecordNumber>, StorageError>
-
-    /// Writes the requests in order. Each goes whole into one segment.
-    ///
-    /// - Returns: an outcome for each, in order. After a failure the ones behind it fail too: the order of records is kept.
-    mutating func write(
-        _ requests: [[NewRecord]], index: borrowing Mutex<SegmentIndex>, statistics: borrowing Mutex<SyncStatistics>
-    ) throws(StorageError) -> [Outcome] {
-        var outcomes: [Outcome] = []
-        var group: [NewRecord] = []
-        var groupBytes = 0
-        var next = tail.next
-        for request in requests {
-            let bytes = request.reduce(0) { $0 + RecordFormat.encodedBytes(payload: $1.payload.count) }
-            if groupBytes + bytes > capacity - tail.end || group.count + request.count > RecordFormat.batchRecords {
-                try commit(group, index: index, statistics: statistics)
-                group = []
-                groupBytes = 0
-                do {
-                    try roll(room: bytes, index: index)
-                } catch {
-                    guard case .noSpace = error else { throw error }
-                    let refused = Outcome.failure(error)
-                    return outcomes + repeatElement(refused, count: requests.count - outcomes.count)
-                }
-            }
-            group += request
-            groupBytes += bytes
-            outcomes.append(.success(next..<next.advanced(by: request.count)))
-            next = next.advanced(by: request.count)
-        }
-        try commit(group, index: index, statistics: statistics)
-        return outcomes
+    /// What became of a list of requests.
+    struct Written: Sendable {
+        /// The numbers of their records, for as many requests from the first on as are durable.
+        var numbers: [Range<RecordNumber>] = []
+        /// Why there are no more: nothing of the others is on the disk.
+        var lack: StorageError?
     }
 
+    /// Writes the requests in order, as far as there is space. Each goes whole into one segment.
+    mutating func write(
+        _ requests: [[NewRecord]], index: borrowing Mutex<SegmentIndex>, statistics: borrowing Mutex<SyncStatistics>
+    ) throws(StorageError) -> Written {
+        var written = Written()
+        while written.numbers.count < requests.count {
+            let rest = requests[written.numbers.count...]
+            let fitting = fitting(of: rest)
+            do throws(StorageError) {
+                if fitting == 0 {
+                    try roll(for: Self.bytes(of: rest.first ?? []), index: index)
+                } else {
+                    let group = rest.prefix(fitting)
+                    var next = tail.next
+                    try commit(group.flatMap { $0 }, index: index, statistics: statistics)
+                    for request in group {
+                        written.numbers.append(next..<next.advanced(by: request.count))
+                        next = next.advanced(by: request.count)
+                    }
+                }
+            } catch {
+                guard case .noSpace = error else { throw error }
+                written.lack = error
+                return written
+            }
+        }
+        return written
+    }
+
+    /// How many of the requests, from the first on, the segment takes.
+    private func fitting(of requests: ArraySlice<[NewRecord]>) -> Int {
+        var (bytes, records, count) = (0, 0, 0)
+        for request in requests {
+            bytes += Self.bytes(of: request)
+            records += request.count
+            guard bytes <= tail.room, records <= RecordFormat.batchRecords else { break }
+            count += 1
+        }
+        return count
+    }
+
+    private static func bytes(of records: [NewRecord]) -> Int {
+        records.reduce(0) { $0 + RecordFormat.encodedBytes(payload: $1.payload.count) }
+    }
+
+    /// After `.noSpace` nothing of it counts, and the next group takes its place: a file system may not keep what it reserved.
     private mutating func commit(
         _ group: [NewRecord], index: borrowing Mutex<SegmentIndex>, statistics: borrowing Mutex<SyncStatistics>
     ) throws(StorageError) {
         guard !group.isEmpty else { return }
-        let start = tail
+        var end = tail
         var bytes: [UInt8] = []
-        tail.encode(batch: group, into: &bytes)
-        try file.write(bytes, at: start.end)
+        end.encode(batch: group, into: &bytes)
+        try file.write(bytes, at: tail.end)
         let began = MonotonicClock.now
-        try file.synchronizeData()
+        try file.synchronizeData(files.flush)
         statistics.withLock { $0.completed(records: group.count, bytes: bytes.count, from: began, to: MonotonicClock.now) }
-        let end = tail
         index.withLock {
-            $0.note(start)
+            $0.note(tail)
             $0.advance(to: end)
         }
+        tail = end
     }
 
-    private mutating func roll(room bytes: Int, index: borrowing Mutex<SegmentIndex>) throws(StorageError) {
-        let header = tail.successor
-        file = try files.make(header, room: bytes)
-        capacity = try file.size()
+    private mutating func roll(for bytes: Int, index: borrowing Mutex<SegmentIndex>) throws(StorageError) {
+        let header = tail.successor(capacity: files.capacity(for: bytes))
+        file = try files.make(header)
         tail = SegmentTail(of: header)
         index.withLock { $0.open(header) }
-        files.prepareSpare()
     }
 }

@@ -25,65 +25,101 @@ package struct Snapshot: Hashable, Sendable {
     }
 }
 
+/// The newest snapshot and the one before it: where the newest cannot be read, the former one and a log that reaches back to it are
+/// as good. Whether the log does is for its owner to know.
 package struct SnapshotFiles: Sendable {
     private static let headerBytes = 44
     private static let magic = Array("CXSSNAP\n".utf8)
+    private static let version: UInt32 = 1
+    /// How many are kept, and how many that could not be read, for whoever wants to know why.
+    private static let kept = 2
+    private static let namePrefix = "snapshot-"
+    private static let damagedPrefix = "damaged-"
 
     private let folder: String
+    private let flush: Flush
 
     /// - Parameter folder: a folder for one log's snapshots alone; made if it is not there.
-    package init(folder: String) throws(StorageError) {
+    package init(folder: String, flush: Flush = .standard) throws(StorageError) {
         try SystemCall.makeFolder(folder)
         for name in try SystemCall.names(in: folder) where name.hasSuffix(".tmp") { try SystemCall.remove(folder + "/" + name) }
         self.folder = folder
+        self.flush = flush
     }
 
-    /// Makes a snapshot durable, then removes older ones.
+    /// Makes a snapshot durable, then removes older ones but the last before it.
     ///
     /// - Throws: after any error the newest snapshot is the one that was, or the new one; never a part of it.
     package func save(_ snapshot: Snapshot) throws(StorageError) {
         var bytes = Self.magic
         bytes.reserveCapacity(Self.headerBytes + snapshot.body.count)
-        bytes.appendLittleEndian(UInt32(1))
+        bytes.appendLittleEndian(Self.version)
         bytes.appendLittleEndian(snapshot.index)
         bytes.appendLittleEndian(snapshot.term)
         bytes.appendLittleEndian(UInt64(snapshot.body.count))
         bytes.appendLittleEndian(CRC32C.of(snapshot.body))
         bytes.appendLittleEndian(CRC32C.of(bytes))
         bytes += snapshot.body
-        try DurableFile.replace(path(of: snapshot.index), with: bytes)
-        for index in try indices() where index < snapshot.index { try DurableFile.remove(path(of: index)) }
+        try DurableFile.replace(path(of: snapshot.index), with: bytes, flush: flush)
+        for index in try indices().dropLast(Self.kept) { try DurableFile.remove(path(of: index)) }
     }
 
-    /// The newest snapshot; nil when there is none.
+    /// What a start finds.
+    package struct Found: Hashable, Sendable {
+        /// The newest that is whole; nil when there is none.
+        package let newest: Snapshot?
+        /// Newer ones that are not, under the names that they have now: out of the way, and kept.
+        package let damaged: [String]
+    }
+
+    /// Finds the newest snapshot that is whole, and puts newer ones out of the way.
     ///
-    /// - Throws: `.unreadable` when it is not what was written: it is not passed over for an older one, because the log behind it
-    ///   may be gone.
-    package func newest() throws(StorageError) -> Snapshot? {
-        guard let index = try indices().last, let bytes = try DurableFile.read(path(of: index)) else { return nil }
-        guard let snapshot = Self.decode(bytes), snapshot.index == index else { throw .unreadable(path: path(of: index)) }
-        return snapshot
+    /// - Throws: `.otherFormat` for one that another version wrote.
+    package func find() throws(StorageError) -> Found {
+        var damaged: [String] = []
+        for index in try indices().reversed() {
+            let path = path(of: index)
+            guard let bytes = try DurableFile.read(path) else { continue }
+            if let snapshot = try Self.decode(bytes, from: path), snapshot.index == index {
+                return Found(newest: snapshot, damaged: damaged)
+            }
+            damaged.append(try putAside(path))
+        }
+        return Found(newest: nil, damaged: damaged)
+    }
+
+    /// The index of the snapshot before the newest: down to here a log must reach that makes up for the newest one.
+    package func formerIndex() throws(StorageError) -> UInt64? { try indices().dropLast().last }
+
+    private func putAside(_ path: String) throws(StorageError) -> String {
+        let old = try SystemCall.names(in: folder).filter { $0.hasPrefix(Self.damagedPrefix) }
+        for name in old.dropLast(Self.kept - 1) { try SystemCall.remove(folder + "/" + name) }
+        let aside = folder + "/" + Self.damagedPrefix + (path.split(separator: "/").last.map(String.init) ?? "snapshot")
+        try SystemCall.rename(path, to: aside)
+        try DurableFile.synchronizeFolder(folder)
+        return aside
     }
 
     private func path(of index: UInt64) -> String {
         let digits = String(index)
-        return folder + "/snapshot-" + String(repeating: "0", count: 20 - digits.count) + digits
+        return folder + "/" + Self.namePrefix + String(repeating: "0", count: 20 - digits.count) + digits
     }
 
     private func indices() throws(StorageError) -> [UInt64] {
         try SystemCall.names(in: folder)
-            .compactMap { $0.hasPrefix("snapshot-") ? UInt64($0.dropFirst("snapshot-".count)) : nil }
+            .compactMap { $0.hasPrefix(Self.namePrefix) ? UInt64($0.dropFirst(Self.namePrefix.count)) : nil }
             .sorted()
     }
 
-    private static func decode(_ bytes: [UInt8]) -> Snapshot? {
+    private static func decode(_ bytes: [UInt8], from path: String) throws(StorageError) -> Snapshot? {
         guard bytes.count >= headerBytes, bytes.starts(with: magic) else { return nil }
         func number<Integer: FixedWidthInteger>(_: Integer.Type, at offset: Int) -> Integer {
             bytes.withUnsafeBytes { Integer(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Integer.self)) }
         }
-        guard number(UInt32.self, at: 40) == CRC32C.of(Array(bytes[..<40])), number(UInt32.self, at: 8) == 1,
-            number(UInt64.self, at: 28) == UInt64(bytes.count - headerBytes)
-        else { return nil }
+        guard number(UInt32.self, at: 40) == CRC32C.of(Array(bytes[..<40])) else { return nil }
+        let found = number(UInt32.self, at: 8)
+        guard found == version else { throw .otherFormat(path: path, found: found, known: version) }
+        guard number(UInt64.self, at: 28) == UInt64(bytes.count - headerBytes) else { return nil }
         let body = Array(bytes[headerBytes...])
         guard number(UInt32.self, at: 36) == CRC32C.of(body) else { return nil }
         return Snapshot(index: number(UInt64.self, at: 12), term: number(UInt64.self, at: 20), body: body)

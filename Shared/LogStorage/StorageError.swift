@@ -6,14 +6,18 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     case noSpace(path: String, bytes: Int)
     /// A system call failed. `code` is its `errno`.
     case system(call: String, path: String, code: Int32)
+    /// What was written may or may not be on the disk, and asking again would tell nothing: the process must end (rule C3).
+    case syncFailed(path: String, code: Int32)
     /// Another process holds the data folder.
     case locked(path: String)
     /// The folder holds data but not the identity under which it was written (rule E4).
     case identityMissing(path: String)
     /// A small file does not match its checksum.
     case unreadable(path: String)
-    /// The log cannot be read back whole (rule C2).
-    case damaged(LogDamage)
+    /// The log cannot be read back whole (rule C2): which file, where in it, and why.
+    case damaged(path: String, LogDamage)
+    /// Written by another version of this program, whole as far as anybody knows. Nothing may be cut or set aside for it.
+    case otherFormat(path: String, found: UInt32, known: UInt32)
     /// The disk failed while something was being made durable: whether it is, is unknown until the log is read back (rule C3).
     case stopped
     /// More waits to be written than may wait. Nothing was taken; try again later.
@@ -21,14 +25,28 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The records were dropped, or never written.
     case noSuchRecord(RecordNumber)
 
+    /// What a log's recovery found, with the file's path.
+    init(_ damage: LogDamage, in path: String) {
+        if case .unknownVersion(let version) = damage.cause {
+            self = .otherFormat(path: path, found: version, known: SegmentHeader.version)
+        } else {
+            self = .damaged(path: path, damage)
+        }
+    }
+
     package var description: String {
         switch self {
         case .noSpace(let path, let bytes): "no space for \(bytes) bytes at \(path)"
         case .system(let call, let path, let code): "\(call) of \(path): \(SystemCall.message(of: code))"
+        case .syncFailed(let path, let code):
+            "\(path) could not be made durable: \(SystemCall.message(of: code)); what was being written may be lost"
         case .locked(let path): "\(path) is in use by another process"
         case .identityMissing(let path): "\(path) holds data but no store identity"
         case .unreadable(let path): "\(path) does not match its checksum"
-        case .damaged(let damage): damage.description
+        case .damaged(let path, let damage): "\(path), byte \(damage.offset): \(damage.cause) (record \(damage.record))"
+        case .otherFormat(let path, let found, let known):
+            "\(path) has format \(found) and this program reads format \(known): start the version that wrote it, or begin with "
+                + "an empty data folder"
         case .stopped: "the log has stopped after a disk failure"
         case .overloaded(let bytes): "\(bytes) bytes wait to be written already"
         case .noSuchRecord(let number): "record \(number) is not in the log"

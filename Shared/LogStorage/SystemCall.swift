@@ -24,6 +24,14 @@ enum SystemCall {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// The bytes that a process without privileges could still write on the disk under `path`.
+    static func freeBytes(at path: String) throws(StorageError) -> Int {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else { throw failure("statvfs", path) }
+        let (bytes, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(by: Int(clamping: status.f_frsize))
+        return overflow ? .max : bytes
+    }
+
     static func makeFolder(_ path: String) throws(StorageError) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure("mkdir", path) }
     }

@@ -10,7 +10,7 @@ struct SampleLog {
     var records: [LogRecord] = []
 
     init() {
-        tail = SegmentTail(of: SegmentHeader(firstOf: Self.store))
+        tail = SegmentTail(of: SegmentHeader(firstOf: Self.store, capacity: Self.segmentBytes))
         segments = [Self.blank(tail.header)]
     }
 
@@ -30,7 +30,7 @@ struct SampleLog {
     }
 
     mutating func roll() {
-        tail = SegmentTail(of: tail.successor)
+        tail = SegmentTail(of: tail.successor(capacity: Self.segmentBytes))
         segments.append(Self.blank(tail.header))
     }
 

@@ -43,15 +43,72 @@ import Testing
             let data = try DataFolder(path, random: 77)
             _ = try data.folder("log")
             _ = try data.folder("identity")
-            #expect(throws: StorageError.locked(path: path + "/lock")) { try DataFolder.setAside(["log"], in: path) }
+            #expect(throws: StorageError.locked(path: path + "/lock")) {
+                try DataFolder.setAside(["log"], in: path, because: "a test")
+            }
         }
-        let aside = try DataFolder.setAside(["log", "storages"], in: path, random: 78)
+        let aside = try DataFolder.setAside(["log", "storages"], in: path, because: "its log: byte 12", random: 78)
         let fresh = try DataFolder(path)
         #expect(fresh.store == StoreID(78))
         #expect(fresh.generation == Generation(2))
         #expect(FileManager.default.fileExists(atPath: aside + "/log"))
         #expect(!FileManager.default.fileExists(atPath: path + "/log"))
         #expect(FileManager.default.fileExists(atPath: path + "/identity"))
+    }
+
+    @Test("a founding member's mark is good for one store: neither for the next one in its place, nor for one that is there")
+    func founding() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        try DataFolder.markFounding(path)
+        #expect(try folder.names("data") == ["founding"])
+        do { #expect(try DataFolder(path).isFounding) }
+        #expect(try !folder.names("data").contains("founding"))
+        do { #expect(try DataFolder(path).isFounding) }
+        #expect(throws: StorageError.locked(path: path)) { try DataFolder.markFounding(path) }
+        // A disk that was wiped is another store, whoever its node was.
+        for name in try folder.names("data") { try folder.remove("data/" + name) }
+        do { #expect(try !DataFolder(path).isFounding) }
+        // Nor does a mark that comes later make a founder of it.
+        try folder.write(Array("coxswain founding member\n".utf8), "data/founding")
+        #expect(try !DataFolder(path).isFounding)
+        #expect(try !folder.names("data").contains("founding"))
+    }
+
+    @Test("a start that was interrupted between the identity and the mark is a founding member still")
+    func foundingInterrupted() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        try DataFolder.markFounding(path)
+        let mark = try folder.bytes("data/founding")
+        do { _ = try DataFolder(path) }
+        try folder.write(mark, "data/founding")
+        let data = try DataFolder(path)
+        #expect(data.isFounding)
+        #expect(data.generation == Generation(2))
+    }
+
+    @Test("what is set aside has the reason beside it, and the store that is begun in its place is no founding one")
+    func setAsideFounder() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        try DataFolder.markFounding(path)
+        do { _ = try DataFolder(path).folder("log") }
+        let aside = try DataFolder.setAside(["log"], in: path, because: "segment 3, byte 77: a hole")
+        #expect(try String(contentsOfFile: aside + "/reason", encoding: .utf8) == "segment 3, byte 77: a hole\n")
+        #expect(try !DataFolder(path).isFounding)
+    }
+
+    @Test("an identity in the format before is refused by its number, and nothing is changed")
+    func otherFormat() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        let body = Array("coxswain store 1\nid 4d\ngeneration 3\n".utf8)
+        let old = body + Array("crc32c \(String(CRC32C.of(body), radix: 16))\n".utf8)
+        try folder.write(old, "data/store")
+        #expect(throws: StorageError.otherFormat(path: path + "/store", found: 1, known: 2)) { try DataFolder(path) }
+        #expect(try folder.bytes("data/store") == old)
     }
 
     @Test("an identity with any bit changed is refused")
@@ -93,45 +150,5 @@ import Testing
             try DurableFile.replace(folder.path + "/file", with: [1, 2, 3])
         }
         #expect(try folder.names().isEmpty)
-    }
-}
-
-@Suite struct SnapshotFilesTests {
-    @Test("the newest snapshot wins and older ones go")
-    func newest() throws {
-        let folder = try Folder()
-        let files = try SnapshotFiles(folder: folder.path)
-        #expect(try files.newest() == nil)
-        try files.save(Snapshot(index: 5, term: 1, body: [1, 2, 3]))
-        try files.save(Snapshot(index: 90, term: 2, body: []))
-        #expect(try files.newest() == Snapshot(index: 90, term: 2, body: []))
-        #expect(try folder.names().count == 1)
-    }
-
-    @Test("a snapshot that was being written is not taken for one")
-    func halfWritten() throws {
-        let folder = try Folder()
-        try SnapshotFiles(folder: folder.path).save(Snapshot(index: 5, term: 1, body: [1, 2, 3]))
-        let name = try #require(folder.names().first)
-        try folder.write(Array(try folder.bytes(name).prefix(20)), "snapshot-00000000000000000009.tmp")
-        let files = try SnapshotFiles(folder: folder.path)
-        #expect(try files.newest()?.index == 5)
-    }
-
-    @Test("a snapshot with any bit changed, or cut anywhere, is refused")
-    func damaged() throws {
-        let folder = try Folder()
-        let files = try SnapshotFiles(folder: folder.path)
-        try files.save(Snapshot(index: 5, term: 1, body: Array("body".utf8)))
-        let name = try #require(folder.names().first)
-        let good = try folder.bytes(name)
-        for index in good.indices {
-            var bad = good
-            bad[index] ^= 4
-            try folder.write(bad, name)
-            #expect(throws: StorageError.self) { try files.newest() }
-            try folder.write(Array(good[..<index]), name)
-            #expect(throws: StorageError.self) { try files.newest() }
-        }
     }
 }

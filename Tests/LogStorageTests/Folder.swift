@@ -13,9 +13,15 @@ final class Folder: Sendable {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+        // What a log that is this folder has beside it.
+        try? FileManager.default.removeItem(atPath: path + ".floor")
+    }
 
-    func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+    func names(_ inner: String = "") throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/" + inner).sorted()
+    }
 
     /// The names of segments, oldest first.
     func segments() throws -> [String] { try names().filter { $0.hasPrefix("segment-") } }
@@ -41,4 +47,16 @@ final class Failures: Sendable {
     private let all = Mutex<[StorageError]>([])
     var seen: [StorageError] { all.withLock { $0 } }
     var response: DiskFailureResponse { DiskFailureResponse { error in self.all.withLock { $0.append(error) } } }
+}
+
+/// Waits until `condition` holds, which must be soon.
+func eventually(
+    _ what: Comment, within limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () throws -> Bool
+) async throws {
+    let end = ContinuousClock.now + limit
+    while try !condition() {
+        try #require(ContinuousClock.now < end, what, sourceLocation: sourceLocation)
+        try await Task.sleep(for: .milliseconds(2))
+    }
 }

@@ -11,7 +11,7 @@ import Testing
         _ folder: Folder, segmentBytes: Int = 4_096, failures: Failures = Failures()
     ) throws -> (log: GroupCommitLog, records: [LogRecord]) {
         var records: [LogRecord] = []
-        let options = LogOptions(segmentBytes: segmentBytes, onDiskFailure: failures.response)
+        let options = LogOptions(segmentBytes: segmentBytes, reserveBytes: 0, onDiskFailure: failures.response)
         let log = try GroupCommitLog(folder: folder.path, store: store, options: options) { records.append($0) }
         return (log, records)
     }
@@ -122,10 +122,89 @@ import Testing
             let (log, found) = try Self.open(folder)
             #expect(found.count == 1)
             #expect(log.torn?.record == RecordNumber(2))
-            #expect(try folder.bytes("torn-1-2").starts(with: lost.prefix(32)))
+            #expect(try folder.bytes("torn-00000000000000000001-00000000000000000002").starts(with: lost.prefix(32)))
             #expect(try await log.append([Self.record("next")]).lowerBound == RecordNumber(2))
         }
         #expect(try Self.open(folder).records.map(\.payload) == [Array("kept".utf8), Array("next".utf8)])
+    }
+
+    @Test("a log whose oldest segment, or whole folder, is gone is damaged and not a shorter or a new one")
+    func lostFront() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+            try await log.drop(below: RecordNumber(150))
+        }
+        let segments = try folder.segments()
+        func damage() -> LogDamage.Cause? {
+            do {
+                _ = try Self.open(folder)
+                return nil
+            } catch StorageError.damaged(let path, let damage) {
+                #expect(path == folder.path + "/" + segments[0])
+                return damage.cause
+            } catch {
+                Issue.record(error)
+                return nil
+            }
+        }
+        let first = try #require(UInt64(segments[0].dropFirst("segment-".count)))
+        #expect(first > 1)
+        try folder.remove(segments[0])
+        #expect(damage() == .missingSegment(first))
+        for name in try folder.names() { try folder.remove(name) }
+        #expect(damage() == .missingSegment(first))
+    }
+
+    @Test("a drop that was interrupted before its segments went is carried on at the next start")
+    func interruptedDrop() async throws {
+        let folder = try Folder()
+        do {
+            let (log, _) = try Self.open(folder)
+            for index in 1...300 { _ = try await log.append([Self.record("record \(index)")]) }
+        }
+        let segments = try folder.segments()
+        let contents = try segments.map { ($0, try folder.bytes($0)) }
+        do { try await Self.open(folder).log.drop(below: RecordNumber(150)) }
+        let left = try folder.segments()
+        for (name, bytes) in contents.prefix(segments.count - left.count).suffix(1) { try folder.write(bytes, name) }
+        let found = try Self.open(folder).records
+        #expect(found.last?.number == RecordNumber(300))
+        #expect(try folder.segments() == left)
+    }
+
+    @Test("a segment of another format is refused by its number: neither cut nor called damaged")
+    func otherFormat() async throws {
+        let folder = try Folder()
+        do { _ = try await Self.open(folder).log.append([Self.record("one")]) }
+        let name = try #require(folder.segments().first)
+        try folder.edit(name) { bytes in
+            bytes[8] = 1
+            let sum = CRC32C.of(Array(bytes[..<60]))
+            bytes.replaceSubrange(60..<64, with: withUnsafeBytes(of: sum.littleEndian) { Array($0) })
+        }
+        let before = try folder.bytes(name)
+        #expect(throws: StorageError.otherFormat(path: folder.path + "/" + name, found: 1, known: 2)) {
+            try Self.open(folder)
+        }
+        #expect(try folder.bytes(name) == before)
+    }
+
+    @Test("of torn tails the newest few are kept")
+    func tornBounded() async throws {
+        let folder = try Folder()
+        for round in 1...12 {
+            let (log, _) = try Self.open(folder)
+            _ = try await log.append([Self.record("kept")])
+            let name = try #require(folder.segments().last)
+            let end = SegmentHeader.bytes + round * RecordFormat.encodedBytes(payload: 4)
+            try folder.edit(name) { bytes in bytes[end] = 5 }
+        }
+        _ = try Self.open(folder)
+        let torn = try folder.names().filter { $0.hasPrefix("torn-") }
+        #expect(torn.count == 8)
+        #expect(torn.last?.hasSuffix("13") == true)
     }
 
     @Test("a hole, a missing segment and a foreign one are refused, and nothing is changed")

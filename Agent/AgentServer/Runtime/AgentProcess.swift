@@ -34,7 +34,8 @@ package enum AgentProcess {
         do {
             parts = try await AgentParts.open(configuration, registry: registry, logger: logger)
         } catch let damage as DamagedStore where replacesDamaged {
-            let aside = try DataFolder.setAside(["log", "storages", "topology"], in: configuration.data)
+            let aside = try DataFolder.setAside(
+                ["log", "storages", "topology"], in: configuration.data, because: damage.findings.joined(separator: "\n"))
             logger.critical(
                 "damaged data set aside",
                 metadata: ["findings": "\(damage.findings.joined(separator: "; "))", "folder": "\(aside)"])

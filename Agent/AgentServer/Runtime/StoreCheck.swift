@@ -46,8 +46,11 @@ enum StoreCheck {
     static func openLog(in folder: DataFolder) throws -> RecoveredNodeLog {
         do {
             return try NodeLog.open(folder: try folder.folder("log"), store: folder.store)
-        } catch StorageError.damaged(let damage) {
-            throw DamagedStore(folder: folder.path, findings: ["its log: \(damage)"])
+        } catch let error as StorageError {
+            switch error {
+            case .damaged, .unreadable: throw DamagedStore(folder: folder.path, findings: ["its log: \(error)"])
+            default: throw error
+            }
         } catch let unknown as NodeLog.UnknownRecord {
             throw DamagedStore(folder: folder.path, findings: ["its log: \(unknown)"])
         }

@@ -37,7 +37,7 @@ package enum CoordinatorProcess {
             cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
-        let (store, recovered) = try RaftStore.open(in: folder)
+        let (store, recovered) = try await RaftStore.open(in: folder)
         let core = try Self.core(configuration, recovered)
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
         let others = configuration.members.filter { $0.node != configuration.node }

@@ -4,8 +4,10 @@
 // a reset says that nothing before it counts, because a snapshot from the leader took its place. Reading the records back in their
 // order therefore gives the log as it was. A snapshot is durable before the records that count on it (rules C1, C2).
 //
+// Two snapshots are kept, and the log back to the older one: where the newest turns out to be unreadable, these are as good.
+//
 // Writes go through a queue of the store's own, one after the other: a snapshot on its way to disk holds back the entries behind
-// it, and no thread of the caller's.
+// it, and no thread of the caller's. On a full disk they wait, in their order (see `GroupCommitLog.submit`).
 
 package import Consensus
 import Dispatch
@@ -23,72 +25,155 @@ package final class RaftStore: Sendable {
         package let snapshot: Consensus.Snapshot?
         /// Those after the snapshot, consecutive.
         package let entries: [Consensus.Entry]
+        /// What was mended without a loss: an unfinished write that was cut, a snapshot that the log made up for. For people.
+        package let repairs: [String]
+    }
+
+    private struct Write: Sendable {
+        let persist: Persist
+        let completion: @Sendable (Result<Void, StorageError>) -> Void
     }
 
     private let log: GroupCommitLog
     private let snapshots: SnapshotFiles
+    private let options: LogOptions
     private let queue = DispatchQueue(label: "coxswain.raft-store", qos: .userInitiated)
     private let contents: Mutex<Contents>
+    /// Writes that were not handed to the log yet; only the queue takes from it.
+    private let waiting = Mutex<[Write]>([])
+    private let skipped = Mutex(UInt64(0))
 
-    /// Where entries stand, and the newest hard state: what is appended again before its record is dropped.
+    /// Where entries stand, and what must be appended again before its record is dropped.
     struct Contents: Sendable {
         var places = EntryPlaces()
+        /// The newest that was handed to the log: an older one that came behind it would be read back in its place.
         var hardState = HardState()
+        /// Down to here the log makes up for the newest snapshot.
+        var formerSnapshot = LogIndex.zero
+        var newestSnapshot = LogIndex.zero
     }
+
+    /// What of a data folder is the member's, for setting it aside.
+    package static let names = ["log", "snapshots"]
 
     /// Opens the member's store in `folder`, making it if there is none.
     ///
-    /// - Throws: `StorageError.damaged` or `.unreadable` when it cannot be read back whole: such a member neither votes nor leads
-    ///   (rule C2). `WireError` when a record is whole but is not what this version writes.
+    /// - Throws: `DamagedMember` when it cannot be read back whole: such a member neither votes nor leads (rule C2). `StorageError`
+    ///   when it cannot be read or written at all, or another version wrote it; `WireError` when a record is whole but is not what this
+    ///   version writes. Nothing is to be set aside for these.
     package static func open(
         in folder: DataFolder, options: LogOptions = LogOptions()
-    ) throws -> (store: RaftStore, recovered: Recovered) {
-        let snapshots = try SnapshotFiles(folder: try folder.folder("snapshots"))
+    ) async throws -> (store: RaftStore, recovered: Recovered) {
+        let snapshots = try SnapshotFiles(folder: try folder.folder("snapshots"), flush: options.flush)
+        let found = try snapshots.find()
         var replay = RaftReplay()
-        if let newest = try snapshots.newest() { replay.snapshot = try Consensus.Snapshot(bytes: newest.body) }
-        let log = try GroupCommitLog(
-            folder: try folder.folder("log"), store: folder.store, options: options
-        ) { record in try replay.take(record) }
-        let recovered = replay.finish()
+        if let newest = found.newest { replay.snapshot = try Consensus.Snapshot(bytes: newest.body) }
+        let log: GroupCommitLog
+        do {
+            log = try GroupCommitLog(
+                folder: try folder.folder("log"), store: folder.store, options: options
+            ) { record in try replay.take(record) }
+        } catch let error as StorageError {
+            switch error {
+            case .damaged, .unreadable: throw DamagedMember(reason: "\(error)")
+            default: throw error
+            }
+        }
+        let outcome: RaftReplay.Outcome
+        do throws(DamagedMember) { outcome = try replay.finish() } catch {
+            throw DamagedMember(reason: ([error.reason] + found.damaged.map { "\($0) is not whole" }).joined(separator: "; "))
+        }
+        var places = replay.places
+        if outcome.mustReset, let snapshot = replay.snapshot {
+            _ = try await log.append([RaftRecord.reset(snapshot.id).record, RaftRecord.hardState(replay.hardState).record])
+            places.removeAll()
+        }
+        let torn = log.torn.map { "an unfinished write was cut off the log, from record \($0.record) on" }
         let store = RaftStore(
-            log: log, snapshots: snapshots,
-            contents: Contents(places: replay.places, hardState: recovered.hardState))
-        return (store, recovered)
+            log: log, snapshots: snapshots, options: options,
+            contents: Contents(
+                places: places, hardState: replay.hardState,
+                formerSnapshot: LogIndex(try snapshots.formerIndex() ?? 0),
+                newestSnapshot: replay.snapshot?.id.index ?? .zero))
+        return (
+            store,
+            Recovered(
+                hardState: replay.hardState, snapshot: replay.snapshot, entries: outcome.entries,
+                repairs: (torn.map { [$0] } ?? [])
+                    + found.damaged.map { "the log makes up for a snapshot that is not whole: \($0)" })
+        )
     }
 
-    private init(log: GroupCommitLog, snapshots: SnapshotFiles, contents: Contents) {
+    private init(log: GroupCommitLog, snapshots: SnapshotFiles, options: LogOptions, contents: Contents) {
         self.log = log
         self.snapshots = snapshots
+        self.options = options
         self.contents = Mutex(contents)
     }
 
     package var statistics: SyncStatistics { log.statistics }
+    /// Whether the disk has room for more than what is under way.
+    package var space: DiskSpace { log.space }
+    /// Snapshots of this member's own that were not saved for want of space.
+    package var skippedSnapshots: UInt64 { skipped.withLock { $0 } }
 
     /// Makes one `Persist` durable, after every earlier one.
     ///
     /// - Parameter completion: called once, not on the caller's thread; it must not block. After a failure nothing of the write
-    ///   counts and later ones fail too, unless the disk was merely full.
+    ///   counts and later ones fail too. On a full disk it comes when there is space.
     package func write(_ persist: Persist, completion: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
-        queue.async {
+        waiting.withLock { $0.append(Write(persist: persist, completion: completion)) }
+        queue.async { self.handOver() }
+    }
+
+    /// Gives the log what waits, up to a snapshot that must be saved first and cannot be now.
+    private func handOver() {
+        while let write = waiting.withLock({ $0.first }) {
             do throws(StorageError) {
-                if let snapshot = persist.snapshot { try self.save(snapshot) }
+                if let snapshot = write.persist.snapshot { try save(snapshot, mustBe: write.persist.replacesLog) }
             } catch {
-                completion(.failure(error))
-                return
+                if case .noSpace = error {
+                    queue.asyncAfter(deadline: .now() + .microseconds(Int(options.spaceInterval.microseconds))) { [weak self] in
+                        self?.handOver()
+                    }
+                    return
+                }
+                if case .syncFailed = error { options.onDiskFailure.respond(error) }
+                waiting.withLock { _ = $0.removeFirst() }
+                write.completion(.failure(error))
+                continue
             }
-            // Without records too: what is answered for with this write may count on the one before, which is still under way.
-            let records = self.records(of: persist)
-            self.log.submit(records) { result in
-                if case .success(let numbers) = result { self.note(persist, at: numbers) }
-                completion(result.map { _ in () })
-            }
+            waiting.withLock { _ = $0.removeFirst() }
+            submit(write)
         }
     }
 
-    private func save(_ snapshot: Consensus.Snapshot) throws(StorageError) {
-        try snapshots.save(
-            LogStorage.Snapshot(
-                index: snapshot.id.index.number, term: snapshot.id.term.number, body: snapshot.serialized()))
+    private func submit(_ write: Write) {
+        let persist = write.persist
+        contents.withLock { $0.hardState = persist.hardState }
+        // Without records too: what is answered for with this write may count on the one before, which is still under way.
+        log.submit(records(of: persist)) { result in
+            if case .success(let numbers) = result { self.note(persist, at: numbers) }
+            write.completion(result.map { _ in () })
+        }
+    }
+
+    /// - Parameter isNeeded: whether what follows counts on it. A snapshot of one's own spares replay only: on a full disk the former
+    ///   one and the log behind it do as well.
+    private func save(_ snapshot: Consensus.Snapshot, mustBe isNeeded: Bool) throws(StorageError) {
+        do throws(StorageError) {
+            try snapshots.save(
+                LogStorage.Snapshot(
+                    index: snapshot.id.index.number, term: snapshot.id.term.number, body: snapshot.serialized()))
+        } catch {
+            guard case .noSpace = error, !isNeeded else { throw error }
+            skipped.withLock { $0 += 1 }
+            return
+        }
+        contents.withLock { contents in
+            contents.formerSnapshot = contents.newestSnapshot
+            contents.newestSnapshot = snapshot.id.index
+        }
     }
 
     private func records(of persist: Persist) -> [NewRecord] {
@@ -102,7 +187,6 @@ package final class RaftStore: Sendable {
     private func note(_ persist: Persist, at numbers: Range<RecordNumber>) {
         contents.withLock { contents in
             if persist.replacesLog { contents.places.removeAll() }
-            if persist.hardStateChanged || persist.replacesLog { contents.hardState = persist.hardState }
             let first = numbers.upperBound.value - UInt64(persist.entries.count)
             for (offset, entry) in persist.entries.enumerated() {
                 contents.places.append(entry.id.index, at: RecordNumber(first + UInt64(offset)))
@@ -110,44 +194,30 @@ package final class RaftStore: Sendable {
         }
     }
 
-    /// Forgets entries below `index`, all of which a durable snapshot covers; some of them may stay on disk.
+    /// Forgets entries below `index`, as far as two durable snapshots cover them; some of them may stay on disk.
     package func compact(below index: LogIndex) async throws(StorageError) {
-        let (place, hardState) = contents.withLock { ($0.places.place(of: index), $0.hardState) }
-        guard let place, place > log.first else { return }
-        // The newest vote may stand in what is dropped: it is written again first.
-        _ = try await log.append([RaftRecord.hardState(hardState).record])
-        try await log.drop(below: place)
-        contents.withLock { $0.places.forget(below: index) }
-    }
-}
-
-/// At which record each entry stands: consecutive indices, so an array and its first index.
-struct EntryPlaces: Hashable, Sendable {
-    private var first = LogIndex.zero
-    private var numbers: [RecordNumber] = []
-
-    /// The entry at `index` is at `number`; whatever stood at that index and after it is gone.
-    mutating func append(_ index: LogIndex, at number: RecordNumber) {
-        if numbers.isEmpty || index < first || index.number > first.number + UInt64(numbers.count) {
-            numbers = []
-            first = index
-        } else {
-            numbers.removeLast(numbers.count - Int(index.number - first.number))
+        let appended = await withCheckedContinuation { (continuation: CheckedContinuation<Dropped?, Never>) in
+            // On the queue: the newest vote may stand in what is dropped, so it is written again first, and never behind a newer one.
+            queue.async {
+                let (place, limit, hardState) = self.contents.withLock { contents in
+                    let limit = min(index, contents.formerSnapshot.next)
+                    return (contents.places.place(of: limit), limit, contents.hardState)
+                }
+                guard let place, place > self.log.first else { return continuation.resume(returning: nil) }
+                self.log.submit([RaftRecord.hardState(hardState).record]) {
+                    continuation.resume(returning: Dropped(place: place, limit: limit, result: $0.map { _ in () }))
+                }
+            }
         }
-        numbers.append(number)
+        guard let appended else { return }
+        try appended.result.get()
+        try await log.drop(below: appended.place)
+        contents.withLock { $0.places.forget(below: appended.limit) }
     }
 
-    mutating func removeAll() { numbers = [] }
-
-    /// Nil when the entry is not there.
-    func place(of index: LogIndex) -> RecordNumber? {
-        guard index >= first, index.number - first.number < UInt64(numbers.count) else { return nil }
-        return numbers[Int(index.number - first.number)]
-    }
-
-    mutating func forget(below index: LogIndex) {
-        guard index > first, index.number - first.number <= UInt64(numbers.count) else { return }
-        numbers.removeFirst(Int(index.number - first.number))
-        first = index
+    private struct Dropped: Sendable {
+        let place: RecordNumber
+        let limit: LogIndex
+        let result: Result<Void, StorageError>
     }
 }

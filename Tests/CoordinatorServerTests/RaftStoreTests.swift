@@ -1,0 +1,238 @@
+@testable import Consensus
+import DiskKit
+import DurableLog
+import Foundation
+import LogStorage
+import Model
+import Synchronization
+import Testing
+import Wire
+
+@testable import CoordinatorServer
+
+/// A member's store in a folder of its own, opened and left as a process would.
+private final class StoreFolder {
+    let path: String
+    private let isOurs: Bool
+    var options = LogOptions(segmentBytes: 16 << 10, reserveBytes: 0, spaceInterval: .milliseconds(5))
+
+    init(on disk: SmallDisk? = nil) {
+        path = (disk?.path ?? FileManager.default.temporaryDirectory.path) + "/member-\(UUID().uuidString)"
+        isOurs = disk == nil
+    }
+
+    deinit { if isOurs { try? FileManager.default.removeItem(atPath: path) } }
+
+    /// Runs one life of a member.
+    func run<Answer>(_ body: (RaftStore, RaftStore.Recovered) async throws -> Answer) async throws -> Answer {
+        let folder = try DataFolder(path)
+        let (store, recovered) = try await RaftStore.open(in: folder, options: options)
+        defer { withExtendedLifetime(folder) {} }
+        return try await body(store, recovered)
+    }
+
+    func recovered() async throws -> RaftStore.Recovered { try await run { $1 } }
+
+    func names(_ inner: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/" + inner).sorted()
+    }
+
+    func edit(_ name: String, _ change: (inout Data) -> Void) throws {
+        let url = URL(fileURLWithPath: path + "/" + name)
+        var data = try Data(contentsOf: url)
+        change(&data)
+        try data.write(to: url)
+    }
+}
+
+extension RaftStore {
+    fileprivate func write(_ persist: Persist) async throws {
+        let result = await withCheckedContinuation { continuation in
+            write(persist) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+    }
+}
+
+@Suite struct RaftStoreTests {
+    private func entry(_ index: UInt64, term: UInt64 = 1, bytes: Int = 8) -> Consensus.Entry {
+        Consensus.Entry(
+            id: EntryID(term: Term(term), index: LogIndex(index)),
+            content: .command([UInt8](repeating: UInt8(index & 0xFF), count: bytes)))
+    }
+
+    private func persist(
+        _ entries: [Consensus.Entry] = [], state: HardState? = nil, snapshot: Consensus.Snapshot? = nil,
+        replacesLog: Bool = false
+    ) -> Persist {
+        Persist(
+            sequence: 1, hardState: state ?? HardState(term: Term(1)), hardStateChanged: state != nil, snapshot: snapshot,
+            replacesLog: replacesLog, entries: entries, answers: [])
+    }
+
+    private func snapshot(_ index: UInt64, term: UInt64 = 1, bytes: Int = 3) throws -> Consensus.Snapshot {
+        Consensus.Snapshot(
+            id: EntryID(term: Term(term), index: LogIndex(index)),
+            configuration: try MemberConfiguration(voters: [MemberID(try NodeID("c1"))]),
+            data: [UInt8](repeating: 5, count: bytes))
+    }
+
+    @Test("what is written comes back: votes, entries, cuts and snapshots")
+    func roundTrip() async throws {
+        let folder = StoreFolder()
+        let vote = HardState(term: Term(3), vote: MemberID(try NodeID("c2")), commit: LogIndex(2))
+        try await folder.run { store, recovered in
+            #expect(recovered.entries.isEmpty && recovered.snapshot == nil && recovered.repairs.isEmpty)
+            try await store.write(persist([entry(1), entry(2), entry(3)]))
+            try await store.write(persist([entry(2, term: 3)], state: vote))
+            try await store.write(persist([], state: vote, snapshot: try snapshot(1)))
+        }
+        let recovered = try await folder.recovered()
+        #expect(recovered.hardState == vote)
+        #expect(recovered.snapshot == (try snapshot(1)))
+        #expect(recovered.entries == [entry(2, term: 3)])
+    }
+
+    @Test("a snapshot that made the log void is said in it before anything follows: two starts later the new entries are there")
+    func voidLog() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in try await store.write(persist([entry(1), entry(2), entry(3)])) }
+        // The snapshot is durable, and the process dies before the record that says that it took the log's place.
+        let taken = try snapshot(2, term: 5)
+        try SnapshotFiles(folder: folder.path + "/snapshots").save(
+            LogStorage.Snapshot(index: 2, term: 5, body: taken.serialized()))
+        try await folder.run { store, recovered in
+            #expect(recovered.entries.isEmpty)
+            try await store.write(persist([entry(3, term: 5)]))
+        }
+        let recovered = try await folder.recovered()
+        #expect(recovered.snapshot == taken)
+        #expect(recovered.entries == [entry(3, term: 5)])
+    }
+
+    @Test("a compaction that meets a newer vote on its way to the disk does not bring back the older one")
+    func voteDuringCompaction() async throws {
+        let folder = StoreFolder()
+        folder.options.flush = .slower(by: .milliseconds(30))
+        let first = HardState(term: Term(1), vote: MemberID(try NodeID("c1")))
+        let second = HardState(term: Term(2), vote: MemberID(try NodeID("c2")))
+        try await folder.run { store, _ in
+            for index in 1...40 { try await store.write(persist([entry(UInt64(index), bytes: 1_000)], state: first)) }
+            try await store.write(persist(snapshot: try snapshot(20)))
+            try await store.write(persist(snapshot: try snapshot(40)))
+            async let vote: Void = store.write(persist(state: second))
+            async let compaction: Void = store.compact(below: LogIndex(40))
+            _ = try await (vote, compaction)
+        }
+        #expect(try await folder.recovered().hardState == second)
+    }
+
+    @Test("the log is kept back to the former snapshot, so that a newest one that is not whole costs nothing")
+    func formerSnapshot() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in
+            for index in 1...60 { try await store.write(persist([entry(UInt64(index), bytes: 1_000)])) }
+            let whole = try folder.names("log").count
+            try await store.write(persist(snapshot: try snapshot(30)))
+            try await store.compact(below: LogIndex(31))
+            #expect(try folder.names("log").count == whole)
+            try await store.write(persist(snapshot: try snapshot(50)))
+            try await store.compact(below: LogIndex(51))
+            #expect(try folder.names("log").count < whole)
+        }
+        let newest = try #require(folder.names("snapshots").last)
+        try folder.edit("snapshots/" + newest) { $0[60] ^= 1 }
+        let recovered = try await folder.recovered()
+        #expect(recovered.snapshot?.id.index == LogIndex(30))
+        #expect(recovered.entries.map(\.id.index.number) == Array(31...60))
+        #expect(recovered.repairs.count == 1)
+        #expect(recovered.repairs.first?.contains(newest) == true)
+    }
+
+    @Test("a newest snapshot that is not whole, with a log that does not reach back to the former one, is damage that names it")
+    func noFormerSnapshot() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in
+            try await store.write(persist([entry(1), entry(2)]))
+            try await store.write(persist([], snapshot: try snapshot(90, term: 4), replacesLog: true))
+            try await store.write(persist([entry(91, term: 4)]))
+        }
+        let newest = try #require(folder.names("snapshots").last)
+        try folder.edit("snapshots/" + newest) { $0.removeLast() }
+        await #expect {
+            _ = try await folder.recovered()
+        } throws: { error in
+            (error as? DamagedMember)?.reason.contains(newest) == true
+        }
+    }
+
+    @Test("a log with a hole is a damaged member, told with file, offset and reason; it is as damaged at the next start")
+    func hole() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in
+            for index in 1...5 { try await store.write(persist([entry(UInt64(index))])) }
+        }
+        let segment = try #require(folder.names("log").first { $0.hasPrefix("segment-") })
+        try folder.edit("log/" + segment) { $0[100] ^= 1 }
+        for _ in 1...2 {
+            await #expect {
+                _ = try await folder.recovered()
+            } throws: { error in
+                let reason = (error as? DamagedMember)?.reason ?? ""
+                return reason.contains("\(folder.path)/log/\(segment), byte 64: ") && reason.contains("unreadable record")
+            }
+        }
+    }
+
+    @Test("a member whose folder was emptied but for its identity is damaged and not new")
+    func emptied() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in try await store.write(persist([entry(1)])) }
+        try FileManager.default.removeItem(atPath: folder.path + "/log")
+        await #expect(throws: DamagedMember.self) { _ = try await folder.recovered() }
+    }
+
+    @Test(
+        "on a full disk a snapshot of one's own is left out, and what has its space reserved is written",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func fullDisk() async throws {
+        let disk = try SmallDisk(bytes: 1 << 20)
+        let folder = StoreFolder(on: disk)
+        try await folder.run { store, _ in
+            for index in 1...20 { try await store.write(persist([entry(UInt64(index), bytes: 100)])) }
+            try disk.fill(leaving: 16 << 10)
+            try await store.write(persist(snapshot: try snapshot(10, bytes: 200_000)))
+            #expect(store.skippedSnapshots == 1)
+            try await store.compact(below: LogIndex(11))
+            try await store.write(persist([entry(21, bytes: 100)]))
+        }
+        try disk.makeRoom()
+        let recovered = try await folder.recovered()
+        #expect(recovered.snapshot == nil)
+        #expect(recovered.entries.map(\.id.index.number) == Array(1...21))
+    }
+
+    @Test(
+        "a snapshot that takes the log's place waits for space, and what follows waits behind it",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func fullDiskAndLeader() async throws {
+        let disk = try SmallDisk(bytes: 1 << 20)
+        let folder = StoreFolder(on: disk)
+        try await folder.run { store, _ in
+            try await store.write(persist([entry(1)]))
+            try disk.fill(leaving: 16 << 10)
+            let order = Mutex<[Int]>([])
+            store.write(persist(snapshot: try snapshot(90, term: 2, bytes: 200_000), replacesLog: true)) { _ in
+                order.withLock { $0.append(1) }
+            }
+            async let second: Void = store.write(persist([entry(91, term: 2)]))
+            #expect(order.withLock { $0.isEmpty })
+            try disk.makeRoom()
+            try await second
+            #expect(order.withLock { $0 } == [1])
+        }
+        let recovered = try await folder.recovered()
+        #expect(recovered.snapshot?.id.index == LogIndex(90))
+        #expect(recovered.entries == [entry(91, term: 2)])
+    }
+}
