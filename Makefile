@@ -5,10 +5,10 @@ SHELL := /bin/bash
 PROGRAMS := coxswain-agent coxswain-coordinator coxctl
 SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 
-CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability)Tests|TidyTests
+CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores bench lint format proto clean
+.PHONY: deps build release demo test test-cores traces-rewrite bench lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -44,6 +44,11 @@ test: deps test-cores
 ## test-cores: the pure cores alone, in seconds
 test-cores:
 	CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core
+
+## traces-rewrite: writes down anew what follows in the conversations, after a change that was meant; read the diff before you keep it
+traces-rewrite:
+	REWRITE_TRACES=1 CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core --filter ConversationTests
+	git diff --stat -- Tests/ConversationTests
 
 ## bench: figures in release, beside the machine's; JSON=1 prints one object a row, ONLY='commit move' measures these parts alone
 bench: release

@@ -25,7 +25,8 @@ func coreTests(_ name: String, uses extra: [String] = []) -> Target {
         swiftSettings: settings)
 }
 
-/// What tests of several modules share; as pure as the cores, so that a simulation is the same in every process.
+/// What tests of several modules share; as pure as the cores, so that a simulation is the same in every process. (TraceKit alone
+/// reads and writes files.)
 func kit(_ name: String, uses dependencies: [String] = []) -> Target {
     .target(
         name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "Tests/Kits/\(name)", swiftSettings: settings)
@@ -62,6 +63,10 @@ var targets: [Target] = [
     .testTarget(
         name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },
         path: "Tests/LinearizabilityTests", swiftSettings: settings),
+    kit("TraceKit"),
+    .testTarget(
+        name: "ConversationTests", dependencies: ["Consensus", "Model", "TraceKit"].map { .byName(name: $0) },
+        path: "Tests/ConversationTests", exclude: ["Conversations"], swiftSettings: settings),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
 ]
 

@@ -38,6 +38,9 @@ extension Raft {
         member == id ? (isLeader ? log.stable : nil) : leadership?.progress[member]?.match
     }
 
+    /// How this leader sends to another member; nil when it does not lead, or of itself.
+    package func progress(of member: MemberID) -> Progress? { leadership?.progress[member] }
+
     /// Every member, sorted.
     package func members(at now: LogicalInstant) -> [MemberStatus] {
         configuration.members.map { member in
