@@ -33,9 +33,9 @@ extension Raft {
     }
 
     /// Who would lead next if this leader could choose: of the voters that answered lately, the one that holds most of the log.
-    package func bestSuccessor(at now: LogicalInstant) -> MemberID? {
+    package func bestSuccessor(at now: LogicalInstant, except others: [MemberID] = []) -> MemberID? {
         var best: (member: MemberID, match: LogIndex)?
-        for voter in configuration.voters where voter != id {
+        for voter in configuration.voters where voter != id && !others.contains(voter) {
             guard let progress = leadership?.progress[voter], progress.hasAnswered(since: now - settings.electionTimeout)
             else { continue }
             if best.map({ progress.match > $0.match }) ?? true { best = (voter, progress.match) }
@@ -57,9 +57,12 @@ extension Raft {
         becomeFollower(term, leader: nil, at: now)
     }
 
-    /// The leader's word to take over now. Only a voter does, and only while it follows that leader.
+    /// The leader's word to take over now. Only a voter does, and only while it follows that leader; one that would rather not lead
+    /// lets the transfer be given up.
     mutating func takeOver(from sender: MemberID, at now: LogicalInstant) {
-        guard role == .follower(leader: sender), configuration.hasVoter(id), !isDiskStalled(at: now) else { return }
+        guard role == .follower(leader: sender), configuration.hasVoter(id), !isReluctant,
+            !isDiskStalled(at: now)
+        else { return }
         reads.failForwarded()
         openTerm(isTransfer: true, at: now)
     }

@@ -35,6 +35,7 @@ extension Coordinator {
             underWay = []
             return
         }
+        planMembers(at: now)
         planFailures(at: now)
         planReturns(at: now)
         planRepairing(at: now)

@@ -55,11 +55,13 @@ package struct CoordinatorSettings: Sendable {
     package var snapshotEntries: UInt64
     /// Commands that may wait here.
     package var waitingCommands: Int
+    /// Operators' wishes about the group that may wait here.
+    package var groupRequests: Int
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
         leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
-        waitingCommands: Int = 16_384
+        waitingCommands: Int = 16_384, groupRequests: Int = 64
     ) {
         self.answerTime = answerTime
         self.planInterval = planInterval
@@ -67,6 +69,7 @@ package struct CoordinatorSettings: Sendable {
         self.leadershipDelay = leadershipDelay
         self.snapshotEntries = snapshotEntries
         self.waitingCommands = waitingCommands
+        self.groupRequests = groupRequests
     }
 }
 
@@ -85,6 +88,16 @@ package struct Coordinator: Sendable {
         /// What this member's failure detector believes of an agent's life.
         case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool)
         case loadReported(NodeReport)
+        /// A link with a member is open, and names the store that its node has.
+        case appeared(MemberID)
+        /// An operator's wish that concerns the group itself; only the leader grants it.
+        case changeMembers([MemberChange], caller: UInt64)
+        /// Nil leaves the choice of the successor to the leader.
+        case transferLeadership(to: MemberID?, caller: UInt64)
+        /// Whether this member's disk is nearly full.
+        case diskSpace(isLow: Bool)
+        /// The process is to end soon; `mayStop` says when nobody has to wait because of it any more.
+        case stopRequested
     }
 
     package enum Action: Sendable {
@@ -94,12 +107,15 @@ package struct Coordinator: Sendable {
         case answer(caller: UInt64, CommandOutcome)
         /// The state is now as new as the read asks; or it will not be.
         case readAnswered(caller: UInt64, isFresh: Bool)
+        case groupAnswered(caller: UInt64, GroupOutcome)
         case publish(TopologyDelta)
         /// The topology came from a snapshot.
         case reset
         case fault(Fault)
         /// An entry or snapshot that this program cannot read: it must not go on without it.
         case unreadable(LogIndex)
+        /// Given once, after `stopRequested`, within three election time-outs.
+        case mayStop
     }
 
     /// Who waits for a command.
@@ -151,6 +167,12 @@ package struct Coordinator: Sendable {
     var lastStamp = WallTime(milliseconds: 0)
     /// Own proposals of this term that are not answered for yet; forgotten with the leadership.
     var underWay: [RequestID] = []
+    var groupRequests: [GroupRequest] = []
+    /// The store that each node was last linked with.
+    var present: [NodeID: MemberID] = [:]
+    var handOver: HandOver?
+    var isDiskLow = false
+    var isStopping = false
     var actions: [Action] = []
 
     struct HandedOn: Sendable {
@@ -188,7 +210,9 @@ package struct Coordinator: Sendable {
             if now >= planDue { plan(at: now) }
         case .received(let message, let sender): receive(message, from: sender, at: now)
         case .persisted(let sequence): raft.step(.persisted(sequence), at: now)
-        case .connectionLost(let peer): raft.step(.connectionLost(peer), at: now)
+        case .connectionLost(let peer):
+            noteGone(peer)
+            raft.step(.connectionLost(peer), at: now)
         case .propose(let command, let caller): enqueue(command, for: .caller(caller), at: now)
         case .read(let caller): raft.read(caller)
         case .deathReported(let report): noteDeath(report, at: now)
@@ -199,8 +223,16 @@ package struct Coordinator: Sendable {
             reports[report.node] = ReceivedReport(report, at: now)
             // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).
             for member in raft.configuration.members where member != id { actions.append(.send(.load(report), to: member)) }
+        case .appeared(let member): noteAppeared(member)
+        case .changeMembers(let changes, let caller): changeMembers(changes, for: caller, at: now)
+        case .transferLeadership(let successor, let caller): transferLeadership(to: successor, for: caller, at: now)
+        case .diskSpace(let isLow): noteDiskSpace(isLow: isLow, at: now)
+        case .stopRequested: prepareToStop(at: now)
         }
         handInWaiting(at: now, wall: wall)
+        settle(at: now, wall: wall)
+        continueHandOver(at: now)
+        answerTransfers(at: now)
         settle(at: now, wall: wall)
         defer { actions = [] }
         return actions
@@ -262,6 +294,7 @@ package struct Coordinator: Sendable {
         if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
             return answer(item.waiter, .done(known.result, catalog.topology.revision))
         }
+        guard !isDiskLow else { return answer(item.waiter, .overloaded("the leader's disk is nearly full")) }
         lastStamp = max(lastStamp, wall, catalog.time)
         do throws(Raft.Refusal) {
             let id = try raft.propose(codec.encode(item.command.stamped(lastStamp)))
@@ -273,10 +306,12 @@ package struct Coordinator: Sendable {
                 answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
             case .commandTooLarge(let bytes, let limit):
                 answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
-            case .transferring, .changeUnderWay, .notCommittedInTerm, .notCaughtUp, .unknownMember, .alreadyMember, .notVoter,
-                .noVoterLeft, .twoVotes, .tooManyMembers:
-                // Kept for the next leader, or for this one when it stays.
+            case .transferring:
+                // Kept for the next leader, or for this one if it stays.
                 waiting.append(item)
+            case .changeUnderWay, .notCommittedInTerm, .notCaughtUp, .unknownMember, .alreadyMember, .notVoter, .noVoterLeft,
+                .twoVotes, .tooManyMembers:
+                preconditionFailure("\(error) is no refusal of a command")
             }
         }
     }
@@ -331,6 +366,7 @@ package struct Coordinator: Sendable {
     }
 
     private mutating func apply(_ entry: Entry) {
+        noteCommitted(entry)
         let waiters = handedIn.removeValue(forKey: entry.id.index) ?? []
         guard case .command(let bytes) = entry.content else {
             for item in waiters { answer(item.waiter, .unknown) }

@@ -40,12 +40,15 @@ final class Archive: Sendable {
 }
 
 struct CoordinatorGroup {
-    let names: [MemberID]
+    private(set) var names: [MemberID]
+    let founding: MemberConfiguration
     let archive = Archive()
     var members: [MemberID: Coordinator] = [:]
     var outcomes: [UInt64: CommandOutcome] = [:]
     var reads: [UInt64: Bool] = [:]
     var deltas: [MemberID: [TopologyDelta]] = [:]
+    var groupOutcomes: [UInt64: GroupOutcome] = [:]
+    var mayStop: [MemberID] = []
     var wire: [(from: MemberID, to: MemberID, message: CoordinatorMessage)] = []
     var down: Set<MemberID> = []
     var now = LogicalInstant.origin
@@ -53,17 +56,23 @@ struct CoordinatorGroup {
 
     init() throws {
         names = try (1...3).map { try MemberID(text: "c\($0)") }
-        let configuration = try MemberConfiguration(voters: names)
-        for (number, name) in names.enumerated() {
-            let raft = Raft(
-                id: name, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
-                snapshot: .founding(configuration), seed: UInt64(number), at: now)
-            let zones = Dictionary(uniqueKeysWithValues: try names.map { ($0.node, try ZoneName("z\($0)")) })
-            members[name] = Coordinator(
-                id: name, raft: raft, codec: archive.codec, memberZones: zones,
-                settings: CoordinatorSettings(snapshotEntries: 20), at: now)
-        }
+        founding = try MemberConfiguration(voters: names)
+        for name in names { try start(name) }
         run(.seconds(1))
+    }
+
+    /// Starts a member with an empty disk.
+    mutating func start(_ name: MemberID) throws {
+        if !names.contains(name) { names.append(name) }
+        lastCaller += 1
+        let raft = Raft(
+            id: name, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
+            snapshot: .founding(founding), seed: lastCaller, at: now)
+        let zones = Dictionary(
+            uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })
+        members[name] = Coordinator(
+            id: name, raft: raft, codec: archive.codec, memberZones: zones,
+            settings: CoordinatorSettings(snapshotEntries: 20), at: now)
     }
 
     var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
@@ -72,7 +81,7 @@ struct CoordinatorGroup {
     func topology(of name: MemberID) -> Topology { members[name]?.catalog.topology ?? Topology(revision: .none) }
 
     mutating func step(_ input: Coordinator.Input, at name: MemberID) {
-        guard !down.contains(name) else { return }
+        guard !down.contains(name), members[name] != nil else { return }
         let wall = WallTime(milliseconds: 1_000 + now.microseconds / 1_000)
         var inputs = [input]
         while !inputs.isEmpty {
@@ -85,6 +94,8 @@ struct CoordinatorGroup {
                 case .answer(let caller, let outcome): outcomes[caller] = outcome
                 case .readAnswered(let caller, let isFresh): reads[caller] = isFresh
                 case .publish(let delta): deltas[name, default: []].append(delta)
+                case .groupAnswered(let caller, let outcome): groupOutcomes[caller] = outcome
+                case .mayStop: mayStop.append(name)
                 case .reset, .fault, .unreadable: break
                 }
             }

@@ -103,6 +103,7 @@ package actor CoordinatorRuntime {
             case .reset:
                 feed.reset(core.catalog.topology)
                 published = true
+            case .groupAnswered, .mayStop: break
             case .fault(let fault): stop("consensus is broken here: \(fault)")
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }

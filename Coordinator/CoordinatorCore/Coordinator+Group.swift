@@ -1,0 +1,194 @@
+// The group's own affairs: members come and go, leadership is handed over, a disk fills up, the process stops. Who asked is answered
+// when it has come to pass, not when it was begun.
+//
+// A member whose store is new (its disk was replaced, or its log was damaged and set aside) is taken in without anybody's doing: as a
+// learner, then, when it has caught up, in the place of the store that its node had before. It is the same machine that the operator
+// made a member; only what it remembers is new.
+
+package import Consensus
+import Model
+
+/// What became of a wish that concerns the group itself.
+package enum GroupOutcome: Hashable, Sendable {
+    case done
+    /// Nothing has changed.
+    case refused(Raft.Refusal)
+    /// The member that was to lead did not take over in time; this one leads on.
+    case givenUp
+    /// Begun, and not heard of since.
+    case unknown
+}
+
+struct GroupRequest: Sendable {
+    enum Wish: Hashable, Sendable {
+        /// Met when the entry is committed and a joint configuration that it carries is left.
+        case change(EntryID, isCommitted: Bool)
+        case leader(MemberID)
+    }
+
+    let caller: UInt64
+    var wish: Wish
+    let until: LogicalInstant
+}
+
+/// A leader's attempt to hand over on its own account; whoever did not take over is not asked again.
+struct HandOver: Sendable {
+    var asked: [MemberID] = []
+    /// Nil: tried once with each, then led on.
+    let until: LogicalInstant?
+}
+
+extension Coordinator {
+    // MARK: - Wishes
+
+    mutating func changeMembers(_ changes: [MemberChange], for caller: UInt64, at now: LogicalInstant) {
+        do throws(Raft.Refusal) {
+            let id = try raft.change(changes, at: now)
+            let wish = GroupRequest.Wish.change(id, isCommitted: false)
+            groupRequests.append(GroupRequest(caller: caller, wish: wish, until: now + settings.answerTime))
+        } catch {
+            actions.append(.groupAnswered(caller: caller, .refused(error)))
+        }
+    }
+
+    /// - Parameter successor: nil leaves the choice to the leader.
+    mutating func transferLeadership(to successor: MemberID?, for caller: UInt64, at now: LogicalInstant) {
+        do throws(Raft.Refusal) {
+            guard raft.isLeader else { throw .notLeader(raft.leader) }
+            guard groupRequests.count < settings.groupRequests else { throw .transferring }
+            guard let target = successor ?? raft.bestSuccessor(at: now) else { throw .noVoterLeft }
+            try raft.transferLeadership(to: target, at: now)
+            groupRequests.append(GroupRequest(caller: caller, wish: .leader(target), until: now + settings.answerTime))
+        } catch {
+            actions.append(.groupAnswered(caller: caller, .refused(error)))
+        }
+    }
+
+    /// Every entry comes by here when it is applied.
+    mutating func noteCommitted(_ entry: Entry) {
+        guard !groupRequests.isEmpty else { return }
+        answerGroup { request in
+            guard case .change(let id, let isCommitted) = request.wish, entry.id.index >= id.index else { return nil }
+            // Another leader's entry stands where the change should: it never was.
+            if entry.id.index == id.index, entry.id != id { return .unknown }
+            guard case .configuration(let configuration) = entry.content else { return nil }
+            if configuration.isJoint { request.wish = .change(id, isCommitted: true) }
+            return configuration.isJoint || (entry.id != id && !isCommitted) ? nil : .done
+        }
+    }
+
+    mutating func answerTransfers(at now: LogicalInstant) {
+        guard !groupRequests.isEmpty else { return }
+        let (leader, leadsOn) = (raft.leader, raft.isLeader && !raft.isTransferring)
+        answerGroup { request in
+            if case .leader(let successor) = request.wish {
+                if leader == successor { return .done }
+                if leadsOn { return .givenUp }
+            }
+            return now >= request.until ? .unknown : nil
+        }
+    }
+
+    private mutating func answerGroup(_ outcome: (inout GroupRequest) -> GroupOutcome?) {
+        var left: [GroupRequest] = []
+        for var request in groupRequests {
+            if let outcome = outcome(&request) {
+                actions.append(.groupAnswered(caller: request.caller, outcome))
+            } else {
+                left.append(request)
+            }
+        }
+        groupRequests = left
+    }
+
+    // MARK: - A leader that had better not lead
+
+    /// With the disk nearly full nothing is accepted here any more, and others had better lead.
+    mutating func noteDiskSpace(isLow: Bool, at now: LogicalInstant) {
+        guard isLow != isDiskLow else { return }
+        isDiskLow = isLow
+        raft.step(.reluctant(isLow || isStopping), at: now)
+        if !isStopping { handOver = isLow && raft.isLeader ? HandOver(until: nil) : nil }
+        continueHandOver(at: now)
+    }
+
+    /// Hands leadership over before the process goes, so that nobody has to wait for a time-out.
+    mutating func prepareToStop(at now: LogicalInstant) {
+        guard !isStopping else { return }
+        isStopping = true
+        raft.step(.reluctant(true), at: now)
+        handOver = HandOver(until: now + raft.settings.electionTimeout * 3)
+        continueHandOver(at: now)
+    }
+
+    /// Asks the next best successor, until one takes over or none is left.
+    mutating func continueHandOver(at now: LogicalInstant) {
+        guard var current = handOver else { return }
+        if raft.isLeader {
+            guard !raft.isTransferring, !raft.isChangeUnderWay else { return stopIfOverdue(current, at: now) }
+            guard let next = raft.bestSuccessor(at: now, except: current.asked) else {
+                handOver = nil
+                return tellThatMayStop()
+            }
+            // A refusal passes; it is tried again with the next tick.
+            if (try? raft.transferLeadership(to: next, at: now)) != nil {
+                current.asked.append(next)
+                handOver = current
+            }
+            stopIfOverdue(current, at: now)
+        } else if !isStopping {
+            handOver = nil
+        } else if waiting.isEmpty, passedOn.isEmpty, handedIn.isEmpty, raft.leader != nil {
+            handOver = nil
+            tellThatMayStop()
+        } else {
+            stopIfOverdue(current, at: now)
+        }
+    }
+
+    private mutating func stopIfOverdue(_ current: HandOver, at now: LogicalInstant) {
+        guard let until = current.until, now >= until else { return }
+        handOver = nil
+        tellThatMayStop()
+    }
+
+    private mutating func tellThatMayStop() {
+        if isStopping { actions.append(.mayStop) }
+    }
+
+    // MARK: - New stores
+
+    /// A link with this member is open: its store is the one that its node has now.
+    mutating func noteAppeared(_ member: MemberID) {
+        guard member != id,
+            memberZones[member.node] != nil || raft.configuration.members.contains(where: { $0.node == member.node })
+        else { return }
+        present[member.node] = member
+    }
+
+    mutating func noteGone(_ member: MemberID) {
+        if present[member.node] == member { present[member.node] = nil }
+    }
+
+    /// Takes in members that came back with a new store, one change at a time.
+    mutating func planMembers(at now: LogicalInstant) {
+        for (_, fresh) in present.sorted(by: { $0.key < $1.key }) {
+            guard !raft.isChangeUnderWay, !raft.isTransferring else { return }
+            let changes = changesToAdopt(fresh, at: now)
+            // Refused while it has not caught up: tried again with the next plan.
+            if !changes.isEmpty { _ = try? raft.change(changes, at: now) }
+        }
+    }
+
+    /// What is next on the way of `fresh` to the place of its node's former store; nothing when it has none to take.
+    private func changesToAdopt(_ fresh: MemberID, at now: LogicalInstant) -> [MemberChange] {
+        let members = raft.members(at: now).filter { $0.id.node == fresh.node }
+        let former = members.filter { $0.id != fresh }
+        // The founding store belongs to those who founded the group; and a store that still answers is not gone.
+        guard !fresh.isFounding, !former.isEmpty, !former.contains(where: { $0.isActive == true }) else { return [] }
+        let removals = { (part: MemberStatus.Part) in former.filter { $0.part == part }.map { MemberChange.remove($0.id) } }
+        guard members.contains(where: { $0.id == fresh }) else { return [.addLearner(fresh)] + removals(.learner) }
+        let voters = removals(.voter)
+        return (voters.isEmpty ? [] : [.promote(fresh)]) + voters + removals(.learner)
+    }
+}

@@ -1,0 +1,204 @@
+import Catalog
+import Consensus
+import CoordinatorCore
+import Model
+import Testing
+
+/// Members that come and go, leadership that is handed over, disks that fill up.
+@Suite struct GroupAffairsTests {
+    private func configure(_ key: String, in group: inout CoordinatorGroup, at name: MemberID) throws -> CommandOutcome? {
+        try group.commit(.configure(.global, [ConfigurationWrite(key: "app.\(key)", value: "1")]), as: key, at: name)
+    }
+
+    private func isDone(_ outcome: CommandOutcome?) -> Bool { if case .done(.accepted, _) = outcome { true } else { false } }
+
+    @Test("a change of members is answered when it is done, and a refusal at once with its reason")
+    func changes() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        group.step(.changeMembers([.demote(follower)], caller: 1), at: leader)
+        #expect(group.groupOutcomes[1] == nil)
+        group.deliver()
+        group.run(.milliseconds(50))
+        #expect(group.groupOutcomes[1] == .done)
+        #expect(group.members[leader]?.raft.configuration.learners == [follower])
+        group.step(.changeMembers([.demote(follower)], caller: 2), at: leader)
+        #expect(group.groupOutcomes[2] == .refused(.notVoter(follower)))
+        group.step(.changeMembers([.promote(follower)], caller: 3), at: follower)
+        #expect(group.groupOutcomes[3] == .refused(.notLeader(leader)))
+    }
+
+    @Test("a change that is not heard of is unknown, in time")
+    func unknownChange() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.down = Set(group.names.filter { $0 != leader })
+        group.step(.changeMembers([.demote(leader)], caller: 1), at: leader)
+        group.run(.seconds(1))
+        #expect(group.groupOutcomes[1] == .unknown)
+    }
+
+    @Test("a leader that removes itself answers for it, and a command meanwhile is committed by the next leader")
+    func removesItself() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.step(.changeMembers([.remove(leader)], caller: 1), at: leader)
+        let outcome = try configure("k", in: &group, at: try #require(group.follower))
+        #expect(isDone(outcome))
+        #expect(group.groupOutcomes[1] == .done)
+        #expect(group.members[leader]?.raft.isLeader == false)
+    }
+
+    @Test(
+        "a transfer goes to the member that is asked for, or to the best, and commands meanwhile all succeed",
+        arguments: [true, false])
+    func transfers(_ isChosen: Bool) throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let chosen = try #require(group.names.last { $0 != leader })
+        group.step(.transferLeadership(to: isChosen ? chosen : nil, caller: 1), at: leader)
+        let answers = try group.names.map { try configure("k-\($0)", in: &group, at: $0) }
+        #expect(answers.allSatisfy { isDone($0) })
+        #expect(group.groupOutcomes[1] == .done)
+        let next = try #require(group.leader)
+        #expect(next != leader && (next == chosen || !isChosen))
+    }
+
+    @Test("a transfer to a member that is down is given up, and the leader goes on")
+    func givenUp() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let away = try #require(group.follower)
+        group.down = [away]
+        _ = try configure("a", in: &group, at: leader)
+        group.step(.transferLeadership(to: away, caller: 1), at: leader)
+        group.run(.milliseconds(150))
+        #expect(group.groupOutcomes[1] == .givenUp)
+        #expect(isDone(try configure("b", in: &group, at: leader)))
+    }
+
+    @Test("a leader that is to stop hands over first, and then may stop; a follower may at once")
+    func stops() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        group.step(.stopRequested, at: follower)
+        #expect(group.mayStop == [follower])
+        group.step(.stopRequested, at: leader)
+        #expect(group.mayStop == [follower])
+        group.run(.milliseconds(150))
+        #expect(group.mayStop == [follower, leader])
+        let next = try #require(group.leader)
+        // The follower that is about to stop too was not burdened with it.
+        #expect(next != leader && next != follower)
+    }
+
+    @Test("a leader that is to stop and finds no successor may stop nevertheless, in time")
+    func stopsAlone() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.down = Set(group.names.filter { $0 != leader })
+        group.step(.stopRequested, at: leader)
+        group.run(.milliseconds(500))
+        #expect(group.mayStop == [leader])
+    }
+
+    @Test(
+        "a leader whose disk fills up hands over; with every disk full the last one refuses writes, and takes them again with space"
+    )
+    func diskFull() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.step(.diskSpace(isLow: true), at: leader)
+        group.run(.milliseconds(100))
+        let next = try #require(group.leader)
+        #expect(next != leader)
+        #expect(isDone(try configure("a", in: &group, at: leader)))
+        for name in group.names { group.step(.diskSpace(isLow: true), at: name) }
+        group.run(.seconds(1))
+        let last = try #require(group.leader)
+        guard case .overloaded = try configure("b", in: &group, at: last) else {
+            Issue.record("\(group.outcomes[group.lastCaller] as Any)")
+            return
+        }
+        group.step(.read(caller: 99), at: last)
+        group.run(.milliseconds(100))
+        #expect(group.reads[99] == true)
+        for name in group.names { group.step(.diskSpace(isLow: false), at: name) }
+        #expect(isDone(try configure("c", in: &group, at: try #require(group.leader))))
+    }
+
+    @Test("a member that comes back with a new store learns, and takes the place of the old store by itself")
+    func newStore() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let old = try #require(group.follower)
+        for number in 0..<40 { _ = try configure("k\(number)", in: &group, at: leader) }
+        group.down = [old]
+        let fresh = MemberID(old.node, store: StoreID(0x4F2A))
+        try group.start(fresh)
+        group.step(.appeared(fresh), at: leader)
+        group.run(.seconds(1))
+        let expected = group.names.filter { $0 != old }.sorted()
+        for name in expected {
+            let configuration = group.members[name]?.raft.configuration
+            #expect(configuration?.voters == expected && configuration?.learners == [] && configuration?.isJoint == false)
+        }
+        #expect(group.members[fresh]?.catalog == group.members[leader]?.catalog)
+    }
+
+    @Test("a new store that is lost in its turn leaves no learner behind")
+    func newStoreTwice() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let old = try #require(group.follower)
+        let stores = (1...2).map { MemberID(old.node, store: StoreID($0)) }
+        group.down = [old]
+        group.step(.appeared(stores[0]), at: leader)
+        group.run(.milliseconds(300))
+        #expect(group.members[leader]?.raft.configuration.learners == [stores[0]])
+        group.step(.connectionLost(stores[0]), at: leader)
+        try group.start(stores[1])
+        group.step(.appeared(stores[1]), at: leader)
+        group.run(.seconds(1))
+        let configuration = group.members[leader]?.raft.configuration
+        #expect(configuration?.voters.contains(stores[1]) == true)
+        #expect(configuration?.members.count == 3)
+    }
+
+    @Test("neither a store beside one that still answers nor a node that never belonged is taken in by itself")
+    func notTakenIn() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let other = try #require(group.follower)
+        let before = group.members[leader]?.raft.configuration
+        group.step(.appeared(MemberID(other.node, store: StoreID(1))), at: leader)
+        group.step(.appeared(MemberID(try NodeID("c9"), store: StoreID(1))), at: leader)
+        group.run(.seconds(1))
+        #expect(group.members[leader]?.raft.configuration == before)
+    }
+
+    @Test("a command whose answer was lost has the first answer after a change of leader, and from a snapshot")
+    func retried() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let away = try #require(group.follower)
+        group.down = [away]
+        let command = Command.registerNode(try CoordinatorGroup.registration("n1", zone: "a"))
+        let first = try group.commit(command, as: "once", at: leader)
+        for number in 0..<40 { _ = try configure("k\(number)", in: &group, at: leader) }
+        group.down = []
+        group.run(.milliseconds(500))
+        group.step(.transferLeadership(to: away, caller: 1), at: leader)
+        group.run(.milliseconds(100))
+        #expect(group.leader == away)
+        group.down = [leader]
+        guard case .done(let result, _) = first, case .done(let again, _) = try group.commit(command, as: "once", at: away)
+        else {
+            Issue.record("\(first as Any)")
+            return
+        }
+        #expect(again == result)
+    }
+}
