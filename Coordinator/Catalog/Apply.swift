@@ -33,6 +33,13 @@ extension Transaction {
         case .createJoinToken(let token): return try createJoinToken(token)
         case .useJoinToken(let id, let digest, let node, let zone):
             return try useJoinToken(id, secretDigest: digest, node: node, zone: zone)
+        case .declareCoordinator(let coordinator): return try declare(coordinator)
+        case .forgetCoordinator(let node):
+            coordinators[node] = nil
+            return .nothing
+        case .steerGroup(let verb, _):
+            try check(verb, field: "verb")
+            return .nothing
         }
     }
 

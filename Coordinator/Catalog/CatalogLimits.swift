@@ -10,6 +10,8 @@ package enum CatalogLimits {
     package static let signingKeys = 64
     package static let revokedTokens = 100_000
     package static let joinTokens = 1_000
+    /// Declared coordinators; more than a group has members.
+    package static let coordinators = 64
     /// Operations that have ended and are still told of.
     package static let endedOperations = 1_000
     /// Bytes of a text that people give: reasons, addresses, versions.

@@ -23,13 +23,15 @@ package struct CatalogSnapshot: Hashable, Sendable {
     package var awaited: [PartitionID: [NodeID]]
     /// When nodes that are failed now were declared so, in log-carried time.
     package var failedAt: [NodeID: WallTime]
+    /// Who was declared a member of the coordinator group after it was founded, and where those are reached.
+    package var coordinators: [NodeID: CoordinatorDescriptor]
     package var audit: AuditChain
 
     package init(
         topology: Topology = Topology(), history: UInt64 = 1, index: UInt64 = 0, time: WallTime = WallTime(milliseconds: 0),
         requests: RequestLedger = RequestLedger(), proposals: RequestLedger = RequestLedger(),
         joinTokens: [String: JoinToken] = [:], awaited: [PartitionID: [NodeID]] = [:], failedAt: [NodeID: WallTime] = [:],
-        audit: AuditChain = AuditChain()
+        coordinators: [NodeID: CoordinatorDescriptor] = [:], audit: AuditChain = AuditChain()
     ) {
         self.topology = topology
         self.history = history
@@ -40,6 +42,7 @@ package struct CatalogSnapshot: Hashable, Sendable {
         self.joinTokens = joinTokens
         self.awaited = awaited
         self.failedAt = failedAt
+        self.coordinators = coordinators
         self.audit = audit
     }
 }
@@ -60,6 +63,7 @@ package struct CatalogState: Sendable, Equatable {
     package var index: UInt64 { snapshot.index }
     package var time: WallTime { snapshot.time }
     package var failedAt: [NodeID: WallTime] { snapshot.failedAt }
+    package var coordinators: [NodeID: CoordinatorDescriptor] { snapshot.coordinators }
     package var audit: AuditChain { snapshot.audit }
 
     /// The first answer under a request id, so that a member can repeat it before it plans anything.
@@ -134,6 +138,7 @@ package struct CatalogState: Sendable, Equatable {
             snapshot.joinTokens = transaction.joinTokens
             snapshot.awaited = transaction.awaited
             snapshot.failedAt = transaction.failedAt
+            snapshot.coordinators = transaction.coordinators
             return (.accepted(payload), transaction.changes)
         } catch {
             return (.refused(error), [])

@@ -40,6 +40,13 @@ package enum Command: Hashable, Sendable {
     case createJoinToken(JoinToken)
     /// One use of a join token by `node`; `secretDigest` is what the secret that it showed hashes to (rule S2).
     case useJoinToken(String, secretDigest: [UInt8], node: NodeID, zone: ZoneName)
+    /// Somebody wants this node in the coordinator group, to be reached at these addresses. It is no member by that.
+    case declareCoordinator(CoordinatorDescriptor)
+    /// The node is to be no member any more, whatever store it comes with.
+    case forgetCoordinator(NodeID)
+    /// What is about to be asked of Raft. Changes nothing: members and leaders are Raft's to change, and this puts into the log who
+    /// wanted it, and why.
+    case steerGroup(String, NodeID)
 
     /// The name under which logs, metrics and the audit trail speak of it.
     package var name: String {
@@ -67,6 +74,9 @@ package enum Command: Hashable, Sendable {
         case .configure: "configure"
         case .createJoinToken: "create-join-token"
         case .useJoinToken: "use-join-token"
+        case .declareCoordinator: "declare-coordinator"
+        case .forgetCoordinator: "forget-coordinator"
+        case .steerGroup(let verb, _): "raft-\(verb)"
         }
     }
 
@@ -92,6 +102,8 @@ package enum Command: Hashable, Sendable {
         case .configure(let scope, _): "config/\(scope)"
         case .createJoinToken(let token): "join-tokens/\(token.id)"
         case .useJoinToken(let id, _, _, _): "join-tokens/\(id)"
+        case .declareCoordinator(let coordinator): "raft/members/\(coordinator.node)"
+        case .forgetCoordinator(let node), .steerGroup(_, let node): "raft/members/\(node)"
         }
     }
 }

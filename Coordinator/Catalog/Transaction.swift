@@ -12,6 +12,7 @@ struct Transaction {
     var joinTokens: [String: JoinToken]
     var awaited: [PartitionID: [NodeID]]
     var failedAt: [NodeID: WallTime]
+    var coordinators: [NodeID: CoordinatorDescriptor]
 
     private var nodes: [NodeID: NodeDescriptor] = [:]
     private var tables: [TableID: TableDescriptor?] = [:]
@@ -29,6 +30,7 @@ struct Transaction {
         joinTokens = snapshot.joinTokens
         awaited = snapshot.awaited
         failedAt = snapshot.failedAt
+        coordinators = snapshot.coordinators
     }
 
     var operationID: OperationID { OperationID(index) }

@@ -3,8 +3,9 @@
 //
 // A member whose store is new (its disk was replaced, or its log was damaged and set aside) is taken in without anybody's doing: as a
 // learner, then, when it has caught up, in the place of the store that its node had before. It is the same machine that the operator
-// made a member; only what it remembers is new.
+// made a member; only what it remembers is new. A node that an operator has declared is taken in as a learner, and promoted by him.
 
+import Catalog
 package import Consensus
 import Model
 
@@ -158,19 +159,36 @@ extension Coordinator {
 
     // MARK: - New stores
 
-    /// A link with this member is open: its store is the one that its node has now.
+    /// How often a store asks to be let in.
+    private static let askInterval = Span.milliseconds(500)
+
+    /// Whoever belongs to no member says so, until the leader lets it in.
+    mutating func askToBeLetIn(at now: LogicalInstant) {
+        guard !raft.isMember, now >= askDue else { return }
+        askDue = now + Self.askInterval
+        actions.append(.askToBeLetIn)
+    }
+
+    /// A newcomer may reach the leader by way of others only; what was passed on once is not passed on again.
+    mutating func noteWaiting(_ store: MemberID, from sender: MemberID) {
+        if raft.isLeader {
+            noteAppeared(store)
+        } else if sender == store, let leader = raft.leader {
+            actions.append(.send(.waiting(store), to: leader))
+        }
+    }
+
+    /// The member is there: its store is the one that its node has now.
     mutating func noteAppeared(_ member: MemberID) {
         guard member != id,
-            memberZones[member.node] != nil || raft.configuration.members.contains(where: { $0.node == member.node })
+            catalog.coordinators[member.node] != nil || raft.configuration.members.contains(where: { $0.node == member.node })
         else { return }
         present[member.node] = member
     }
 
-    mutating func noteGone(_ member: MemberID) {
-        if present[member.node] == member { present[member.node] = nil }
-    }
+    mutating func noteGone(_ member: MemberID) { present[member.node] = nil }
 
-    /// Takes in members that came back with a new store, one change at a time.
+    /// Takes in members that came back with a new store, and those that were declared; one change at a time.
     mutating func planMembers(at now: LogicalInstant) {
         for (_, fresh) in present.sorted(by: { $0.key < $1.key }) {
             guard !raft.isChangeUnderWay, !raft.isTransferring else { return }
@@ -185,7 +203,8 @@ extension Coordinator {
         let members = raft.members(at: now).filter { $0.id.node == fresh.node }
         let former = members.filter { $0.id != fresh }
         // The founding store belongs to those who founded the group; and a store that still answers is not gone.
-        guard !fresh.isFounding, !former.isEmpty, !former.contains(where: { $0.isActive == true }) else { return [] }
+        guard !fresh.isFounding, !former.contains(where: { $0.isActive == true }) else { return [] }
+        guard !former.isEmpty || catalog.coordinators[fresh.node] != nil else { return [] }
         let removals = { (part: MemberStatus.Part) in former.filter { $0.part == part }.map { MemberChange.remove($0.id) } }
         guard members.contains(where: { $0.id == fresh }) else { return [.addLearner(fresh)] + removals(.learner) }
         let voters = removals(.voter)

@@ -29,6 +29,7 @@ extension Coordinator {
     mutating func plan(at now: LogicalInstant) {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
+        askToBeLetIn(at: now)
         guard raft.hasCommittedInTerm else {
             absentSince = [:]
             unevenSince = nil
@@ -46,6 +47,7 @@ extension Coordinator {
     private mutating func planFailures(at now: LogicalInstant) {
         let topology = catalog.topology
         var zones = memberZones
+        for coordinator in catalog.coordinators.values { zones[coordinator.node] = coordinator.zone }
         for node in topology.nodes.values where node.status != .failed && node.status != .decommissioned {
             zones[node.id] = node.zone
         }

@@ -88,7 +88,7 @@ package struct Coordinator: Sendable {
         /// What this member's failure detector believes of an agent's life.
         case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool)
         case loadReported(NodeReport)
-        /// A link with a member is open, and names the store that its node has.
+        /// A member is there, with the store that its node has now.
         case appeared(MemberID)
         /// An operator's wish that concerns the group itself; only the leader grants it.
         case changeMembers([MemberChange], caller: UInt64)
@@ -108,6 +108,8 @@ package struct Coordinator: Sendable {
         /// The state is now as new as the read asks; or it will not be.
         case readAnswered(caller: UInt64, isFresh: Bool)
         case groupAnswered(caller: UInt64, GroupOutcome)
+        /// To be said to every coordinator that can be reached: this store belongs to no member.
+        case askToBeLetIn
         case publish(TopologyDelta)
         /// The topology came from a snapshot.
         case reset
@@ -145,7 +147,7 @@ package struct Coordinator: Sendable {
     /// What agents told of themselves lately, whichever member they told.
     package internal(set) var reports: [NodeID: ReceivedReport] = [:]
     let codec: CoordinatorCodec
-    /// Zones of the group's members: they are witnesses too.
+    /// Zones of the members that the settings name, who are witnesses too; those that came later are declared in the catalog.
     let memberZones: [NodeID: ZoneName]
 
     var waiting: [Waiting] = []
@@ -168,7 +170,9 @@ package struct Coordinator: Sendable {
     /// Own proposals of this term that are not answered for yet; forgotten with the leadership.
     var underWay: [RequestID] = []
     var groupRequests: [GroupRequest] = []
-    /// The store that each node was last linked with.
+    /// When this store asks again to be let in.
+    var askDue: LogicalInstant
+    /// The store with which each node was there last.
     var present: [NodeID: MemberID] = [:]
     var handOver: HandOver?
     var isDiskLow = false
@@ -196,6 +200,7 @@ package struct Coordinator: Sendable {
         self.settings = settings
         catalog = CatalogState(digest: codec.digest)
         planDue = now
+        askDue = now
     }
 
     /// When `tick` is due.
@@ -247,6 +252,7 @@ package struct Coordinator: Sendable {
             answer(item.waiter, outcome)
         case .death(let report): witnesses.note(report, at: now)
         case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
+        case .waiting(let store): noteWaiting(store, from: sender)
         }
     }
 

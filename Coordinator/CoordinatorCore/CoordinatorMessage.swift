@@ -67,4 +67,6 @@ package enum CoordinatorMessage: Hashable, Sendable {
     case death(DeathReport)
     /// An agent's report, passed on by the member that got it (rule C7: never through the log).
     case load(NodeReport)
+    /// A store that belongs to no member asks to be let in; passed on to the leader by whoever hears it.
+    case waiting(MemberID)
 }

@@ -1,4 +1,6 @@
 package import Catalog
+package import Consensus
+package import CoordinatorCore
 package import Model
 
 /// How fresh the state must be that a caller reads.
@@ -38,15 +40,21 @@ package struct LoadReading: Hashable, Sendable {
 package struct CoordinatorStatus: Hashable, Sendable {
     package struct Peer: Hashable, Sendable {
         package let id: NodeID
-        package let zone: ZoneName
-        package let addresses: NodeAddresses
+        package let member: MemberID
+        package let part: MemberStatus.Part
+        /// Nil where neither the catalog nor this member's settings say.
+        package let zone: ZoneName?
+        package let addresses: NodeAddresses?
         /// Whether this member holds an open link to it (to itself: always).
         package let isConnected: Bool
         /// What the leader knows to be on its disk; nil at the others.
         package let match: UInt64?
+        /// How the leader sends to it; nil at the others.
+        package let mode: String?
     }
 
     package let id: NodeID
+    package let member: MemberID
     /// `leader`, `follower`, `candidate` or `pre-candidate`.
     package let role: String
     package let leader: NodeID?
@@ -55,11 +63,23 @@ package struct CoordinatorStatus: Hashable, Sendable {
     package let applied: UInt64
     package let lastIndex: UInt64
     package let members: [Peer]
+    /// Who was declared a member since the group was founded, and is one or waits to be let in.
+    package let declared: [NodeID: CoordinatorDescriptor]
+    package let isChangeUnderWay: Bool
+    package let isTransferring: Bool
+    package let drops: [MessageDrop: UInt64]
     /// How many voters may be lost.
     package let tolerance: Int
     /// Whether too many nodes fell at once, so that nothing is copied (rule F4).
     package let breakerHolds: Bool
     package let startedAt: WallTime
+}
+
+/// What an operator wants of the group itself.
+package enum GroupOrder: Hashable, Sendable {
+    case change([MemberChange])
+    /// Nil: to whoever holds most of the log.
+    case transfer(to: MemberID?)
 }
 
 /// What everything above the consensus, the REST API first of all, asks of it.
@@ -75,6 +95,9 @@ package protocol ControlPlane: Sendable {
     func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState
 
     func status() async -> CoordinatorStatus
+
+    /// Puts a wish that concerns the group itself; only the leader grants one. Answered within a second, one way or another.
+    func steer(_ order: GroupOrder) async -> GroupOutcome
 
     /// The newest report of each agent's load and health, by way of whichever member got it.
     func reports() async -> [NodeID: LoadReading]

@@ -3,6 +3,7 @@
 import FoundationEssentials
 import Glibc
 package import Identity
+import LogStorage
 import Model
 import Settings
 
@@ -59,6 +60,8 @@ package struct ClusterFiles {
             try SecretFile.write(key, to: "\(own)/authority.key")
             try SecretFile.write(gossip, to: "\(own)/gossip.key")
             try Folder.write(settings(of: spec), to: "\(own)/coordinator.json")
+            // These stores are the group's first ones; any other must be let in.
+            try DataFolder.markFounding("\(own)/data")
         }
         try SecretFile.write(certificate, to: "\(folder)/authority.crt", mode: 0o644)
         try SecretFile.write(gossip, to: "\(folder)/gossip.key")

@@ -19,7 +19,7 @@ enum ExitStatus: Int32, Error {
         switch error {
         case .refused(let problem):
             switch (problem.status, problem.code) {
-            case (_, "NO_LEADER"), (_, "RAFT_NO_QUORUM"): self = .noLeader
+            case (_, "NO_LEADER"), (_, "NOT_LEADER"), (_, "RAFT_NO_QUORUM"): self = .noLeader
             case (404, _), (410, _): self = .notFound
             case (401, _), (403, _): self = .notAllowed
             case (409, _), (412, _), (428, _): self = .preconditionFailed

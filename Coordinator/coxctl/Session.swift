@@ -42,12 +42,18 @@ struct GlobalOptions: ParsableArguments {
 
     func validate() throws { try Seconds.check(timeout, "--timeout") }
 
-    func session() throws -> Session {
-        let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
-        guard let path = context ?? environment("COXSWAIN_CONTEXT") else {
+    /// Where the cluster's context file is.
+    func contextPath() throws -> String {
+        guard let path = context ?? getenv("COXSWAIN_CONTEXT").map({ String(cString: $0) }) else {
             throw CommandFailure(
                 status: .usage, message: "no context: give --context, or set COXSWAIN_CONTEXT to a cluster's context.json")
         }
+        return path
+    }
+
+    func session() throws -> Session {
+        let environment = { (name: String) in getenv(name).map { String(cString: $0) } }
+        let path = try contextPath()
         var cluster = try ClusterContext(
             path: path, tokenFile: operatorTokenFile ?? environment("COXSWAIN_OPERATOR_TOKEN_FILE"))
         if let list = endpoints ?? environment("COXSWAIN_ENDPOINTS") {

@@ -96,6 +96,7 @@ struct CoordinatorGroup {
                 case .publish(let delta): deltas[name, default: []].append(delta)
                 case .groupAnswered(let caller, let outcome): groupOutcomes[caller] = outcome
                 case .mayStop: mayStop.append(name)
+                case .askToBeLetIn: for other in names where other != name { wire.append((name, other, .waiting(name))) }
                 case .reset, .fault, .unreadable: break
                 }
             }

@@ -1,5 +1,7 @@
 import Access
 import Catalog
+import Consensus
+import CoordinatorCore
 @testable import CoordinatorServer
 import Foundation
 import HTTPTypes
@@ -48,9 +50,13 @@ final class InstantPlane: ControlPlane, Sendable {
 
     func status() async -> CoordinatorStatus {
         CoordinatorStatus(
-            id: Known.c1, role: "leader", leader: isLeaderless.withLock { $0 } ? nil : Known.c1, term: 1, commit: 1, applied: 1,
-            lastIndex: 1, members: [], tolerance: 0, breakerHolds: false, startedAt: WallTime(milliseconds: 0))
+            id: Known.c1, member: MemberID(Known.c1), role: "leader", leader: isLeaderless.withLock { $0 } ? nil : Known.c1,
+            term: 1, commit: 1, applied: 1,
+            lastIndex: 1, members: [], declared: [:], isChangeUnderWay: false, isTransferring: false, drops: [:], tolerance: 0,
+            breakerHolds: false, startedAt: WallTime(milliseconds: 0))
     }
+
+    func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
 
     func reports() async -> [NodeID: LoadReading] { [:] }
 }

@@ -54,8 +54,8 @@ extension Handlers {
                     "members": .array(
                         member.members.map { peer in
                             .object([
-                                "node_id": .string(peer.id.name), "zone": .string(peer.zone.name),
-                                "api": .string(peer.addresses.service), "connected": .boolean(peer.isConnected),
+                                "node_id": .string(peer.id.name), "zone": .string(peer.zone?.name),
+                                "api": .string(peer.addresses?.service), "connected": .boolean(peer.isConnected),
                                 "match": peer.match.map { .number($0) } ?? .null,
                             ])
                         }),
@@ -223,11 +223,12 @@ extension Handlers {
                     "gossip_keyring": keyring,
                     "cluster": .object(["name": .string(settings.clusterName), "id": .string(settings.cluster.text)]),
                     "coordinators": .array(
-                        members.map { peer in
-                            .object([
-                                "node_id": .string(peer.id.name), "api": .string(peer.addresses.service),
-                                "link": .string(peer.addresses.link), "gossip": .string(peer.addresses.gossip),
-                                "zone": .string(peer.zone.name),
+                        members.compactMap { peer in
+                            guard let addresses = peer.addresses, let zone = peer.zone else { return nil }
+                            return .object([
+                                "node_id": .string(peer.id.name), "api": .string(addresses.service),
+                                "link": .string(addresses.link), "gossip": .string(addresses.gossip),
+                                "zone": .string(zone.name),
                             ])
                         }),
                 ]), status: .created)

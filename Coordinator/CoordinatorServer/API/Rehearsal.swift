@@ -1,4 +1,6 @@
 import Catalog
+import Consensus
+import CoordinatorCore
 import FoundationEssentials
 import Hummingbird
 import Model
@@ -41,6 +43,8 @@ final class Rehearsal: ControlPlane {
     }
 
     func status() async -> CoordinatorStatus { await real.status() }
+    /// Whether consensus would take it, only asking it would tell.
+    func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
     func reports() async -> [NodeID: LoadReading] { await real.reports() }
 }
 

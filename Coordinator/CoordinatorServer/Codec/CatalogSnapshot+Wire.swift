@@ -112,13 +112,20 @@ extension CatalogSnapshot: WireCodable {
         for failure in wire.failedAt {
             failedAt[try Check.node(failure.node, "Failure.node")] = try Check.wallTime(failure.timeMs, "Failure.time_ms")
         }
+        var coordinators: [NodeID: CoordinatorDescriptor] = [:]
+        for coordinator in try Check.list(
+            wire.coordinators, "CatalogSnapshot.coordinators", atMost: CatalogLimits.coordinators,
+            CoordinatorDescriptor.init(wire:))
+        {
+            coordinators[coordinator.node] = coordinator
+        }
         self.init(
             topology: try Topology(wire: wire.topology), history: try Check.counter(wire.history, "CatalogSnapshot.history"),
             index: try Check.counter(wire.index, "CatalogSnapshot.index"),
             time: try Check.wallTime(wire.timeMs, "CatalogSnapshot.time_ms"),
             requests: RequestLedger(try Check.list(wire.requests, "CatalogSnapshot.requests", RequestRecord.init(wire:))),
             proposals: RequestLedger(try Check.list(wire.proposals, "CatalogSnapshot.proposals", RequestRecord.init(wire:))),
-            joinTokens: joinTokens, awaited: awaited, failedAt: failedAt,
+            joinTokens: joinTokens, awaited: awaited, failedAt: failedAt, coordinators: coordinators,
             audit: AuditChain(
                 count: try Check.counter(wire.auditCount, "CatalogSnapshot.audit_count"),
                 head: try Check.bytes(wire.auditHead, "CatalogSnapshot.audit_head", atMost: 64),
@@ -146,6 +153,7 @@ extension CatalogSnapshot: WireCodable {
             failure.timeMs = time.milliseconds
             return failure
         }
+        wire.coordinators = coordinators.sorted { $0.key < $1.key }.map(\.value.wire)
         wire.auditCount = audit.count
         wire.auditHead = Data(audit.head)
         wire.auditTail = audit.tail.map(\.wire)

@@ -106,6 +106,10 @@ extension Command: WireCodable {
                 try Check.text(it.id, "UseJoinToken.id"),
                 secretDigest: try Check.bytes(it.secretDigest, "UseJoinToken.secret_digest", atMost: 64),
                 node: try Check.node(it.node, "UseJoinToken.node"), zone: try zoneName(it.zone, "UseJoinToken.zone"))
+        case .declareCoordinator(let it): self = .declareCoordinator(try CoordinatorDescriptor(wire: it))
+        case .forgetCoordinator(let name): self = .forgetCoordinator(try Check.node(name, "forget_coordinator"))
+        case .steerGroup(let it):
+            self = .steerGroup(try Check.text(it.verb, "SteerGroup.verb"), try Check.node(it.node, "SteerGroup.node"))
         }
     }
 
@@ -174,6 +178,11 @@ extension Command: WireCodable {
             wire.useJoinToken.secretDigest = Data(digest)
             wire.useJoinToken.node = node.name
             wire.useJoinToken.zone = zone.name
+        case .declareCoordinator(let coordinator): wire.declareCoordinator = coordinator.wire
+        case .forgetCoordinator(let node): wire.forgetCoordinator = node.name
+        case .steerGroup(let verb, let node):
+            wire.steerGroup.verb = verb
+            wire.steerGroup.node = node.name
         }
         return wire
     }

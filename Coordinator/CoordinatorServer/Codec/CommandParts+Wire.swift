@@ -148,3 +148,20 @@ extension JoinToken: WireCodable {
         return wire
     }
 }
+
+extension CoordinatorDescriptor: WireCodable {
+    package init(wire: ProtoCatalogCoordinator) throws(WireError) {
+        guard wire.hasAddresses else { throw WireError("CatalogCoordinator.addresses", .missing) }
+        self.init(
+            node: try Check.node(wire.node, "CatalogCoordinator.node"),
+            zone: try zoneName(wire.zone, "CatalogCoordinator.zone"), addresses: try NodeAddresses(wire: wire.addresses))
+    }
+
+    package var wire: ProtoCatalogCoordinator {
+        var wire = ProtoCatalogCoordinator()
+        wire.node = node.name
+        wire.zone = zone.name
+        wire.addresses = addresses.wire
+        return wire
+    }
+}

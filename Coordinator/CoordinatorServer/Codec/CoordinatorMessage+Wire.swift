@@ -24,6 +24,7 @@ extension CoordinatorMessage: WireCodable {
                     generation: try Check.identifier(death.generation, "Death.generation"),
                     witness: try Check.node(death.witness, "Death.witness")))
         case .load(let report): self = .load(try NodeReport(wire: report))
+        case .waiting(let store): self = .waiting(try Check.member(store, "CoordinatorMessage.waiting"))
         }
     }
 
@@ -46,6 +47,7 @@ extension CoordinatorMessage: WireCodable {
             wire.death.generation = report.generation.number
             wire.death.witness = report.witness.name
         case .load(let report): wire.load = report.wire
+        case .waiting(let store): wire.waiting = store.description
         }
         return wire
     }

@@ -1,5 +1,6 @@
 // A coordinator's settings, as `coxctl cluster init` writes them and people edit them (JSON5).
 
+import Consensus
 package import FoundationEssentials
 package import Identity
 package import Logging
@@ -36,7 +37,8 @@ package struct CoordinatorConfiguration: Sendable {
     /// The data folder.
     package let data: String
     package let listen: Listen
-    /// Sorted by name; one, three or five.
+    /// Sorted by name. Founded with one, three or five, and told of whoever was there when the file was written: who is a member, the
+    /// log says.
     package let members: [Member]
     package let electionTimeout: Span
     package let heartbeat: Span
@@ -156,8 +158,9 @@ package struct CoordinatorConfiguration: Sendable {
                     api: try address(entry.api, "\(field).api"), link: try address(entry.link, "\(field).link"),
                     gossip: try address(entry.gossip, "\(field).gossip")))
         }
-        guard [1, 3, 5].contains(members.count) else {
-            throw InvalidValue(field: "members", detail: "a group has 1, 3 or 5 members, not \(members.count)")
+        guard (1...MemberConfiguration.limit).contains(members.count) else {
+            throw InvalidValue(
+                field: "members", detail: "a group has 1 to \(MemberConfiguration.limit) members, not \(members.count)")
         }
         guard Set(members.map(\.node)).count == members.count else {
             throw InvalidValue(field: "members", detail: "a member is named twice")

@@ -1,4 +1,5 @@
 import Catalog
+import Consensus
 import CoreMetrics
 import LogStorage
 import Membership
@@ -38,7 +39,7 @@ struct CoordinatorMetrics: Sendable {
         gauge("raft_applied_index", Double(status.applied))
         gauge("raft_members_connected", Double(status.members.count { $0.isConnected }))
         // Zero where this member does not lead: then it does not know.
-        for peer in status.members where peer.id != status.id {
+        for peer in status.members where peer.id != status.id && peer.part != .outgoing {
             gauge(
                 "raft_peer_lag_entries", [("peer", peer.id.name)],
                 peer.match.map { Double(status.lastIndex - min($0, status.lastIndex)) } ?? 0)
@@ -48,7 +49,10 @@ struct CoordinatorMetrics: Sendable {
         counter("raft_reads_total", counters.linearizableReads)
         counter("raft_messages_total", [("direction", "sent")], counters.sent)
         counter("raft_messages_total", [("direction", "received")], counters.received)
-        counter("raft_malformed_messages_total", counters.malformed)
+        for reason in MessageDrop.allCases {
+            counter("raft_dropped_total", [("reason", reason.rawValue)], status.drops[reason] ?? 0)
+        }
+        gauge("raft_is_member", status.members.contains { $0.member == status.member } ? 1 : 0)
         counter("log_fsyncs_total", syncs.syncs)
         gauge("breaker_holds", status.breakerHolds ? 1 : 0)
     }

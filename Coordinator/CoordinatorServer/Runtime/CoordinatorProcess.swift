@@ -27,7 +27,7 @@ package enum CoordinatorProcess {
         let registry = MetricsRegistry()
         Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
         let logger = Logger(label: "coordinator")
-        let folder = try DataFolder(configuration.data)
+        let (folder, store, recovered) = try await Self.open(configuration.data, logger: logger)
         let identity = try configuration.identity()
         let keyring = try configuration.keyring()
         let contexts = LinkContexts(
@@ -37,20 +37,18 @@ package enum CoordinatorProcess {
             cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
-        let (store, recovered) = try await RaftStore.open(in: folder)
-        let core = try Self.core(configuration, recovered)
+        let core = try Self.core(configuration, in: folder, recovered)
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
-        let others = configuration.members.filter { $0.node != configuration.node }
-        links.setPeers(Dictionary(uniqueKeysWithValues: others.map { ($0.node, $0.link.description) }))
         let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
         let gossip = GossipService(
             node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
             tuning: configuration.gossip, address: configuration.listen.gossip,
             seal: GossipSeal(keyring, of: configuration.cluster),
-            coordinators: configuration.members.map(\.rosterEntry), logger: logger,
+            coordinators: [], logger: logger,
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
-            core: core, store: store, links: links, gossip: gossip, members: configuration.members, logger: logger)
+            core: core, store: store, links: links, gossip: gossip, places: GroupPlaces(configuration.members),
+            logger: logger)
         await runtime.start()
         let sessions = AgentSessions(backend: runtime, logger: logger)
         let listener = LinkListener(
@@ -76,10 +74,11 @@ package enum CoordinatorProcess {
         logger.notice(
             "coordinator starts",
             metadata: [
-                "store": "\(folder.store)", "generation": "\(folder.generation)",
+                "member": "\(runtime.id)", "store": "\(folder.store)", "generation": "\(folder.generation)",
                 "applied": "\(applied)", "entries": "\(recovered.entries.count)",
             ])
-        let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher]
+        // Ended from the last to the first: leadership is somebody else's before anything here stops to answer.
+        let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher, HandOver(runtime: runtime)]
         var whole = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -89,13 +88,32 @@ package enum CoordinatorProcess {
         withExtendedLifetime(folder) {}
     }
 
+    private typealias Opened = (folder: DataFolder, store: RaftStore, recovered: RaftStore.Recovered)
+
+    /// Opens what is on disk. A log that cannot be read back whole is set aside and kept, and the member goes on with an empty store:
+    /// one that is nobody's until the group lets it in, and has all that the old one held by then (rule C2).
+    private static func open(_ path: String, logger: Logger) async throws -> Opened {
+        let damage: DamagedMember
+        do { return try await open(path) } catch let error as DamagedMember { damage = error }
+        let aside = try DataFolder.setAside(RaftStore.names, in: path, because: damage.reason)
+        logger.error("the log is damaged: set aside", metadata: ["reason": "\(damage.reason)", "kept": "\(aside)"])
+        return try await open(path)
+    }
+
+    private static func open(_ path: String) async throws -> Opened {
+        let folder = try DataFolder(path)
+        let (store, recovered) = try await RaftStore.open(in: folder)
+        return (folder, store, recovered)
+    }
+
+    /// The settings say who founded the group, and nothing about who belongs to it since: that stands in the log.
     private static func core(
-        _ configuration: CoordinatorConfiguration, _ recovered: RaftStore.Recovered
+        _ configuration: CoordinatorConfiguration, in folder: DataFolder, _ recovered: RaftStore.Recovered
     ) throws -> Coordinator {
         let founding = try MemberConfiguration(voters: configuration.members.map { MemberID($0.node) })
         let now = BootClock.now()
         let raft = Raft(
-            id: MemberID(configuration.node),
+            id: MemberID(configuration.node, store: folder.isFounding ? nil : folder.store),
             settings: RaftSettings(
                 electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat),
             hardState: recovered.hardState, snapshot: recovered.snapshot ?? .founding(founding), entries: recovered.entries,
@@ -124,12 +142,13 @@ extension CoordinatorCodec {
         decodeSnapshot: { try? CatalogSnapshot(bytes: $0) }, digest: { Digest.sha256($0) })
 }
 
-extension CoordinatorConfiguration.Member {
-    var rosterEntry: RosterEntry {
-        RosterEntry(
-            node: node, generation: Generation(0),
-            profile: MemberProfile(
-                kind: .coordinator, zone: zone, gossip: gossip.description, link: link.description, store: StoreID(0),
-                session: .none))
+/// Gives leadership away before the process stops, so that nobody waits for a time-out.
+private struct HandOver: Service {
+    let runtime: CoordinatorRuntime
+
+    func run() async throws {
+        // Cancelled instead, the process ends at once, as if it had been killed.
+        try? await gracefulShutdown()
+        await runtime.handOver()
     }
 }

@@ -24,7 +24,8 @@ package actor CoordinatorRuntime {
     }
 
     package nonisolated let feed: TopologyFeed
-    nonisolated let members: [CoordinatorConfiguration.Member]
+    private(set) var places: GroupPlaces
+    package nonisolated let id: MemberID
     nonisolated let node: NodeID
     private var core: Coordinator
     private let store: RaftStore
@@ -35,6 +36,11 @@ package actor CoordinatorRuntime {
     private let written: (stream: AsyncStream<Written>, continuation: AsyncStream<Written>.Continuation)
     private var callers: [UInt64: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var readers: [UInt64: CheckedContinuation<Bool, Never>] = [:]
+    private var steerers: [UInt64: CheckedContinuation<GroupOutcome, Never>] = [:]
+    /// Whether nobody has to wait any more because this process ends.
+    private var mayStop = false
+    /// The members to whom links were last opened.
+    private var linked: MemberConfiguration?
     private var lastCaller: UInt64 = 0
     private var told: (role: String, leader: MemberID?, term: Term)?
     package private(set) var counters = Counters()
@@ -52,19 +58,21 @@ package actor CoordinatorRuntime {
         package var leaderChanges: UInt64 = 0
         package var sent: UInt64 = 0
         package var received: UInt64 = 0
-        package var malformed: UInt64 = 0
+        /// Messages that were not taken, or not sent.
+        package var dropped: [MessageDrop: UInt64] = [:]
     }
 
     package init(
         core: Coordinator, store: RaftStore, links: PeerLinks, gossip: GossipService,
-        members: [CoordinatorConfiguration.Member], logger: Logger
+        places: GroupPlaces, logger: Logger
     ) {
         self.core = core
         self.store = store
         self.links = links
         self.gossip = gossip
-        self.members = members
+        self.places = places
         self.logger = logger
+        id = core.id
         node = core.id.node
         feed = TopologyFeed(core.catalog.topology)
         written = AsyncStream.makeStream(of: Written.self)
@@ -77,6 +85,7 @@ package actor CoordinatorRuntime {
 
     private func step(_ input: Coordinator.Input) {
         perform(core.step(input, at: BootClock.now(), wall: BootClock.wallTime()))
+        followGroup()
         tellChanges()
     }
 
@@ -95,6 +104,9 @@ package actor CoordinatorRuntime {
                 }
             case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
             case .readAnswered(let caller, let isFresh): readers.removeValue(forKey: caller)?.resume(returning: isFresh)
+            case .groupAnswered(let caller, let outcome): steerers.removeValue(forKey: caller)?.resume(returning: outcome)
+            case .mayStop: mayStop = true
+            case .askToBeLetIn: askToBeLetIn()
             case .publish(let delta):
                 counters.applied += 1
                 measureFailures(in: delta)
@@ -103,7 +115,6 @@ package actor CoordinatorRuntime {
             case .reset:
                 feed.reset(core.catalog.topology)
                 published = true
-            case .groupAnswered, .mayStop: break
             case .fault(let fault): stop("consensus is broken here: \(fault)")
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }
@@ -127,7 +138,29 @@ package actor CoordinatorRuntime {
     }
 
     private func send(_ message: CoordinatorMessage, to peer: MemberID) {
-        if links.send(message.serialized(), to: peer.node) { counters.sent += 1 }
+        let frame = MemberFrame(from: core.id, to: peer, message: message)
+        if links.send(frame.serialized(), to: peer.node) { counters.sent += 1 }
+    }
+
+    /// Said to whoever is linked: whose store is which, only members know.
+    private func askToBeLetIn() {
+        let frame = MemberFrame(from: core.id, to: nil, message: .waiting(core.id)).serialized()
+        for peer in links.connected where links.send(frame, to: peer) { counters.sent += 1 }
+    }
+
+    /// Opens and ends links as members come and go. A link to somebody who left ends by itself, or at the next change: the word that he
+    /// is no member may still be on its way.
+    private func followGroup() {
+        let configuration = core.raft.configuration
+        let isDeclaredAnew = places.declare(core.catalog.coordinators)
+        guard isDeclaredAnew || configuration != linked else { return }
+        linked = configuration
+        let peers = places.peers(of: core.id, in: configuration)
+        var addresses = Dictionary(peers.map { ($0.node, $0.addresses.link) }, uniquingKeysWith: { first, _ in first })
+        for node in links.connected where addresses[node] == nil { addresses[node] = places[node]?.addresses.link }
+        links.setPeers(addresses)
+        gossip.setCoordinators(peers.map(\.rosterEntry))
+        gossip.adopt(core.catalog.topology)
     }
 
     /// Going on could only do harm (rules C2 to C4).
@@ -170,18 +203,25 @@ package actor CoordinatorRuntime {
 
     /// Reads one member's messages until its link ends: the listener's handler for `.raft`.
     package func serve(_ link: Link) async {
-        guard members.contains(where: { $0.node == link.peer.node }), link.peer.node != node else { return }
+        let peer = (node: link.peer.node, store: link.peer.store)
+        guard peer.node != node else { return }
         do {
-            for try await frame in link.frames {
-                let message: CoordinatorMessage
-                do { message = try CoordinatorMessage(bytes: frame) } catch {
-                    counters.malformed += 1
+            for try await bytes in link.frames {
+                let frame: MemberFrame
+                do { frame = try MemberFrame(bytes: bytes) } catch {
+                    counters.dropped[.malformed, default: 0] += 1
                     logger.warning("malformed", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
                     return
                 }
+                if let fault = frame.fault(at: core.id, from: peer.node, store: peer.store) {
+                    counters.dropped[fault, default: 0] += 1
+                    logger.debug(
+                        "dropped", metadata: ["peer": "\(peer.node)", "reason": "\(fault)", "to": "\(frame.to, default: "-")"])
+                    continue
+                }
                 counters.received += 1
-                if case .death(let report) = message { measureReport(of: report.node) }
-                step(.received(message, from: MemberID(link.peer.node)))
+                if case .death(let report) = frame.message { measureReport(of: report.node) }
+                step(.received(frame.message, from: frame.from))
             }
         } catch {
             logger.debug("a peer's link ended", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
@@ -212,6 +252,27 @@ package actor CoordinatorRuntime {
         }
     }
 
+    /// Puts a wish that concerns the group itself; the leader alone grants it.
+    package func steer(_ order: GroupOrder) async -> GroupOutcome {
+        lastCaller += 1
+        let caller = lastCaller
+        return await withCheckedContinuation { continuation in
+            steerers[caller] = continuation
+            switch order {
+            case .change(let changes): step(.changeMembers(changes, caller: caller))
+            case .transfer(let successor): step(.transferLeadership(to: successor, caller: caller))
+            }
+        }
+    }
+
+    /// Before this process stops: lets another member lead.
+    package func handOver() async {
+        step(.stopRequested)
+        while !mayStop {
+            do { try await Task.sleep(for: .milliseconds(5)) } catch { return }
+        }
+    }
+
     package func take(_ report: NodeReport) { step(.loadReported(report)) }
     package func noteDeath(_ report: DeathReport) {
         measureReport(of: report.node)
@@ -226,23 +287,29 @@ package actor CoordinatorRuntime {
         let now = BootClock.now()
         return core.reports.mapValues { LoadReading(report: $0.report, age: now - $0.at) }
     }
+    /// Messages that were not taken, or not sent, since the start.
+    private var drops: [MessageDrop: UInt64] {
+        let sending = links.counters
+        return counters.dropped.merging([.unconnected: sending.droppedUnconnected, .full: sending.droppedFull]) { $0 + $1 }
+    }
     package var syncs: SyncStatistics { store.statistics }
 
     package var statusNow: CoordinatorStatus {
         let raft = core.raft
         let connected = Set(links.connected)
         return CoordinatorStatus(
-            id: node, role: raft.roleName, leader: raft.leader?.node, term: raft.term.number, commit: raft.log.commit.number,
+            id: node, member: core.id, role: raft.roleName, leader: raft.leader?.node, term: raft.term.number,
+            commit: raft.log.commit.number,
             applied: raft.log.applied.number, lastIndex: raft.log.last.index.number,
-            members: members.map { member in
-                CoordinatorStatus.Peer(
-                    id: member.node, zone: member.zone,
-                    addresses: NodeAddresses(
-                        gossip: member.gossip.description, link: member.link.description, service: member.api.description),
-                    isConnected: member.node == node || connected.contains(member.node),
-                    match: raft.match(of: MemberID(member.node))?.number)
+            members: raft.members(at: BootClock.now()).map { member in
+                let place = places[member.id.node]
+                return CoordinatorStatus.Peer(
+                    id: member.id.node, member: member.id, part: member.part, zone: place?.zone, addresses: place?.addresses,
+                    isConnected: member.id == core.id || connected.contains(member.id.node),
+                    match: member.match?.number, mode: member.mode)
             },
-            tolerance: raft.configuration.tolerance, breakerHolds: core.breakerHolds, startedAt: startedAt)
+            declared: core.catalog.coordinators, isChangeUnderWay: raft.isChangeUnderWay, isTransferring: raft.isTransferring,
+            drops: drops, tolerance: raft.configuration.tolerance, breakerHolds: core.breakerHolds, startedAt: startedAt)
     }
 }
 
@@ -266,6 +333,8 @@ extension CoordinatorRuntime: Service {
         callers = [:]
         for reader in readers.values { reader.resume(returning: false) }
         readers = [:]
+        for steerer in steerers.values { steerer.resume(returning: .unknown) }
+        steerers = [:]
     }
 
     private func keepTime() async {
@@ -284,7 +353,10 @@ extension CoordinatorRuntime: Service {
 
     private func takeLinkEvents() async {
         for await event in links.events {
-            if case .disconnected(let peer) = event { step(.connectionLost(MemberID(peer))) }
+            guard case .disconnected(let peer) = event else { continue }
+            let members = core.raft.configuration.members.filter { $0.node == peer }
+            // Somebody who is no member yet is gone too.
+            for member in members.isEmpty ? [MemberID(peer)] : members { step(.connectionLost(member)) }
         }
     }
 

@@ -70,8 +70,7 @@ extension CoordinatorRuntime: SessionBackend {
     package func leader() async -> LeaderHint {
         guard let leader = raft.leader?.node else { return .unknown }
         guard leader != node else { return .here }
-        return members.first { $0.node == leader }
-            .map { .elsewhere(leader, linkAddress: $0.link.description) } ?? .unknown
+        return places[leader].map { .elsewhere(leader, linkAddress: $0.addresses.link) } ?? .unknown
     }
 
     package func confirmQuorum() async -> Bool { await refresh() }

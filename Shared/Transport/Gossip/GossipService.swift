@@ -23,7 +23,7 @@ package enum GossipEvent: Hashable, Sendable {
 
 package final class GossipService: Service {
     private let core: Mutex<Swim>
-    private let coordinators: [RosterEntry]
+    private let coordinators: Mutex<[RosterEntry]>
     private let logger: Logger
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
@@ -49,7 +49,7 @@ package final class GossipService: Service {
             Swim(
                 node: node, generation: generation, profile: profile, tuning: tuning, seed: UInt64.random(in: .min ... .max),
                 at: BootClock.now()))
-        self.coordinators = coordinators.filter { $0.node != node }
+        self.coordinators = Mutex(coordinators.filter { $0.node != node })
         self.logger = logger
         self.address = address
         self.seal = seal
@@ -72,9 +72,15 @@ package final class GossipService: Service {
                     kind: .agent, zone: node.zone, gossip: node.addresses.gossip, link: node.addresses.link, store: node.store,
                     session: node.session))
         }
-        step(.roster(coordinators + roster))
+        step(.roster(coordinators.withLock { $0 } + roster))
         step(.revisionApplied(topology.revision))
         for node in nodes where node.status == .failed { step(.deathSettled(node.id, node.session)) }
+    }
+
+    /// Takes another group of coordinators; in force with the next topology that is adopted.
+    package func setCoordinators(_ entries: [RosterEntry]) {
+        let own = core.withLock { $0.node }
+        coordinators.withLock { $0 = entries.filter { $0.node != own } }
     }
 
     package func registered(_ session: SessionID) { step(.registered(session)) }
@@ -114,7 +120,7 @@ package final class GossipService: Service {
             continuation.finish()
             self.socket.withLock { $0 = nil }
         }
-        step(.roster(coordinators))
+        step(.roster(coordinators.withLock { $0 }))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await socket.run() }
             group.addTask {

@@ -110,6 +110,31 @@ package nonisolated struct ProtoCatalogWitness: Sendable {
   package init() {}
 }
 
+package nonisolated struct ProtoCatalogCoordinator: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var zone: String = String()
+
+  package var addresses: ProtoNodeAddresses {
+    get {_addresses ?? ProtoNodeAddresses()}
+    set {_addresses = newValue}
+  }
+  /// Returns true if `addresses` has been explicitly set.
+  package var hasAddresses: Bool {self._addresses != nil}
+  /// Clears the value of `addresses`. Subsequent reads from it will return its default value.
+  package mutating func clearAddresses() {self._addresses = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _addresses: ProtoNodeAddresses? = nil
+}
+
 package nonisolated struct ProtoCatalogCommand: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -301,6 +326,30 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .grantRole(newValue)}
   }
 
+  package var declareCoordinator: ProtoCatalogCoordinator {
+    get {
+      if case .declareCoordinator(let v)? = command {return v}
+      return ProtoCatalogCoordinator()
+    }
+    set {command = .declareCoordinator(newValue)}
+  }
+
+  package var forgetCoordinator: String {
+    get {
+      if case .forgetCoordinator(let v)? = command {return v}
+      return String()
+    }
+    set {command = .forgetCoordinator(newValue)}
+  }
+
+  package var steerGroup: ProtoCatalogCommand.SteerGroup {
+    get {
+      if case .steerGroup(let v)? = command {return v}
+      return ProtoCatalogCommand.SteerGroup()
+    }
+    set {command = .steerGroup(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -327,6 +376,9 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case createJoinToken(ProtoCatalogJoinToken)
     case useJoinToken(ProtoCatalogCommand.UseJoinToken)
     case grantRole(ProtoCatalogCommand.GrantRole)
+    case declareCoordinator(ProtoCatalogCoordinator)
+    case forgetCoordinator(String)
+    case steerGroup(ProtoCatalogCommand.SteerGroup)
 
   }
 
@@ -685,6 +737,20 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package init() {}
   }
 
+  package nonisolated struct SteerGroup: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var verb: String = String()
+
+    package var node: String = String()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
   package nonisolated struct GrantRole: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -903,6 +969,8 @@ package nonisolated struct ProtoCatalogSnapshot: Sendable {
   package var auditHead: Data = Data()
 
   package var auditTail: [ProtoCatalogSnapshot.Audit] = []
+
+  package var coordinators: [ProtoCatalogCoordinator] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1171,9 +1239,53 @@ nonisolated extension ProtoCatalogWitness: SwiftProtobuf.Message, SwiftProtobuf.
   }
 }
 
+nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CatalogCoordinator"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}zone\0\u{1}addresses\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.zone) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._addresses) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 2)
+    }
+    try { if let v = self._addresses {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCoordinator, rhs: ProtoCatalogCoordinator) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.zone != rhs.zone {return false}
+    if lhs._addresses != rhs._addresses {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1460,6 +1572,40 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .grantRole(v)
         }
       }()
+      case 24: try {
+        var v: ProtoCatalogCoordinator?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .declareCoordinator(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .declareCoordinator(v)
+        }
+      }()
+      case 25: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.command != nil {try decoder.handleConflictingOneOf()}
+          self.command = .forgetCoordinator(v)
+        }
+      }()
+      case 26: try {
+        var v: ProtoCatalogCommand.SteerGroup?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .steerGroup(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .steerGroup(v)
+        }
+      }()
       default: break
       }
     }
@@ -1562,6 +1708,18 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .grantRole?: try {
       guard case .grantRole(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+    }()
+    case .declareCoordinator?: try {
+      guard case .declareCoordinator(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+    }()
+    case .forgetCoordinator?: try {
+      guard case .forgetCoordinator(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 25)
+    }()
+    case .steerGroup?: try {
+      guard case .steerGroup(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
     }()
     case nil: break
     }
@@ -2236,6 +2394,41 @@ nonisolated extension ProtoCatalogCommand.UseJoinToken: SwiftProtobuf.Message, S
   }
 }
 
+nonisolated extension ProtoCatalogCommand.SteerGroup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".SteerGroup"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}verb\0\u{1}node\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.verb) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.verb.isEmpty {
+      try visitor.visitSingularStringField(value: self.verb, fieldNumber: 1)
+    }
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.SteerGroup, rhs: ProtoCatalogCommand.SteerGroup) -> Bool {
+    if lhs.verb != rhs.verb {return false}
+    if lhs.node != rhs.node {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoCatalogCommand.GrantRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".GrantRole"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}principal\0\u{1}token\0\u{3}expires_at_ms\0")
@@ -2589,7 +2782,7 @@ nonisolated extension ProtoCatalogResult.Refusal: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension ProtoCatalogSnapshot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogSnapshot"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}topology\0\u{1}history\0\u{1}index\0\u{3}time_ms\0\u{1}requests\0\u{1}proposals\0\u{3}join_tokens\0\u{1}awaited\0\u{3}failed_at\0\u{3}audit_count\0\u{3}audit_head\0\u{3}audit_tail\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}topology\0\u{1}history\0\u{1}index\0\u{3}time_ms\0\u{1}requests\0\u{1}proposals\0\u{3}join_tokens\0\u{1}awaited\0\u{3}failed_at\0\u{3}audit_count\0\u{3}audit_head\0\u{3}audit_tail\0\u{1}coordinators\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2609,6 +2802,7 @@ nonisolated extension ProtoCatalogSnapshot: SwiftProtobuf.Message, SwiftProtobuf
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.auditCount) }()
       case 11: try { try decoder.decodeSingularBytesField(value: &self.auditHead) }()
       case 12: try { try decoder.decodeRepeatedMessageField(value: &self.auditTail) }()
+      case 13: try { try decoder.decodeRepeatedMessageField(value: &self.coordinators) }()
       default: break
       }
     }
@@ -2655,6 +2849,9 @@ nonisolated extension ProtoCatalogSnapshot: SwiftProtobuf.Message, SwiftProtobuf
     if !self.auditTail.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.auditTail, fieldNumber: 12)
     }
+    if !self.coordinators.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.coordinators, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2671,6 +2868,7 @@ nonisolated extension ProtoCatalogSnapshot: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.auditCount != rhs.auditCount {return false}
     if lhs.auditHead != rhs.auditHead {return false}
     if lhs.auditTail != rhs.auditTail {return false}
+    if lhs.coordinators != rhs.coordinators {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -69,6 +69,21 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     set {message = .load(newValue)}
   }
 
+  /// This store belongs to no member, and its node asks to be let in with it.
+  package var waiting: String {
+    get {
+      if case .waiting(let v)? = message {return v}
+      return String()
+    }
+    set {message = .waiting(newValue)}
+  }
+
+  /// The member that speaks, and the one that is meant; a member is written as in RaftMembers. Whoever waits to be let in knows no
+  /// stores, and leaves the second empty.
+  package var from: String = String()
+
+  package var to: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Message: Equatable, Sendable {
@@ -77,6 +92,8 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     case outcome(ProtoCoordinatorMessage.Outcome)
     case death(ProtoCoordinatorMessage.Death)
     case load(ProtoNodeReport)
+    /// This store belongs to no member, and its node asks to be let in with it.
+    case waiting(String)
 
   }
 
@@ -220,7 +237,7 @@ fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0\u{1}waiting\0\u{2}\u{8}from\0\u{1}to\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -293,6 +310,16 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
           self.message = .load(v)
         }
       }()
+      case 6: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.message != nil {try decoder.handleConflictingOneOf()}
+          self.message = .waiting(v)
+        }
+      }()
+      case 14: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.to) }()
       default: break
       }
     }
@@ -324,13 +351,25 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
       guard case .load(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
     }()
+    case .waiting?: try {
+      guard case .waiting(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 6)
+    }()
     case nil: break
+    }
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 14)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitSingularStringField(value: self.to, fieldNumber: 15)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCoordinatorMessage, rhs: ProtoCoordinatorMessage) -> Bool {
     if lhs.message != rhs.message {return false}
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,57 @@
+import Catalog
+import Consensus
+import CoordinatorCore
+import Model
+import Testing
+
+@Suite("who belongs to the group")
+struct GroupMembersTests {
+    private static func configuration(_ group: CoordinatorGroup) -> MemberConfiguration? {
+        group.leader.flatMap { group.members[$0]?.raft.configuration }
+    }
+
+    @Test("a node that comes with an empty disk takes its own place by itself, having asked whomever it reached")
+    func wipedStore() throws {
+        var group = try CoordinatorGroup()
+        let old = try #require(group.follower)
+        let fresh = MemberID(old.node, store: StoreID(0xF2))
+        group.down.insert(old)
+        try group.start(fresh)
+        group.run(.seconds(3))
+        let configuration = try #require(Self.configuration(group))
+        #expect(configuration.voters.contains(fresh) && !configuration.members.contains(old))
+        #expect(!configuration.isJoint && configuration.learners.isEmpty)
+    }
+
+    @Test("a store of a node that nobody wants is not let in, however often it asks")
+    func stranger() throws {
+        var group = try CoordinatorGroup()
+        let stranger = MemberID(try NodeID("c9"), store: StoreID(9))
+        try group.start(stranger)
+        group.run(.seconds(3))
+        #expect(Self.configuration(group)?.members.contains(stranger) == false)
+    }
+
+    @Test(
+        "a declared coordinator becomes a learner when it comes, votes when it is promoted, and stays away when it is removed")
+    func growth() throws {
+        var group = try CoordinatorGroup()
+        let newcomer = MemberID(try NodeID("c4"), store: StoreID(4))
+        let leader = try #require(group.leader)
+        let declared = CoordinatorDescriptor(
+            node: newcomer.node, zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"))
+        _ = try group.commit(.declareCoordinator(declared), as: "declare", at: leader)
+        try group.start(newcomer)
+        group.run(.seconds(2))
+        #expect(Self.configuration(group)?.learners == [newcomer])
+        group.step(.changeMembers([.promote(newcomer)], caller: 1), at: leader)
+        group.run(.milliseconds(200))
+        #expect(group.groupOutcomes[1] == .done)
+        #expect(Self.configuration(group)?.voters.contains(newcomer) == true)
+        _ = try group.commit(.forgetCoordinator(newcomer.node), as: "forget", at: leader)
+        group.step(.changeMembers([.remove(newcomer)], caller: 2), at: leader)
+        group.run(.seconds(3))
+        #expect(group.groupOutcomes[2] == .done)
+        #expect(Self.configuration(group)?.members.contains(newcomer) == false)
+    }
+}
