@@ -21,6 +21,9 @@ package struct Progress: Hashable, Sendable {
     /// The newest read round that it confirmed.
     package var confirmedRound: UInt64 = 0
 
+    /// What the last append to it said to be committed.
+    package var toldCommit: LogIndex = .zero
+
     package init(next: LogIndex) { self.next = next }
 
     package func hasAnswered(since instant: LogicalInstant) -> Bool { answeredAt.map { $0 >= instant } ?? false }

@@ -105,6 +105,7 @@ extension Raft {
             let previous = EntryID(term: term, index: before)
             messages.append(
                 to: peer, .append(Append(term: self.term, previous: previous, entries: entries, commit: log.commit)))
+            progress.toldCommit = log.commit
             if let last = entries.last {
                 progress.sent(upTo: last.id.index, bytes: entries.reduce(0) { $0 + $1.content.weight })
             } else {
@@ -144,7 +145,8 @@ extension Raft {
             leadership?.progress[peer] = progress
             if !progress.isInSnapshot { leadership?.outgoing[peer] = nil }
             if rises { advanceCommit(at: now) }
-            send(to: peer, evenEmpty: false, at: now)
+            // What is news for all it is sent with the others. What was committed while it could be sent nothing it hears now.
+            if leadership?.hasNews == false { send(to: peer, evenEmpty: progress.toldCommit < log.commit, at: now) }
             if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
             return
         case .rejected(let at, let hint):
