@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores traces-rewrite bench lint format proto clean
+.PHONY: deps build release demo test test-cores test-long traces-rewrite bench lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -40,6 +40,11 @@ test: deps test-cores
 	@set -o pipefail; SWIFT_BACKTRACE=enable=no timeout --foreground 45m swift test --skip-build --no-parallel --skip '^($(CORE_TESTS))\.' 2>&1 \
 	  | tee .build/tests.log | grep --line-buffered -vE '^(◇|✔ Test (case|")|  )' \
 	  || { echo; echo "failed:"; grep -aE '^✘|^error:|Fatal error' .build/tests.log || tail -n 3 .build/tests.log; exit 1; }
+
+## test-long: the stories of real coordinators that take their time
+test-long: deps
+	swift build --build-tests
+	LONG=1 swift test --skip-build --no-parallel --filter RaftProcessTests
 
 ## test-cores: the pure cores alone, in seconds
 test-cores:

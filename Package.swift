@@ -222,7 +222,7 @@ if !coresOnly {
             name: "EndToEndTests",
             dependencies: [
                 .byName(name: "Client"), .byName(name: "DiskKit"), .byName(name: "Identity"), .byName(name: "KeyEncoding"),
-                .byName(name: "Model"),
+                .byName(name: "Model"), .byName(name: "SimulationKit"),
                 httpClient,
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
