@@ -39,6 +39,8 @@ package actor CoordinatorRuntime {
     private var steerers: [UInt64: CheckedContinuation<GroupOutcome, Never>] = [:]
     /// Whether nobody has to wait any more because this process ends.
     private var mayStop = false
+    /// Whether nothing is stepped any more: whoever still asks is answered at once.
+    private var hasEnded = false
     /// The members to whom links were last opened.
     private var linked: MemberConfiguration?
     private var lastCaller: UInt64 = 0
@@ -230,6 +232,7 @@ package actor CoordinatorRuntime {
 
     /// Commits a command, here or through the leader; always answers, within a second.
     package func commit(_ command: ProposedCommand) async -> CommandOutcome {
+        guard !hasEnded else { return .noLeader }
         lastCaller += 1
         let caller = lastCaller
         counters.proposals += 1
@@ -243,6 +246,7 @@ package actor CoordinatorRuntime {
 
     /// Waits until this member's state is as new as everything answered before.
     package func refresh() async -> Bool {
+        guard !hasEnded else { return false }
         lastCaller += 1
         let caller = lastCaller
         counters.linearizableReads += 1
@@ -254,6 +258,7 @@ package actor CoordinatorRuntime {
 
     /// Puts a wish that concerns the group itself; the leader alone grants it.
     package func steer(_ order: GroupOrder) async -> GroupOutcome {
+        guard !hasEnded else { return .refused(.notLeader(nil)) }
         lastCaller += 1
         let caller = lastCaller
         return await withCheckedContinuation { continuation in
@@ -329,6 +334,7 @@ extension CoordinatorRuntime: Service {
             await group.waitForAll()
         }
         // Nobody waits for ever on a coordinator that has stopped.
+        hasEnded = true
         for caller in callers.values { caller.resume(returning: .unknown) }
         callers = [:]
         for reader in readers.values { reader.resume(returning: false) }
