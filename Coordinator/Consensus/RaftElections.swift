@@ -7,8 +7,11 @@ extension Raft {
     mutating func campaign(at now: LogicalInstant) {
         resetElectionTimer(at: now)
         // Whoever cannot write could neither vote for itself nor lead.
-        guard configuration.hasVoter(id), !isDiskStalled(at: now) else { return }
         reads.failForwarded()
+        guard configuration.hasVoter(id), !isDiskStalled(at: now) else {
+            role = .follower(leader: nil)
+            return
+        }
         role = .preCandidate(answers: [id: true])
         guard configuration.outcome(of: [id: true]) != .won else { return openTerm(at: now) }
         let request = VoteRequest(term: term.next, last: log.last)

@@ -8,70 +8,7 @@
 package import Catalog
 package import Consensus
 package import Model
-package import Planning
-
-/// What the core needs of the world: forms of bytes and one digest.
-package struct CoordinatorCodec: Sendable {
-    package let encode: @Sendable (CatalogEntry) -> [UInt8]
-    package let decode: @Sendable ([UInt8]) -> CatalogEntry?
-    package let encodeSnapshot: @Sendable (CatalogSnapshot) -> [UInt8]
-    package let decodeSnapshot: @Sendable ([UInt8]) -> CatalogSnapshot?
-    package let digest: AuditDigest
-
-    package init(
-        encode: @escaping @Sendable (CatalogEntry) -> [UInt8], decode: @escaping @Sendable ([UInt8]) -> CatalogEntry?,
-        encodeSnapshot: @escaping @Sendable (CatalogSnapshot) -> [UInt8],
-        decodeSnapshot: @escaping @Sendable ([UInt8]) -> CatalogSnapshot?, digest: @escaping AuditDigest
-    ) {
-        self.encode = encode
-        self.decode = decode
-        self.encodeSnapshot = encodeSnapshot
-        self.decodeSnapshot = decodeSnapshot
-        self.digest = digest
-    }
-}
-
-/// An agent's report and when it arrived here, by this member's clock.
-package struct ReceivedReport: Hashable, Sendable {
-    package let report: NodeReport
-    package let at: LogicalInstant
-
-    package init(_ report: NodeReport, at: LogicalInstant) {
-        self.report = report
-        self.at = at
-    }
-}
-
-/// What holds for one member from its start. Where a configuration entry of the same meaning is committed, that stands over it.
-package struct CoordinatorSettings: Sendable {
-    /// How long a caller waits at most.
-    package var answerTime: Span
-    package var planInterval: Span
-    package var repairs: RepairLimits
-    /// How long the cluster must have been calm before a primary role is transferred to even out the spread, and again before each
-    /// further one.
-    package var leadershipDelay: Span
-    /// Entries between two snapshots.
-    package var snapshotEntries: UInt64
-    /// Commands that may wait here.
-    package var waitingCommands: Int
-    /// Operators' wishes about the group that may wait here.
-    package var groupRequests: Int
-
-    package init(
-        answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
-        leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
-        waitingCommands: Int = 16_384, groupRequests: Int = 64
-    ) {
-        self.answerTime = answerTime
-        self.planInterval = planInterval
-        self.repairs = repairs
-        self.leadershipDelay = leadershipDelay
-        self.snapshotEntries = snapshotEntries
-        self.waitingCommands = waitingCommands
-        self.groupRequests = groupRequests
-    }
-}
+import Planning
 
 package struct Coordinator: Sendable {
     package enum Input: Sendable {
@@ -236,9 +173,11 @@ package struct Coordinator: Sendable {
         }
         handInWaiting(at: now, wall: wall)
         settle(at: now, wall: wall)
-        continueHandOver(at: now)
+        if handOver != nil {
+            continueHandOver(at: now)
+            settle(at: now, wall: wall)
+        }
         answerTransfers(at: now)
-        settle(at: now, wall: wall)
         defer { actions = [] }
         return actions
     }

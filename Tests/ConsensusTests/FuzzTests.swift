@@ -4,7 +4,7 @@ import Model
 import Testing
 
 @Suite struct FuzzTests {
-    @Test("no seed of loss, doubles, overtaking, slow disks and crashes breaks a promise, and calm brings agreement")
+    @Test("no seed of loss, doubles, crashes, transfers and changes of members breaks a promise, and calm brings agreement")
     func anySeed() throws {
         // A few by default, so that the suite stays quick; `SEEDS=1000` looks longer.
         let seeds = ProcessInfo.processInfo.environment["SEEDS"].flatMap(UInt64.init) ?? 24
@@ -14,7 +14,7 @@ import Testing
     }
 
     private func live(_ seed: UInt64) throws {
-        var group = try Group(seed % 3 == 0 ? 5 : 3, seed: seed)
+        var group = try Group(seed % 3 == 0 ? 5 : 3, joining: 2, seed: seed)
         group.slowDisks = true
         if seed % 2 == 0 { group.compactEvery = 5 }
         group.weather = Group.Weather(loss: seed % 20, doubles: seed % 15, reorders: true)
@@ -36,6 +36,10 @@ import Testing
                     try group.input(.tick, to: other)
                 }
             case 45..<46: try group.input(.connectionLost(group.names[0]), to: name)
+            case 46..<49:
+                if let leader = group.leader { try changeAnything(name, at: leader, in: &group) }
+            case 49..<50:
+                if let leader = group.leader { try? group.transfer(to: name, at: leader) }
             default: try group.deliverOne()
             }
             if group.random.next() % 50 == 0 { try group.checkLogs() }
@@ -49,11 +53,26 @@ import Testing
         try group.propose("last", at: leader)
         try group.run(.milliseconds(500))
         let highest = group.chosen.keys.max()
-        for name in group.names {
+        for name in group.raft(leader)?.configuration.members ?? [] {
             guard group.members[name]?.applied == highest else {
                 throw Violation(description: "\(name) at \(group.members[name]?.applied as Any), others at \(highest as Any)")
             }
         }
         try group.checkLogs()
+    }
+
+    /// Whatever the leader does not refuse, with up to two members at once.
+    private func changeAnything(_ name: MemberID, at leader: MemberID, in group: inout Group) throws {
+        let other = group.names[Int(group.random.next() % UInt64(group.names.count))]
+        let changes = [name, other].map { member -> MemberChange in
+            switch group.random.next() % 4 {
+            case 0: .addLearner(member)
+            case 1: .demote(member)
+            case 2: .remove(member)
+            default: .promote(member)
+            }
+        }
+        let count = Int(group.random.next() % 2) + 1
+        do { try group.change(Array(changes.prefix(count)), at: leader) } catch is Raft.Refusal {}
     }
 }

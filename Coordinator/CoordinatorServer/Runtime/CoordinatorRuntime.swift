@@ -117,7 +117,9 @@ package actor CoordinatorRuntime {
             case .reset:
                 feed.reset(core.catalog.topology)
                 published = true
-            case .fault(let fault): stop("consensus is broken here: \(fault)")
+            case .fault(let fault):
+                // Not an exit: the next start would find the same, again and again. It takes no part, and is not ready.
+                logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }
         }

@@ -1,0 +1,106 @@
+import Consensus
+import Model
+import Testing
+
+/// Snapshots on their way to followers.
+@Suite struct SnapshotTests {
+    private let data = Array(UInt8(0)..<20)
+
+    private func chunk(
+        _ offset: Int, term: UInt64 = 1, checksum: UInt32? = nil, bytes: [UInt8]? = nil, in group: Group
+    ) -> Message {
+        let end = min(offset + 5, data.count)
+        return .snapshotChunk(
+            SnapshotChunk(
+                term: Term(term), snapshot: EntryID(term: Term(1), index: LogIndex(9)), configuration: group.founding,
+                totalBytes: data.count, checksum: checksum ?? CRC32C.of(data), offset: offset,
+                bytes: bytes ?? Array(data[offset..<end])))
+    }
+
+    private func answers(_ group: inout Group) -> [Message] {
+        defer { group.wire = [] }
+        return group.wire.map(\.message)
+    }
+
+    private func wants(_ offset: Int, term: UInt64 = 1) -> [Message] {
+        let id = EntryID(term: Term(1), index: LogIndex(9))
+        return [.snapshotAnswer(SnapshotAnswer(term: Term(term), snapshot: id, nextOffset: offset))]
+    }
+
+    @Test("a new leader with the same snapshot goes on where the old one stopped")
+    func resumes() throws {
+        var group = try Group(3)
+        let (a, b, c) = (group.names[0], group.names[1], group.names[2])
+        try group.input(.received(chunk(0, in: group), from: a), to: b)
+        try group.input(.received(chunk(5, in: group), from: a), to: b)
+        #expect(answers(&group) == wants(5) + wants(10))
+        try group.input(.received(chunk(0, term: 2, in: group), from: c), to: b)
+        #expect(answers(&group) == wants(10, term: 2))
+    }
+
+    @Test("another snapshot at the same place is not patched together with the first")
+    func otherSnapshot() throws {
+        var group = try Group(3)
+        let (a, b) = (group.names[0], group.names[1])
+        try group.input(.received(chunk(0, in: group), from: a), to: b)
+        try group.input(.received(chunk(5, checksum: 7, in: group), from: a), to: b)
+        #expect(answers(&group) == wants(5) + wants(0))
+    }
+
+    @Test("a snapshot whose checksum differs is never installed, and begun anew")
+    func damaged() throws {
+        var group = try Group(3)
+        let (a, b) = (group.names[0], group.names[1])
+        for offset in [0, 5, 10] { try group.input(.received(chunk(offset, in: group), from: a), to: b) }
+        _ = answers(&group)
+        try group.input(.received(chunk(15, bytes: [15, 16, 17, 18, 0], in: group), from: a), to: b)
+        #expect(answers(&group).isEmpty)
+        #expect(group.raft(b)?.log.base == .zero)
+        try group.input(.received(chunk(15, in: group), from: a), to: b)
+        #expect(answers(&group) == wants(0))
+    }
+
+    @Test("an answer that comes twice does not call for two chunks")
+    func doubledAnswers() throws {
+        var (group, leader) = try Group.elected()
+        group.compactEvery = 5
+        let away = try #require(group.names.first { $0 != leader })
+        group.isolate(away)
+        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        group.heal()
+        group.weather.doubles = 100
+        var chunks = 0
+        let end = group.now + .milliseconds(300)
+        while group.now < end, group.raft(away)?.log.base == .zero {
+            group.now = group.now + .milliseconds(5)
+            for name in group.names where (group.raft(name)?.nextDeadline ?? end) <= group.now {
+                try group.input(.tick, to: name)
+            }
+            while !group.wire.isEmpty {
+                if case .snapshotChunk = group.wire[0].message { chunks += 1 }
+                try group.deliverOne()
+            }
+        }
+        #expect((group.raft(away)?.log.base.index ?? .zero) > .zero)
+        // Eight bytes in chunks of five; the network doubles each of the two, and the answers to them.
+        #expect(chunks <= 4)
+    }
+
+    @Test("membership comes back from log and snapshot after all have stopped")
+    func membership() throws {
+        var (group, leader) = try Group.elected(3, joining: 1)
+        group.compactEvery = 5
+        let learner = group.names[3]
+        try group.change([.addLearner(learner)], at: leader)
+        try group.run(.milliseconds(100))
+        try group.change([.promote(learner)], at: leader)
+        try group.run(.milliseconds(100))
+        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        for name in group.names { group.crash(name) }
+        for name in group.names {
+            group.start(name)
+            #expect((group.raft(name)?.log.base.index ?? .zero) > .zero)
+            #expect(group.raft(name)?.configuration.voters == group.names)
+        }
+    }
+}
