@@ -8,7 +8,7 @@ extension Raft {
         resetElectionTimer(at: now)
         // Whoever cannot write could neither vote for itself nor lead.
         reads.failForwarded()
-        guard configuration.hasVoter(id), !isDiskStalled(at: now) else {
+        guard mayCampaign, !isDiskStalled(at: now) else {
             role = .follower(leader: nil)
             return
         }
@@ -16,6 +16,13 @@ extension Raft {
         guard configuration.outcome(of: [id: true]) != .won else { return openTerm(at: now) }
         let request = VoteRequest(term: term.next, last: log.last)
         for peer in voters { messages.append(to: peer, .preVoteRequest(request)) }
+    }
+
+    /// A member on its way out campaigns until it knows that the group has committed that it is out: it may be the only one with the
+    /// entry that says so, while those who stay would refuse each other's shorter logs for ever (thesis §4.2.2). Its own vote does
+    /// not count.
+    private var mayCampaign: Bool {
+        configuration.hasVoter(id) || log.configurationBefore?.hasVoter(id) == true
     }
 
     /// Opens a new term and votes for itself; the vote counts, and is asked of others, when it is on disk.

@@ -54,6 +54,11 @@ package struct RaftLog: Sendable {
     package var configuration: MemberConfiguration { configurations[configurations.count - 1].configuration }
     /// Where the configuration in force stands; after a compaction, its place or the base, whichever is later.
     package var configurationIndex: LogIndex { configurations[configurations.count - 1].index }
+    /// What was in force before a configuration that is not known to be committed; nil when there is no such one.
+    package var configurationBefore: MemberConfiguration? {
+        guard configurationIndex > commit, configurations.count > 1 else { return nil }
+        return configurations[configurations.count - 2].configuration
+    }
     package var oldestWriteStartedAt: LogicalInstant? { writes.first?.startedAt }
 
     /// The configuration in force at `index`, which is not compacted away.

@@ -49,7 +49,7 @@ import Testing
         group.wire = []
         for name in group.names where group.raft(name) == nil { group.start(name) }
         try group.run(.seconds(2))
-        let leader = try #require(group.leader, "no leader after the storm")
+        guard let leader = group.leader else { throw Violation(description: "no leader after the storm") }
         try group.propose("last", at: leader)
         try group.run(.milliseconds(500))
         let highest = group.chosen.keys.max()

@@ -201,6 +201,25 @@ import Testing
         #expect(configuration(group, leader) == (try MemberConfiguration(voters: [other])))
     }
 
+    @Test("those on their way out lead once more when only they have the entry that says so")
+    func neededOnceMore() throws {
+        var (group, leader) = try Group.elected()
+        let others = group.names.filter { $0 != leader }
+        let (leaving, staying) = (others[0], others[1])
+        try group.change([.remove(leader), .remove(leaving)], at: leader)
+        while configuration(group, leader)?.isJoint == true { try group.deliverOne() }
+        // The one who stays has the joint configuration, whose old half now has longer logs than its own.
+        group.block(leader, staying)
+        try group.deliverAll()
+        #expect(configuration(group, leaving)?.voters == [staying] && configuration(group, leaving)?.isJoint == false)
+        #expect(configuration(group, staying)?.isJoint == true)
+        group.crash(leader)
+        group.heal()
+        try group.run(.seconds(2))
+        #expect(group.leader == staying)
+        #expect(configuration(group, staying)?.isJoint == false)
+    }
+
     @Test("a removed member knows it, and disturbs nobody when it starts again", arguments: [true, false])
     func removedMember(_ isToldInTime: Bool) throws {
         var (group, leader) = try Group.elected(4)
