@@ -5,10 +5,10 @@ SHELL := /bin/bash
 PROGRAMS := coxswain-agent coxswain-coordinator coxctl
 SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 
-CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Conversation)Tests|TidyTests
+CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long traces-rewrite bench lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants traces-rewrite bench lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -50,6 +50,18 @@ test-long: deps
 test-cores:
 	CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core
 
+## sim: whole groups under every fault: SEEDS fixed seeds, then fresh ones until SECONDS have passed; SEED=N replays one
+SECONDS ?= 300
+SEEDS ?= 200
+sim:
+	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate
+	.build-core/release/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --seconds $(SECONDS) --jobs $$(nproc))
+
+## sim-mutants: plants every known bug by itself and tells which seed notices it; ONLY=name plants those alone
+sim-mutants:
+	CORES_ONLY=1 swift build -c release -Xswiftc -DMUTANTS --scratch-path .build-mutants --product simulate
+	.build-mutants/release/simulate --jobs $$(nproc) --mutants $(ONLY)
+
 ## traces-rewrite: writes down anew what follows in the conversations, after a change that was meant; read the diff before you keep it
 traces-rewrite:
 	REWRITE_TRACES=1 CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core --filter ConversationTests
@@ -74,4 +86,4 @@ proto:
 	protoc -I Shared/Wire/Protocols --swift_opt=Visibility=Package --swift_opt=UseAccessLevelOnImports=true --swift_out=Shared/Wire/Generated $(PROTOCOLS)
 
 clean:
-	rm -rf .build .build-core
+	rm -rf .build .build-core .build-mutants

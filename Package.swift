@@ -60,6 +60,14 @@ var targets: [Target] = [
     coreTests("Planning", uses: ["Catalog", "Model"]),
     coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
     kit("SimulationKit", uses: ["Model"]),
+    kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),
+    .executableTarget(
+        name: "simulate", dependencies: ["RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
+        path: "Tests/Simulate", swiftSettings: settings),
+    .testTarget(
+        name: "SimulationTests",
+        dependencies: ["Consensus", "Model", "RaftSimulation", "SimulationKit", "simulate"].map { .byName(name: $0) },
+        path: "Tests/SimulationTests", swiftSettings: settings),
     .testTarget(
         name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },
         path: "Tests/LinearizabilityTests", swiftSettings: settings),

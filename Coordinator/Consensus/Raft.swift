@@ -208,7 +208,7 @@ package struct Raft: Sendable {
         }
         if message.term > term {
             becomeFollower(message.term, leader: message.isFromLeader ? sender : nil, at: now)
-        } else if message.term < term {
+        } else if message.term < term, !mutated(.takesOldTerms) {
             // A leader of an old term must learn that it is one; any other old message is of no use.
             if message.isFromLeader { answers.append(to: sender, .appendAnswer(AppendAnswer(term: term, outcome: .staleTerm))) }
             return

@@ -39,6 +39,7 @@ extension Raft {
     private var voters: [MemberID] { configuration.members.filter { $0 != id && configuration.hasVoter($0) } }
 
     mutating func preVoteGranted(_ answer: VoteAnswer, from sender: MemberID, at now: LogicalInstant) {
+        if mutated(.countsPreVotes), answer.term == term { return countVote(true, from: sender, at: now) }
         guard case .preCandidate(var votes) = role, answer.term == term.next else { return }
         votes[sender] = true
         role = .preCandidate(answers: votes)
@@ -55,7 +56,7 @@ extension Raft {
         guard case .candidate(var votes) = role else { return }
         votes[sender] = granted
         role = .candidate(answers: votes)
-        switch configuration.outcome(of: votes) {
+        switch (mutated(.electsByNewHalf) ? configuration.settled : configuration).outcome(of: votes) {
         case .pending: break
         case .won: becomeLeader(at: now)
         case .lost: becomeFollower(term, leader: nil, at: now)
@@ -65,7 +66,8 @@ extension Raft {
     /// Answers without changing anything here: neither term nor vote nor timer.
     mutating func answerPreVote(_ request: VoteRequest, from sender: MemberID, at now: LogicalInstant) {
         let grants =
-            request.term > term && request.last.isAtLeastAsUpToDate(as: log.last) && !isServed(at: now, by: sender)
+            request.term > term && !isServed(at: now, by: sender)
+            && (request.last.isAtLeastAsUpToDate(as: log.last) || mutated(.votesForShorterLog))
         let answer = VoteAnswer(term: grants ? request.term : term, granted: grants)
         answers.append(to: sender, .preVoteAnswer(answer))
     }
@@ -77,8 +79,8 @@ extension Raft {
         }
         // The same candidate asking again in the same term gets the same answer.
         let grants =
-            request.term == term && (hardState.vote == nil || hardState.vote == sender) && !isLeader
-            && request.last.isAtLeastAsUpToDate(as: log.last)
+            request.term == term && (hardState.vote == nil || hardState.vote == sender || mutated(.votesTwice)) && !isLeader
+            && (request.last.isAtLeastAsUpToDate(as: log.last) || mutated(.votesForShorterLog))
         if grants {
             hardState.vote = sender
             resetElectionTimer(at: now)
@@ -99,7 +101,7 @@ extension Raft {
 
     mutating func becomeFollower(_ newTerm: Term, leader: MemberID?, at now: LogicalInstant) {
         precondition(newTerm >= term, "\(newTerm) is behind \(term)")
-        if newTerm > term {
+        if newTerm > term || mutated(.forgetsVoteInTerm) {
             hardState.term = newTerm
             hardState.vote = nil
         }

@@ -5,11 +5,13 @@ import Model
 extension Raft {
     mutating func handle(_ append: Append, from leader: MemberID) {
         let outcome: AppendAnswer.Outcome
+        if mutated(.cutsMatchingEntries) { log.cutRegardless(after: append.previous) }
         switch log.merge(append.entries, after: append.previous) {
         case .matched(let index):
             // Not further than what this append has shown to be equal to the leader's log.
-            log.commit(to: min(append.commit, max(index, log.commit)))
-            outcome = .matched(index)
+            let verified = mutated(.commitsUnverified) ? log.last.index : max(index, log.commit)
+            log.commit(to: min(append.commit, verified))
+            outcome = .matched(mutated(.acknowledgesWholeLog) ? log.last.index : index)
             if let half = incoming, half.id.index <= log.commit { incoming = nil }
         case .rejected(let hint):
             outcome = .rejected(at: append.previous.index, hint: hint)

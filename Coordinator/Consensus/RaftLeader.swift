@@ -60,7 +60,7 @@ extension Raft {
     private func leadsQuorum(since instant: LogicalInstant) -> Bool {
         guard let leadership else { return false }
         let active = leadership.progress.filter { $0.value.hasAnswered(since: instant) }.map(\.key)
-        return configuration.isQuorum(Set(active + [id]))
+        return configuration.isQuorum(Set(active + [id])) || mutated(.leadsAlone)
     }
 
     /// Whether a write of this member's own has been under way for too long.
@@ -75,7 +75,7 @@ extension Raft {
     }
 
     mutating func sendHeartbeat(to peer: MemberID, _ progress: Progress) {
-        let commit = min(log.commit, progress.match)
+        let commit = mutated(.tellsCommitToAll) ? log.commit : min(log.commit, progress.match)
         messages.append(to: peer, .heartbeat(Heartbeat(term: term, commit: commit, round: leadership?.round ?? 0)))
     }
 
@@ -119,7 +119,9 @@ extension Raft {
 
     /// With the window full, or after silence: an empty append finds out what was lost.
     private mutating func probe(_ peer: MemberID, at now: LogicalInstant) {
-        guard var progress = leadership?.progress[peer], case .replicate = progress.mode else { return }
+        guard var progress = leadership?.progress[peer], case .replicate = progress.mode, !mutated(.neverProbesAgain) else {
+            return
+        }
         let before = progress.next.previous
         guard let term = log.term(at: before) else {
             // What was lost on its way is compacted away by now.
@@ -165,7 +167,7 @@ extension Raft {
         guard isLeader, var progress = leadership?.progress[peer] else { return }
         progress.answeredAt = now
         progress.confirmedRound = max(progress.confirmedRound, answer.round)
-        progress.linkWorks()
+        if !mutated(.neverProbesAgain) { progress.linkWorks() }
         leadership?.progress[peer] = progress
         confirmReads()
         if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
@@ -186,10 +188,12 @@ extension Raft {
     /// disk.
     mutating func advanceCommit(at now: LogicalInstant) {
         guard let leadership else { return }
-        let index = configuration.committed { node in
-            node == id ? log.stable : (leadership.progress[node]?.match ?? .zero)
+        let own = mutated(.countsUnwrittenLog) ? log.last.index : log.stable
+        let counted = mutated(.commitsByNewHalf) ? configuration.settled : configuration
+        let index = counted.committed { node in
+            node == id ? own : (leadership.progress[node]?.match ?? .zero)
         }
-        guard index > log.commit, log.term(at: index) == term else { return }
+        guard index > log.commit, log.term(at: index) == term || mutated(.commitsOldTerms) else { return }
         for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index && entry.id.term == term {
             self.leadership?.uncommittedBytes -= entry.content.weight
         }

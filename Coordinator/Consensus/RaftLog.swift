@@ -137,6 +137,15 @@ package struct RaftLog: Sendable {
         withdrawWrites(from: index)
     }
 
+    #if MUTANTS
+        mutating func cutRegardless(after previous: EntryID) {
+            guard holds(previous), previous.index >= commit, previous.index < last.index else { return }
+            cut(from: previous.index.next)
+        }
+    #else
+        @inline(__always) mutating func cutRegardless(after previous: EntryID) {}
+    #endif
+
     private mutating func withdrawWrites(from index: LogIndex) {
         stable = min(stable, index.previous)
         written = min(written, index.previous)

@@ -24,7 +24,7 @@ extension Raft {
         for case .promote(let member) in changes {
             if let behind = shortfall(of: member, at: now) { throw .notCaughtUp(member, behind: behind) }
         }
-        return appendAsLeader(.configuration(next))
+        return appendAsLeader(.configuration(mutated(.changesAtOnce) ? next.settled : next))
     }
 
     /// Whether the configuration in force is joint or not yet committed.

@@ -84,7 +84,13 @@ extension Raft {
 
     /// Begins a round for all waiting reads, unless one is open or the leader does not know yet what is committed.
     mutating func beginReadRound(at now: LogicalInstant) {
-        guard hasCommittedInTerm, !reads.waiting.isEmpty, leadership?.openRound == nil else { return }
+        if mutated(.joinsOpenRound), let open = leadership?.openRound, !reads.waiting.isEmpty {
+            leadership?.openRound = ReadRound(number: open.number, index: open.index, origins: open.origins + reads.waiting)
+            reads.waiting = []
+        }
+        guard hasCommittedInTerm || mutated(.readsBeforeCommit), !reads.waiting.isEmpty, leadership?.openRound == nil else {
+            return
+        }
         leadership?.round += 1
         guard let round = leadership?.round else { return }
         leadership?.openRound = ReadRound(number: round, index: log.commit, origins: reads.waiting)
@@ -98,7 +104,7 @@ extension Raft {
     mutating func confirmReads() {
         guard let leadership, let round = leadership.openRound else { return }
         let confirming = leadership.progress.filter { $0.value.confirmedRound >= round.number }.map(\.key)
-        guard configuration.isQuorum(Set(confirming + [id])) else { return }
+        guard configuration.isQuorum(Set(confirming + [id])) || mutated(.readsWithoutQuorum) else { return }
         self.leadership?.openRound = nil
         for origin in round.origins {
             switch origin {

@@ -23,6 +23,10 @@ package struct RaftSettings: Hashable, Sendable {
     /// How far a learner may be behind, at the most, to be promoted.
     package var promotionEntries: UInt64
 
+    #if MUTANTS
+        package var mutant: Mutant?
+    #endif
+
     package init(
         electionTimeout: Span = .milliseconds(500), heartbeatInterval: Span = .milliseconds(100), inFlightMessages: Int = 128,
         inFlightBytes: Int = 8 << 20, appendBytes: Int = 1 << 20, uncommittedBytes: Int = 64 << 20, commandBytes: Int = 4 << 20,

@@ -65,7 +65,10 @@ package struct SimulatedDisk: Sendable {
         guard let inode = names[file] else { return false }
         return inodes[inode].dirty.isEmpty && durableNames[file] == inode
     }
-    package var isAllDurable: Bool { changes.isEmpty && names.sorted.allSatisfy(isDurable) }
+    /// Whether a crash of the machine could take no byte of any file that is there now.
+    package var isAllDurable: Bool {
+        names.items.allSatisfy { inodes[$0.inode].dirty.isEmpty && durableNames[$0.name] == $0.inode }
+    }
 
     // MARK: - Writing
 
@@ -211,7 +214,7 @@ package struct SimulatedDisk: Sendable {
 
 /// A folder's names; few, so an array that is searched.
 private struct Names: Sendable {
-    private var items: [(name: String, inode: Int)] = []
+    private(set) var items: [(name: String, inode: Int)] = []
 
     var sorted: [String] { items.map(\.name).sorted() }
 

@@ -81,6 +81,8 @@ package protocol SimulatedSystem {
     typealias Message = Process.Message
     typealias Outside = OutsideEffects<Message, Event>
 
+    /// What the disk of `host` holds, durably, before its first start.
+    func initialDisk(_ host: Int) -> SimulatedDisk
     /// Starts a process from what its disk holds; nil when it must not run.
     mutating func start(
         _ host: Int, disk: SimulatedDisk, seed: UInt64, at now: LogicalInstant, _ effects: inout Effects<Message>

@@ -29,7 +29,8 @@ extension Simulation {
         case .fullDisk(let host): hosts[host].disk.isFull = true
         case .flipBit(let host, let seed): rot(host, seed)
         case .misdirect(let host, let seed):
-            if system.maySacrifice(host) { hosts[host].disk.misdirects = seed }
+            // The process that runs now, and no later one, which may have another store.
+            if hosts[host].isUp, system.maySacrifice(host) { hosts[host].disk.misdirects = seed }
         case .wipe(let host):
             guard system.maySacrifice(host) else { return }
             trace.note(now, 8, UInt64(host), 0, "\(Self.name(host)) is wiped")

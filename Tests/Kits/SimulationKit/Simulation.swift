@@ -69,6 +69,7 @@ package struct Simulation<System: SimulatedSystem> {
         hosts = Array(repeating: Host(), count: count)
         network = SimulatedNetwork(hosts: count, weather: plan.base)
         for index in plan.faults.indices { queue.push(.fault(index), at: plan.faults[index].at) }
+        for host in 0..<count { hosts[host].disk = system.initialDisk(host) }
         for host in 0..<count { try start(host) }
     }
 
@@ -229,6 +230,7 @@ package struct Simulation<System: SimulatedSystem> {
         hosts[host].wakeNumber += 1
         hosts[host].dies = nil
         hosts[host].failsAfter = nil
+        hosts[host].disk.misdirects = nil
         hosts[host].pausedUntil = now
         if wasUp { system.ended(host, at: now) }
         queue.push(.start(host, life: hosts[host].life), at: now + restartAfter)

@@ -1,0 +1,51 @@
+// Bugs that consensus implementations have had, each plantable at the one line of ours that prevents it, so that the simulator can be
+// proved to notice them. Only a build with the condition MUTANTS can plant one; in every other, `mutated` is false and costs nothing.
+
+package enum Mutant: String, CaseIterable, Sendable {
+    /// Entries of older terms are committed by counting. (logcabin #44; Raft §5.4.2)
+    case commitsOldTerms
+    /// The leader counts its own log before it is on disk. (etcd #14370)
+    case countsUnwrittenLog
+    /// A member votes for whoever asks, again and again. (canonical/raft #196)
+    case votesTwice
+    /// A vote is forgotten when the member follows somebody in the same term.
+    case forgetsVoteInTerm
+    /// The candidate's log is not looked at. (Raft §5.4.1)
+    case votesForShorterLog
+    /// Granted pre-votes are counted as votes. (canonical/raft #196)
+    case countsPreVotes
+    /// Messages of older terms are taken.
+    case takesOldTerms
+    /// A leader that hears nobody goes on leading. (thesis §6.2; Cloudflare 2020-11-02)
+    case leadsAlone
+    /// An append cuts what stands behind it, though it matches. (async-raft 9540c904)
+    case cutsMatchingEntries
+    /// An append is answered with all of the log, not with what it has shown to match.
+    case acknowledgesWholeLog
+    /// A follower commits what no append has shown to match. (etcd #10166)
+    case commitsUnverified
+    /// A heartbeat tells the leader's commit index to those that do not hold it. (etcd #10166)
+    case tellsCommitToAll
+    /// An append that was lost is never asked for again. (etcd #14633)
+    case neverProbesAgain
+    /// Only the incoming voters commit while a change is under way. (openraft #1802)
+    case commitsByNewHalf
+    /// Only the incoming voters elect while a change is under way. (openraft #1802)
+    case electsByNewHalf
+    /// Voters change without a joint configuration. (raft-dev, July 2015; redpanda #17675)
+    case changesAtOnce
+    /// A new leader answers reads before it has committed anything. (RedisRaft #18; etcd #7331)
+    case readsBeforeCommit
+    /// A read is answered without asking whether this is still the leader. (thesis §6.4)
+    case readsWithoutQuorum
+    /// A read joins the round that is already on its way. (etcd #20418)
+    case joinsOpenRound
+}
+
+extension Raft {
+    #if MUTANTS
+        func mutated(_ mutant: Mutant) -> Bool { settings.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: Mutant) -> Bool { false }
+    #endif
+}

@@ -1,0 +1,328 @@
+// What must hold after every step, whatever happens (Raft figure 3, and what durability adds). Each check looks only at what a step has
+// changed, so that long runs stay quick.
+
+import Consensus
+import Model
+import SimulationKit
+
+/// A log as the checks remember it: terms behind a base.
+struct ShadowLog {
+    private(set) var base: EntryID
+    private(set) var terms: [Term] = []
+
+    init(base: EntryID = .zero) { self.base = base }
+
+    var last: EntryID {
+        EntryID(term: terms.last ?? base.term, index: LogIndex(base.index.number + UInt64(terms.count)))
+    }
+
+    func term(at index: LogIndex) -> Term? {
+        if index == base.index { return base.term }
+        guard index > base.index, index <= last.index else { return nil }
+        return terms[Int(index.number - base.index.number) - 1]
+    }
+
+    mutating func append(_ id: EntryID) {
+        if id.index <= last.index { terms.removeLast(Int(last.index.number - id.index.number) + 1) }
+        terms.append(id.term)
+    }
+
+    mutating func cut(after index: LogIndex) {
+        guard index < last.index, index >= base.index else { return }
+        terms.removeLast(Int(last.index.number - index.number))
+    }
+
+    /// Forgets what stands before `id`, and all of it when `id` is not there.
+    mutating func begin(at id: EntryID) {
+        if term(at: id.index) == id.term {
+            terms.removeFirst(Int(id.index.number - base.index.number))
+        } else {
+            terms = []
+        }
+        base = id
+    }
+
+    /// Takes what has become durable.
+    mutating func take(_ write: Persist) {
+        if let snapshot = write.snapshot, snapshot.id.index > base.index {
+            if write.replacesLog { terms = [] }
+            begin(at: snapshot.id)
+        }
+        for entry in write.entries where entry.id.index > base.index && entry.id.index <= last.index.next { append(entry.id) }
+    }
+}
+
+struct GroupChecks {
+    private struct VoteKey: Hashable {
+        let member: MemberID
+        let term: Term
+    }
+    private struct Watched {
+        var member: MemberID
+        var log = ShadowLog()
+        var durable = ShadowLog()
+        var term = Term.zero
+        var commit = LogIndex.zero
+        var applied = LogIndex.zero
+        var wasLeader = false
+        var hasOpened = false
+    }
+    private struct Content: Hashable {
+        let previous: Term
+        let digest: UInt64
+    }
+
+    private var watched: [Watched]
+    private var leaders: [Term: MemberID] = [:]
+    private var votes: [VoteKey: MemberID] = [:]
+    /// The highest term that each member has told anybody.
+    private var told: [MemberID: Term] = [:]
+    private var contents: [EntryID: Content] = [:]
+    /// The terms of all committed entries, from index 1.
+    private(set) var committed: [Term] = []
+    /// The terms of the leaders that committed them.
+    private var committedIn: [Term] = []
+    private var digests: [UInt64] = []
+    private var configuration: MemberConfiguration
+    let ledger: GroupLedger
+
+    init(_ founding: MemberConfiguration, ledger: GroupLedger) {
+        watched = ledger.members.map { Watched(member: $0) }
+        configuration = founding
+        self.ledger = ledger
+    }
+
+    // MARK: - Lives
+
+    /// A process has started from what its disk holds.
+    mutating func started(_ host: Int, _ process: RaftProcess) throws(Violation) {
+        let member = process.id
+        if watched[host].member != member { watched[host] = Watched(member: member) }
+        let raft = process.raft
+        if let before = told[member], raft.term < before {
+            throw Violation("\(member) comes back in \(raft.term) and has spoken in \(before)")
+        }
+        watched[host].log = Self.shadow(of: raft.log)
+        watched[host].term = raft.term
+        watched[host].commit = raft.log.commit
+        watched[host].applied = .zero
+        watched[host].wasLeader = false
+        watched[host].hasOpened = false
+        if raft.log.commit.number > UInt64(committed.count) {
+            throw Violation("\(member) comes back with \(raft.log.commit) committed, which nobody had")
+        }
+        try checkNew(host, raft, from: raft.log.base.index.next)
+    }
+
+    private static func shadow(of log: RaftLog) -> ShadowLog {
+        var shadow = ShadowLog(base: log.base)
+        for entry in log.entries { shadow.append(entry.id) }
+        return shadow
+    }
+
+    // MARK: - After each step
+
+    mutating func check(
+        _ host: Int, _ process: inout RaftProcess, _ effects: Effects<GroupMessage>, disk: SimulatedDisk, at now: LogicalInstant
+    ) throws(Violation) {
+        if let fault = process.faults.first, !ledger.lost.contains(process.id) {
+            throw Violation("\(process.id) found a fault: \(fault)")
+        }
+        let raft = process.raft
+        noteDurable(host, &process, disk)
+        try checkMonotone(host, raft)
+        try checkLog(host, raft)
+        let led = watched[host].wasLeader
+        try checkLeader(host, raft)
+        try checkCommit(host, raft, isLeader: led || raft.isLeader)
+        try checkApplied(host, &process)
+        for outgoing in effects.messages {
+            if case .peer(let message, _, let receiver) = outgoing.message { try checkSent(host, message, to: receiver) }
+        }
+    }
+
+    /// Only what no crash could take any more counts as being on a member's disk.
+    private mutating func noteDurable(_ host: Int, _ process: inout RaftProcess, _ disk: SimulatedDisk) {
+        guard process.isOpen else { return }
+        if !watched[host].hasOpened {
+            watched[host].hasOpened = true
+            if disk.isAllDurable { watched[host].durable = watched[host].log }
+        }
+        guard !process.persisted.isEmpty else { return }
+        if disk.isAllDurable {
+            for write in process.persisted { watched[host].durable.take(write) }
+        }
+        process.persisted = []
+    }
+
+    private mutating func checkMonotone(_ host: Int, _ raft: Raft) throws(Violation) {
+        let before = watched[host]
+        guard raft.term >= before.term, raft.log.commit >= before.commit, raft.log.applied >= before.applied else {
+            throw Violation(
+                "\(raft.id) went back: \(before.term) \(before.commit) \(before.applied) to \(raft.term) \(raft.log.commit) \(raft.log.applied)"
+            )
+        }
+        guard raft.log.applied <= raft.log.commit, raft.log.commit <= raft.log.last.index,
+            raft.log.base.index <= raft.log.applied
+        else {
+            throw Violation(
+                "\(raft.id) holds \(raft.log.base) to \(raft.log.last), commit \(raft.log.commit), applied \(raft.log.applied)")
+        }
+        watched[host].term = raft.term
+        watched[host].applied = raft.log.applied
+    }
+
+    /// Log matching: an entry has one content and one predecessor everywhere, so two logs that hold it are equal up to it.
+    private mutating func checkLog(_ host: Int, _ raft: Raft) throws(Violation) {
+        if raft.log.base != watched[host].log.base { watched[host].log.begin(at: raft.log.base) }
+        let before = watched[host].log
+        let last = raft.log.last
+        guard last != before.last else { return }
+        var same = min(last.index, before.last.index)
+        while same > before.base.index, before.term(at: same) != raft.log.term(at: same) { same = same.previous }
+        if same < before.last.index {
+            if watched[host].wasLeader, raft.isLeader, raft.term == watched[host].term {
+                throw Violation("leader \(raft.id) cut its own log after \(same)")
+            }
+            if same.number < min(UInt64(committed.count), watched[host].commit.number) {
+                throw Violation("\(raft.id) cut \(same.next), which it knew to be committed")
+            }
+            watched[host].log.cut(after: same)
+        }
+        try checkNew(host, raft, from: same.next)
+        ledger.note(raft.log, of: host)
+    }
+
+    private mutating func checkNew(_ host: Int, _ raft: Raft, from first: LogIndex) throws(Violation) {
+        var previous = raft.log.term(at: first.previous) ?? .zero
+        for entry in raft.log.entries(from: first, bytes: .max) {
+            let content = Content(previous: previous, digest: Self.digest(entry.content))
+            if let known = contents[entry.id], known != content {
+                throw Violation("\(raft.id) holds another \(entry.id) than others")
+            }
+            contents[entry.id] = content
+            if entry.id.index > watched[host].log.last.index { watched[host].log.append(entry.id) }
+            previous = entry.id.term
+        }
+    }
+
+    private static func digest(_ content: EntryContent) -> UInt64 {
+        switch content {
+        case .leaderStarted: return 1
+        case .command(let bytes): return bytes.reduce(2) { $0 &* 1_099_511_628_211 ^ UInt64($1) }
+        case .configuration(let configuration):
+            let lists = [configuration.voters, configuration.outgoing, configuration.learners]
+            let text = lists.map { $0.map(\.description).joined(separator: ",") }.joined(separator: ";")
+            return text.utf8.reduce(3) { $0 &* 1_099_511_628_211 ^ UInt64($1) }
+        }
+    }
+
+    /// Election safety, and leader completeness at the moment of the election.
+    private mutating func checkLeader(_ host: Int, _ raft: Raft) throws(Violation) {
+        defer { watched[host].wasLeader = raft.isLeader }
+        guard raft.isLeader else { return }
+        if let other = leaders[raft.term], other != raft.id {
+            throw Violation("\(raft.id) and \(other) both lead \(raft.term)")
+        }
+        guard leaders[raft.term] == nil else { return }
+        leaders[raft.term] = raft.id
+        var index = raft.log.base.index.next
+        while index.number <= UInt64(committed.count) {
+            let term = committed[Int(index.number) - 1]
+            // A leader of an older term may be elected late, and lack what a newer one has committed.
+            guard committedIn[Int(index.number) - 1] > raft.term || raft.log.term(at: index) == term else {
+                throw Violation("leader \(raft.id) of \(raft.term) lacks \(index)@\(term), which is committed")
+            }
+            index = index.next
+        }
+    }
+
+    /// What is committed stays, and was on the disks of a quorum when it was first called so.
+    ///
+    /// - Parameter isLeader: before the step or after it: by the entry that removes it a leader stops leading.
+    private mutating func checkCommit(_ host: Int, _ raft: Raft, isLeader: Bool) throws(Violation) {
+        var index = max(watched[host].commit.next, raft.log.base.index.next)
+        watched[host].commit = raft.log.commit
+        while index <= raft.log.commit {
+            guard let term = raft.log.term(at: index) else {
+                throw Violation("\(raft.id) committed \(index) and does not hold it")
+            }
+            let id = EntryID(term: term, index: index)
+            if index.number <= UInt64(committed.count) {
+                let other = committed[Int(index.number) - 1]
+                guard other == term else { throw Violation("\(raft.id) committed \(id), others \(index)@\(other)") }
+            } else {
+                guard isLeader else { throw Violation("\(raft.id) follows and is the first to call \(id) committed") }
+                try checkQuorum(of: id, raft)
+                committed.append(term)
+                committedIn.append(raft.term)
+            }
+            index = index.next
+        }
+    }
+
+    private func checkQuorum(of id: EntryID, _ raft: Raft) throws(Violation) {
+        let holders = watched.filter { $0.durable.base.index >= id.index || $0.durable.term(at: id.index) == id.term }.map(
+            \.member)
+        guard raft.configuration.isQuorum(Set(holders)) else {
+            throw Violation("\(raft.id) committed \(id), which is on the disks of \(holders) only, in \(raft.configuration)")
+        }
+    }
+
+    private mutating func checkApplied(_ host: Int, _ process: inout RaftProcess) throws(Violation) {
+        for applied in process.applied {
+            let number = applied.entry.id.index.number
+            guard number <= UInt64(committed.count), committed[Int(number) - 1] == applied.entry.id.term else {
+                throw Violation("\(process.id) applied \(applied.entry.id), which is not committed")
+            }
+            if number <= UInt64(digests.count) {
+                guard digests[Int(number) - 1] == applied.digest else {
+                    throw Violation("the state of \(process.id) after \(applied.entry.id) differs from that of others")
+                }
+            } else {
+                guard number == UInt64(digests.count) + 1 else {
+                    throw Violation("\(process.id) applied \(applied.entry.id), and nobody what stands before it")
+                }
+                digests.append(applied.digest)
+                if case .configuration(let next) = applied.entry.content {
+                    try checkSuccession(to: next)
+                    ledger.noteCommitted(next, at: applied.entry.id.index)
+                }
+            }
+        }
+    }
+
+    /// Voters change only through a joint configuration, which holds those before and those after (Raft §6).
+    private mutating func checkSuccession(to next: MemberConfiguration) throws(Violation) {
+        let isLegal =
+            configuration.isJoint
+            ? next == configuration || (!next.isJoint && next.voters == configuration.voters)
+            : next.isJoint ? next.outgoing == configuration.voters : next.voters == configuration.voters
+        guard isLegal else { throw Violation("configuration \(configuration) was followed by \(next)") }
+        configuration = next
+    }
+
+    private mutating func checkSent(_ host: Int, _ message: Message, to receiver: MemberID) throws(Violation) {
+        let sender = watched[host].member
+        switch message {
+        // These promise nothing: what they say of a term need not be on disk.
+        case .preVoteRequest, .preVoteAnswer, .readRequest: return
+        case .voteRequest: try note(vote: sender, by: sender, in: message.term)
+        case .voteAnswer(let answer) where answer.granted: try note(vote: receiver, by: sender, in: message.term)
+        case .appendAnswer(let answer):
+            if case .matched(let index) = answer.outcome, index > watched[host].durable.last.index {
+                throw Violation("\(sender) acknowledged \(index), and its disk ends at \(watched[host].durable.last)")
+            }
+        default: break
+        }
+        if message.term > told[sender] ?? .zero { told[sender] = message.term }
+    }
+
+    private mutating func note(vote candidate: MemberID, by voter: MemberID, in term: Term) throws(Violation) {
+        let key = VoteKey(member: voter, term: term)
+        if let other = votes[key], other != candidate {
+            throw Violation("\(voter) voted for \(other) and for \(candidate) in \(term)")
+        }
+        votes[key] = candidate
+    }
+}

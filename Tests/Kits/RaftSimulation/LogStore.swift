@@ -1,0 +1,258 @@
+// A simulated member's disk in the product's shape: segments with the product's records and recovery (DurableLog), snapshots written
+// beside, synced and renamed. A value: it turns writes into steps for a disk, and a disk into what a start finds.
+
+import Consensus
+import DurableLog
+import Model
+import SimulationKit
+
+struct LogStore {
+    struct Segment {
+        let number: UInt64
+        /// The highest index that any of its records names.
+        var last: LogIndex
+    }
+
+    enum Finding {
+        case store(Recovered)
+        /// No file says whose store this is.
+        case empty
+        /// It cannot be read back whole.
+        case damaged
+    }
+
+    struct Recovered {
+        var log: LogStore
+        let member: MemberID
+        let hardState: HardState
+        /// Nil in a new store.
+        let snapshot: Snapshot?
+        let entries: [Entry]
+        /// What must be done before anything is answered for.
+        let opening: [DiskStep]
+    }
+
+    static let segmentBytes = 8_192
+    static let nameFile = "store"
+
+    private var tail: SegmentTail
+    private(set) var segments: [Segment]
+    private var hardState: HardState
+    private var snapshots: [LogIndex]
+    var mutant: ShellMutant?
+
+    // MARK: - New stores
+
+    /// The files of a store that holds nothing yet.
+    static func make(_ member: MemberID, store: StoreID) -> (log: LogStore, steps: [DiskStep]) {
+        let header = SegmentHeader(firstOf: store, capacity: segmentBytes)
+        var name = ByteWriter()
+        name.put(member.description)
+        name.put(store.number)
+        name.put(UInt64(CRC32C.of(name.bytes)))
+        let log = LogStore(
+            tail: SegmentTail(of: header), segments: [Segment(number: 1, last: .zero)], hardState: HardState(), snapshots: [])
+        let steps =
+            Self.making(header) + [
+                .write(file: "store.tmp", at: 0, name.bytes), .sync(file: "store.tmp"), .rename("store.tmp", to: nameFile),
+                .syncFolder,
+            ]
+        return (log, steps)
+    }
+
+    private static func making(_ header: SegmentHeader, mutant: ShellMutant? = nil) -> [DiskStep] {
+        var bytes = header.encoded
+        bytes += repeatElement(0, count: header.capacity - bytes.count)
+        var steps: [DiskStep] = [
+            .write(file: "next.tmp", at: 0, bytes), .sync(file: "next.tmp"),
+            .rename("next.tmp", to: path(ofSegment: header.segment)),
+        ]
+        if mutant != .forgetsFolder { steps.append(.syncFolder) }
+        return steps
+    }
+
+    static func path(ofSegment number: UInt64) -> String { "segment-" + padded(number) }
+    static func path(ofSnapshot index: LogIndex) -> String { "snapshot-" + padded(index.number) }
+
+    private static func padded(_ number: UInt64) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(8 - digits.count, 0)) + digits
+    }
+
+    // MARK: - Writing
+
+    /// The steps that make all of `batch` durable, in one sync where there is no snapshot and no new segment.
+    mutating func steps(for batch: [Persist]) -> [DiskStep] {
+        var steps: [DiskStep] = []
+        for snapshot in batch.compactMap(\.snapshot) { steps += saving(snapshot) }
+        var lines: [LogLine] = []
+        var last = LogIndex.zero
+        for write in batch {
+            if write.replacesLog, let snapshot = write.snapshot, mutant != .forgetsReset { lines.append(.reset(snapshot.id)) }
+            hardState = write.hardState
+            if write.hardStateChanged || write.replacesLog, mutant != .forgetsVote || !write.entries.isEmpty {
+                lines.append(.hardState(write.hardState))
+            }
+            lines += write.entries.map(LogLine.entry)
+            last = max(last, write.entries.last?.id.index ?? .zero)
+        }
+        guard !lines.isEmpty else { return steps }
+        var bytes: [UInt8] = []
+        var next = tail
+        let records = lines.map(\.record)
+        var place = tail.end
+        let room = { (records: [NewRecord]) in records.reduce(0) { $0 + RecordFormat.encodedBytes(payload: $1.payload.count) } }
+        if room(records) <= tail.room {
+            next.encode(batch: records, into: &bytes)
+        } else {
+            let all = (mutant == .dropsVote ? [] : [LogLine.hardState(hardState).record]) + records
+            let header = tail.successor(capacity: max(Self.segmentBytes, SegmentHeader.bytes + room(all)))
+            next = SegmentTail(of: header)
+            place = next.end
+            next.encode(batch: all, into: &bytes)
+            steps += Self.making(header, mutant: mutant)
+            segments.append(Segment(number: header.segment, last: .zero))
+        }
+        tail = next
+        segments[segments.count - 1].last = max(segments[segments.count - 1].last, last)
+        let file = Self.path(ofSegment: tail.header.segment)
+        steps.append(.write(file: file, at: place, bytes))
+        if mutant != .neverSyncs { steps.append(.sync(file: file)) }
+        return steps
+    }
+
+    private mutating func saving(_ snapshot: Snapshot) -> [DiskStep] {
+        let file = Self.path(ofSnapshot: snapshot.id.index)
+        var steps: [DiskStep] = [.write(file: "snapshot.tmp", at: 0, snapshot.encoded)]
+        if mutant != .renamesBeforeSync { steps.append(.sync(file: "snapshot.tmp")) }
+        steps += [.rename("snapshot.tmp", to: file), .syncFolder]
+        for older in snapshots where older < snapshot.id.index { steps.append(.remove(Self.path(ofSnapshot: older))) }
+        snapshots = [snapshot.id.index]
+        return steps
+    }
+
+    /// Removes the oldest segments as long as a durable snapshot covers all of each.
+    mutating func dropping(through covered: LogIndex) -> [DiskStep] {
+        var steps: [DiskStep] = []
+        while segments.count > 1, segments[0].last <= covered {
+            steps.append(.remove(Self.path(ofSegment: segments[0].number)))
+            segments.removeFirst()
+        }
+        return steps.isEmpty ? [] : steps + [.syncFolder]
+    }
+
+    // MARK: - Reading back
+
+    static func find(on disk: SimulatedDisk, mutant: ShellMutant? = nil) -> Finding {
+        guard let name = disk.bytes(of: nameFile) else { return .empty }
+        var reader = ByteReader(name)
+        guard let text = reader.takeText(), let number = reader.take(), let sum = reader.take(),
+            let member = try? MemberID(text: text),
+            name.count >= 8, sum == UInt64(CRC32C.of(Array(name.prefix(name.count - 8))))
+        else { return .damaged }
+        let files = disk.files
+        var opening: [DiskStep] = files.filter { $0.hasSuffix(".tmp") }.map(DiskStep.remove)
+
+        var snapshot: Snapshot?
+        if let newest = files.last(where: { $0.hasPrefix("snapshot-") }) {
+            guard let found = Snapshot(encoded: disk.bytes(of: newest) ?? []) else { return .damaged }
+            snapshot = found
+        }
+        guard var replay = Replay(files: files, disk: disk, store: StoreID(number), mutant: mutant), let tail = replay.tail
+        else {
+            return .damaged
+        }
+        if mutant != .writesBehindTornTail { opening += replay.repairs }
+        if mutant != .trustsCache {
+            // A process that died between a write and its sync, or a rename and the folder's, left what can be read and is not durable.
+            opening += files.filter { !$0.hasSuffix(".tmp") }.map { DiskStep.sync(file: $0) } + [.syncFolder]
+        }
+        guard let entries = replay.finish(snapshot) else { return .damaged }
+        let log = LogStore(
+            tail: tail, segments: replay.segments, hardState: replay.hardState, snapshots: snapshot.map { [$0.id.index] } ?? [],
+            mutant: mutant)
+        return .store(
+            Recovered(
+                log: log, member: member, hardState: replay.hardState, snapshot: snapshot, entries: entries, opening: opening))
+    }
+}
+
+/// The records of all segments, as the log that they amount to.
+private struct Replay {
+    var hardState = HardState()
+    var tail: SegmentTail?
+    var segments: [LogStore.Segment] = []
+    var repairs: [DiskStep] = []
+    private var entries: [Entry] = []
+    /// Whether the first segment that is there is not the first that ever was.
+    private var beginsLate = false
+
+    /// Nil when the log is damaged.
+    init?(files: [String], disk: SimulatedDisk, store: StoreID, mutant: ShellMutant?) {
+        let numbers = files.filter { $0.hasPrefix("segment-") }.compactMap { UInt64($0.dropFirst("segment-".count)) }
+        beginsLate = numbers.first != 1
+        var recovery = LogRecovery(store: store)
+        for number in numbers {
+            let file = LogStore.path(ofSegment: number)
+            let bytes = disk.bytes(of: file) ?? []
+            segments.append(LogStore.Segment(number: number, last: .zero))
+            var isReadable = true
+            let verdict = bytes.withUnsafeBytes { bytes in
+                recovery.take(segment: number, bytes: bytes, isLast: number == numbers.last) { record, _ in
+                    guard let line = LogLine(record) else {
+                        isReadable = false
+                        return
+                    }
+                    take(line)
+                }
+            }
+            guard isReadable else { return nil }
+            tail = recovery.tail
+            switch verdict {
+            case .clean: break
+            case .torn(let torn): repairs = cutting(torn.bytes, of: file)
+            case .damaged:
+                guard mutant == .cutsAtDamage, let tail, tail.header.segment == number else { return nil }
+                let place = min(tail.end, bytes.count)
+                repairs = [.write(file: file, at: place, Array(repeating: 0, count: bytes.count - place))]
+                return
+            }
+        }
+    }
+
+    /// The word that closes a header goes first: a cut that is itself interrupted leaves a tail that is torn, never one that is damaged.
+    private func cutting(_ tail: Range<Int>, of file: String) -> [DiskStep] {
+        let closing = tail.lowerBound + 16
+        let first: [DiskStep] =
+            closing + 8 <= tail.upperBound ? [.write(file: file, at: closing, Array(repeating: 0, count: 8))] : []
+        return first + [.write(file: file, at: tail.lowerBound, Array(repeating: 0, count: tail.count))]
+    }
+
+    private mutating func take(_ line: LogLine) {
+        switch line {
+        case .entry(let entry):
+            if let first = entries.first?.id.index, entry.id.index >= first,
+                entry.id.index.number - first.number <= UInt64(entries.count)
+            {
+                entries.removeLast(entries.count - Int(entry.id.index.number - first.number))
+            } else {
+                entries = []
+            }
+            entries.append(entry)
+            segments[segments.count - 1].last = max(segments[segments.count - 1].last, entry.id.index)
+        case .hardState(let state): hardState = state
+        case .reset: entries = []
+        }
+    }
+
+    /// The entries behind the snapshot. One that contradicts it at its index ends the log there: the snapshot came from a leader, and
+    /// the process died before the record that says so was durable. Nil when something is missing between them.
+    mutating func finish(_ snapshot: Snapshot?) -> [Entry]? {
+        let covered = snapshot?.id ?? .zero
+        if snapshot == nil, beginsLate { return nil }
+        let contradicts = entries.contains { $0.id.index == covered.index && $0.id.term != covered.term }
+        let behind = contradicts ? [] : entries.filter { $0.id.index > covered.index }
+        guard behind.first.map({ $0.id.index == covered.index.next }) ?? true else { return snapshot == nil ? nil : [] }
+        return behind
+    }
+}

@@ -1,0 +1,88 @@
+// A few seeds in a process of their own: a seed that traps ends that process, and is told like any other failure.
+
+import Foundation
+import Model
+import RaftSimulation
+
+struct Chunk: Sendable {
+    let seeds: ClosedRange<UInt64>
+    var bug: String?
+    /// Ends with the first failure.
+    var stopsAtFailure = false
+
+    struct Outcome: Sendable {
+        var summaries: [Line] = []
+        var failures: [(seed: UInt64, violation: String)] = []
+    }
+
+    struct Line: Sendable {
+        let simulated: Double
+        let committed: Int
+    }
+
+    // MARK: - In the process of its own
+
+    /// Prints a line when a seed begins and one when it ends.
+    static func work(_ seeds: ClosedRange<UInt64>, bug: PlantedBug?, stopsAtFailure: Bool) {
+        for seed in seeds {
+            say("begins \(seed)")
+            switch RaftRun(seed: seed, bug: bug).run() {
+            case .success(let summary): say("holds \(summary.simulated.seconds) \(summary.committed)")
+            case .failure(let failure):
+                say("breaks \(failure.violation.replacing("\n", with: " "))")
+                if stopsAtFailure { return }
+            }
+        }
+    }
+
+    private static func say(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
+
+    // MARK: - Outside
+
+    /// Runs the seeds, beginning anew behind one that trapped.
+    func run() async throws -> Outcome {
+        var outcome = Outcome()
+        var first = seeds.lowerBound
+        while first <= seeds.upperBound {
+            let (output, trapped) = try await child(from: first)
+            var current = first
+            for line in output.split(separator: "\n") {
+                let words = line.split(separator: " ", maxSplits: 1)
+                switch words.first {
+                case "begins": current = words.last.flatMap { UInt64($0) } ?? current
+                case "holds":
+                    let numbers = words[1].split(separator: " ")
+                    outcome.summaries.append(Line(simulated: Double(numbers[0]) ?? 0, committed: Int(numbers[1]) ?? 0))
+                case "breaks": outcome.failures.append((current, String(words.last ?? "")))
+                default: break
+                }
+            }
+            guard trapped else { break }
+            outcome.failures.append((current, "a precondition of the core, or a trap"))
+            if stopsAtFailure { break }
+            first = current + 1
+        }
+        return outcome
+    }
+
+    private func child(from first: UInt64) async throws -> (output: String, trapped: Bool) {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"]
+        if let bug { process.arguments?.append(contentsOf: ["--bug", bug]) }
+        if stopsAtFailure { process.arguments?.append("--stops") }
+        var environment = ProcessInfo.processInfo.environment
+        if bug != nil { environment["SWIFT_BACKTRACE"] = "enable=no" }
+        process.environment = environment
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        if bug != nil { process.standardError = FileHandle.nullDevice }
+        try process.run()
+        let reader = pipe.fileHandleForReading
+        let output = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: reader.readDataToEndOfFile()) }
+        }
+        process.waitUntilExit()
+        return (String(decoding: output, as: UTF8.self), process.terminationReason == .uncaughtSignal)
+    }
+}

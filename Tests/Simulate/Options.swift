@@ -1,0 +1,52 @@
+import RaftSimulation
+
+struct Options {
+    enum Errand {
+        case many
+        case one(UInt64)
+        case digest(UInt64)
+        /// Seeds that a process of their own runs for its parent.
+        case chunk(ClosedRange<UInt64>)
+        case mutants(String?)
+    }
+
+    struct Misuse: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private(set) var errand = Errand.many
+    private(set) var seeds: UInt64 = 200
+    private(set) var seconds = 0
+    private(set) var jobs = 1
+    private(set) var bug: PlantedBug?
+    private(set) var stops = false
+
+    init(_ arguments: [String]) throws {
+        var rest = arguments[...]
+        func number(after option: String) throws -> UInt64 {
+            guard let text = rest.popFirst(), let number = UInt64(text) else {
+                throw Misuse(description: "\(option) needs a number")
+            }
+            return number
+        }
+        while let option = rest.popFirst() {
+            switch option {
+            case "--seed": errand = .one(try number(after: option))
+            case "--digest": errand = .digest(try number(after: option))
+            case "--seeds": seeds = try number(after: option)
+            case "--seconds": seconds = Int(min(try number(after: option), 1_000_000))
+            case "--jobs": jobs = Int(min(max(try number(after: option), 1), 64))
+            case "--chunk":
+                let (first, last) = (try number(after: option), try number(after: option))
+                errand = .chunk(first...max(first, last))
+            case "--mutants": errand = .mutants(rest.first?.hasPrefix("--") == false ? rest.popFirst() : nil)
+            case "--stops": stops = true
+            case "--bug":
+                let name = rest.popFirst() ?? ""
+                guard let known = PlantedBug(name) else { throw Misuse(description: "no bug is named '\(name)'") }
+                bug = known
+            default: throw Misuse(description: "\(option) is no option; see the head of Tests/Simulate/Simulate.swift")
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+import Foundation
+import RaftSimulation
+import SimulationKit
+import Testing
+
+@Suite struct RaftGroupTests {
+    @Test("no promise breaks in any of the fixed seeds, and calm for a quorum brings agreement")
+    func fixedSeeds() {
+        for seed in 1...60 as ClosedRange<UInt64> {
+            if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }
+        }
+    }
+
+    @Test("a run does work: entries are committed and clients answered")
+    func doesWork() throws {
+        let summary = try RaftRun(seed: 2).run().get()
+        #expect(summary.committed > 50)
+        #expect(summary.answered > 50)
+    }
+
+    @Test("the same seed leaves the same trace in two processes")
+    func sameTrace() throws {
+        for seed in ["3", "14", "15"] {
+            let first = try digest(of: seed)
+            #expect(!first.isEmpty)
+            #expect(try digest(of: seed) == first)
+        }
+        #expect(try digest(of: "3") != digest(of: "14"))
+    }
+
+    @Test("the lines that a failure is told with do not change what happens")
+    func linesAreFree() throws {
+        var run = RaftRun(seed: 9)
+        let silent = try run.run().get()
+        run.lines = 100
+        #expect(try run.run().get() == silent)
+    }
+
+    @Test(
+        "a planted bug is noticed, and explained by few faults and its last lines",
+        arguments: ["shell.readsWithoutRound", "shell.forgetsSessions", "shell.skipsInstall"])
+    func explains(name: String) throws {
+        let bug = try #require(PlantedBug(name))
+        for seed in 1...50 as ClosedRange<UInt64> {
+            let run = RaftRun(seed: seed, bug: bug)
+            guard case .failure(let failure) = run.run() else { continue }
+            let short = run.explained(failure, tries: 40)
+            #expect(short.faults.count <= run.plan.faults.count)
+            #expect(!short.lines.isEmpty && short.lines.count <= 100)
+            return
+        }
+        Issue.record("no seed noticed")
+    }
+
+    /// Asks the runner beside the tests.
+    private func digest(of seed: String) throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "simulate")
+        process.arguments = ["--digest", seed]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: output, as: UTF8.self)
+    }
+}
