@@ -176,8 +176,12 @@ if !coresOnly {
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
         shell("Launching", in: "Coordinator", uses: ["Identity", "LogStorage", "Model", "Settings"]),
         program(
+            // It reads the logs of both sides, so it knows the records of both.
             "coxctl", in: "Coordinator",
-            uses: ["Access", "Client", "Identity", "KeyEncoding", "Launching", "Model", "Settings"],
+            uses: [
+                "Access", "Catalog", "Client", "Consensus", "CoordinatorServer", "DurableLog", "Identity", "KeyEncoding",
+                "Launching", "LogStorage", "Model", "Replication", "Settings", "Wire",
+            ],
             and: nio + [arguments, httpClient]),
         program(
             "Benchmarks", in: "Tests",
@@ -202,7 +206,10 @@ if !coresOnly {
         shellTests("Client", uses: ["Access", "Identity", "KeyEncoding", "Model"]),
         .testTarget(
             name: "CoxctlTests",
-            dependencies: ["Client", "KeyEncoding", "Model", "coxctl"].map { .byName(name: $0) }, path: "Tests/CoxctlTests",
+            dependencies: [
+                "Catalog", "Client", "Consensus", "CoordinatorServer", "DurableLog", "KeyEncoding", "LogStorage", "Model",
+                "Replication", "Wire", "coxctl",
+            ].map { .byName(name: $0) } + [arguments], path: "Tests/CoxctlTests",
             swiftSettings: settings),
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),
         shellTests(

@@ -54,6 +54,8 @@ package enum DataRefusal: Error, Hashable, Sendable {
     case noLease
     /// The replica is not ready yet: it compares, catches up or applies. Nothing was done.
     case recovering
+    /// This node's disk has too little room left for more; the text says how much. Nothing was done.
+    case diskFull(String)
     /// Too many requests wait already. Nothing was done.
     case overloaded
     /// The write may or may not have happened; the text says why.

@@ -239,7 +239,9 @@ package struct Coordinator: Sendable {
         if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
             return answer(item.waiter, .done(known.result, catalog.topology.revision))
         }
-        guard !isDiskLow else { return answer(item.waiter, .overloaded("the leader's disk is nearly full")) }
+        guard !isDiskLow || item.command.command.isEssential else {
+            return answer(item.waiter, .diskFull("the leader's disk is nearly full"))
+        }
         lastStamp = max(lastStamp, wall, catalog.time)
         do throws(Raft.Refusal) {
             let id = try raft.propose(codec.encode(item.command.stamped(lastStamp)))

@@ -41,6 +41,8 @@ package enum CommandOutcome: Hashable, Sendable {
     /// Handed in, and not heard of since.
     case unknown
     case overloaded(String)
+    /// Not handed in: the leader's disk has too little room for it. The text says how much.
+    case diskFull(String)
 }
 
 /// Somebody's evidence that one life of a node is over (rules F1, F2).

@@ -19,6 +19,8 @@ package enum ControlPlaneError: Error, Hashable, Sendable {
     case outcomeUnknown
     /// Too much is waiting to be committed, or the request is larger than what is ever committed.
     case overloaded(String)
+    /// The leader's disk has too little room for more than what keeps the cluster serving. The text says how much.
+    case diskFull(String)
 }
 
 /// An agent's report, and how old it is.

@@ -60,8 +60,8 @@ package struct ClusterFiles {
             try SecretFile.write(key, to: "\(own)/authority.key")
             try SecretFile.write(gossip, to: "\(own)/gossip.key")
             try Folder.write(settings(of: spec), to: "\(own)/coordinator.json")
-            // These stores are the group's first ones; any other must be let in.
-            try DataFolder.markFounding("\(own)/data")
+            // Only a store that begins here counts from the start; one that is made in its place later has to be let in.
+            try DataFolder.markFounding("\(own)/\(Self.dataFolder)")
         }
         try SecretFile.write(certificate, to: "\(folder)/authority.crt", mode: 0o644)
         try SecretFile.write(gossip, to: "\(folder)/gossip.key")
@@ -80,6 +80,8 @@ package struct ClusterFiles {
     }
 
     // MARK: - What the files say
+
+    private static let dataFolder = "data"
 
     private struct Context: Encodable {
         let cluster: String
@@ -100,7 +102,7 @@ package struct ClusterFiles {
         var tuning = CoordinatorFile.Tuning()
         tuning.repairDelaySeconds = repairDelaySeconds.map(Int64.init)
         return CoordinatorFile(
-            cluster: .init(name: cluster, id: id), nodeID: spec.node.name, zone: spec.zone.name, data: "data",
+            cluster: .init(name: cluster, id: id), nodeID: spec.node.name, zone: spec.zone.name, data: Self.dataFolder,
             listen: .init(
                 api: spec.address(spec.api), link: spec.address(spec.link), gossip: spec.address(spec.gossip),
                 metrics: spec.address(spec.metrics)),

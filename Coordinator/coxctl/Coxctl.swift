@@ -8,7 +8,7 @@ import Settings
         subcommands: [
             Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, User.self,
             Row.self, RaftGroup.self,
-            Import.self, Workload.self, Demo.self,
+            Import.self, Workload.self, Demo.self, Debug.self,
         ])
 
     /// As ArgumentParser does it, but a wrong usage ends with 2, as scripts expect, and so does a value that cannot be.

@@ -24,6 +24,13 @@ enum SystemCall {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    static let noEntry = ENOENT
+
+    static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// The bytes that a process without privileges could still write on the disk under `path`.
     static func freeBytes(at path: String) throws(StorageError) -> Int {
         var status = statvfs()

@@ -42,11 +42,20 @@ package struct AgentFile: Codable, Sendable {
     package struct Tuning: Hashable, Codable, Sendable {
         /// `fast` (one site, the default) or `lan`.
         package var gossipProfile: String?
+        /// What should stay free on the disk; below it clients' writes are refused.
+        package var diskReserveMebibytes: Int64?
+        /// What is reserved for one file of the log.
+        package var logSegmentMebibytes: Int64?
+        /// Added to every flush of the log, to measure with a slower disk.
+        package var flushDelayMicroseconds: Int64?
 
         package init() {}
 
         enum CodingKeys: String, CodingKey {
             case gossipProfile = "gossip_profile"
+            case diskReserveMebibytes = "disk_reserve_mib"
+            case logSegmentMebibytes = "log_segment_mib"
+            case flushDelayMicroseconds = "flush_delay_us"
         }
     }
 

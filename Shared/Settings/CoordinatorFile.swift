@@ -75,6 +75,12 @@ package struct CoordinatorFile: Codable, Sendable {
         package var repairDelaySeconds: Int64?
         package var leadershipDelaySeconds: Int64?
         package var gossipProfile: String?
+        /// What should stay free on the disk; below it people's changes are refused.
+        package var diskReserveMebibytes: Int64?
+        /// What is reserved for one file of the log.
+        package var logSegmentMebibytes: Int64?
+        /// Added to every flush of the log, to measure with a slower disk.
+        package var flushDelayMicroseconds: Int64?
 
         package init() {}
 
@@ -84,6 +90,9 @@ package struct CoordinatorFile: Codable, Sendable {
             case repairDelaySeconds = "repair_delay_seconds"
             case leadershipDelaySeconds = "leadership_delay_seconds"
             case gossipProfile = "gossip_profile"
+            case diskReserveMebibytes = "disk_reserve_mib"
+            case logSegmentMebibytes = "log_segment_mib"
+            case flushDelayMicroseconds = "flush_delay_us"
         }
     }
 

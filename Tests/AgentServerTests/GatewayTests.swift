@@ -244,6 +244,7 @@ import Testing
             (DataRefusal.fenced, 503, "PARTITION_FENCED"), (.notEnoughInSync(have: 1, need: 2), 503, "NOT_ENOUGH_IN_SYNC"),
             (.noLease, 503, "NO_LEASE"), (.recovering, 503, "RECOVERING"), (.overloaded, 429, "OVERLOADED"),
             (.outcomeUnknown("lost"), 504, "OUTCOME_UNKNOWN"), (.unavailable("stopping"), 503, "UNAVAILABLE"),
+            (.diskFull("nearly full"), 507, "DISK_NEARLY_FULL"),
         ])
     func obstacles(refusal: DataRefusal, status: Int, code: String) async throws {
         let world = try await GatewayWorld()
@@ -252,7 +253,7 @@ import Testing
         let answer = try await world.call(.put, "rows?key=[1]", "{}")
         #expect(answer.status == status && answer.code == code)
         #expect((answer.members["retryable"] as? Bool) == (code != "OUTCOME_UNKNOWN"))
-        #expect((answer.retryAfter != nil) == (status == 503 || status == 429))
+        #expect((answer.retryAfter != nil) == ([503, 429, 507].contains(status)))
     }
 
     struct Bad: Sendable, CustomTestStringConvertible {

@@ -118,13 +118,16 @@ import Testing
         for name in group.names { group.step(.diskSpace(isLow: true), at: name) }
         group.run(.seconds(1))
         let last = try #require(group.leader)
-        guard case .overloaded = try configure("b", in: &group, at: last) else {
+        guard case .diskFull = try configure("b", in: &group, at: last) else {
             Issue.record("\(group.outcomes[group.lastCaller] as Any)")
             return
         }
         group.step(.read(caller: 99), at: last)
         group.run(.milliseconds(100))
         #expect(group.reads[99] == true)
+        // What keeps the cluster serving is committed all the while.
+        let registration = try CoordinatorGroup.registration("n1", zone: "a")
+        #expect(isDone(try group.commit(.registerNode(registration), as: "n1", at: last)))
         for name in group.names { group.step(.diskSpace(isLow: false), at: name) }
         #expect(isDone(try configure("c", in: &group, at: try #require(group.leader))))
     }

@@ -120,6 +120,11 @@ struct GatewayProblem: Error {
             self.init(
                 .tooManyRequests, "OVERLOADED", "too many requests wait at this node", hint: "send fewer at a time",
                 retryAfter: .milliseconds(50))
+        case .diskFull(let why):
+            self.init(
+                HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), "DISK_NEARLY_FULL", why,
+                hint: "make room on the node's disk, or move the partition: reads are served meanwhile", retryAfter: .seconds(5)
+            )
         case .outcomeUnknown(let why):
             self.init(
                 .gatewayTimeout, "OUTCOME_UNKNOWN", why,
@@ -149,7 +154,7 @@ struct GatewayProblem: Error {
         if let retryAfter { members.append(("retry_after_ms", String(retryAfter.milliseconds))) }
         if let partition { members.append(("partition", partition)) }
         var response = JSONText.response(status, JSONText.object(members), type: "application/problem+json")
-        if let retryAfter, status == .serviceUnavailable || status == .tooManyRequests {
+        if let retryAfter, status == .serviceUnavailable || status == .tooManyRequests || status.code == 507 {
             // The field counts whole seconds; the body says it more finely.
             response.headers[.retryAfter] = String(max(1, (retryAfter.milliseconds + 999) / 1_000))
         }

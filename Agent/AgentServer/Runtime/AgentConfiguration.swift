@@ -1,4 +1,5 @@
 package import FoundationEssentials
+package import LogStorage
 package import Logging
 package import Model
 package import Settings
@@ -15,6 +16,7 @@ package struct AgentConfiguration: Sendable {
     package let coordinators: [String]
     package let join: AgentFile.Join?
     package let tuning: AgentFile.Tuning
+    package let log: LogOptions
     package let logLevel: Logger.Level
 
     /// Reads and checks the file at `path`; paths in it are relative to its folder.
@@ -35,6 +37,9 @@ package struct AgentConfiguration: Sendable {
         coordinators = file.coordinators
         join = file.join.map { AgentFile.Join(tokenFile: resolve($0.tokenFile), authorityPin: $0.authorityPin) }
         tuning = file.tuning ?? AgentFile.Tuning()
+        log = try LogTuning.options(
+            reserveMebibytes: tuning.diskReserveMebibytes, segmentMebibytes: tuning.logSegmentMebibytes,
+            flushDelayMicroseconds: tuning.flushDelayMicroseconds)
         logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         try check()
     }
@@ -66,7 +71,8 @@ package struct AgentConfiguration: Sendable {
     package init(
         node: NodeID, zone: ZoneName, data: String, listen: AgentFile.Listen, coordinators: [String] = [],
         join: AgentFile.Join? = nil,
-        instanceType: String = "", tuning: AgentFile.Tuning = AgentFile.Tuning(), logLevel: Logger.Level = .info
+        instanceType: String = "", tuning: AgentFile.Tuning = AgentFile.Tuning(), log: LogOptions = LogOptions(),
+        logLevel: Logger.Level = .info
     ) {
         self.node = node
         self.zone = zone
@@ -76,6 +82,7 @@ package struct AgentConfiguration: Sendable {
         self.coordinators = coordinators
         self.join = join
         self.tuning = tuning
+        self.log = log
         self.logLevel = logLevel
     }
 

@@ -110,7 +110,7 @@ package struct AgentParts {
         // What the disk holds: the topology as last seen, the node's log, the storages.
         let file = TopologyFile(path: folder.path + "/topology")
         let topology = try file.load()
-        let recovered = try StoreCheck.openLog(in: folder)
+        let recovered = try StoreCheck.openLog(in: folder, options: configuration.log)
         if let torn = recovered.log.storage.torn {
             logger.notice("the log's unfinished end was cut", metadata: ["record": "\(torn.record)"])
         }

@@ -1,4 +1,5 @@
 import AgentCore
+import LogStorage
 package import Model
 import Replication
 import RoutingTable
@@ -15,6 +16,11 @@ extension AgentRuntime {
         // A partition's range never changes: a split makes new partitions. So the routing table is as good as the replica here.
         guard let range = routes.partition(partition)?.range else { throw .notHere(nil) }
         guard mutations.allSatisfy({ range.contains($0.key) }) else { throw .notHere(routes.partition(partition)) }
+        // Early: what is under way, and what other nodes order, has its space in the log still.
+        let space = storage.space
+        guard space.admits || routes.partition(partition)?.primary != node else {
+            throw .diskFull("the disk of \(node) is \(space)")
+        }
         let payload = WriteBatch(mutations).serialized()
         let result = await withCheckedContinuation { continuation in
             let caller = callers.add(.write(continuation), until: BootClock.now() + Self.patience)

@@ -40,6 +40,7 @@ package actor AgentRuntime: Service {
 
     private var core: AgentCore
     private var log: NodeLog
+    nonisolated let storage: GroupCommitLog
     private let meters: AgentMeters
     private let logger: Logger
     private var hands: Hands?
@@ -62,6 +63,7 @@ package actor AgentRuntime: Service {
         self.core = core
         node = core.identity.node
         self.log = log
+        storage = log.storage
         self.meters = meters
         self.logger = logger
         published = Mutex((try? Routes(core.topology)) ?? .empty)
@@ -197,11 +199,12 @@ package actor AgentRuntime: Service {
             hands?.fenced(id, state.fence?.operation)
         }
         log.append(records) { [inbox, logger] error in
-            if let error {
-                // The log ends the process on a disk failure; what else fails here is never acknowledged.
-                logger.critical("an append failed", metadata: ["error": "\(error)"])
-            } else {
-                inbox.put(.persisted(ticket: ticket))
+            switch error {
+            case nil: inbox.put(.persisted(ticket: ticket))
+            // The log is closed: nothing behind this is written either, and nothing is acknowledged any more.
+            case .stopped?: logger.critical("an append failed: the log has stopped")
+            // A later append that succeeded would speak for this one.
+            case let error?: DiskFailureResponse.endProcess.respond(error)
             }
         }
     }

@@ -33,10 +33,10 @@ struct NodeLog {
         var description: String { "record \(number) of the node's log is of no known form" }
     }
 
-    static func open(folder: String, store: StoreID) throws -> RecoveredNodeLog {
+    static func open(folder: String, store: StoreID, options: LogOptions = LogOptions()) throws -> RecoveredNodeLog {
         var partitions: [PartitionID: RecoveredPartition] = [:]
         var marks: [PartitionID: [Mark]] = [:]
-        let storage = try GroupCommitLog(folder: folder, store: store) { record in
+        let storage = try GroupCommitLog(folder: folder, store: store, options: options) { record in
             guard let decoded = PartitionRecord.decoding(record.payload[...]) else {
                 throw UnknownRecord(number: record.number)
             }

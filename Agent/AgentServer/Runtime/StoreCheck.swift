@@ -43,9 +43,9 @@ enum StoreCheck {
     static func isIntact(_ core: AgentCore) -> Bool { core.replicas(at: .origin).allSatisfy { $0.damage == nil } }
 
     /// Opens the node's log, or says what is wrong with it.
-    static func openLog(in folder: DataFolder) throws -> RecoveredNodeLog {
+    static func openLog(in folder: DataFolder, options: LogOptions = LogOptions()) throws -> RecoveredNodeLog {
         do {
-            return try NodeLog.open(folder: try folder.folder("log"), store: folder.store)
+            return try NodeLog.open(folder: try folder.folder("log"), store: folder.store, options: options)
         } catch let error as StorageError {
             switch error {
             case .damaged, .unreadable: throw DamagedStore(folder: folder.path, findings: ["its log: \(error)"])

@@ -58,6 +58,11 @@ package struct Problem: Error, Hashable, Sendable {
         case .overloaded(let why):
             self.init(
                 .serviceUnavailable, "OVERLOADED", why, hint: "send fewer changes at a time", isRetryable: true, retryAfter: 1)
+        case .diskFull(let why):
+            self.init(
+                HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), "DISK_NEARLY_FULL", why,
+                hint: "make room on the leader's disk: changes are taken again by themselves; reads go on meanwhile",
+                isRetryable: true, retryAfter: 5)
         }
     }
 

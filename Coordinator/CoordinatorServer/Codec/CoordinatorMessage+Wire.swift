@@ -66,6 +66,7 @@ extension CommandOutcome {
             try Check.marker(marker, "Outcome.unknown")
             self = .unknown
         case .overloaded(let detail): self = .overloaded(try Check.text(detail, "Outcome.overloaded"))
+        case .diskFull(let detail): self = .diskFull(try Check.text(detail, "Outcome.disk_full"))
         }
     }
 
@@ -77,6 +78,7 @@ extension CommandOutcome {
         case .noLeader: wire.noLeader = true
         case .unknown: wire.unknown = true
         case .overloaded(let detail): wire.overloaded = detail
+        case .diskFull(let detail): wire.diskFull = detail
         }
     }
 }

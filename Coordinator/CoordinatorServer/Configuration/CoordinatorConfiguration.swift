@@ -3,6 +3,7 @@
 import Consensus
 package import FoundationEssentials
 package import Identity
+package import LogStorage
 package import Logging
 package import Membership
 package import Model
@@ -47,6 +48,7 @@ package struct CoordinatorConfiguration: Sendable {
     /// How long the cluster must be calm before primary roles are evened out, one at a time, where no configuration entry says.
     package let leadershipDelay: Span
     package let gossip: SwimTuning
+    package let log: LogOptions
     package let logLevel: Logger.Level
     package let authorityFile: String
     package let certificateFile: String
@@ -88,6 +90,9 @@ package struct CoordinatorConfiguration: Sendable {
         repairDelay = try Self.seconds(tuning?.repairDelaySeconds, ConfigurationRules.repairDelay)
         leadershipDelay = try Self.seconds(tuning?.leadershipDelaySeconds, ConfigurationRules.leadershipDelay)
         gossip = try Self.profile(tuning?.gossipProfile)
+        log = try LogTuning.options(
+            reserveMebibytes: tuning?.diskReserveMebibytes, segmentMebibytes: tuning?.logSegmentMebibytes,
+            flushDelayMicroseconds: tuning?.flushDelayMicroseconds)
         logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {
             throw InvalidValue(

@@ -27,7 +27,9 @@ package enum CoordinatorProcess {
         let registry = MetricsRegistry()
         Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
         let logger = Logger(label: "coordinator")
-        let (folder, store, recovered) = try await Self.open(configuration.data, logger: logger)
+        let member = try await MemberFolder.open(configuration.data, options: configuration.log)
+        member.tell(logger)
+        let (folder, store, recovered) = (member.folder, member.store, member.recovered)
         let identity = try configuration.identity()
         let keyring = try configuration.keyring()
         let contexts = LinkContexts(
@@ -37,7 +39,7 @@ package enum CoordinatorProcess {
             cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
-        let core = try Self.core(configuration, in: folder, recovered)
+        let core = try Self.core(configuration, member.id(of: configuration.node), recovered)
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
         let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
         let gossip = GossipService(
@@ -88,32 +90,14 @@ package enum CoordinatorProcess {
         withExtendedLifetime(folder) {}
     }
 
-    private typealias Opened = (folder: DataFolder, store: RaftStore, recovered: RaftStore.Recovered)
-
-    /// Opens what is on disk. A log that cannot be read back whole is set aside and kept, and the member goes on with an empty store:
-    /// one that is nobody's until the group lets it in, and has all that the old one held by then (rule C2).
-    private static func open(_ path: String, logger: Logger) async throws -> Opened {
-        let damage: DamagedMember
-        do { return try await open(path) } catch let error as DamagedMember { damage = error }
-        let aside = try DataFolder.setAside(RaftStore.names, in: path, because: damage.reason)
-        logger.error("the log is damaged: set aside", metadata: ["reason": "\(damage.reason)", "kept": "\(aside)"])
-        return try await open(path)
-    }
-
-    private static func open(_ path: String) async throws -> Opened {
-        let folder = try DataFolder(path)
-        let (store, recovered) = try await RaftStore.open(in: folder)
-        return (folder, store, recovered)
-    }
-
     /// The settings say who founded the group, and nothing about who belongs to it since: that stands in the log.
     private static func core(
-        _ configuration: CoordinatorConfiguration, in folder: DataFolder, _ recovered: RaftStore.Recovered
+        _ configuration: CoordinatorConfiguration, _ id: MemberID, _ recovered: RaftStore.Recovered
     ) throws -> Coordinator {
         let founding = try MemberConfiguration(voters: configuration.members.map { MemberID($0.node) })
         let now = BootClock.now()
         let raft = Raft(
-            id: MemberID(configuration.node, store: folder.isFounding ? nil : folder.store),
+            id: id,
             settings: RaftSettings(
                 electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat),
             hardState: recovered.hardState, snapshot: recovered.snapshot ?? .founding(founding), entries: recovered.entries,

@@ -46,6 +46,8 @@ package actor CoordinatorRuntime {
     private var lastCaller: UInt64 = 0
     private var told: (role: String, leader: MemberID?, term: Term)?
     package private(set) var counters = Counters()
+    /// Whether the disk has room, as the core was last told.
+    private var admits = true
     private var failovers = FailoverClock()
     private let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
     private let decideTimer = Timer(label: "coxswain_failover_decide_seconds")
@@ -117,9 +119,7 @@ package actor CoordinatorRuntime {
             case .reset:
                 feed.reset(core.catalog.topology)
                 published = true
-            case .fault(let fault):
-                // Not an exit: the next start would find the same, again and again. It takes no part, and is not ready.
-                logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
+            case .fault(let fault): takeNoPart(after: fault)
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }
         }
@@ -165,6 +165,19 @@ package actor CoordinatorRuntime {
         links.setPeers(addresses)
         gossip.setCoordinators(peers.map(\.rosterEntry))
         gossip.adopt(core.catalog.topology)
+    }
+
+    /// Not an exit: a restart loop would help nobody. The member is silent and not ready; where its store contradicts what the group
+    /// knows, the next start begins another one.
+    private func takeNoPart(after fault: Fault) {
+        logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
+        switch fault {
+        case .conflictWithCommitted, .commitBeyondLog:
+            do throws(StorageError) { try store.condemn(because: "consensus: \(fault)") } catch {
+                logger.error("the store could not be condemned", metadata: ["error": "\(error)"])
+            }
+        case .secondLeader: break
+        }
     }
 
     /// Going on could only do harm (rules C2 to C4).
@@ -300,6 +313,7 @@ package actor CoordinatorRuntime {
         return counters.dropped.merging([.unconnected: sending.droppedUnconnected, .full: sending.droppedFull]) { $0 + $1 }
     }
     package var syncs: SyncStatistics { store.statistics }
+    package nonisolated var space: DiskSpace { store.space }
 
     package var statusNow: CoordinatorStatus {
         let raft = core.raft
@@ -348,11 +362,25 @@ extension CoordinatorRuntime: Service {
     private func keepTime() async {
         while !Task.isCancelled {
             let now = BootClock.now()
+            lookAtSpace()
             if core.nextDeadline <= now { step(.tick) }
             // Inputs may bring the deadline nearer while we sleep, so the sleep is short.
             let wait = min(max(core.nextDeadline - now, .milliseconds(1)), .milliseconds(15))
             do { try await Task.sleep(for: .microseconds(wait.microseconds)) } catch { return }
         }
+    }
+
+    /// Before the disk is full, only what keeps the cluster serving is taken on.
+    private func lookAtSpace() {
+        let space = store.space
+        guard space.admits != admits else { return }
+        admits = space.admits
+        if admits {
+            logger.notice("changes are taken again: the disk has room", metadata: ["space": "\(space)"])
+        } else {
+            logger.error("changes are refused: the disk is nearly full", metadata: ["space": "\(space)"])
+        }
+        step(.diskSpace(isLow: !admits))
     }
 
     private func takeWrites() async {

@@ -18,6 +18,7 @@ extension CoordinatorRuntime: ControlPlane {
         case .noLeader: throw .noLeader
         case .unknown: throw .outcomeUnknown
         case .overloaded(let detail): throw .overloaded(detail)
+        case .diskFull(let detail): throw .diskFull(detail)
         }
     }
 
@@ -40,7 +41,7 @@ extension CoordinatorRuntime: SessionBackend {
         switch await commit(command) {
         case .done(.accepted, let revision): return .accepted(revision)
         case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
-        case .noLeader, .unknown, .overloaded: return .unavailable
+        case .noLeader, .unknown, .overloaded, .diskFull: return .unavailable
         }
     }
 
@@ -59,7 +60,7 @@ extension CoordinatorRuntime: SessionBackend {
         case .done(.accepted(.session(let session)), _): return .registered(session)
         case .done(.accepted, _): return .refused(code: "protocol", detail: "a registration gave no session")
         case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
-        case .noLeader, .unknown, .overloaded: return .unavailable
+        case .noLeader, .unknown, .overloaded, .diskFull: return .unavailable
         }
     }
 

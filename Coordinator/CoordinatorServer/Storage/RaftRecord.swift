@@ -1,10 +1,10 @@
-import Consensus
-import DurableLog
+package import Consensus
+package import DurableLog
 import Model
-import Wire
+package import Wire
 
 /// What one record of a member's log says.
-enum RaftRecord: Hashable, Sendable {
+package enum RaftRecord: Hashable, Sendable {
     /// Cuts whatever stands at its index and after it.
     case entry(Consensus.Entry)
     case hardState(HardState)
@@ -17,7 +17,7 @@ enum RaftRecord: Hashable, Sendable {
         static let reset: UInt8 = 3
     }
 
-    var record: NewRecord {
+    package var record: NewRecord {
         switch self {
         case .entry(let entry): NewRecord(kind: Kind.entry, payload: entry.serialized())
         case .hardState(let state): NewRecord(kind: Kind.hardState, payload: state.serialized())
@@ -26,7 +26,7 @@ enum RaftRecord: Hashable, Sendable {
     }
 
     /// - Throws: `WireError` when the record is whole but unknown to this version.
-    init(_ record: LogRecord) throws(WireError) {
+    package init(_ record: LogRecord) throws(WireError) {
         switch record.kind {
         case Kind.entry: self = .entry(try Consensus.Entry(bytes: record.payload))
         case Kind.hardState: self = .hardState(try HardState(bytes: record.payload))

@@ -34,6 +34,8 @@ package final class RaftStore: Sendable {
         let completion: @Sendable (Result<Void, StorageError>) -> Void
     }
 
+    /// The data folder's; who holds the folder itself keeps it locked.
+    private let path: String
     private let log: GroupCommitLog
     private let snapshots: SnapshotFiles
     private let options: LogOptions
@@ -53,8 +55,9 @@ package final class RaftStore: Sendable {
         var newestSnapshot = LogIndex.zero
     }
 
-    /// What of a data folder is the member's, for setting it aside.
-    package static let names = ["log", "snapshots"]
+    /// What of a data folder is the member's, for setting it aside. The log goes last: it alone says whose it is, so that a start after
+    /// an interruption finds it to be another store's.
+    package static let names = ["snapshots", "log"]
 
     /// Opens the member's store in `folder`, making it if there is none.
     ///
@@ -90,7 +93,7 @@ package final class RaftStore: Sendable {
         }
         let torn = log.torn.map { "an unfinished write was cut off the log, from record \($0.record) on" }
         let store = RaftStore(
-            log: log, snapshots: snapshots, options: options,
+            path: folder.path, log: log, snapshots: snapshots, options: options,
             contents: Contents(
                 places: places, hardState: replay.hardState,
                 formerSnapshot: LogIndex(try snapshots.formerIndex() ?? 0),
@@ -104,11 +107,20 @@ package final class RaftStore: Sendable {
         )
     }
 
-    private init(log: GroupCommitLog, snapshots: SnapshotFiles, options: LogOptions, contents: Contents) {
+    private init(path: String, log: GroupCommitLog, snapshots: SnapshotFiles, options: LogOptions, contents: Contents) {
+        self.path = path
         self.log = log
         self.snapshots = snapshots
         self.options = options
         self.contents = Mutex(contents)
+    }
+
+    /// The file in which a member leaves word that its store must not be used again.
+    static let verdict = "condemned"
+
+    /// Leaves word that this store contradicts what the group knows: the next start sets it aside.
+    package func condemn(because reason: String) throws(StorageError) {
+        try DurableFile.replace("\(path)/\(Self.verdict)", with: Array(reason.utf8))
     }
 
     package var statistics: SyncStatistics { log.statistics }

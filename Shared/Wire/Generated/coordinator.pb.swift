@@ -195,6 +195,14 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
       set {outcome = .overloaded(newValue)}
     }
 
+    package var diskFull: String {
+      get {
+        if case .diskFull(let v)? = outcome {return v}
+        return String()
+      }
+      set {outcome = .diskFull(newValue)}
+    }
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package nonisolated enum OneOf_Outcome: Equatable, Sendable {
@@ -204,6 +212,7 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
       /// Always true.
       case unknown(Bool)
       case overloaded(String)
+      case diskFull(String)
 
     }
 
@@ -455,7 +464,7 @@ nonisolated extension ProtoCoordinatorMessage.Done: SwiftProtobuf.Message, Swift
 
 nonisolated extension ProtoCoordinatorMessage.Outcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".Outcome"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}done\0\u{3}no_leader\0\u{1}unknown\0\u{1}overloaded\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}done\0\u{3}no_leader\0\u{1}unknown\0\u{1}overloaded\0\u{3}disk_full\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -501,6 +510,14 @@ nonisolated extension ProtoCoordinatorMessage.Outcome: SwiftProtobuf.Message, Sw
           self.outcome = .overloaded(v)
         }
       }()
+      case 6: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.outcome != nil {try decoder.handleConflictingOneOf()}
+          self.outcome = .diskFull(v)
+        }
+      }()
       default: break
       }
     }
@@ -530,6 +547,10 @@ nonisolated extension ProtoCoordinatorMessage.Outcome: SwiftProtobuf.Message, Sw
     case .overloaded?: try {
       guard case .overloaded(let v)? = self.outcome else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 5)
+    }()
+    case .diskFull?: try {
+      guard case .diskFull(let v)? = self.outcome else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 6)
     }()
     case nil: break
     }

@@ -1,0 +1,15 @@
+import Catalog
+
+extension Command {
+    /// Whether the cluster serves worse, or less safely, without it. While the leader's disk is nearly full these alone are handed in:
+    /// the log has space reserved for them, and people's changes are refused before they could use it up.
+    var isEssential: Bool {
+        switch self {
+        case .registerNode, .partition, .nodeFailed, .nodeReturned, .abortOperation, .revokeToken, .declareCoordinator: true
+        case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginTransfer, .drain,
+            .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
+            .createJoinToken, .useJoinToken, .forgetCoordinator, .steerGroup:
+            false
+        }
+    }
+}
