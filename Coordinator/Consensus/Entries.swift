@@ -73,7 +73,8 @@ package struct Entry: Hashable, Sendable {
 package struct HardState: Hashable, Sendable {
     package var term: Term
     package var vote: MemberID?
-    /// A hint that lets a restarted member show what it knew; never ahead of the log. Needs no flush of its own.
+    /// A hint that lets a restarted member show what it knew; never ahead of the log, as far as it was handed to the disk before. Needs
+    /// no flush of its own.
     package var commit: LogIndex
 
     package init(term: Term = .zero, vote: MemberID? = nil, commit: LogIndex = .zero) {

@@ -6,7 +6,7 @@ import Model
 struct Leadership: Sendable {
     /// Of every other member, and of those that leave until the group has committed that they do.
     var progress: [MemberID: Progress]
-    /// Bytes appended in this term and not committed.
+    /// Bytes appended and not committed, whoever appended them: a row of leaders that commit nothing adds up to one limit.
     var uncommittedBytes: Int
     var heartbeatDue: LogicalInstant
     var quorumCheckedAt: LogicalInstant
@@ -28,9 +28,11 @@ extension Raft {
         reads.failForwarded()
         incoming = nil
         let peers = configuration.members.filter { $0 != id }
+        let inherited = log.entries(from: log.commit.next, bytes: .max).reduce(0) { $0 + $1.content.weight }
         leadership = Leadership(
             progress: Dictionary(uniqueKeysWithValues: peers.map { ($0, Progress(next: log.last.index.next)) }),
-            uncommittedBytes: 0, heartbeatDue: now, quorumCheckedAt: now, quorumCheckDue: now + settings.electionTimeout)
+            uncommittedBytes: inherited, heartbeatDue: now, quorumCheckedAt: now, quorumCheckDue: now + settings.electionTimeout
+        )
         // The first entry of all says who founded the group, so that the log alone tells who belongs to it.
         _ = appendAsLeader(log.configurationIndex == .zero ? .configuration(configuration) : .leaderStarted)
     }
@@ -194,7 +196,7 @@ extension Raft {
             node == id ? own : (leadership.progress[node]?.match ?? .zero)
         }
         guard index > log.commit, log.term(at: index) == term || mutated(.commitsOldTerms) else { return }
-        for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index && entry.id.term == term {
+        for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index {
             self.leadership?.uncommittedBytes -= entry.content.weight
         }
         log.commit(to: index)

@@ -26,4 +26,26 @@ import Testing
         #expect(raft.log.commit == LogIndex(3))
         #expect(raft.fault == nil)
     }
+
+    @Test("a write never says that what it brings itself is committed: torn, it would commit what it was to replace")
+    func tornCommit() throws {
+        let voters = try ["a", "b", "c"].map { try MemberID(text: $0) }
+        let founding = Snapshot.founding(try MemberConfiguration(voters: voters))
+        let stale = [entry(1, 1), entry(1, 2), entry(1, 3)]
+        var raft = Raft(
+            id: voters[0], settings: Group.settings, hardState: HardState(term: Term(1)), snapshot: founding, entries: stale,
+            seed: 1, at: .origin)
+        let append = Append(
+            term: Term(2), previous: stale[0].id, entries: [entry(2, 2), entry(2, 3)], commit: LogIndex(3))
+        raft.step(.received(.append(append), from: voters[1]), at: .origin)
+        #expect(raft.log.commit == LogIndex(3))
+        let persist = try #require(raft.takeReady(at: .origin)?.persist)
+        #expect(persist.hardStateChanged)
+        // Of the write its vote arrived, and its entries did not.
+        let after = Raft(
+            id: voters[0], settings: Group.settings, hardState: persist.hardState, snapshot: founding, entries: stale, seed: 1,
+            at: .origin)
+        #expect(after.term == Term(2))
+        #expect(after.log.commit == LogIndex(1))
+    }
 }

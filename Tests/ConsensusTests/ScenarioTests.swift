@@ -338,6 +338,33 @@ import Testing
         #expect(refused)
     }
 
+    @Test("a new leader counts what it inherits: a row of leaders that commit nothing adds up to one limit")
+    func boundedInheritance() throws {
+        let (a, b) = (try MemberID(text: "a"), try MemberID(text: "b"))
+        let voters = [a, b, try MemberID(text: "c")]
+        let inherited = (1...90).map { index in
+            Entry(id: EntryID(term: Term(1), index: LogIndex(index)), content: .command([UInt8](repeating: 0, count: 1_000)))
+        }
+        var raft = Raft(
+            id: a, settings: Group.settings, hardState: HardState(term: Term(1)),
+            snapshot: .founding(try MemberConfiguration(voters: voters)), entries: inherited, seed: 1, at: .origin)
+        var now = raft.nextDeadline
+        raft.step(.tick, at: now)
+        raft.step(.received(.preVoteAnswer(VoteAnswer(term: Term(2), granted: true)), from: b), at: now)
+        raft.step(.persisted(try #require(raft.takeReady(at: now)?.persist?.sequence)), at: now)
+        raft.step(.received(.voteAnswer(VoteAnswer(term: Term(2), granted: true)), from: b), at: now)
+        #expect(raft.isLeader)
+        #expect(throws: Raft.Refusal.self) { _ = try raft.propose([UInt8](repeating: 0, count: 8_000)) }
+        // Once it is committed there is room for all of the limit again.
+        let write = try #require(raft.takeReady(at: now)?.persist?.sequence)
+        now = now + .milliseconds(1)
+        raft.step(.persisted(write), at: now)
+        raft.step(
+            .received(.appendAnswer(AppendAnswer(term: Term(2), outcome: .matched(raft.log.last.index))), from: b), at: now)
+        #expect(raft.log.commit == raft.log.last.index)
+        _ = try raft.propose([UInt8](repeating: 0, count: 99_000))
+    }
+
     @Test("numbers that no honest peer sends are dropped")
     func implausible() throws {
         var group = try Group(3)

@@ -71,6 +71,15 @@ import Testing
         #expect(throws: DamagedMember.self) { try replay(records + [.entry(entry(10, term: 4))], snapshot: nil).finish() }
     }
 
+    @Test("a log that ends before what was known to be committed is damage, though nothing in it is unreadable")
+    func lostCommitted() throws {
+        let known = RaftRecord.hardState(HardState(term: Term(1), commit: LogIndex(3)))
+        #expect(throws: DamagedMember.self) { try replay([.entry(entry(1)), .entry(entry(2)), known]).finish() }
+        #expect(throws: DamagedMember.self) { try replay([known], snapshot: try snapshot(2)).finish() }
+        #expect(try replay([known], snapshot: try snapshot(3)).finish().entries.isEmpty)
+        #expect(try replay([.entry(entry(1)), .entry(entry(2)), .entry(entry(3)), known]).finish().entries.count == 3)
+    }
+
     @Test("after a reset nothing before it counts")
     func reset() throws {
         let id = EntryID(term: Term(4), index: LogIndex(9))

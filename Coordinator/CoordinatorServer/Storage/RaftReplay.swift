@@ -53,9 +53,13 @@ struct RaftReplay: Sendable {
     /// The log behind the snapshot. An entry that contradicts the snapshot at its index ends the log there, and so does a log that
     /// ends before it: the snapshot came from a leader, and the process died before the record that says so was durable.
     ///
-    /// - Throws: when entries between the snapshot and the log are in neither.
+    /// - Throws: when entries between the snapshot and the log are in neither, or entries that were known to be committed.
     func finish() throws(DamagedMember) -> Outcome {
         let covered = snapshot?.id ?? .zero
+        let end = max(entries.last?.id.index ?? .zero, covered.index)
+        guard hardState.commit <= end else {
+            throw DamagedMember(reason: "\(hardState.commit) was committed here, and what is on disk ends with \(end)")
+        }
         if let reset, reset.index > covered.index {
             throw DamagedMember(reason: "the snapshot at \(reset), which took the log's place, is not there or not whole")
         }
