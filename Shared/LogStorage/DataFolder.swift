@@ -9,6 +9,10 @@ package import Model
 package final class DataFolder: Sendable {
     /// The file by which whoever founds a cluster tells an empty folder that its store is one of the first.
     private static let foundingMark = "founding"
+    private static let asidePrefix = "set-aside-"
+    /// How many folders with damaged data are kept: the newest and the one before it. Each is as large as what was damaged, and a disk
+    /// that damages data may do so again and again.
+    private static let asideKept = 2
 
     package let path: String
     package let store: StoreID
@@ -74,6 +78,8 @@ package final class DataFolder: Sendable {
     /// inside, with the reason in a file beside them, under a new identity of the store. No founding member any more: what it had
     /// promised went with its data.
     ///
+    /// Of earlier damaged data the newest folder stays, and older ones go.
+    ///
     /// The identity comes first. A crash after it leaves data of another store, which no log accepts as its own; the other order
     /// could leave an empty store under the old identity, which would speak for data that it does not have (rule E4).
     /// - Returns: where the old data is.
@@ -83,13 +89,14 @@ package final class DataFolder: Sendable {
     ) throws(StorageError) -> String {
         let lock = try Lock(path + "/lock")
         defer { withExtendedLifetime(lock) {} }
+        let earlier = try removeAsides(in: path, but: asideKept - 1)
         let identityPath = path + "/store"
         let known = try DurableFile.read(identityPath).flatMap { StoreIdentity($0) }
         let fresh = StoreIdentity(
             store: StoreID(random), generation: known?.generation ?? Generation(0), isFounding: false)
         try DurableFile.replace(identityPath, with: fresh.encoded)
         try removeMark(in: path)
-        let aside = path + "/set-aside-" + String(fresh.store.number, radix: 16)
+        let aside = path + "/" + asidePrefix + "\(earlier + 1)-" + String(fresh.store.number, radix: 16)
         try SystemCall.makeFolder(aside)
         for name in names + names.map(LogFloor.path(besides:)) where SystemCall.exists(path + "/" + name) {
             try SystemCall.rename(path + "/" + name, to: aside + "/" + name)
@@ -97,6 +104,19 @@ package final class DataFolder: Sendable {
         try DurableFile.replace(aside + "/reason", with: Array((reason + "\n").utf8))
         try DurableFile.synchronizeFolder(path)
         return aside
+    }
+
+    /// Removes the oldest folders of damaged data but `count`.
+    /// - Returns: the number of the newest one; zero when there was none.
+    private static func removeAsides(in path: String, but count: Int) throws(StorageError) -> UInt64 {
+        let asides = try SystemCall.names(in: path)
+            .filter { $0.hasPrefix(asidePrefix) }
+            .map { name in
+                (name: name, number: name.dropFirst(asidePrefix.count).split(separator: "-").first.flatMap { UInt64($0) } ?? 0)
+            }
+            .sorted { ($0.number, $0.name) < ($1.number, $1.name) }
+        for aside in asides.dropLast(count) { try SystemCall.removeTree(path + "/" + aside.name) }
+        return asides.last?.number ?? 0
     }
 
     /// A folder inside, made if it is not there.

@@ -47,6 +47,15 @@ enum SystemCall {
         guard unlink(path) == 0 || errno == ENOENT else { throw failure("unlink", path) }
     }
 
+    /// Removes a folder and all that is in it; a link in it goes, and what it leads to stays.
+    static func removeTree(_ path: String) throws(StorageError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw failure("stat", path) }
+        guard status.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+        for name in try names(in: path) { try removeTree(path + "/" + name) }
+        guard rmdir(path) == 0 else { throw failure("rmdir", path) }
+    }
+
     static func rename(_ from: String, to: String) throws(StorageError) {
         guard Glibc.rename(from, to) == 0 else { throw failure("rename", to) }
     }

@@ -79,7 +79,10 @@ import Testing
         do {
             let member = try await MemberFolder.open(place.path, options: Self.options)
             try await write(1, to: member.store)
-            try member.store.condemn(because: "it lacks what is committed")
+            let result = await withCheckedContinuation { continuation in
+                member.store.condemn(because: "it lacks what is committed") { continuation.resume(returning: $0) }
+            }
+            try result.get()
         }
         do {
             let member = try await MemberFolder.open(place.path, options: Self.options)
@@ -87,6 +90,18 @@ import Testing
             #expect(member.recovered.entries.isEmpty)
         }
         #expect(try await MemberFolder.open(place.path, options: Self.options).setAside == nil)
+    }
+
+    @Test("a founding member whose identity cannot be read comes back as another member: its data is nobody's")
+    func identityDamaged() async throws {
+        let place = Place()
+        try DataFolder.markFounding(place.path)
+        do { try await write(3, to: MemberFolder.open(place.path, options: Self.options).store) }
+        try place.edit("store") { $0[20] ^= 1 }
+        let member = try await MemberFolder.open(place.path, options: Self.options)
+        #expect(member.setAside?.reason == "\(place.path)/store does not match its checksum")
+        #expect(!member.folder.isFounding)
+        #expect(member.recovered.entries.isEmpty)
     }
 
     @Test("a setting aside that was interrupted after the identity is carried on: the old log is nobody's")

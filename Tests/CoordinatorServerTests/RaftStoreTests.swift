@@ -2,6 +2,7 @@
 import DiskKit
 import DurableLog
 import Foundation
+import Glibc
 import LogStorage
 import Model
 import Synchronization
@@ -234,5 +235,48 @@ extension RaftStore {
         let recovered = try await folder.recovered()
         #expect(recovered.snapshot?.id.index == LogIndex(90))
         #expect(recovered.entries == [entry(91, term: 2)])
+    }
+
+    @Test("word that the store must not be used again ends the process when the disk fails under it")
+    func condemnFails() async throws {
+        let folder = StoreFolder()
+        let failed = Mutex<[StorageError]>([])
+        let fails = Mutex(false)
+        folder.options.flush = Flush { _ in
+            guard fails.withLock({ $0 }) else { return 0 }
+            errno = EIO
+            return -1
+        }
+        folder.options.onDiskFailure = DiskFailureResponse { error in failed.withLock { $0.append(error) } }
+        try await folder.run { store, _ in
+            fails.withLock { $0 = true }
+            let result = await withCheckedContinuation { continuation in
+                store.condemn(because: "a test") { continuation.resume(returning: $0) }
+            }
+            #expect(throws: StorageError.self) { try result.get() }
+        }
+        #expect(failed.withLock { $0 } == [.syncFailed(path: folder.path + "/condemned.tmp", code: EIO)])
+    }
+
+    @Test(
+        "word that the store must not be used again waits for space",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func condemnOnFullDisk() async throws {
+        let disk = try SmallDisk(bytes: 1 << 20)
+        let folder = StoreFolder(on: disk)
+        let isLeft = Mutex(false)
+        try await folder.run { store, _ in
+            try disk.fill(leaving: 0)
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                store.condemn(because: "a test") { result in
+                    if case .success = result { isLeft.withLock { $0 = true } }
+                    continuation.resume()
+                }
+                #expect(!FileManager.default.fileExists(atPath: folder.path + "/condemned"))
+                do { try disk.makeRoom() } catch { Issue.record(error) }
+            }
+        }
+        #expect(isLeft.withLock { $0 })
+        #expect(FileManager.default.fileExists(atPath: folder.path + "/condemned"))
     }
 }

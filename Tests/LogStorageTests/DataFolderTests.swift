@@ -99,6 +99,30 @@ import Testing
         #expect(try !DataFolder(path).isFounding)
     }
 
+    @Test("of damaged data the two newest folders are kept, whatever they hold; a link in an older one leads nowhere")
+    func asidesKept() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        try folder.write([1], "elsewhere")
+        var asides: [String] = []
+        for round in 1...12 {
+            do {
+                let data = try DataFolder(path)
+                let log = try data.folder("log")
+                try FileManager.default.createDirectory(atPath: log + "/inner", withIntermediateDirectories: false)
+                try folder.write([UInt8(round)], "data/log/inner/file")
+                try FileManager.default.createSymbolicLink(atPath: log + "/link", withDestinationPath: folder.path)
+            }
+            // The identities are in no order.
+            asides.append(try DataFolder.setAside(["log"], in: path, because: "round \(round)", random: UInt64(100 - round)))
+        }
+        let kept = try folder.names("data").filter { $0.hasPrefix("set-aside-") }
+        #expect(Set(kept.map { path + "/" + $0 }) == Set(asides.suffix(2)))
+        #expect(try DurableFile.read(asides[11] + "/log/inner/file") == [12])
+        #expect(try DurableFile.read(asides[10] + "/log/inner/file") == [11])
+        #expect(try folder.bytes("elsewhere") == [1])
+    }
+
     @Test("an identity in the format before is refused by its number, and nothing is changed")
     func otherFormat() throws {
         let folder = try Folder()

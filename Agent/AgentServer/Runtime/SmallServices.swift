@@ -13,12 +13,17 @@ final class TopologyMirror: Service {
     private let file: TopologyFile
     private let waiting = Mailbox<Topology>()
     private let logger: Logger
+    private let onDiskFailure: DiskFailureResponse
     private let saved: @Sendable (Revision) -> Void
 
     /// - Parameter saved: told which revision is on disk.
-    init(file: TopologyFile, logger: Logger, saved: @escaping @Sendable (Revision) -> Void) {
+    init(
+        file: TopologyFile, logger: Logger, onDiskFailure: DiskFailureResponse = .endProcess,
+        saved: @escaping @Sendable (Revision) -> Void
+    ) {
         self.file = file
         self.logger = logger
+        self.onDiskFailure = onDiskFailure
         self.saved = saved
     }
 
@@ -32,6 +37,8 @@ final class TopologyMirror: Service {
                     try file.save(newest)
                     saved(newest.revision)
                 } catch {
+                    // The partitions' log is on the same disk, and this one has just lost what it was given (rule C3).
+                    if case .syncFailed = error { onDiskFailure.respond(error) }
                     // The copy in memory serves on; the next change tries again.
                     logger.error("the topology was not saved", metadata: ["error": "\(error)"])
                 }

@@ -37,7 +37,12 @@ package struct MemberFolder: Sendable {
     }
 
     private static func open(_ path: String, _ options: LogOptions, after setAside: SetAside?) async throws -> MemberFolder {
-        let folder = try DataFolder(path)
+        let folder: DataFolder
+        do throws(StorageError) { folder = try DataFolder(path) } catch {
+            // Whose data it is can be told no more, so it is nobody's.
+            guard case .unreadable = error else { throw error }
+            throw DamagedMember(reason: "\(error)")
+        }
         if let word = try DurableFile.read("\(path)/\(RaftStore.verdict)") {
             throw DamagedMember(reason: String(decoding: word, as: UTF8.self))
         }

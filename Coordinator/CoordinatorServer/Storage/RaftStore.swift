@@ -119,8 +119,32 @@ package final class RaftStore: Sendable {
     static let verdict = "condemned"
 
     /// Leaves word that this store contradicts what the group knows: the next start sets it aside.
-    package func condemn(because reason: String) throws(StorageError) {
-        try DurableFile.replace("\(path)/\(Self.verdict)", with: Array(reason.utf8))
+    ///
+    /// - Parameter completion: called once, not on the caller's thread. On a full disk it comes when there is space.
+    package func condemn(because reason: String, completion: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
+        queue.async { self.leaveWord(reason, completion) }
+    }
+
+    private func leaveWord(_ reason: String, _ completion: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
+        do throws(StorageError) {
+            try DurableFile.replace("\(path)/\(Self.verdict)", with: Array(reason.utf8), flush: options.flush)
+            completion(.success(()))
+        } catch {
+            switch error {
+            case .noSpace: whenThereIsSpace { $0.leaveWord(reason, completion) }
+            case .syncFailed:
+                options.onDiskFailure.respond(error)
+                completion(.failure(error))
+            default: completion(.failure(error))
+            }
+        }
+    }
+
+    /// Comes back on the queue after a while, as long as there is a store.
+    private func whenThereIsSpace(_ again: @escaping @Sendable (RaftStore) -> Void) {
+        queue.asyncAfter(deadline: .now() + .microseconds(Int(options.spaceInterval.microseconds))) { [weak self] in
+            if let self { again(self) }
+        }
     }
 
     package var statistics: SyncStatistics { log.statistics }
@@ -144,12 +168,7 @@ package final class RaftStore: Sendable {
             do throws(StorageError) {
                 if let snapshot = write.persist.snapshot { try save(snapshot, mustBe: write.persist.replacesLog) }
             } catch {
-                if case .noSpace = error {
-                    queue.asyncAfter(deadline: .now() + .microseconds(Int(options.spaceInterval.microseconds))) { [weak self] in
-                        self?.handOver()
-                    }
-                    return
-                }
+                if case .noSpace = error { return whenThereIsSpace { $0.handOver() } }
                 if case .syncFailed = error { options.onDiskFailure.respond(error) }
                 waiting.withLock { _ = $0.removeFirst() }
                 write.completion(.failure(error))

@@ -1,0 +1,34 @@
+import Foundation
+import Glibc
+import LogStorage
+import Logging
+import Model
+import Synchronization
+import Testing
+
+@testable import AgentServer
+
+@Suite struct TopologyMirrorTests {
+    @Test("a flush that fails under the mirror ends the process, as everywhere else, and nothing is said to be saved (C3)")
+    func flushFails() async throws {
+        let path = FileManager.default.temporaryDirectory.path + "/topology-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let failing = Flush { _ in
+            errno = EIO
+            return -1
+        }
+        let (failures, continuation) = AsyncStream.makeStream(of: StorageError.self)
+        let saved = Mutex<[Revision]>([])
+        let mirror = TopologyMirror(
+            file: TopologyFile(path: path, flush: failing), logger: Logger(label: "test"),
+            onDiskFailure: DiskFailureResponse { continuation.yield($0) }
+        ) { revision in saved.withLock { $0.append(revision) } }
+        let running = Task { try await mirror.run() }
+        mirror.save(Topology(revision: Revision(history: 1, index: 7)))
+        var told = failures.makeAsyncIterator()
+        #expect(await told.next() == .syncFailed(path: path + ".tmp", code: EIO))
+        running.cancel()
+        try await running.value
+        #expect(saved.withLock { $0.isEmpty })
+    }
+}
