@@ -70,9 +70,27 @@ import Wire
             switch event {
             case .connected(let hello): events.append("+\(hello.node)")
             case .disconnected(let node): events.append("-\(node)")
+            case .refused: break
             }
         }
         #expect(events == ["+n1", "-n1", "+n1", "-n1"])
+    }
+
+    @Test("a peer whose machine answers that nobody listens there is told of at once, and one that is not found is not")
+    func refused() async throws {
+        let authority = try TestAuthority()
+        let (gone, unknown) = (try NodeID("n1"), try NodeID("n3"))
+        var bound = 0
+        try await withSink(try authority.endpoint("n1"), port: 0, into: Mutex([])) { port, _ in bound = port }
+        let links = PeerLinks(endpoint: try authority.endpoint("n2"), conversation: .raft, logger: quiet)
+        let keeper = Task { await links.run() }
+        links.setPeers([gone: "127.0.0.1:\(bound)", unknown: "no-such-host.invalid:1"])
+        #expect(await eventually { links.counters.failedConnects >= 3 })
+        keeper.cancel()
+        await keeper.value
+        var told: Set<PeerEvent> = []
+        for await event in links.events { told.insert(event) }
+        #expect(told == [.refused(gone)])
     }
 
     @Test("a peer that is no longer named loses its link, and one that moved is found at its new address")

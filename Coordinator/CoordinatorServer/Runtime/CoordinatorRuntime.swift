@@ -173,8 +173,10 @@ package actor CoordinatorRuntime {
         logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
         switch fault {
         case .conflictWithCommitted, .commitBeyondLog:
-            do throws(StorageError) { try store.condemn(because: "consensus: \(fault)") } catch {
-                logger.error("the store could not be condemned", metadata: ["error": "\(error)"])
+            store.condemn(because: "consensus: \(fault)") { [logger] result in
+                guard case .failure(let error) = result else { return }
+                logger.critical(
+                    "the store is not condemned: do not start it again, remove it", metadata: ["error": "\(error)"])
             }
         case .secondLeader: break
         }
@@ -389,7 +391,11 @@ extension CoordinatorRuntime: Service {
 
     private func takeLinkEvents() async {
         for await event in links.events {
-            guard case .disconnected(let peer) = event else { continue }
+            let peer: NodeID
+            switch event {
+            case .disconnected(let node), .refused(let node): peer = node
+            case .connected: continue
+            }
             let members = core.raft.configuration.members.filter { $0.node == peer }
             // Somebody who is no member yet is gone too.
             for member in members.isEmpty ? [MemberID(peer)] : members { step(.connectionLost(member)) }

@@ -1,3 +1,4 @@
+import Glibc
 package import Model
 package import NIOCore
 import NIOPosix
@@ -64,7 +65,17 @@ package struct LinkDialer: Sendable {
                 }
             }
         } catch {
-            throw .unreachable(String(describing: error))
+            throw Self.isRefused(error) ? .refused("\(target)") : .unreachable(String(describing: error))
+        }
+    }
+
+    /// Whether each of the host's addresses answered that nobody listens there.
+    private static func isRefused(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IOError: error.errnoCode == ECONNREFUSED
+        case let error as NIOConnectionError:
+            !error.connectionErrors.isEmpty && error.connectionErrors.allSatisfy { isRefused($0.error) }
+        default: false
         }
     }
 }

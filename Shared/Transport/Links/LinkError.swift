@@ -2,7 +2,9 @@
 package enum LinkError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The peer, the network or this side closed it.
     case closed
-    /// Nobody was reached: refused, no route, name not found.
+    /// The peer's machine answered that nobody listens there.
+    case refused(String)
+    /// Nobody was reached: no route, name not found.
     case unreachable(String)
     /// The certificates, or the TLS session, did not hold.
     case insecure(String)
@@ -18,6 +20,7 @@ package enum LinkError: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .closed: "the link was closed"
+        case .refused(let detail): "connection refused: \(detail)"
         case .unreachable(let detail): "unreachable: \(detail)"
         case .insecure(let detail): "insecure: \(detail)"
         case .refusedHello(let detail): "hello refused: \(detail)"

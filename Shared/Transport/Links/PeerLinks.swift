@@ -15,6 +15,8 @@ package import Wire
 package enum PeerEvent: Hashable, Sendable {
     case connected(Hello)
     case disconnected(NodeID)
+    /// Its machine is there, and nobody listens: the peer's process is gone, most likely. Told at each attempt.
+    case refused(NodeID)
 }
 
 /// One-way links to a changing set of peers.
@@ -166,6 +168,7 @@ package final class PeerLinks: Service {
             link = try await dialer.connect(to: address, expecting: peer.node, conversation: conversation)
         } catch {
             state.withLock { $0.counters.failedConnects += 1 }
+            if case .refused = error { eventContinuation.yield(.refused(peer.node)) }
             logger.debug(
                 "no link", metadata: ["peer": "\(peer.node)", "address": "\(address)", "reason": "\(error)"])
             return false
