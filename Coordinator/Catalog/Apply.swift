@@ -34,9 +34,8 @@ extension Transaction {
         case .useJoinToken(let id, let digest, let node, let zone):
             return try useJoinToken(id, secretDigest: digest, node: node, zone: zone)
         case .declareCoordinator(let coordinator): return try declare(coordinator)
-        case .forgetCoordinator(let node):
-            coordinators[node] = nil
-            return .nothing
+        case .dismissCoordinator(let node): return dismiss(node)
+        case .forgetCoordinator(let node): return forget(node)
         case .steerGroup(let verb, _):
             try check(verb, field: "verb")
             return .nothing

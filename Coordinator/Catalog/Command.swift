@@ -43,6 +43,8 @@ package enum Command: Hashable, Sendable {
     /// Somebody wants this node in the coordinator group, to be reached at these addresses. It is no member by that.
     case declareCoordinator(CoordinatorDescriptor)
     /// The node is to be no member any more, whatever store it comes with.
+    case dismissCoordinator(NodeID)
+    /// The node was dismissed, and no store of it is a member: where it was reached is of no use now.
     case forgetCoordinator(NodeID)
     /// What is about to be asked of Raft. Changes nothing: members and leaders are Raft's to change, and this puts into the log who
     /// wanted it, and why.
@@ -75,6 +77,7 @@ package enum Command: Hashable, Sendable {
         case .createJoinToken: "create-join-token"
         case .useJoinToken: "use-join-token"
         case .declareCoordinator: "declare-coordinator"
+        case .dismissCoordinator: "dismiss-coordinator"
         case .forgetCoordinator: "forget-coordinator"
         case .steerGroup(let verb, _): "raft-\(verb)"
         }
@@ -103,7 +106,7 @@ package enum Command: Hashable, Sendable {
         case .createJoinToken(let token): "join-tokens/\(token.id)"
         case .useJoinToken(let id, _, _, _): "join-tokens/\(id)"
         case .declareCoordinator(let coordinator): "raft/members/\(coordinator.node)"
-        case .forgetCoordinator(let node), .steerGroup(_, let node): "raft/members/\(node)"
+        case .dismissCoordinator(let node), .forgetCoordinator(let node), .steerGroup(_, let node): "raft/members/\(node)"
         }
     }
 }

@@ -8,11 +8,15 @@ package struct CoordinatorDescriptor: Hashable, Sendable {
     package let node: NodeID
     package let zone: ZoneName
     package let addresses: NodeAddresses
+    /// No store of it is let in any more. Where it is reached stays known for as long as it is a member: the entries that take it out
+    /// may need its answer to be committed.
+    package internal(set) var isLeaving: Bool
 
-    package init(node: NodeID, zone: ZoneName, addresses: NodeAddresses) {
+    package init(node: NodeID, zone: ZoneName, addresses: NodeAddresses, isLeaving: Bool = false) {
         self.node = node
         self.zone = zone
         self.addresses = addresses
+        self.isLeaving = isLeaving
     }
 }
 
@@ -32,6 +36,17 @@ extension Transaction {
             throw CatalogRejection(.limitReached, "\(CatalogLimits.coordinators) coordinators are declared")
         }
         coordinators[coordinator.node] = coordinator
+        return .nothing
+    }
+
+    mutating func dismiss(_ node: NodeID) -> CommandPayload {
+        coordinators[node]?.isLeaving = true
+        return .nothing
+    }
+
+    /// Whoever was declared anew in the meantime stays.
+    mutating func forget(_ node: NodeID) -> CommandPayload {
+        if coordinators[node]?.isLeaving == true { coordinators[node] = nil }
         return .nothing
     }
 }

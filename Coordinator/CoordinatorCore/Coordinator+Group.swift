@@ -181,9 +181,13 @@ extension Coordinator {
     /// The member is there: its store is the one that its node has now.
     mutating func noteAppeared(_ member: MemberID) {
         guard member != id,
-            catalog.coordinators[member.node] != nil || raft.configuration.members.contains(where: { $0.node == member.node })
+            isExpected(member.node) || raft.configuration.members.contains(where: { $0.node == member.node })
         else { return }
         present[member.node] = member
+    }
+
+    private func isExpected(_ node: NodeID) -> Bool {
+        catalog.coordinators[node].map { !$0.isLeaving } ?? false
     }
 
     mutating func noteGone(_ member: MemberID) { present[member.node] = nil }
@@ -204,7 +208,7 @@ extension Coordinator {
         let former = members.filter { $0.id != fresh }
         // The founding store belongs to those who founded the group; and a store that still answers is not gone.
         guard !fresh.isFounding, !former.contains(where: { $0.isActive == true }) else { return [] }
-        guard !former.isEmpty || catalog.coordinators[fresh.node] != nil else { return [] }
+        guard !former.isEmpty || isExpected(fresh.node) else { return [] }
         let removals = { (part: MemberStatus.Part) in former.filter { $0.part == part }.map { MemberChange.remove($0.id) } }
         guard members.contains(where: { $0.id == fresh }) else { return [.addLearner(fresh)] + removals(.learner) }
         let voters = removals(.voter)

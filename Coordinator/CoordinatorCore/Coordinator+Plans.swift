@@ -37,10 +37,24 @@ extension Coordinator {
             return
         }
         planMembers(at: now)
+        planFarewells(at: now)
         planFailures(at: now)
         planReturns(at: now)
         planRepairing(at: now)
         planSpreading(at: now)
+    }
+
+    /// Where a dismissed coordinator is reached must be known until it is out; the index of the configuration without it names the
+    /// occasion, since the same node may come and go again.
+    private mutating func planFarewells(at now: LogicalInstant) {
+        guard !raft.isChangeUnderWay else { return }
+        let members = Set(raft.configuration.members.map(\.node))
+        let leaving = catalog.coordinators.values.filter { $0.isLeaving && !members.contains($0.node) }
+        for node in leaving.map(\.node).sorted() {
+            proposeItself(
+                .forgetCoordinator(node), named: "forget-\(node)-\(raft.log.configurationIndex)",
+                because: "it was removed", at: now)
+        }
     }
 
     /// One entry for each node that enough witnesses found dead (rule F2).

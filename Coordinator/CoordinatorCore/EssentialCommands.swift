@@ -8,7 +8,7 @@ extension Command {
         case .registerNode, .partition, .nodeFailed, .nodeReturned, .abortOperation, .revokeToken, .declareCoordinator: true
         case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginTransfer, .drain,
             .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
-            .createJoinToken, .useJoinToken, .forgetCoordinator, .steerGroup:
+            .createJoinToken, .useJoinToken, .dismissCoordinator, .forgetCoordinator, .steerGroup:
             false
         }
     }

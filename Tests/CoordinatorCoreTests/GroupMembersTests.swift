@@ -48,10 +48,32 @@ struct GroupMembersTests {
         group.run(.milliseconds(200))
         #expect(group.groupOutcomes[1] == .done)
         #expect(Self.configuration(group)?.voters.contains(newcomer) == true)
-        _ = try group.commit(.forgetCoordinator(newcomer.node), as: "forget", at: leader)
+        _ = try group.commit(.dismissCoordinator(newcomer.node), as: "dismiss", at: leader)
         group.step(.changeMembers([.remove(newcomer)], caller: 2), at: leader)
         group.run(.seconds(3))
         #expect(group.groupOutcomes[2] == .done)
         #expect(Self.configuration(group)?.members.contains(newcomer) == false)
+        #expect(group.members[leader]?.catalog.coordinators.isEmpty == true)
+    }
+
+    @Test("where a coordinator is reached stays known until it is out: the others may need its word to be rid of it")
+    func removalNeedsTheRemoved() throws {
+        var group = try CoordinatorGroup()
+        let newcomer = MemberID(try NodeID("c4"), store: StoreID(4))
+        let leader = try #require(group.leader)
+        let declared = CoordinatorDescriptor(
+            node: newcomer.node, zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"))
+        _ = try group.commit(.declareCoordinator(declared), as: "declare", at: leader)
+        try group.start(newcomer)
+        group.run(.seconds(2))
+        group.step(.changeMembers([.promote(newcomer)], caller: 1), at: leader)
+        group.run(.milliseconds(200))
+        group.down.insert(try #require(group.names.first { $0 != leader && $0 != newcomer }))
+        _ = try group.commit(.dismissCoordinator(newcomer.node), as: "dismiss", at: leader)
+        #expect(group.members[leader]?.catalog.coordinators[newcomer.node]?.isLeaving == true)
+        group.step(.changeMembers([.remove(newcomer)], caller: 2), at: leader)
+        group.run(.seconds(3))
+        #expect(group.groupOutcomes[2] == .done)
+        #expect(group.members[leader]?.catalog.coordinators.isEmpty == true)
     }
 }

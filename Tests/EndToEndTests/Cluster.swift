@@ -24,7 +24,7 @@ final class Cluster: Sendable {
     init() async throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "coxswain-e2e-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let ports = try Ports.free(4 * (Self.coordinators.count + Self.agents.count))
+        let ports = Ports.free(4 * (Self.coordinators.count + Self.agents.count))
         var agentPorts: [String: AgentPorts] = [:]
         var coordinatorPorts: [String: CoordinatorPorts] = [:]
         for (index, name) in Self.coordinators.enumerated() {

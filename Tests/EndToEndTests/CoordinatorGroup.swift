@@ -36,7 +36,7 @@ final class CoordinatorGroup: Sendable {
     }
 
     private static func freePorts() throws -> Cluster.CoordinatorPorts {
-        let own = try Ports.free(4)
+        let own = Ports.free(4)
         return Cluster.CoordinatorPorts(api: own[0], link: own[1], gossip: own[2], metrics: own[3])
     }
 

@@ -140,7 +140,7 @@ private final class Machines {
         for file in folders.map({ place.appending(path: "\($0)/agent.json") })
         where FileManager.default.fileExists(atPath: file.path) {
             let text = try String(contentsOf: file, encoding: .utf8)
-            let port = try Ports.free(1)[0]
+            let port = Ports.free(1)[0]
             try Data(text.replacing("127.0.0.1:7471", with: "127.0.0.1:\(port)").utf8).write(to: file)
         }
     }

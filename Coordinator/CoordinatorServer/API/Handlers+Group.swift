@@ -50,7 +50,7 @@ extension Handlers {
         let status = try await leading()
         let members = status.members.filter { $0.id == node }
         guard !members.isEmpty || status.declared[node] != nil else { throw Self.unknown(node) }
-        _ = try await propose(.forgetCoordinator(node), call)
+        _ = try await propose(.dismissCoordinator(node), call)
         guard !members.isEmpty else { return Response(json: Documents.group(await plane.status())) }
         return try await steer(.change(members.map { .remove($0.member) }))
     }

@@ -107,6 +107,7 @@ extension Command: WireCodable {
                 secretDigest: try Check.bytes(it.secretDigest, "UseJoinToken.secret_digest", atMost: 64),
                 node: try Check.node(it.node, "UseJoinToken.node"), zone: try zoneName(it.zone, "UseJoinToken.zone"))
         case .declareCoordinator(let it): self = .declareCoordinator(try CoordinatorDescriptor(wire: it))
+        case .dismissCoordinator(let name): self = .dismissCoordinator(try Check.node(name, "dismiss_coordinator"))
         case .forgetCoordinator(let name): self = .forgetCoordinator(try Check.node(name, "forget_coordinator"))
         case .steerGroup(let it):
             self = .steerGroup(try Check.text(it.verb, "SteerGroup.verb"), try Check.node(it.node, "SteerGroup.node"))
@@ -179,6 +180,7 @@ extension Command: WireCodable {
             wire.useJoinToken.node = node.name
             wire.useJoinToken.zone = zone.name
         case .declareCoordinator(let coordinator): wire.declareCoordinator = coordinator.wire
+        case .dismissCoordinator(let node): wire.dismissCoordinator = node.name
         case .forgetCoordinator(let node): wire.forgetCoordinator = node.name
         case .steerGroup(let verb, let node):
             wire.steerGroup.verb = verb

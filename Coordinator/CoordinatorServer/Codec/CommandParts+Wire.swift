@@ -154,7 +154,8 @@ extension CoordinatorDescriptor: WireCodable {
         guard wire.hasAddresses else { throw WireError("CatalogCoordinator.addresses", .missing) }
         self.init(
             node: try Check.node(wire.node, "CatalogCoordinator.node"),
-            zone: try zoneName(wire.zone, "CatalogCoordinator.zone"), addresses: try NodeAddresses(wire: wire.addresses))
+            zone: try zoneName(wire.zone, "CatalogCoordinator.zone"), addresses: try NodeAddresses(wire: wire.addresses),
+            isLeaving: wire.isLeaving)
     }
 
     package var wire: ProtoCatalogCoordinator {
@@ -162,6 +163,7 @@ extension CoordinatorDescriptor: WireCodable {
         wire.node = node.name
         wire.zone = zone.name
         wire.addresses = addresses.wire
+        wire.isLeaving = isLeaving
         return wire
     }
 }

@@ -128,6 +128,8 @@ package nonisolated struct ProtoCatalogCoordinator: Sendable {
   /// Clears the value of `addresses`. Subsequent reads from it will return its default value.
   package mutating func clearAddresses() {self._addresses = nil}
 
+  package var isLeaving: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -350,6 +352,14 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .steerGroup(newValue)}
   }
 
+  package var dismissCoordinator: String {
+    get {
+      if case .dismissCoordinator(let v)? = command {return v}
+      return String()
+    }
+    set {command = .dismissCoordinator(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -379,6 +389,7 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case declareCoordinator(ProtoCatalogCoordinator)
     case forgetCoordinator(String)
     case steerGroup(ProtoCatalogCommand.SteerGroup)
+    case dismissCoordinator(String)
 
   }
 
@@ -1241,7 +1252,7 @@ nonisolated extension ProtoCatalogWitness: SwiftProtobuf.Message, SwiftProtobuf.
 
 nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCoordinator"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}zone\0\u{1}addresses\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}zone\0\u{1}addresses\0\u{3}is_leaving\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1252,6 +1263,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
       case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
       case 2: try { try decoder.decodeSingularStringField(value: &self.zone) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._addresses) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isLeaving) }()
       default: break
       }
     }
@@ -1271,6 +1283,9 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
     try { if let v = self._addresses {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.isLeaving != false {
+      try visitor.visitSingularBoolField(value: self.isLeaving, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1278,6 +1293,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
     if lhs.node != rhs.node {return false}
     if lhs.zone != rhs.zone {return false}
     if lhs._addresses != rhs._addresses {return false}
+    if lhs.isLeaving != rhs.isLeaving {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1285,7 +1301,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1606,6 +1622,14 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .steerGroup(v)
         }
       }()
+      case 27: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.command != nil {try decoder.handleConflictingOneOf()}
+          self.command = .dismissCoordinator(v)
+        }
+      }()
       default: break
       }
     }
@@ -1720,6 +1744,10 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .steerGroup?: try {
       guard case .steerGroup(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
+    }()
+    case .dismissCoordinator?: try {
+      guard case .dismissCoordinator(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 27)
     }()
     case nil: break
     }
