@@ -7,6 +7,8 @@ enum MetricHelp {
         "coxswain_api_inflight_requests": "Requests to the control API that are being answered.",
         "coxswain_api_request_duration_seconds": "Seconds to answer a request to the control API, by route, method and code.",
         "coxswain_breaker_holds": "1 while so many nodes are failed that nothing is copied, else 0.",
+        "coxswain_disk_admits": "1 while the disk has space for changes that people ask for, else 0.",
+        "coxswain_disk_free_bytes": "Free bytes of the file system under the data folder.",
         "coxswain_failover_decide_seconds":
             "Seconds from the first report of a node's death to the committed entry that gives its partitions other primaries.",
         "coxswain_failover_detect_seconds":
