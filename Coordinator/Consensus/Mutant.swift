@@ -34,6 +34,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case electsByNewHalf
     /// Voters change without a joint configuration. (raft-dev, July 2015; redpanda #17675)
     case changesAtOnce
+    /// The commit index on disk counts on entries of its own write, of which a crash may take the end.
+    case countsOnThisWrite
     /// A new leader answers reads before it has committed anything. (RedisRaft #18; etcd #7331)
     case readsBeforeCommit
     /// A read is answered without asking whether this is still the leader. (thesis §6.4)

@@ -266,7 +266,7 @@ package struct Raft: Sendable {
         // A write can be torn behind its vote: what the vote's record says to be committed must have been on disk before these entries.
         // Else the entries that they were to replace would come back as committed ones.
         var known = hardState
-        if let first = entries.first { known.commit = min(known.commit, first.id.index.previous) }
+        if let first = entries.first, !mutated(.countsOnThisWrite) { known.commit = min(known.commit, first.id.index.previous) }
         let persist = Persist(
             sequence: lastSequence, hardState: known, hardStateChanged: changed, snapshot: freshSnapshot,
             replacesLog: replacesLog, entries: entries, answers: answers)

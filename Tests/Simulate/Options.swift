@@ -20,6 +20,8 @@ struct Options {
     private(set) var jobs = 1
     private(set) var bug: PlantedBug?
     private(set) var stops = false
+    /// The whole story of one seed, that many lines of it, instead of the fewest faults.
+    private(set) var lines = 0
 
     init(_ arguments: [String]) throws {
         var rest = arguments[...]
@@ -35,6 +37,7 @@ struct Options {
             case "--digest": errand = .digest(try number(after: option))
             case "--seeds": seeds = try number(after: option)
             case "--seconds": seconds = Int(min(try number(after: option), 1_000_000))
+            case "--lines": lines = Int(min(try number(after: option), 10_000_000))
             case "--jobs": jobs = Int(min(max(try number(after: option), 1), 64))
             case "--chunk":
                 let (first, last) = (try number(after: option), try number(after: option))

@@ -4,6 +4,7 @@
 //   simulate --seeds N          the fixed seeds 1 to N
 //   simulate --seconds S        the fixed seeds, then fresh ones until S seconds have passed
 //   simulate --seed N           one seed, and when it fails the fewest faults that do it and the last 100 lines
+//   simulate --seed N --lines L the same with all its faults, whether it fails or not, and the last L lines
 //   simulate --digest N         only the digest of one seed's trace, which is the same in every process
 //   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells which seed notices it
 //   --bug NAME                  plants one bug
@@ -26,7 +27,7 @@ enum Simulate {
         }
         let holds: Bool
         switch options.errand {
-        case .one(let seed): holds = replay(seed, options.bug)
+        case .one(let seed): holds = replay(seed, options.bug, lines: options.lines)
         case .digest(let seed): holds = printDigest(of: seed)
         case .chunk(let seeds):
             Chunk.work(seeds, bug: options.bug, stopsAtFailure: options.stops)
@@ -37,13 +38,19 @@ enum Simulate {
         exit(holds ? 0 : 1)
     }
 
-    private static func replay(_ seed: UInt64, _ bug: PlantedBug?) -> Bool {
-        let run = RaftRun(seed: seed, bug: bug)
+    private static func replay(_ seed: UInt64, _ bug: PlantedBug?, lines: Int) -> Bool {
+        var run = RaftRun(seed: seed, bug: bug)
+        run.lines = lines
         print("seed \(seed): \(run.options.members) members, \(run.plan.faults.count) faults")
-        switch run.run() {
+        let (result, told) = run.told()
+        for line in told { print("    \(line)") }
+        switch result {
         case .success(let summary):
             print("holds: \(summary)")
             return true
+        case .failure(let failure) where lines > 0:
+            print("\n✘ \(failure)")
+            return false
         case .failure(let failure):
             explain(run, failure)
             return false

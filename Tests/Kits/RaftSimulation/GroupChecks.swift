@@ -66,6 +66,10 @@ struct GroupChecks {
         var applied = LogIndex.zero
         var wasLeader = false
         var hasOpened = false
+        /// In force after the last step.
+        var configuration: MemberConfiguration?
+        /// Written, and not yet beyond what a crash could take.
+        var unsure: [Persist] = []
     }
     private struct Content: Hashable {
         let previous: Term
@@ -73,6 +77,9 @@ struct GroupChecks {
     }
 
     private var watched: [Watched]
+    /// What stores that were destroyed held until then. What they acknowledged was true, and may still be counted by a leader that heard
+    /// it: the budget for losses, not their word, is what makes up for them.
+    private var destroyed: [MemberID: ShadowLog] = [:]
     private var leaders: [Term: MemberID] = [:]
     private var votes: [VoteKey: MemberID] = [:]
     /// The highest term that each member has told anybody.
@@ -83,12 +90,13 @@ struct GroupChecks {
     /// The terms of the leaders that committed them.
     private var committedIn: [Term] = []
     private var digests: [UInt64] = []
-    private var configuration: MemberConfiguration
+    /// All that were committed, oldest first, with their places.
+    private var configurations: [(index: LogIndex, configuration: MemberConfiguration)]
     let ledger: GroupLedger
 
     init(_ founding: MemberConfiguration, ledger: GroupLedger) {
         watched = ledger.members.map { Watched(member: $0) }
-        configuration = founding
+        configurations = [(.zero, founding)]
         self.ledger = ledger
     }
 
@@ -97,7 +105,11 @@ struct GroupChecks {
     /// A process has started from what its disk holds.
     mutating func started(_ host: Int, _ process: RaftProcess) throws(Violation) {
         let member = process.id
-        if watched[host].member != member { watched[host] = Watched(member: member) }
+        if watched[host].member != member {
+            let former = watched[host]
+            if ledger.lost.contains(former.member) { destroyed[former.member] = former.durable }
+            watched[host] = Watched(member: member)
+        }
         let raft = process.raft
         if let before = told[member], raft.term < before {
             throw Violation("\(member) comes back in \(raft.term) and has spoken in \(before)")
@@ -108,10 +120,13 @@ struct GroupChecks {
         watched[host].applied = .zero
         watched[host].wasLeader = false
         watched[host].hasOpened = false
+        watched[host].configuration = raft.log.configuration
+        watched[host].unsure = []
         if raft.log.commit.number > UInt64(committed.count) {
             throw Violation("\(member) comes back with \(raft.log.commit) committed, which nobody had")
         }
         try checkNew(host, raft, from: raft.log.base.index.next)
+        try checkConfiguration(raft)
     }
 
     private static func shadow(of log: RaftLog) -> ShadowLog {
@@ -135,6 +150,7 @@ struct GroupChecks {
         let led = watched[host].wasLeader
         try checkLeader(host, raft)
         try checkCommit(host, raft, isLeader: led || raft.isLeader)
+        watched[host].configuration = raft.log.configuration
         try checkApplied(host, &process)
         for outgoing in effects.messages {
             if case .peer(let message, _, let receiver) = outgoing.message { try checkSent(host, message, to: receiver) }
@@ -148,11 +164,11 @@ struct GroupChecks {
             watched[host].hasOpened = true
             if disk.isAllDurable { watched[host].durable = watched[host].log }
         }
-        guard !process.persisted.isEmpty else { return }
-        if disk.isAllDurable {
-            for write in process.persisted { watched[host].durable.take(write) }
-        }
+        watched[host].unsure += process.persisted
         process.persisted = []
+        guard !watched[host].unsure.isEmpty, disk.isAllDurable else { return }
+        for write in watched[host].unsure { watched[host].durable.take(write) }
+        watched[host].unsure = []
     }
 
     private mutating func checkMonotone(_ host: Int, _ raft: Raft) throws(Violation) {
@@ -190,6 +206,7 @@ struct GroupChecks {
             watched[host].log.cut(after: same)
         }
         try checkNew(host, raft, from: same.next)
+        try checkConfiguration(raft)
         ledger.note(raft.log, of: host)
     }
 
@@ -226,6 +243,7 @@ struct GroupChecks {
         }
         guard leaders[raft.term] == nil else { return }
         leaders[raft.term] = raft.id
+        try checkElection(host, raft)
         var index = raft.log.base.index.next
         while index.number <= UInt64(committed.count) {
             let term = committed[Int(index.number) - 1]
@@ -234,6 +252,30 @@ struct GroupChecks {
                 throw Violation("leader \(raft.id) of \(raft.term) lacks \(index)@\(term), which is committed")
             }
             index = index.next
+        }
+    }
+
+    /// Whoever leads has the votes of a quorum, by the configuration in its log.
+    private func checkElection(_ host: Int, _ raft: Raft) throws(Violation) {
+        let configuration = watched[host].configuration ?? raft.log.configuration
+        let voters = configuration.members.filter { member in
+            member == raft.id || votes[VoteKey(member: member, term: raft.term)] == raft.id
+        }
+        guard configuration.isQuorum(Set(voters)) else {
+            throw Violation("\(raft.id) leads \(raft.term) by the votes of \(voters) only, in \(configuration)")
+        }
+    }
+
+    /// The configuration in force is the last one in the log, and at its beginning stands the one that was committed there.
+    private func checkConfiguration(_ raft: Raft) throws(Violation) {
+        let (log, base) = (raft.log, raft.log.base.index)
+        let committed = (configurations.last { $0.index <= base } ?? configurations[0]).configuration
+        guard log.configuration(at: base) == committed else {
+            throw Violation("\(raft.id) has \(log.configuration(at: base)) at \(base), where \(committed) was committed")
+        }
+        guard log.configurationIndex > base else { return }
+        guard log.entries(from: log.configurationIndex, bytes: 1).first?.content == .configuration(log.configuration) else {
+            throw Violation("\(raft.id) has \(log.configuration) from \(log.configurationIndex), and its log does not say so")
         }
     }
 
@@ -253,7 +295,7 @@ struct GroupChecks {
                 guard other == term else { throw Violation("\(raft.id) committed \(id), others \(index)@\(other)") }
             } else {
                 guard isLeader else { throw Violation("\(raft.id) follows and is the first to call \(id) committed") }
-                try checkQuorum(of: id, raft)
+                try checkQuorum(of: id, host, raft)
                 committed.append(term)
                 committedIn.append(raft.term)
             }
@@ -261,11 +303,16 @@ struct GroupChecks {
         }
     }
 
-    private func checkQuorum(of id: EntryID, _ raft: Raft) throws(Violation) {
-        let holders = watched.filter { $0.durable.base.index >= id.index || $0.durable.term(at: id.index) == id.term }.map(
-            \.member)
-        guard raft.configuration.isQuorum(Set(holders)) else {
-            throw Violation("\(raft.id) committed \(id), which is on the disks of \(holders) only, in \(raft.configuration)")
+    /// Judged by the configuration that was in force before the step: committing the first half of a change begins the second.
+    private func checkQuorum(of id: EntryID, _ host: Int, _ raft: Raft) throws(Violation) {
+        let holds = { (log: ShadowLog) in log.base.index >= id.index || log.term(at: id.index) == id.term }
+        let holders = watched.filter { holds($0.durable) }.map(\.member)
+        let gone = destroyed.filter { holds($0.value) }.map(\.key).sorted()
+        let configuration = watched[host].configuration ?? raft.log.configuration
+        guard configuration.isQuorum(Set(holders + gone)) else {
+            let former = gone.isEmpty ? "" : ", was on those of \(gone)"
+            throw Violation(
+                "\(raft.id) committed \(id), which is on the disks of \(holders) only\(former), in \(configuration)")
         }
     }
 
@@ -286,6 +333,7 @@ struct GroupChecks {
                 digests.append(applied.digest)
                 if case .configuration(let next) = applied.entry.content {
                     try checkSuccession(to: next)
+                    configurations.append((applied.entry.id.index, next))
                     ledger.noteCommitted(next, at: applied.entry.id.index)
                 }
             }
@@ -293,13 +341,13 @@ struct GroupChecks {
     }
 
     /// Voters change only through a joint configuration, which holds those before and those after (Raft §6).
-    private mutating func checkSuccession(to next: MemberConfiguration) throws(Violation) {
+    private func checkSuccession(to next: MemberConfiguration) throws(Violation) {
+        let former = configurations[configurations.count - 1].configuration
         let isLegal =
-            configuration.isJoint
-            ? next == configuration || (!next.isJoint && next.voters == configuration.voters)
-            : next.isJoint ? next.outgoing == configuration.voters : next.voters == configuration.voters
-        guard isLegal else { throw Violation("configuration \(configuration) was followed by \(next)") }
-        configuration = next
+            former.isJoint
+            ? next == former || (!next.isJoint && next.voters == former.voters)
+            : next.isJoint ? next.outgoing == former.voters : next.voters == former.voters
+        guard isLegal else { throw Violation("configuration \(former) was followed by \(next)") }
     }
 
     private mutating func checkSent(_ host: Int, _ message: Message, to receiver: MemberID) throws(Violation) {

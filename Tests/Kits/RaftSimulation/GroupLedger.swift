@@ -34,6 +34,8 @@ package struct GroupOptions: Sendable {
 final class GroupLedger {
     /// Members whose disk was wiped, or holds what it was never given.
     private(set) var lost: Set<MemberID> = []
+    /// Members that never come back, or hear nobody for ever.
+    private(set) var abandoned: Set<MemberID> = []
     /// The newest configuration in the log of each host, running or not, and where it stands.
     private var newest: [PlacedConfiguration]
     /// The newest one that is committed: what stands before it has no say any more.
@@ -77,7 +79,7 @@ final class GroupLedger {
     }
 
     func tolerates(_ voters: [MemberID], losing more: MemberID? = nil) -> Bool {
-        let gone = voters.count { lost.contains($0) || $0 == more }
+        let gone = voters.count { lost.contains($0) || abandoned.contains($0) || $0 == more }
         return gone == 0 || gone <= (voters.count - 1) / 2
     }
 
@@ -85,6 +87,11 @@ final class GroupLedger {
     func suffices(_ present: Set<MemberID>) -> Bool { configurations.allSatisfy { $0.isQuorum(present.subtracting(lost)) } }
 
     func lose(_ member: MemberID) { lost.insert(member) }
+
+    /// From here on nobody but these hosts can be counted on.
+    func keepOnly(_ core: [Int]) {
+        abandoned = Set(members.indices.filter { !core.contains($0) }.map { members[$0] })
+    }
 
     private func halves(_ configuration: MemberConfiguration) -> [[MemberID]] {
         configuration.isJoint ? [configuration.voters, configuration.outgoing] : [configuration.voters]

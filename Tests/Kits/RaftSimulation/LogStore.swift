@@ -38,6 +38,9 @@ struct LogStore {
     private var tail: SegmentTail
     private(set) var segments: [Segment]
     private var hardState: HardState
+    /// The last segment was made, and the process died before the vote that begins it was written: the next write owes it, or it would
+    /// go with the older segments.
+    private var owesHardState = false
     private var snapshots: [LogIndex]
     var mutant: ShellMutant?
 
@@ -90,8 +93,10 @@ struct LogStore {
         for write in batch {
             if write.replacesLog, let snapshot = write.snapshot, mutant != .forgetsReset { lines.append(.reset(snapshot.id)) }
             hardState = write.hardState
-            if write.hardStateChanged || write.replacesLog, mutant != .forgetsVote || !write.entries.isEmpty {
+            let isDue = write.hardStateChanged || write.replacesLog || (owesHardState && write.needsWrite)
+            if isDue, mutant != .forgetsVote || !write.entries.isEmpty {
                 lines.append(.hardState(write.hardState))
+                owesHardState = false
             }
             lines += write.entries.map(LogLine.entry)
             last = max(last, write.entries.last?.id.index ?? .zero)
@@ -168,9 +173,13 @@ struct LogStore {
             opening += files.filter { !$0.hasSuffix(".tmp") }.map { DiskStep.sync(file: $0) } + [.syncFolder]
         }
         guard let entries = replay.finish(snapshot) else { return .damaged }
+        // What is known to be committed was on disk before that was written down.
+        let end = max(entries.last?.id.index ?? .zero, snapshot?.id.index ?? .zero)
+        guard replay.hardState.commit <= end || mutant == .cutsAtDamage else { return .damaged }
         let log = LogStore(
-            tail: tail, segments: replay.segments, hardState: replay.hardState, snapshots: snapshot.map { [$0.id.index] } ?? [],
-            mutant: mutant)
+            tail: tail, segments: replay.segments, hardState: replay.hardState,
+            owesHardState: !replay.lastSegmentHasHardState && mutant != .dropsVote,
+            snapshots: snapshot.map { [$0.id.index] } ?? [], mutant: mutant)
         return .store(
             Recovered(
                 log: log, member: member, hardState: replay.hardState, snapshot: snapshot, entries: entries, opening: opening))
@@ -183,6 +192,7 @@ private struct Replay {
     var tail: SegmentTail?
     var segments: [LogStore.Segment] = []
     var repairs: [DiskStep] = []
+    var lastSegmentHasHardState = false
     private var entries: [Entry] = []
     /// Whether the first segment that is there is not the first that ever was.
     private var beginsLate = false
@@ -196,6 +206,7 @@ private struct Replay {
             let file = LogStore.path(ofSegment: number)
             let bytes = disk.bytes(of: file) ?? []
             segments.append(LogStore.Segment(number: number, last: .zero))
+            lastSegmentHasHardState = false
             var isReadable = true
             let verdict = bytes.withUnsafeBytes { bytes in
                 recovery.take(segment: number, bytes: bytes, isLast: number == numbers.last) { record, _ in
@@ -240,7 +251,9 @@ private struct Replay {
             }
             entries.append(entry)
             segments[segments.count - 1].last = max(segments[segments.count - 1].last, entry.id.index)
-        case .hardState(let state): hardState = state
+        case .hardState(let state):
+            hardState = state
+            lastSegmentHasHardState = true
         case .reset: entries = []
         }
     }

@@ -14,6 +14,14 @@ package struct RaftRun {
         package let faults: [TimedFault]
         package var lines: [String] = []
 
+        /// Whether the same promise is broken: names and numbers may differ.
+        func isAlike(_ other: Failure) -> Bool {
+            let kind = { (text: String) in
+                text.split(separator: " ").filter { $0.allSatisfy { ("a"..."z").contains($0) } && $0.count > 3 }.prefix(6)
+            }
+            return kind(violation).elementsEqual(kind(other.violation))
+        }
+
         package var description: String { "seed \(seed), step \(step), \(at): \(violation)" }
     }
 
@@ -25,16 +33,20 @@ package struct RaftRun {
         package var answered = 0
     }
 
-    package static let storm = Span.seconds(50)
     package static let calmBound = Span.seconds(30)
+    /// In calm nobody has a reason to depose a leader: one must be seen to stay this long.
+    package static let leastReign = Span.seconds(2)
 
     package let seed: UInt64
+    package let storm: Span
     package var options: GroupOptions
     package var plan: FaultPlan
     package var lines = 0
 
-    package init(seed: UInt64, bug: PlantedBug? = nil) {
+    /// - Parameter storm: how long faults go on; a seed draws other ones for another length.
+    package init(seed: UInt64, bug: PlantedBug? = nil, storm: Span = .seconds(60)) {
         self.seed = seed
+        self.storm = storm
         options = GroupOptions(seed: seed)
         switch bug {
         case .shell(let mutant)?: options.mutant = mutant
@@ -46,41 +58,49 @@ package struct RaftRun {
             #endif
         case nil: break
         }
-        plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: Self.storm, acts: Errand.kinds)
+        plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: storm, acts: Errand.kinds)
     }
 
     /// Runs the seed once.
-    package func run() -> Result<Summary, Failure> {
+    package func run() -> Result<Summary, Failure> { told().result }
+
+    /// Runs the seed once, and tells the last `lines` lines of what happened, however it ends.
+    package func told() -> (result: Result<Summary, Failure>, lines: [String]) {
         var simulation: Simulation<RaftGroup>
         do {
             simulation = try Simulation(
                 RaftGroup(options, seed: seed), hosts: options.hosts, seed: seed, plan: plan, lines: lines)
         } catch {
-            return .failure(Failure(seed: seed, at: .origin, step: 0, violation: "\(error)", faults: plan.faults))
+            return (.failure(Failure(seed: seed, at: .origin, step: 0, violation: "\(error)", faults: plan.faults)), [])
         }
         do throws(Violation) {
             try live(&simulation)
         } catch {
-            return .failure(
-                Failure(
-                    seed: seed, at: simulation.now, step: simulation.trace.events, violation: error.description,
-                    faults: plan.faults, lines: simulation.trace.lines))
+            let failure = Failure(
+                seed: seed, at: simulation.now, step: simulation.trace.events, violation: error.description,
+                faults: plan.faults, lines: simulation.trace.lines)
+            return (.failure(failure), failure.lines)
         }
-        return .success(
-            Summary(
-                digest: simulation.trace.digest, simulated: simulation.now - .origin, events: simulation.trace.events,
-                committed: simulation.system.checks.committed.count, answered: simulation.system.clients.acknowledged))
+        let summary = Summary(
+            digest: simulation.trace.digest, simulated: simulation.now - .origin, events: simulation.trace.events,
+            committed: simulation.system.checks.committed.count, answered: simulation.system.clients.acknowledged)
+        return (.success(summary), simulation.trace.lines)
     }
 
     private func live(_ simulation: inout Simulation<RaftGroup>) throws(Violation) {
         for event in simulation.system.clients.firstEvents { simulation.schedule(.client(event), after: .milliseconds(1)) }
-        try simulation.run(until: .origin + Self.storm)
+        try simulation.run(until: .origin + storm)
         let core = self.core(simulation)
+        simulation.system.ledger.keepOnly(core)
         try simulation.calm(core: core)
         let before = simulation.system.checks.committed.count
         let end = simulation.now + Self.calmBound
+        var reign: Reign?
         let hasConverged = try simulation.run(until: end) { simulation in
-            simulation.trace.events % 16 == 0 && Self.hasConverged(simulation, core, since: before)
+            guard simulation.trace.events % 16 == 0 else { return false }
+            reign = Self.reign(simulation, core, after: reign)
+            return reign.map { simulation.now - $0.since >= Self.leastReign } == true
+                && Self.isInStep(simulation, core, since: before)
         }
         guard hasConverged else {
             let states = core.map { host in
@@ -109,19 +129,40 @@ package struct RaftRun {
         return core.sorted()
     }
 
-    /// One leader, whom all of the core follow, something new committed, and all of the core at the same place.
-    private static func hasConverged(_ simulation: Simulation<RaftGroup>, _ core: [Int], since before: Int) -> Bool {
-        guard simulation.system.checks.committed.count > before + 3 else { return false }
-        var term: Term?
-        var leads = 0
-        for host in core {
-            guard let process = simulation.process(host) else { return false }
-            if process.raft.isLeader { leads += 1 }
-            if let term, term != process.raft.term { return false }
-            term = process.raft.term
-            guard process.machine.applied.number + 5 >= UInt64(simulation.system.checks.committed.count) else { return false }
+    /// One leader whom all of the core follow, from an instant on.
+    private struct Reign {
+        let leader: Int
+        let term: Term
+        let since: LogicalInstant
+    }
+
+    /// Of the core, those who belong to the group now: whoever has left it may not have heard so, and nobody tells it.
+    private static func members(_ simulation: Simulation<RaftGroup>, _ core: [Int]) -> [Int] {
+        let ledger = simulation.system.ledger
+        return core.filter { ledger.committed.configuration.members.contains(ledger.members[$0]) }
+    }
+
+    private static func reign(_ simulation: Simulation<RaftGroup>, _ core: [Int], after former: Reign?) -> Reign? {
+        var (leader, term): (Int?, Term?) = (nil, nil)
+        for host in members(simulation, core) {
+            guard let raft = simulation.process(host)?.raft, term == nil || term == raft.term else { return nil }
+            term = raft.term
+            guard raft.isLeader else { continue }
+            guard leader == nil else { return nil }
+            leader = host
         }
-        return leads == 1
+        guard let leader, let term else { return nil }
+        if let former, former.leader == leader, former.term == term { return former }
+        return Reign(leader: leader, term: term, since: simulation.now)
+    }
+
+    /// Something new is committed, and all of the core have it.
+    private static func isInStep(_ simulation: Simulation<RaftGroup>, _ core: [Int], since before: Int) -> Bool {
+        let committed = simulation.system.checks.committed.count
+        guard committed > before + 3 else { return false }
+        return members(simulation, core).allSatisfy { host in
+            simulation.process(host).map { $0.machine.applied.number + 5 >= UInt64(committed) } ?? false
+        }
     }
 
     /// Runs the seed again with lines, and with as few faults as still make it fail in the same way.
@@ -130,8 +171,8 @@ package struct RaftRun {
         short.lines = 0
         let kept = shrink(plan.faults, budget: tries) { faults in
             short.plan.faults = faults
-            if case .failure = short.run() { return true }
-            return false
+            guard case .failure(let other) = short.run() else { return false }
+            return other.isAlike(failure)
         }
         short.plan.faults = kept
         short.lines = 100

@@ -81,7 +81,8 @@ extension Simulation {
             "\(Self.name(host)) has a bit flipped in \(place.file) at \(place.offset)")
     }
 
-    /// The liveness phase: `core` is made whole and stays so; of the others each is left dead, cut off, deaf or mute, for ever.
+    /// The liveness phase: `core` is made whole and stays so; of the others each is left dead, cut off, deaf, mute or with a disk that
+    /// stands still, for ever.
     /// What then still does not work, no repair would mend.
     package mutating func calm(core: [Int]) throws(Violation) {
         isCalm = true
@@ -103,8 +104,13 @@ extension Simulation {
 
     private mutating func abandon(_ host: Int) {
         abandoned.insert(host)
-        let isDeaf = random.next() % 2 == 0
-        let isMute = random.next() % 2 == 0
+        let luck = random.next()
+        if luck % 5 == 0 {
+            hosts[host].diskFreeAt = LogicalInstant(microseconds: .max)
+            return
+        }
+        let isDeaf = (luck >> 8) % 2 == 0
+        let isMute = (luck >> 9) % 2 == 0
         if !isDeaf && !isMute { end(host, losesPower: true, restartAfter: .zero) }
         for other in hosts.indices where other != host {
             if isDeaf { network.cut(from: other, to: host) }
