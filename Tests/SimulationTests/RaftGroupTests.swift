@@ -33,6 +33,16 @@ import Testing
         if case .failure(let failure) = RaftRun(seed: seed, storm: .seconds(50)).run() { Issue.record("\(failure)") }
     }
 
+    @Test(
+        "a seed that once failed in 60 seconds of faults holds",
+        arguments: [
+            // The checks': of two writes in one batch the second cut what the first acknowledged.
+            953_293_216_650 as UInt64
+        ])
+    func onceFailedLater(seed: UInt64) {
+        if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }
+    }
+
     @Test("a run does work: entries are committed and clients answered")
     func doesWork() throws {
         let summary = try RaftRun(seed: 2).run().get()

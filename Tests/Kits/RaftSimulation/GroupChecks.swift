@@ -70,6 +70,9 @@ struct GroupChecks {
         var configuration: MemberConfiguration?
         /// Written, and not yet beyond what a crash could take.
         var unsure: [Persist] = []
+        /// Acknowledgements that became true in this step. Of several writes that went to the disk in one batch a later one may already
+        /// have cut what an earlier one acknowledges: its leader hears it late, as if the network had been slow.
+        var proven: [Envelope] = []
     }
     private struct Content: Hashable {
         let previous: Term
@@ -160,6 +163,7 @@ struct GroupChecks {
     /// Only what no crash could take any more counts as being on a member's disk.
     private mutating func noteDurable(_ host: Int, _ process: inout RaftProcess, _ disk: SimulatedDisk) {
         guard process.isOpen else { return }
+        watched[host].proven = []
         if !watched[host].hasOpened {
             watched[host].hasOpened = true
             if disk.isAllDurable { watched[host].durable = watched[host].log }
@@ -167,7 +171,11 @@ struct GroupChecks {
         watched[host].unsure += process.persisted
         process.persisted = []
         guard !watched[host].unsure.isEmpty, disk.isAllDurable else { return }
-        for write in watched[host].unsure { watched[host].durable.take(write) }
+        for write in watched[host].unsure {
+            watched[host].durable.take(write)
+            let last = watched[host].durable.last.index
+            watched[host].proven += write.answers.filter { $0.message.acknowledged.map { $0 <= last } ?? false }
+        }
         watched[host].unsure = []
     }
 
@@ -357,8 +365,10 @@ struct GroupChecks {
         case .preVoteRequest, .preVoteAnswer, .readRequest: return
         case .voteRequest: try note(vote: sender, by: sender, in: message.term)
         case .voteAnswer(let answer) where answer.granted: try note(vote: receiver, by: sender, in: message.term)
-        case .appendAnswer(let answer):
-            if case .matched(let index) = answer.outcome, index > watched[host].durable.last.index {
+        case .appendAnswer:
+            if let index = message.acknowledged, index > watched[host].durable.last.index,
+                !watched[host].proven.contains(Envelope(to: receiver, message: message))
+            {
                 throw Violation("\(sender) acknowledged \(index), and its disk ends at \(watched[host].durable.last)")
             }
         default: break
@@ -372,5 +382,13 @@ struct GroupChecks {
             throw Violation("\(voter) voted for \(other) and for \(candidate) in \(term)")
         }
         votes[key] = candidate
+    }
+}
+
+extension Message {
+    /// Up to where its sender says to hold the leader's log.
+    fileprivate var acknowledged: LogIndex? {
+        guard case .appendAnswer(let answer) = self, case .matched(let index) = answer.outcome else { return nil }
+        return index
     }
 }
