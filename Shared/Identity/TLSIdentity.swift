@@ -1,5 +1,6 @@
 // What a process shows when it speaks TLS, and what it asks of others.
 
+import NIOCore
 package import NIOSSL
 
 /// A member's or an operator's certificate, its key, and the authority that it trusts.
@@ -51,6 +52,9 @@ package struct TLSIdentity: Sendable {
         configuration.trustRoots = .certificates([root])
         configuration.certificateVerification = .optionalVerification
         configuration.minimumTLSVersion = .tlsv12
+        // Whoever has said that it closes need not wait for the other's word (RFC 8446 §6.1). NIOSSL does wait, and on a channel whose
+        // peer may close its half it does not take that word either: each orderly end lasted as long as it may.
+        configuration.shutdownTimeout = .milliseconds(200)
         return configuration
     }
 

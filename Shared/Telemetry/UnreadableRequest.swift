@@ -64,15 +64,16 @@ final class UnreadableRequest: ChannelDuplexHandler {
     }
 }
 
-/// Puts `UnreadableRequest` in its place: handlers of ours are added behind the one that gives requests their later form.
-final class UnreadableRequestPlacement: ChannelInboundHandler, RemovableChannelHandler {
+/// Puts `UnreadableRequest` and `Farewell` in their place: handlers of ours are added behind the one that gives requests their later
+/// form.
+final class BesideDecoder: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 
     func handlerAdded(context: ChannelHandlerContext) {
         let pipeline = context.pipeline.syncOperations
         do {
             let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(UnreadableRequest(), position: .after(decoder))
+            try pipeline.addHandlers([UnreadableRequest(), Farewell()], position: .after(decoder))
         } catch {
             context.fireErrorCaught(error)
         }
