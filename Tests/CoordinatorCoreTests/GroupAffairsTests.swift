@@ -128,6 +128,8 @@ import Testing
         // What keeps the cluster serving is committed all the while.
         let registration = try CoordinatorGroup.registration("n1", zone: "a")
         #expect(isDone(try group.commit(.registerNode(registration), as: "n1", at: last)))
+        // And an operator may say who is to lead.
+        #expect(isDone(try group.commit(.steerGroup("transfer", last.node), as: "transfer", at: last)))
         for name in group.names { group.step(.diskSpace(isLow: false), at: name) }
         #expect(isDone(try configure("c", in: &group, at: try #require(group.leader))))
     }
