@@ -44,7 +44,7 @@ test: deps test-cores
 ## test-long: the stories of real coordinators that take their time
 test-long: deps
 	swift build --build-tests
-	LONG=1 swift test --skip-build --no-parallel --filter RaftProcessTests
+	LONG=1 swift test --skip-build --no-parallel --filter 'EndToEndTests\.Raft'
 
 ## test-cores: the pure cores alone, in seconds
 test-cores:

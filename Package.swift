@@ -191,7 +191,8 @@ if !coresOnly {
             ],
             and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments]),
         shellTests("Wire", uses: ["Model"]),
-        kit("DiskKit", uses: []),
+        kit("ProcessKit"),
+        kit("DiskKit", uses: ["ProcessKit"]),
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
@@ -237,11 +238,11 @@ if !coresOnly {
             name: "EndToEndTests",
             dependencies: [
                 .byName(name: "Client"), .byName(name: "DiskKit"), .byName(name: "Identity"), .byName(name: "KeyEncoding"),
-                .byName(name: "Model"), .byName(name: "SimulationKit"),
+                .byName(name: "Model"), .byName(name: "ProcessKit"), .byName(name: "SimulationKit"),
                 httpClient,
-                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
-            ], path: "Tests/EndToEndTests", swiftSettings: settings),
+            ] + nio, path: "Tests/EndToEndTests", swiftSettings: settings),
     ]
 }
 

@@ -9,7 +9,10 @@ final class Cluster: Sendable {
     private static let zones = ["a", "b", "c", "a", "b"]
 
     struct AgentPorts: Sendable { let gateway, link, gossip, status: Int }
-    struct CoordinatorPorts: Sendable { let api, link, gossip, metrics: Int }
+    struct CoordinatorPorts: Sendable {
+        let api, link, gossip, metrics: Int
+        var host = "127.0.0.1"
+    }
 
     let folder: URL
     let agentPorts: [String: AgentPorts]

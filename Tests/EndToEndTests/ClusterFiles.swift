@@ -9,7 +9,7 @@ enum ClusterFiles {
             let zone = ["c1": "a", "c2": "b"][name] ?? "c"
             arguments += [
                 "--coordinator",
-                "\(name),zone=\(zone),host=127.0.0.1,api=\(ports.api),link=\(ports.link),gossip=\(ports.gossip),metrics=\(ports.metrics)",
+                "\(name),zone=\(zone),host=\(ports.host),api=\(ports.api),link=\(ports.link),gossip=\(ports.gossip),metrics=\(ports.metrics)",
             ]
         }
         let outcome = try await Programs.run("coxctl", arguments)

@@ -2,7 +2,9 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 import NIOSSL
+import ProcessKit
 
 /// HTTPS with the cluster's authority as the only trusted one.
 final class HTTP: Sendable {
@@ -19,9 +21,14 @@ final class HTTP: Sendable {
     }
 
     private let client: HTTPClient
+    /// Where it is not the one that all share.
+    private let loops: MultiThreadedEventLoopGroup?
 
-    /// - Parameter identity: certificate and key files to show to servers.
-    init(authority: URL, identity: (certificate: URL, key: URL)? = nil) throws {
+    /// - Parameters:
+    ///   - identity: certificate and key files to show to servers.
+    ///   - loops: whose sockets are used; ended with `close`.
+    init(authority: URL, identity: (certificate: URL, key: URL)? = nil, on loops: MultiThreadedEventLoopGroup? = nil) throws {
+        self.loops = loops
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.trustRoots = .file(authority.path)
         if let identity {
@@ -31,7 +38,9 @@ final class HTTP: Sendable {
         var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
         configuration.timeout.connect = .seconds(2)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
-        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        client = HTTPClient(
+            eventLoopGroupProvider: loops.map { .shared($0) } ?? .shared(MultiThreadedEventLoopGroup.singleton),
+            configuration: configuration)
     }
 
     func send(
@@ -49,7 +58,19 @@ final class HTTP: Sendable {
         return Answer(status: Int(response.status.code), headers: response.headers, body: Data(bytes.readableBytesView))
     }
 
-    func close() async { try? await client.shutdown() }
+    func close() async {
+        try? await client.shutdown()
+        try? await loops?.shutdownGracefully()
+    }
+}
+
+extension TestNetwork {
+    /// An event loop whose sockets are those of a host.
+    func loops(on host: String) async throws -> MultiThreadedEventLoopGroup {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        try await loops.next().submit { try self.enter(host) }.get()
+        return loops
+    }
 }
 
 /// Any JSON value, for looking into answers.

@@ -20,9 +20,13 @@ enum Programs {
     }
 
     /// Runs a program to its end.
+    /// - Parameter prefix: a program that turns into this one, with its arguments.
     /// - Throws: when it does not end within `limit` seconds; it is killed then.
-    static func run(_ name: String, _ arguments: [String], within limit: Double = 30) async throws -> Outcome {
-        try await run(path: path(name), arguments, within: limit)
+    static func run(
+        _ name: String, _ arguments: [String], by prefix: [String] = [], within limit: Double = 30
+    ) async throws -> Outcome {
+        let words = prefix + [try path(name)] + arguments
+        return try await run(path: words[0], Array(words.dropFirst()), within: limit)
     }
 
     static func run(path name: String, _ arguments: [String], within limit: Double) async throws -> Outcome {
@@ -59,8 +63,9 @@ final class Running: Sendable {
     let log: URL
     private let process: Mutex<Process>
 
-    convenience init(_ name: String, _ arguments: [String], log: URL) throws {
-        try self.init(path: Programs.path(name), arguments, log: log)
+    convenience init(_ name: String, _ arguments: [String], by prefix: [String] = [], log: URL) throws {
+        let words = prefix + [try Programs.path(name)] + arguments
+        try self.init(path: words[0], Array(words.dropFirst()), log: log)
     }
 
     init(path: String, _ arguments: [String], log: URL, output: URL? = nil) throws {
@@ -90,6 +95,13 @@ final class Running: Sendable {
     }
 
     func terminate() { Foundation.kill(identifier, SIGTERM) }
+
+    /// SIGSTOP for a while: the process is there, its sockets are open, and it does nothing.
+    func pause(for span: Duration) async throws {
+        Foundation.kill(identifier, SIGSTOP)
+        defer { Foundation.kill(identifier, SIGCONT) }
+        try await Task.sleep(for: span)
+    }
 
     func waitForStatus() -> Int32 {
         process.withLock {
