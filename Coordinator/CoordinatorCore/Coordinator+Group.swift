@@ -32,11 +32,13 @@ struct GroupRequest: Sendable {
     let until: LogicalInstant
 }
 
-/// A leader's attempt to hand over on its own account; whoever did not take over is not asked again.
+/// A leader's attempt to hand over on its own account; whoever did not take over is not asked again in the same round.
 struct HandOver: Sendable {
     var asked: [MemberID] = []
-    /// Nil: tried once with each, then led on.
+    /// Until when the process waits for it, if it is to stop. Nil: tried once with each, then led on until the next round.
     let until: LogicalInstant?
+    /// When the next round begins.
+    var pausesUntil: LogicalInstant?
 }
 
 extension Coordinator {
@@ -109,8 +111,15 @@ extension Coordinator {
         guard isLow != isDiskLow else { return }
         isDiskLow = isLow
         raft.step(.reluctant(isLow || isStopping), at: now)
-        if !isStopping { handOver = isLow && raft.isLeader ? HandOver(until: nil) : nil }
-        continueHandOver(at: now)
+        if !isStopping { handOver = nil }
+    }
+
+    /// A leader without room hands over, however it came to lead. Who else has room it does not know: a member without any does not take
+    /// over, so it asks all of them every so often. Proposals wait meanwhile, so not too often.
+    mutating func handOverIfFull() {
+        // Before that it has heard of nobody who could.
+        guard handOver == nil, isDiskLow, !isStopping, raft.hasCommittedInTerm else { return }
+        handOver = HandOver(until: nil)
     }
 
     /// Hands leadership over before the process goes, so that nobody has to wait for a time-out.
@@ -126,9 +135,10 @@ extension Coordinator {
     mutating func continueHandOver(at now: LogicalInstant) {
         guard var current = handOver else { return }
         if raft.isLeader {
+            if let pause = current.pausesUntil, now < pause { return }
             guard !raft.isTransferring, !raft.isChangeUnderWay else { return stopIfOverdue(current, at: now) }
             guard let next = raft.bestSuccessor(at: now, except: current.asked) else {
-                handOver = nil
+                handOver = isStopping ? nil : HandOver(until: nil, pausesUntil: now + settings.handOverInterval)
                 return tellThatMayStop()
             }
             // A refusal passes; it is tried again with the next tick.

@@ -173,6 +173,7 @@ package struct Coordinator: Sendable {
         }
         handInWaiting(at: now, wall: wall)
         settle(at: now, wall: wall)
+        handOverIfFull()
         if handOver != nil {
             continueHandOver(at: now)
             settle(at: now, wall: wall)

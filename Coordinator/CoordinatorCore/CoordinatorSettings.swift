@@ -51,11 +51,13 @@ package struct CoordinatorSettings: Sendable {
     package var waitingCommands: Int
     /// Operators' wishes about the group that may wait here.
     package var groupRequests: Int
+    /// How often a leader whose disk is nearly full asks the others to take over.
+    package var handOverInterval: Span
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
         leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
-        waitingCommands: Int = 16_384, groupRequests: Int = 64
+        waitingCommands: Int = 16_384, groupRequests: Int = 64, handOverInterval: Span = .seconds(30)
     ) {
         self.answerTime = answerTime
         self.planInterval = planInterval
@@ -64,5 +66,6 @@ package struct CoordinatorSettings: Sendable {
         self.snapshotEntries = snapshotEntries
         self.waitingCommands = waitingCommands
         self.groupRequests = groupRequests
+        self.handOverInterval = handOverInterval
     }
 }

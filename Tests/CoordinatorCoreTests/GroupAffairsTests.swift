@@ -134,6 +134,35 @@ import Testing
         #expect(isDone(try configure("c", in: &group, at: try #require(group.leader))))
     }
 
+    @Test("with every disk full, whoever has room again leads soon, without being told to")
+    func roomElsewhere() throws {
+        var group = try CoordinatorGroup()
+        for name in group.names { group.step(.diskSpace(isLow: true), at: name) }
+        group.run(.seconds(5))
+        let full = try #require(group.leader)
+        let other = try #require(group.names.first { $0 != full })
+        group.step(.diskSpace(isLow: false), at: other)
+        group.run(.seconds(40))
+        #expect(group.leader == other)
+        #expect(isDone(try configure("a", in: &group, at: full)))
+    }
+
+    @Test("a member without room that has to lead, for only it holds all that was committed, does so until another may")
+    func fullAndNewest() throws {
+        var group = try CoordinatorGroup()
+        let first = try #require(group.leader)
+        let full = try #require(group.names.first { $0 != first })
+        let behind = try #require(group.names.first { $0 != first && $0 != full })
+        group.step(.diskSpace(isLow: true), at: full)
+        group.down = [behind]
+        #expect(isDone(try configure("a", in: &group, at: first)))
+        group.down = [first]
+        group.run(.seconds(10))
+        // It led, brought the other up to date, and let it lead.
+        #expect(group.leader == behind)
+        #expect(isDone(try configure("b", in: &group, at: behind)))
+    }
+
     @Test("a member that comes back with a new store learns, and takes the place of the old store by itself")
     func newStore() throws {
         var group = try CoordinatorGroup()
