@@ -41,7 +41,7 @@ test: deps test-cores
 	  | tee .build/tests.log | grep --line-buffered -vE '^(◇|✔ Test (case|")|  )' \
 	  || { echo; echo "failed:"; grep -aE '^✘|^error:|Fatal error' .build/tests.log || tail -n 3 .build/tests.log; exit 1; }
 
-## test-long: the stories of real coordinators that take their time
+## test-long: real coordinators that are killed, stopped, cut off and out of disk for long, a quarter of an hour in all
 test-long: deps
 	swift build --build-tests
 	LONG=1 swift test --skip-build --no-parallel --filter 'EndToEndTests\.Raft'

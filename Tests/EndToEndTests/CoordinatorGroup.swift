@@ -32,7 +32,7 @@ final class CoordinatorGroup: Sendable {
         operators = try HTTP(
             authority: folder.appending(path: "authority.crt"),
             identity: (folder.appending(path: "operator.crt"), folder.appending(path: "operator.key")),
-            on: await network?.loops(on: Self.clients))
+            on: await network?.loops(on: Self.clients), isPatient: false)
     }
 
     /// A client that keeps a connection to a member and stands still.
@@ -180,12 +180,17 @@ final class CoordinatorGroup: Sendable {
 
     func api(_ name: String) -> String { "https://\(address(name))/api/v1" }
 
+    /// The group as one member sees it.
+    func ownView(of name: String) async throws -> [String: JSON] {
+        let answer = try await operators.send(.GET, api(name) + "/raft/members", within: 2)
+        guard answer.status == 200 else { throw Failure("\(name): \(answer.status) \(answer.text)") }
+        return answer.json
+    }
+
     /// The group as its leader sees it.
     func view() async throws -> [String: JSON] {
         for name in names {
-            guard let answer = try? await operators.send(.GET, api(name) + "/raft/members", within: 2), answer.status == 200
-            else { continue }
-            if answer.json["role"]?.string == "leader" { return answer.json }
+            if let view = try? await ownView(of: name), view["role"]?.string == "leader" { return view }
         }
         throw Failure("nobody leads")
     }

@@ -27,7 +27,12 @@ final class HTTP: Sendable {
     /// - Parameters:
     ///   - identity: certificate and key files to show to servers.
     ///   - loops: whose sockets are used; ended with `close`.
-    init(authority: URL, identity: (certificate: URL, key: URL)? = nil, on loops: MultiThreadedEventLoopGroup? = nil) throws {
+    ///   - isPatient: whether a request waits for the next attempt where no connection can be had. The attempts come ever more seldom, up
+    ///     to a minute apart: not for a member that is away for long, and is to be found as soon as it is back.
+    init(
+        authority: URL, identity: (certificate: URL, key: URL)? = nil, on loops: MultiThreadedEventLoopGroup? = nil,
+        isPatient: Bool = true
+    ) throws {
         self.loops = loops
         var tls = TLSConfiguration.makeClientConfiguration()
         tls.trustRoots = .file(authority.path)
@@ -38,6 +43,7 @@ final class HTTP: Sendable {
         var configuration = HTTPClient.Configuration(tlsConfiguration: tls)
         configuration.timeout.connect = .seconds(2)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
+        configuration.connectionPool.retryConnectionEstablishment = isPatient
         client = HTTPClient(
             eventLoopGroupProvider: loops.map { .shared($0) } ?? .shared(MultiThreadedEventLoopGroup.singleton),
             configuration: configuration)

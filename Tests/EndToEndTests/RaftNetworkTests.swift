@@ -13,16 +13,19 @@ struct RaftNetworkTests {
 
     /// Cuts, sees whether writes are done that should be, mends, and sees that they are.
     ///
+    /// - Parameter meanwhile: what is to be seen while they are cut.
     /// - Returns: how long the first write took that was begun after the cut; nil where no quorum was left.
     @discardableResult
     private func live(
-        through cuts: [Cut], for span: Duration, _ group: CoordinatorGroup, _ load: RegisterLoad
+        through cuts: [Cut], for span: Duration, _ group: CoordinatorGroup, _ load: RegisterLoad,
+        meanwhile: () async throws -> Void = {}
     ) async throws -> Duration? {
         let network = try #require(group.network)
         let began = ContinuousClock.now
         try network.cut(cuts)
         var outage: Duration?
         if Self.leavesQuorum(cuts, of: group.names) { outage = try await load.nextWrite("with \(cuts) cut") }
+        try await meanwhile()
         try await Task.sleep(for: max(.zero, span - (ContinuousClock.now - began)))
         try network.heal(cuts)
         try await load.nextWrite("with \(cuts) mended")
@@ -50,7 +53,13 @@ struct RaftNetworkTests {
             var outages: [(cuts: [Cut], outage: Duration?)] = []
             for cut in group.directions {
                 let span = Duration.seconds(GroupStory.isLong ? 8 : 2)
-                outages.append(([cut], try await live(through: [cut], for: span, group, load)))
+                let outage = try await live(through: [cut], for: span, group, load) {
+                    guard cut.from == before["leader"]?.string else { return }
+                    try await expectEventually("\(cut.to) misses its leader", within: 5) {
+                        try await group.ownView(of: cut.to)["leader"] == .null
+                    }
+                }
+                outages.append(([cut], outage))
             }
             tell(outages)
             // The leader kept its quorum all the time, and who missed it disturbed nobody.
