@@ -42,11 +42,43 @@ package enum Mutant: String, CaseIterable, Sendable {
     case readsWithoutQuorum
     /// A read joins the round that is already on its way. (etcd #20418)
     case joinsOpenRound
+    /// An answer to an earlier question is taken for one to the newest. (etcd #20418)
+    case takesLateReadAnswers
+    /// One member too many is counted. (async-raft; openraft #1802)
+    case countsSilentMember
+    /// A write that was under way when its entries were cut speaks for those that stand there since. (etcd/raft, the ABA race)
+    case oldWritesSpeakForNew
+    /// A configuration stays in force though its entry is cut. (Raft §6)
+    case keepsCutConfiguration
+    /// A configuration is in force only when it is committed. (etcd #7625, #11284)
+    case configuresAtCommit
+    /// The second half of a change begins before the first is committed. (Raft §6)
+    case leavesJointEarly
+    /// Who is to leave stops campaigning at once, though only its log may say that it is out. (scylla #10618)
+    case leavesBeforeCommit
+    /// A member that does not know that it votes refuses to. (etcd #10998)
+    case learnerNeverVotes
+    /// A snapshot does not say who belongs to the group. (RedisRaft #43; matrixone #24966)
+    case snapshotForgetsMembers
+    /// A member that has got its snapshot is still waited for. (etcd #10308)
+    case staysInSnapshot
+    /// A refusal does not tell the asker of a newer term. (etcd #8243, #8501; openraft #1796)
+    case ignoresRefusersTerm
+    /// A transfer that does not come about holds up proposals for ever. (hashicorp #581)
+    case neverGivesUpTransfer
 }
 
 extension Raft {
     #if MUTANTS
         func mutated(_ mutant: Mutant) -> Bool { settings.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: Mutant) -> Bool { false }
+    #endif
+}
+
+extension RaftLog {
+    #if MUTANTS
+        func mutated(_ mutant: Mutant) -> Bool { self.mutant == mutant }
     #else
         @inline(__always) func mutated(_ mutant: Mutant) -> Bool { false }
     #endif

@@ -94,6 +94,9 @@ package struct Raft: Sendable {
         writtenHardState = hardState
         self.snapshot = snapshot
         log = RaftLog(snapshot: snapshot, entries: entries, commit: hardState.commit)
+        #if MUTANTS
+            log.mutant = settings.mutant
+        #endif
         random = SeededGenerator(seed: seed)
         reads = ReadQueue(numbersAfter: random.next() >> 3)
         electionDeadline = now
@@ -104,7 +107,9 @@ package struct Raft: Sendable {
 
     package var term: Term { hardState.term }
     package var isLeader: Bool { role == .leader }
-    package var configuration: MemberConfiguration { log.configuration }
+    package var configuration: MemberConfiguration {
+        mutated(.configuresAtCommit) ? log.configuration(at: log.commit) : log.configuration
+    }
 
     package var leader: MemberID? {
         switch role {
@@ -207,6 +212,7 @@ package struct Raft: Sendable {
         default: break
         }
         if message.term > term {
+            if mutated(.ignoresRefusersTerm), case .preVoteAnswer = message { return }
             becomeFollower(message.term, leader: message.isFromLeader ? sender : nil, at: now)
         } else if message.term < term, !mutated(.takesOldTerms) {
             // A leader of an old term must learn that it is one; any other old message is of no use.
@@ -224,7 +230,8 @@ package struct Raft: Sendable {
         case .preVoteAnswer: preVoteRefused(by: sender, at: now)
         case .voteAnswer(let answer): countVote(answer.granted, from: sender, at: now)
         case .readRequest(let request): handle(request, from: sender, at: now)
-        case .readAnswer(let answer): reads.answered(answer.number, index: answer.index)
+        case .readAnswer(let answer):
+            reads.answered(mutated(.takesLateReadAnswers) ? reads.number : answer.number, index: answer.index)
         case .preVoteRequest, .voteRequest: preconditionFailure("answered above")
         }
     }

@@ -22,7 +22,7 @@ extension Raft {
     /// entry that says so, while those who stay would refuse each other's shorter logs for ever (thesis §4.2.2). Its own vote does
     /// not count.
     private var mayCampaign: Bool {
-        configuration.hasVoter(id) || log.configurationBefore?.hasVoter(id) == true
+        configuration.hasVoter(id) || (log.configurationBefore?.hasVoter(id) == true && !mutated(.leavesBeforeCommit))
     }
 
     /// Opens a new term and votes for itself; the vote counts, and is asked of others, when it is on disk.
@@ -68,6 +68,7 @@ extension Raft {
         let grants =
             request.term > term && !isServed(at: now, by: sender)
             && (request.last.isAtLeastAsUpToDate(as: log.last) || mutated(.votesForShorterLog))
+            && (configuration.hasVoter(id) || !mutated(.learnerNeverVotes))
         let answer = VoteAnswer(term: grants ? request.term : term, granted: grants)
         answers.append(to: sender, .preVoteAnswer(answer))
     }
@@ -81,6 +82,7 @@ extension Raft {
         let grants =
             request.term == term && (hardState.vote == nil || hardState.vote == sender || mutated(.votesTwice)) && !isLeader
             && (request.last.isAtLeastAsUpToDate(as: log.last) || mutated(.votesForShorterLog))
+            && (configuration.hasVoter(id) || !mutated(.learnerNeverVotes))
         if grants {
             hardState.vote = sender
             resetElectionTimer(at: now)

@@ -5,7 +5,6 @@ import Model
 extension Raft {
     mutating func handle(_ append: Append, from leader: MemberID) {
         let outcome: AppendAnswer.Outcome
-        if mutated(.cutsMatchingEntries) { log.cutRegardless(after: append.previous) }
         switch log.merge(append.entries, after: append.previous) {
         case .matched(let index):
             // Not further than what this append has shown to be equal to the leader's log.

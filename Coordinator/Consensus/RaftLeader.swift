@@ -145,7 +145,7 @@ extension Raft {
         case .matched(let index):
             // Only a broken peer holds what was never sent to it.
             guard index <= log.last.index else { return }
-            let rises = progress.matched(index)
+            let rises = mutated(.staysInSnapshot) && progress.isInSnapshot ? false : progress.matched(index)
             leadership?.progress[peer] = progress
             if !progress.isInSnapshot { leadership?.outgoing[peer] = nil }
             if rises { advanceCommit(at: now) }
@@ -193,7 +193,8 @@ extension Raft {
         let own = mutated(.countsUnwrittenLog) ? log.last.index : log.stable
         let counted = mutated(.commitsByNewHalf) ? configuration.settled : configuration
         let index = counted.committed { node in
-            node == id ? own : (leadership.progress[node]?.match ?? .zero)
+            node == id || (mutated(.countsSilentMember) && node == counted.voters[0])
+                ? own : (leadership.progress[node]?.match ?? .zero)
         }
         guard index > log.commit, log.term(at: index) == term || mutated(.commitsOldTerms) else { return }
         for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index {

@@ -23,6 +23,10 @@ package struct RaftLog: Sendable {
     /// The configurations in the log with their places, oldest first; never empty.
     private var configurations: [PlacedConfiguration]
 
+    #if MUTANTS
+        var mutant: Mutant?
+    #endif
+
     private struct Write: Sendable {
         let sequence: UInt64
         var last: LogIndex
@@ -121,6 +125,9 @@ package struct RaftLog: Sendable {
         if previous.index >= base.index {
             guard holds(previous) else { return .rejected(hint: agreement(atLatest: previous)) }
         }
+        if mutated(.cutsMatchingEntries), holds(previous), previous.index >= commit, previous.index < last.index {
+            cut(from: previous.index.next)
+        }
         let fresh = new.drop { $0.id.index <= base.index || holds($0.id) }
         if let first = fresh.first {
             guard first.id.index > commit else { return .conflictWithCommitted(first.id) }
@@ -133,22 +140,14 @@ package struct RaftLog: Sendable {
     private mutating func cut(from index: LogIndex) {
         precondition(index > commit, "cut at \(index) below commit \(commit)")
         entries.removeSubrange(offset(of: index)...)
-        configurations.removeAll { $0.index >= index && $0.index > base.index }
+        if !mutated(.keepsCutConfiguration) { configurations.removeAll { $0.index >= index && $0.index > base.index } }
         withdrawWrites(from: index)
     }
-
-    #if MUTANTS
-        mutating func cutRegardless(after previous: EntryID) {
-            guard holds(previous), previous.index >= commit, previous.index < last.index else { return }
-            cut(from: previous.index.next)
-        }
-    #else
-        @inline(__always) mutating func cutRegardless(after previous: EntryID) {}
-    #endif
 
     private mutating func withdrawWrites(from index: LogIndex) {
         stable = min(stable, index.previous)
         written = min(written, index.previous)
+        if mutated(.oldWritesSpeakForNew) { return }
         for at in writes.indices { writes[at].last = min(writes[at].last, index.previous) }
     }
 

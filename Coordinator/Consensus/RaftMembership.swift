@@ -51,7 +51,7 @@ extension Raft {
 
     /// Goes on with a change whose configuration has just been committed.
     mutating func continueChange(at now: LogicalInstant) {
-        guard isLeader, log.configurationIndex <= log.commit else { return }
+        guard isLeader, log.configurationIndex <= log.commit || mutated(.leavesJointEarly) else { return }
         guard !configuration.isJoint else {
             _ = appendAsLeader(.configuration(configuration.settled))
             return

@@ -23,7 +23,7 @@ struct ReadQueue: Sendable {
     private(set) var forwardDeadline: LogicalInstant?
     /// Of the last question to a leader. Begins anywhere, so that an answer to this member's former life, in the same term, is not
     /// taken for one to this: it could tell of a commit that is too old.
-    private var number: UInt64
+    private(set) var number: UInt64
     private var confirmed: [ConfirmedRead] = []
     private var failed: [UInt64] = []
 

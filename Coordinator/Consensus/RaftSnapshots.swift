@@ -118,7 +118,8 @@ extension Raft {
             let answer = SnapshotAnswer(term: term, snapshot: snapshot.id, nextOffset: snapshot.bytes.count)
             return answers.append(to: leader, .snapshotAnswer(answer))
         }
-        install(Snapshot(id: snapshot.id, configuration: snapshot.configuration, data: snapshot.bytes))
+        let members = mutated(.snapshotForgetsMembers) ? configuration : snapshot.configuration
+        install(Snapshot(id: snapshot.id, configuration: members, data: snapshot.bytes))
         answers.append(to: leader, .appendAnswer(AppendAnswer(term: term, outcome: .matched(snapshot.id.index))))
     }
 

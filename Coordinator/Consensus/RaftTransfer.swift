@@ -22,7 +22,8 @@ extension Raft {
         guard !isTransferring else { throw .transferring }
         guard configuration.voters.contains(successor) else { throw .notVoter(successor) }
         guard !isChangeUnderWay, log.configurationIndex <= log.applied else { throw .changeUnderWay }
-        leadership?.transfer = Transfer(successor: successor, until: now + settings.electionTimeout)
+        let until = mutated(.neverGivesUpTransfer) ? LogicalInstant(microseconds: .max) : now + settings.electionTimeout
+        leadership?.transfer = Transfer(successor: successor, until: until)
         continueTransfer(at: now)
     }
 

@@ -32,12 +32,13 @@ struct Campaign {
                 tally.seeds += outcome.summaries.count + outcome.failures.count
                 tally.simulated += outcome.summaries.reduce(0) { $0 + $1.simulated }
                 tally.committed += outcome.summaries.reduce(0) { $0 + $1.committed }
-                for failure in outcome.failures { print("✘ seed \(failure.seed): \(failure.violation)") }
+                for failure in outcome.failures { Chunk.say("✘ seed \(failure.seed): \(failure.violation)") }
                 tally.failures += outcome.failures
                 if tally.failures.count < 20 { add() }
             }
         }
         report(tally)
+        if let first = tally.failures.first { try Chunk.explain(first.seed) }
         return tally.failures.isEmpty
     }
 
@@ -54,9 +55,9 @@ struct Campaign {
         let seconds = max(Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, 0.001)
         let hours = (tally.simulated / 36).rounded() / 100
         let rate = (Double(tally.seeds) / seconds * 10).rounded() / 10
-        print(
+        Chunk.say(
             "\(tally.seeds) seeds, \(hours) simulated hours, \(tally.committed) entries committed, \(tally.failures.count) failed; "
                 + "\(rate) seeds and \(Int(tally.simulated / seconds)) simulated seconds a second")
-        for failure in tally.failures { print("  make sim SEED=\(failure.seed)   \(failure.violation)") }
+        for failure in tally.failures { Chunk.say("  make sim SEED=\(failure.seed)   \(failure.violation)") }
     }
 }

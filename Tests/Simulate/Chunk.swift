@@ -35,7 +35,8 @@ struct Chunk: Sendable {
         }
     }
 
-    private static func say(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
+    /// At once, into a pipe too: the process may trap, and whoever looks on wants to see it go on.
+    static func say(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
 
     // MARK: - Outside
 
@@ -63,6 +64,15 @@ struct Chunk: Sendable {
             first = current + 1
         }
         return outcome
+    }
+
+    /// Replays one seed in a process of its own, which tells people all about it.
+    static func explain(_ seed: UInt64) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        process.arguments = ["--seed", "\(seed)"]
+        try process.run()
+        process.waitUntilExit()
     }
 
     private func child(from first: UInt64) async throws -> (output: String, trapped: Bool) {

@@ -19,7 +19,7 @@ struct Mutants {
         let bugs = PlantedBug.all.map(\.description).filter { bug in only.map { bug.contains($0) } ?? true }
         let width = bugs.map(\.count).max() ?? 0
         var caught = 0
-        print("\(pad("mutation", width))  seeds  caught by")
+        Chunk.say("\(pad("mutation", width))  seeds  caught by")
         try await withThrowingTaskGroup(of: Verdict.self) { group in
             var waiting = bugs[...]
             func add() {
@@ -31,10 +31,10 @@ struct Mutants {
                 add()
                 if verdict.seed != nil { caught += 1 }
                 let seeds = verdict.seed.map(String.init) ?? ">\(Self.seeds)"
-                print("\(pad(verdict.bug, width))  \(pad(seeds, 5))  \(verdict.caughtBy.prefix(120))")
+                Chunk.say("\(pad(verdict.bug, width))  \(pad(seeds, 5))  \(verdict.caughtBy.prefix(120))")
             }
         }
-        print("\(bugs.count) mutants, \(caught) caught")
+        Chunk.say("\(bugs.count) mutants, \(caught) caught")
         return caught == bugs.count
     }
 

@@ -72,6 +72,6 @@ enum Simulate {
         print("  the last \(short.lines.count) lines:")
         for line in short.lines { print("    \(line.prefix(300))") }
         print("  \(short)")
-        print("  to see it again: make sim SEED=\(failure.seed)\n")
+        print("  to see it again, with the same sources: make sim SEED=\(failure.seed)\n")
     }
 }

@@ -77,7 +77,8 @@ import Testing
             let run = RaftRun(seed: seed, bug: bug)
             guard case .failure(let failure) = run.run() else { continue }
             let short = run.explained(failure, tries: 40)
-            #expect(short.faults.count <= run.plan.faults.count)
+            #expect(short.faults.count < run.plan.faults.count)
+            #expect(short.isAlike(failure))
             #expect(!short.lines.isEmpty && short.lines.count <= 100)
             return
         }

@@ -303,6 +303,10 @@ struct GroupChecks {
                 guard other == term else { throw Violation("\(raft.id) committed \(id), others \(index)@\(other)") }
             } else {
                 guard isLeader else { throw Violation("\(raft.id) follows and is the first to call \(id) committed") }
+                // Entries of older terms are never committed by counting them, only with a later one (Raft §5.4.2).
+                guard raft.log.term(at: raft.log.commit) == raft.term else {
+                    throw Violation("\(raft.id) leads \(raft.term) and committed up to \(raft.log.commit), of an older term")
+                }
                 try checkQuorum(of: id, host, raft)
                 committed.append(term)
                 committedIn.append(raft.term)

@@ -51,7 +51,14 @@ struct GroupClients {
     private static func name(_ request: ClientRequest) -> UInt64 { request.session << 24 | request.number }
 
     var firstEvents: [ClientEvent] { clients.indices.map(ClientEvent.think) }
-    var acknowledged: Int { finished.count { $0.end != nil } }
+    var acknowledged: Int {
+        finished.count { done in
+            switch done.end?.outcome {
+            case .written?, .swapped?, .value?: true
+            case .refused?, nil: false
+            }
+        }
+    }
 
     mutating func fired(_ event: ClientEvent, now: LogicalInstant, _ outside: inout RaftGroup.Outside) {
         switch event {
@@ -137,6 +144,9 @@ struct GroupClients {
             request.number == reply.number
         else { return }
         switch reply.outcome {
+        // Asked once and told no: taken at its word by some. Asked again, an earlier copy may still take effect.
+        case .refused where clients[client].attempt == 1 && request.number % 3 == 0:
+            end(client, with: reply.outcome, now, &outside)
         case .refused(let hint):
             clients[client].target = hint ?? Int(random.next() % UInt64(hosts))
             // A while, so that a group without a leader is not asked without end.
@@ -158,11 +168,17 @@ struct GroupClients {
 
     // MARK: - The verdict
 
-    /// No acknowledged write is missing, and there is an order of all calls that explains every answer.
+    /// No acknowledged write is missing, no refused one took effect, and there is an order of all calls that explains every answer.
     func verdict() throws(Violation) {
         for done in finished {
-            guard done.end != nil else { continue }
+            guard let end = done.end else { continue }
             if case .get = done.request.operation { continue }
+            if case .refused = end.outcome {
+                guard effects[Self.name(done.request)] == nil else {
+                    throw Violation("\(done.request) was refused, and took effect")
+                }
+                continue
+            }
             guard effects[Self.name(done.request)] != nil else {
                 throw Violation("\(done.request) was acknowledged, and no state machine has applied it")
             }
@@ -185,6 +201,7 @@ struct GroupClients {
             let key: Int
             let operation: RegisterOperation
             switch (done.request.operation, done.end?.outcome) {
+            case (_, .refused?): return nil
             case (.get(let asked), .value(let value)?): (key, operation) = (asked, .read(value))
             case (.get, _): return nil
             case (.put(let asked, let value), let outcome):

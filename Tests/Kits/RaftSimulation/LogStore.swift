@@ -90,6 +90,7 @@ struct LogStore {
         for snapshot in batch.compactMap(\.snapshot) { steps += saving(snapshot) }
         var lines: [LogLine] = []
         var last = LogIndex.zero
+        let former = hardState
         for write in batch {
             if write.replacesLog, let snapshot = write.snapshot, mutant != .forgetsReset { lines.append(.reset(snapshot.id)) }
             hardState = write.hardState
@@ -110,7 +111,8 @@ struct LogStore {
         if room(records) <= tail.room {
             next.encode(batch: records, into: &bytes)
         } else {
-            let all = (mutant == .dropsVote ? [] : [LogLine.hardState(hardState).record]) + records
+            // The former one: what the new one says to be committed may be in this batch, and torn off it.
+            let all = (mutant == .dropsVote ? [] : [LogLine.hardState(former).record]) + records
             let header = tail.successor(capacity: max(Self.segmentBytes, SegmentHeader.bytes + room(all)))
             next = SegmentTail(of: header)
             place = next.end
@@ -172,7 +174,7 @@ struct LogStore {
             // A process that died between a write and its sync, or a rename and the folder's, left what can be read and is not durable.
             opening += files.filter { !$0.hasSuffix(".tmp") }.map { DiskStep.sync(file: $0) } + [.syncFolder]
         }
-        guard let entries = replay.finish(snapshot) else { return .damaged }
+        guard let entries = replay.finish(snapshot, mutant) else { return .damaged }
         // What is known to be committed was on disk before that was written down.
         let end = max(entries.last?.id.index ?? .zero, snapshot?.id.index ?? .zero)
         guard replay.hardState.commit <= end || mutant == .cutsAtDamage else { return .damaged }
@@ -260,10 +262,11 @@ private struct Replay {
 
     /// The entries behind the snapshot. One that contradicts it at its index ends the log there: the snapshot came from a leader, and
     /// the process died before the record that says so was durable. Nil when something is missing between them.
-    mutating func finish(_ snapshot: Snapshot?) -> [Entry]? {
+    mutating func finish(_ snapshot: Snapshot?, _ mutant: ShellMutant?) -> [Entry]? {
         let covered = snapshot?.id ?? .zero
         if snapshot == nil, beginsLate { return nil }
-        let contradicts = entries.contains { $0.id.index == covered.index && $0.id.term != covered.term }
+        let contradicts =
+            mutant != .forgetsReset && entries.contains { $0.id.index == covered.index && $0.id.term != covered.term }
         let behind = contradicts ? [] : entries.filter { $0.id.index > covered.index }
         guard behind.first.map({ $0.id.index == covered.index.next }) ?? true else { return snapshot == nil ? nil : [] }
         return behind

@@ -15,7 +15,7 @@ package struct RaftRun {
         package var lines: [String] = []
 
         /// Whether the same promise is broken: names and numbers may differ.
-        func isAlike(_ other: Failure) -> Bool {
+        package func isAlike(_ other: Failure) -> Bool {
             let kind = { (text: String) in
                 text.split(separator: " ").filter { $0.allSatisfy { ("a"..."z").contains($0) } && $0.count > 3 }.prefix(6)
             }

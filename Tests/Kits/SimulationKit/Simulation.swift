@@ -59,6 +59,9 @@ package struct Simulation<System: SimulatedSystem> {
     /// Faults no longer begin, and hosts that are left out of the core never come back.
     var isCalm = false
     var abandoned: Set<Int> = []
+    private var eventsNow = 0
+    /// More than this at one instant is a process that keeps itself busy.
+    private static var mostEventsAtOnce: Int { 100_000 }
 
     /// - Parameter lines: how many lines of the trace are kept for people.
     package init(_ system: System, hosts count: Int, seed: UInt64, plan: FaultPlan, lines: Int = 0) throws(Violation) {
@@ -87,7 +90,11 @@ package struct Simulation<System: SimulatedSystem> {
         -> Bool
     {
         while let next = queue.nextAt, next <= end, let (at, event) = queue.pop() {
-            now = max(now, at)
+            if at > now { (now, eventsNow) = (at, 0) }
+            eventsNow += 1
+            guard eventsNow < Self.mostEventsAtOnce else {
+                throw Violation("time stands still: \(eventsNow) events at \(now), the last one \(event)")
+            }
             try handle(event)
             if isDone(&self) { return true }
         }
@@ -203,7 +210,8 @@ package struct Simulation<System: SimulatedSystem> {
     private mutating func post(_ message: Message, from: Int, to: Int) {
         let (first, second) = network.arrivals(from: from, to: to, at: now, &random)
         if let first { queue.push(.deliver(message, from: from, to: to), at: first) }
-        if let second { queue.push(.deliver(message, from: from, to: to), at: second) }
+        // Whoever asks from outside does so over a connection, which lets no copy through.
+        if let second, from < hosts.count, to < hosts.count { queue.push(.deliver(message, from: from, to: to), at: second) }
     }
 
     private mutating func carryOutOutside() {
