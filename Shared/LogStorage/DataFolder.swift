@@ -9,6 +9,8 @@ package import Model
 package final class DataFolder: Sendable {
     /// The file by which whoever founds a cluster tells an empty folder that its store is one of the first.
     private static let foundingMark = "founding"
+    /// Space that is given up for a start on a full disk: to count a start takes a block or two.
+    private static let reserve = (name: "reserve", bytes: 64 * 1_024)
     private static let asidePrefix = "set-aside-"
     /// How many folders with damaged data are kept: the newest and the one before it. Each is as large as what was damaged, and a disk
     /// that damages data may do so again and again.
@@ -36,13 +38,13 @@ package final class DataFolder: Sendable {
                 store: known.store, generation: Generation(known.generation.number + 1), isFounding: known.isFounding)
         } else {
             let names = try SystemCall.names(in: path)
-            guard names.allSatisfy({ ["lock", "store.tmp", Self.foundingMark].contains($0) }) else {
+            guard names.allSatisfy({ ["lock", "store.tmp", Self.reserve.name, Self.foundingMark].contains($0) }) else {
                 throw .identityMissing(path: path)
             }
             identity = StoreIdentity(
                 store: StoreID(random), generation: Generation(1), isFounding: names.contains(Self.foundingMark))
         }
-        try DurableFile.replace(identityPath, with: identity.encoded)
+        try Self.write(identity, in: path)
         try DurableFile.synchronizeFolder(of: path)
         // The mark is good for one store. Its identity says from now on what it was made for.
         try Self.removeMark(in: path)
@@ -60,6 +62,23 @@ package final class DataFolder: Sendable {
         try SystemCall.makeFolder(path)
         guard !SystemCall.exists(path + "/store") else { throw .locked(path: path) }
         try DurableFile.replace(path + "/" + foundingMark, with: Array("coxswain founding member\n".utf8))
+    }
+
+    private static func write(_ identity: StoreIdentity, in path: String) throws(StorageError) {
+        let reserve = path + "/" + Self.reserve.name
+        do throws(StorageError) {
+            try DurableFile.replace(path + "/store", with: identity.encoded)
+        } catch {
+            guard case .noSpace = error, SystemCall.exists(reserve) else { throw error }
+            try DurableFile.remove(reserve)
+            try DurableFile.replace(path + "/store", with: identity.encoded)
+        }
+        guard !SystemCall.exists(reserve) else { return }
+        do throws(StorageError) { try File(reserve, .create).reserve(Self.reserve.bytes) } catch {
+            // Made by a later start, when there is space.
+            guard case .noSpace = error else { throw error }
+            try SystemCall.remove(reserve)
+        }
     }
 
     private static func removeMark(in path: String) throws(StorageError) {

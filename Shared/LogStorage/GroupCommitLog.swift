@@ -261,7 +261,7 @@ package final class GroupCommitLog: Sendable {
         let segments = index.withLock { $0.segmentsBelow(number) }
         guard let last = segments.last else { return .success(()) }
         do throws(StorageError) {
-            try LogFloor(segment: last + 1).write(besides: files.folder)
+            try LogFloor(segment: last + 1).write(besides: files.folder, flush: files.flush)
             for segment in segments {
                 index.withLock { $0.remove(segment) }
                 try files.remove(segment)

@@ -28,7 +28,7 @@ struct LogFloor: Hashable, Sendable {
         return floor
     }
 
-    func write(besides folder: String) throws(StorageError) {
-        try DurableFile.replace(Self.path(besides: folder), with: encoded)
+    func write(besides folder: String, flush: Flush) throws(StorageError) {
+        try DurableFile.replace(Self.path(besides: folder), with: encoded, flush: flush)
     }
 }

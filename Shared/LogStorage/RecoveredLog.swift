@@ -40,7 +40,9 @@ struct RecoveredLog: Sendable {
         self.torn = torn
         self.tail = tail
         // Behind the replay: what begins with segment 1 has proved to be the whole log.
-        if try LogFloor.read(besides: files.folder) == nil { try LogFloor(segment: 1).write(besides: files.folder) }
+        if try LogFloor.read(besides: files.folder) == nil {
+            try LogFloor(segment: 1).write(besides: files.folder, flush: files.flush)
+        }
     }
 
     /// The segments that make up the log, none missing in front; a new log's first one is made.

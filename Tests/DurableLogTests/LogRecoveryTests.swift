@@ -138,6 +138,22 @@ import Testing
         #expect(SampleLog.recover(log.segments).verdict.damage == .holeBefore(RecordNumber(6)))
     }
 
+    @Test("a record that continues another one is no record here, though its number and its place are right")
+    func chained() {
+        var (log, other) = (SampleLog(), SampleLog())
+        log.append([SampleLog.text("this")])
+        other.append([SampleLog.text("that")])
+        let place = other.tail.end
+        for text in ["next", "last"] { log.append([SampleLog.text(text)]) }
+        other.append([SampleLog.text("then")])
+        let last = other.tail.end
+        let damaged = other.segments[0][..<place] + log.segments[0][place...]
+        #expect(SampleLog.recover([Array(damaged)]).records.map(\.payload) == [SampleLog.text("that")])
+        #expect(SampleLog.recover([Array(damaged)]).verdict.damage == .holeBefore(RecordNumber(2)))
+        let second = other.segments[0][..<last] + log.segments[0][last...]
+        #expect(SampleLog.recover([Array(second)]).verdict.damage == .holeBefore(RecordNumber(3)))
+    }
+
     @Test("random bytes never trap, and are never served as records")
     func garbage() {
         var random = SeededGenerator(seed: 11)

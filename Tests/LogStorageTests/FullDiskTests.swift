@@ -69,16 +69,22 @@ import Testing
             #expect(log.statistics.oldestPending != nil)
             let before = done.withLock { $0.count }
             #expect(before >= 15 && before < 60, "\(before) were written into what was reserved")
+            // Those who come while others wait stand behind them.
+            for number in 60..<80 {
+                log.submit([Self.record(number)]) { result in
+                    if case .success = result { done.withLock { $0.append(number) } }
+                }
+            }
             try disk.makeRoom()
-            try await eventually("all are written") { done.withLock { $0.count } == 60 }
-            #expect(done.withLock { $0 } == Array(0..<60))
+            try await eventually("all are written") { done.withLock { $0.count } == 80 }
+            #expect(done.withLock { $0 } == Array(0..<80))
             #expect(log.statistics.oldestPending == nil)
             try await eventually("space again") { log.space.admits }
         }
         #expect(failures.seen.isEmpty)
         var found: [[UInt8]] = []
         _ = try Self.open(disk) { found.append($0.payload) }
-        #expect(found == (0..<60).map { Self.record($0).payload })
+        #expect(found == (0..<80).map { Self.record($0).payload })
     }
 
     @Test(
@@ -171,5 +177,26 @@ import Testing
         }
         #expect(try DurableFile.read(path) == [1])
         #expect(try folder.names() == ["file"])
+    }
+
+    @Test(
+        "a data folder is opened on a disk without a free block, once; with space again it is as before",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func startOnFullDisk() throws {
+        let disk = try SmallDisk(bytes: 1 << 20)
+        let path = disk.path + "/data"
+        do { _ = try DataFolder(path, random: 7) }
+        try disk.fill(leaving: 0)
+        do {
+            let data = try DataFolder(path)
+            #expect(data.store == StoreID(7))
+            #expect(data.generation == Generation(2))
+            try disk.fill(leaving: 0)
+        }
+        #expect(throws: StorageError.self) { _ = try DataFolder(path) }
+        try disk.makeRoom()
+        #expect(try DataFolder(path).generation == Generation(3))
+        try disk.fill(leaving: 0)
+        #expect(try DataFolder(path).generation == Generation(4))
     }
 }

@@ -2,6 +2,7 @@ import DurableLog
 import Foundation
 import LogStorage
 import Model
+import Synchronization
 import Testing
 
 @Suite struct GroupCommitLogTests {
@@ -123,6 +124,8 @@ import Testing
             #expect(found.count == 1)
             #expect(log.torn?.record == RecordNumber(2))
             #expect(try folder.bytes("torn-00000000000000000001-00000000000000000002").starts(with: lost.prefix(32)))
+            // Nothing of it may be there when the next write stops half way.
+            #expect(try folder.bytes(name)[end...].allSatisfy { $0 == 0 })
             #expect(try await log.append([Self.record("next")]).lowerBound == RecordNumber(2))
         }
         #expect(try Self.open(folder).records.map(\.payload) == [Array("kept".utf8), Array("next".utf8)])
@@ -273,6 +276,29 @@ import Testing
         #expect(failures.seen.count == 1)
         await #expect(throws: StorageError.stopped) { _ = try await log.append([Self.record("after")]) }
         #expect(try Self.open(folder).records.count == 1)
+    }
+
+    @Test("a flush that fails while records are dropped stops the log too")
+    func dropFails() async throws {
+        let folder = try Folder()
+        let failures = Failures()
+        let fails = Mutex(false)
+        let flush = Flush { _ in
+            guard fails.withLock({ $0 }) else { return 0 }
+            errno = EIO
+            return -1
+        }
+        let options = LogOptions(segmentBytes: 4_096, reserveBytes: 0, flush: flush, onDiskFailure: failures.response)
+        let log = try GroupCommitLog(folder: folder.path, store: Self.store, options: options) { _ in }
+        for index in 1...100 { _ = try await log.append([Self.record("record \(index) of a hundred, each some bytes long")]) }
+        fails.withLock { $0 = true }
+        await #expect(throws: StorageError.syncFailed(path: folder.path + ".floor.tmp", code: EIO)) {
+            try await log.drop(below: RecordNumber(90))
+        }
+        #expect(failures.seen.count == 1)
+        fails.withLock { $0 = false }
+        await #expect(throws: StorageError.stopped) { _ = try await log.append([Self.record("after")]) }
+        #expect(log.first == .first)
     }
 }
 
