@@ -88,11 +88,19 @@ package struct HardState: Hashable, Sendable {
 package struct Snapshot: Hashable, Sendable {
     package let id: EntryID
     package let configuration: MemberConfiguration
+    /// Where the configuration stands in the log, at `id` or before it. Of two configurations the later one is the newer, wherever they
+    /// were found: taken for as new as its snapshot, an old one would look newer than what took its place (matrixone #24966).
+    package let configurationIndex: LogIndex
     package let data: [UInt8]
 
-    package init(id: EntryID, configuration: MemberConfiguration, data: [UInt8]) {
+    /// - Parameter configurationIndex: nil where only the snapshot's own place is known.
+    /// - Precondition: the configuration does not stand behind `id`.
+    package init(id: EntryID, configuration: MemberConfiguration, configurationIndex: LogIndex? = nil, data: [UInt8]) {
+        let place = configurationIndex ?? id.index
+        precondition(place <= id.index, "a configuration at \(place) in a snapshot of \(id)")
         self.id = id
         self.configuration = configuration
+        self.configurationIndex = place
         self.data = data
     }
 

@@ -31,7 +31,8 @@ extension Message {
             }
             return previous.term <= append.term
         case .snapshotChunk(let chunk):
-            return chunk.snapshot.index.number < Self.largest && chunk.snapshot.term <= chunk.term && chunk.offset >= 0
+            return chunk.snapshot.index.number < Self.largest && chunk.snapshot.term <= chunk.term
+                && chunk.configurationIndex <= chunk.snapshot.index && chunk.offset >= 0
         case .preVoteRequest, .preVoteAnswer, .voteRequest, .voteAnswer, .appendAnswer, .heartbeat, .heartbeatAnswer,
             .snapshotAnswer, .timeoutNow, .readRequest, .readAnswer:
             return true

@@ -130,6 +130,8 @@ package struct SnapshotChunk: Hashable, Sendable {
     package let term: Term
     package let snapshot: EntryID
     package let configuration: MemberConfiguration
+    /// Where the configuration stands in the log; never behind the snapshot.
+    package let configurationIndex: LogIndex
     package let totalBytes: Int
     /// Of all of the snapshot's bytes, CRC-32C.
     package let checksum: UInt32
@@ -137,12 +139,13 @@ package struct SnapshotChunk: Hashable, Sendable {
     package let bytes: [UInt8]
 
     package init(
-        term: Term, snapshot: EntryID, configuration: MemberConfiguration, totalBytes: Int, checksum: UInt32, offset: Int,
-        bytes: [UInt8]
+        term: Term, snapshot: EntryID, configuration: MemberConfiguration, configurationIndex: LogIndex, totalBytes: Int,
+        checksum: UInt32, offset: Int, bytes: [UInt8]
     ) {
         self.term = term
         self.snapshot = snapshot
         self.configuration = configuration
+        self.configurationIndex = configurationIndex
         self.totalBytes = totalBytes
         self.checksum = checksum
         self.offset = offset

@@ -171,7 +171,8 @@ package struct Raft: Sendable {
         precondition(index == log.applied, "snapshot at \(index), applied \(log.applied)")
         guard index > snapshot.id.index, !isTakingSnapshot, let term = log.term(at: index) else { return }
         freshSnapshot = Snapshot(
-            id: EntryID(term: term, index: index), configuration: log.configuration(at: index), data: data)
+            id: EntryID(term: term, index: index), configuration: log.configuration(at: index),
+            configurationIndex: log.configurationIndex(at: index), data: data)
     }
 
     /// Whether a snapshot is on its way to the disk.
@@ -190,11 +191,11 @@ package struct Raft: Sendable {
         log.finishedWrites(through: sequence)
         for write in snapshotWrites where write.sequence <= sequence && write.snapshot.id.index >= snapshot.id.index {
             snapshot = write.snapshot
+            log.compact(
+                through: log.droppable(
+                    coveredThrough: snapshot.id.index, keeping: settings.trailingEntries, bytes: settings.trailingBytes))
         }
         snapshotWrites.removeAll { $0.sequence <= sequence }
-        if snapshot.id.index.number > settings.trailingEntries {
-            log.compact(through: LogIndex(snapshot.id.index.number - settings.trailingEntries))
-        }
         let votesForNow = voteWrites.contains { $0.sequence <= sequence && $0.term == term }
         voteWrites.removeAll { $0.sequence <= sequence }
         if votesForNow, case .candidate = role { countVote(true, from: id, at: now) }

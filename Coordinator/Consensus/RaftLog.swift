@@ -36,6 +36,15 @@ package struct RaftLog: Sendable {
     private struct PlacedConfiguration: Sendable {
         let index: LogIndex
         let configuration: MemberConfiguration
+
+        init(index: LogIndex, configuration: MemberConfiguration) {
+            self.index = index
+            self.configuration = configuration
+        }
+
+        init(of snapshot: Snapshot) {
+            self.init(index: snapshot.configurationIndex, configuration: snapshot.configuration)
+        }
     }
 
     /// A log as it was read back from disk.
@@ -47,7 +56,7 @@ package struct RaftLog: Sendable {
         self.commit = snapshot.id.index
         applied = snapshot.id.index
         written = snapshot.id.index
-        configurations = [PlacedConfiguration(index: snapshot.id.index, configuration: snapshot.configuration)]
+        configurations = [PlacedConfiguration(of: snapshot)]
         for entry in entries where entry.id.index > base.index { append(entry) }
         stable = last.index
         written = last.index
@@ -56,7 +65,7 @@ package struct RaftLog: Sendable {
 
     package var last: EntryID { entries.last?.id ?? base }
     package var configuration: MemberConfiguration { configurations[configurations.count - 1].configuration }
-    /// Where the configuration in force stands; after a compaction, its place or the base, whichever is later.
+    /// Where the configuration in force stands, compacted away or not; zero where it is the founding one.
     package var configurationIndex: LogIndex { configurations[configurations.count - 1].index }
     /// What was in force before a configuration that is not known to be committed; nil when there is no such one.
     package var configurationBefore: MemberConfiguration? {
@@ -66,8 +75,13 @@ package struct RaftLog: Sendable {
     package var oldestWriteStartedAt: LogicalInstant? { writes.first?.startedAt }
 
     /// The configuration in force at `index`, which is not compacted away.
-    package func configuration(at index: LogIndex) -> MemberConfiguration {
-        (configurations.last { $0.index <= index } ?? configurations[0]).configuration
+    package func configuration(at index: LogIndex) -> MemberConfiguration { placedConfiguration(at: index).configuration }
+
+    /// Where the configuration in force at `index` stands.
+    package func configurationIndex(at index: LogIndex) -> LogIndex { placedConfiguration(at: index).index }
+
+    private func placedConfiguration(at index: LogIndex) -> PlacedConfiguration {
+        configurations.last { $0.index <= index } ?? configurations[0]
     }
 
     /// The term of the entry at `index`; nil when it is compacted away or not yet there.
@@ -188,14 +202,26 @@ package struct RaftLog: Sendable {
         return ready
     }
 
+    /// Up to where entries may go when a snapshot covers them up to `index`: what is kept behind it serves followers that are a little
+    /// late, and is bounded by count and by bytes.
+    package func droppable(coveredThrough index: LogIndex, keeping count: UInt64, bytes: Int) -> LogIndex {
+        var (droppable, weight) = (index, 0)
+        while droppable > base.index, index.number - droppable.number < count {
+            weight += entries[offset(of: droppable)].content.weight
+            guard weight <= bytes else { break }
+            droppable = droppable.previous
+        }
+        return droppable
+    }
+
     /// Drops the entries up to `index`, which a durable snapshot stands for.
     package mutating func compact(through index: LogIndex) {
         guard index > base.index, index <= applied, let term = term(at: index) else { return }
-        let inForce = configuration(at: index)
+        let inForce = placedConfiguration(at: index)
         entries.removeFirst(offset(of: index) + 1)
         base = EntryID(term: term, index: index)
         configurations.removeAll { $0.index <= index }
-        configurations.insert(PlacedConfiguration(index: index, configuration: inForce), at: 0)
+        configurations.insert(inForce, at: 0)
     }
 
     /// Begins anew at a snapshot from the leader. It counts as stable when the write that carries it is.
@@ -208,7 +234,7 @@ package struct RaftLog: Sendable {
         written = snapshot.id.index
         commit = snapshot.id.index
         applied = snapshot.id.index
-        configurations = [PlacedConfiguration(index: snapshot.id.index, configuration: snapshot.configuration)]
+        configurations = [PlacedConfiguration(of: snapshot)]
     }
 
     private func offset(of index: LogIndex) -> Int { Int(index.number - base.index.number) - 1 }

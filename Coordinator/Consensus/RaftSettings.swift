@@ -16,6 +16,7 @@ package struct RaftSettings: Hashable, Sendable {
     package var snapshotBytes: Int
     /// Entries kept behind a snapshot, for followers that are a little late.
     package var trailingEntries: UInt64
+    package var trailingBytes: Int
     /// Reads that may wait for a confirmation.
     package var waitingReads: Int
     /// The longest that a member's own write may take before it counts as unable to lead: it stops leading, and does not campaign.
@@ -31,7 +32,7 @@ package struct RaftSettings: Hashable, Sendable {
         electionTimeout: Span = .milliseconds(500), heartbeatInterval: Span = .milliseconds(100), inFlightMessages: Int = 128,
         inFlightBytes: Int = 8 << 20, appendBytes: Int = 1 << 20, uncommittedBytes: Int = 64 << 20, commandBytes: Int = 4 << 20,
         snapshotChunkBytes: Int = 1 << 20, snapshotBytes: Int = 1 << 30, trailingEntries: UInt64 = 5_000,
-        waitingReads: Int = 65_536, diskTimeout: Span? = nil, promotionEntries: UInt64 = 1_000
+        trailingBytes: Int = 16 << 20, waitingReads: Int = 65_536, diskTimeout: Span? = nil, promotionEntries: UInt64 = 1_000
     ) {
         precondition(heartbeatInterval > .zero && electionTimeout >= heartbeatInterval * 2, "heartbeats must outpace elections")
         self.electionTimeout = electionTimeout
@@ -44,6 +45,7 @@ package struct RaftSettings: Hashable, Sendable {
         self.snapshotChunkBytes = snapshotChunkBytes
         self.snapshotBytes = snapshotBytes
         self.trailingEntries = trailingEntries
+        self.trailingBytes = trailingBytes
         self.waitingReads = waitingReads
         self.diskTimeout = diskTimeout ?? electionTimeout * 4
         self.promotionEntries = promotionEntries

@@ -19,8 +19,9 @@ struct OutgoingSnapshot: Sendable {
     func chunk(at offset: Int, limit: Int, term: Term) -> SnapshotChunk {
         let end = min(offset + limit, snapshot.data.count)
         return SnapshotChunk(
-            term: term, snapshot: snapshot.id, configuration: snapshot.configuration, totalBytes: snapshot.data.count,
-            checksum: checksum, offset: offset, bytes: Array(snapshot.data[offset..<end]))
+            term: term, snapshot: snapshot.id, configuration: snapshot.configuration,
+            configurationIndex: snapshot.configurationIndex, totalBytes: snapshot.data.count, checksum: checksum,
+            offset: offset, bytes: Array(snapshot.data[offset..<end]))
     }
 }
 
@@ -28,6 +29,7 @@ struct OutgoingSnapshot: Sendable {
 struct IncomingSnapshot: Sendable {
     let id: EntryID
     let configuration: MemberConfiguration
+    let configurationIndex: LogIndex
     let totalBytes: Int
     let checksum: UInt32
     private(set) var bytes: [UInt8] = []
@@ -36,13 +38,14 @@ struct IncomingSnapshot: Sendable {
     init(startingWith chunk: SnapshotChunk) {
         id = chunk.snapshot
         configuration = chunk.configuration
+        configurationIndex = chunk.configurationIndex
         totalBytes = chunk.totalBytes
         checksum = chunk.checksum
     }
 
     func isSame(as chunk: SnapshotChunk) -> Bool {
-        id == chunk.snapshot && configuration == chunk.configuration && totalBytes == chunk.totalBytes
-            && checksum == chunk.checksum
+        id == chunk.snapshot && configuration == chunk.configuration && configurationIndex == chunk.configurationIndex
+            && totalBytes == chunk.totalBytes && checksum == chunk.checksum
     }
 
     /// Takes what comes next; anything else is left aside.
@@ -119,7 +122,9 @@ extension Raft {
             return answers.append(to: leader, .snapshotAnswer(answer))
         }
         let members = mutated(.snapshotForgetsMembers) ? configuration : snapshot.configuration
-        install(Snapshot(id: snapshot.id, configuration: members, data: snapshot.bytes))
+        install(
+            Snapshot(
+                id: snapshot.id, configuration: members, configurationIndex: snapshot.configurationIndex, data: snapshot.bytes))
         answers.append(to: leader, .appendAnswer(AppendAnswer(term: term, outcome: .matched(snapshot.id.index))))
     }
 

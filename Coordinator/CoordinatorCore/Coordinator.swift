@@ -93,6 +93,8 @@ package struct Coordinator: Sendable {
     var lastNumber: UInt64 = 0
     /// Confirmed reads that wait for the state machine.
     var freshReads: [ConfirmedRead] = []
+    /// Of the commands applied since the last snapshot.
+    var bytesSinceSnapshot = 0
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
@@ -199,8 +201,9 @@ package struct Coordinator: Sendable {
     // MARK: - Commands
 
     private mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, at now: LogicalInstant) {
-        guard waiting.count < settings.waitingCommands else {
-            return answer(waiter, .overloaded("\(waiting.count) commands wait already"))
+        let held = waiting.count + passedOn.count
+        guard held < settings.waitingCommands else {
+            return answer(waiter, .overloaded("\(held) commands wait already"))
         }
         // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
         if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
@@ -321,6 +324,7 @@ package struct Coordinator: Sendable {
             return
         }
         guard let command = codec.decode(bytes) else { return actions.append(.unreadable(entry.id.index)) }
+        bytesSinceSnapshot += bytes.count
         let applied = catalog.apply(command, at: entry.id.index.number)
         if let delta = applied.delta { actions.append(.publish(delta)) }
         for item in waiters {
@@ -332,12 +336,17 @@ package struct Coordinator: Sendable {
     private mutating func install(_ snapshot: Snapshot) {
         guard let state = codec.decodeSnapshot(snapshot.data) else { return actions.append(.unreadable(snapshot.id.index)) }
         catalog = CatalogState(state, digest: codec.digest)
+        bytesSinceSnapshot = 0
         actions.append(.reset)
     }
 
     private mutating func takeSnapshotIfDue() {
         let applied = raft.log.applied
-        guard applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries, !raft.isTakingSnapshot else { return }
+        let isDue =
+            applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries
+            || bytesSinceSnapshot >= settings.snapshotBytes
+        guard isDue, !raft.isTakingSnapshot else { return }
+        bytesSinceSnapshot = 0
         raft.takeSnapshot(codec.encodeSnapshot(catalog.snapshot), at: applied)
     }
 

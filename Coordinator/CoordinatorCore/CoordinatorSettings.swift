@@ -47,7 +47,9 @@ package struct CoordinatorSettings: Sendable {
     package var leadershipDelay: Span
     /// Entries between two snapshots.
     package var snapshotEntries: UInt64
-    /// Commands that may wait here.
+    /// Bytes of commands between two snapshots.
+    package var snapshotBytes: Int
+    /// Commands that may wait here, for a leader or for its answer.
     package var waitingCommands: Int
     /// Operators' wishes about the group that may wait here.
     package var groupRequests: Int
@@ -57,13 +59,15 @@ package struct CoordinatorSettings: Sendable {
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
         leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
-        waitingCommands: Int = 16_384, groupRequests: Int = 64, handOverInterval: Span = .seconds(30)
+        snapshotBytes: Int = 32 << 20, waitingCommands: Int = 16_384, groupRequests: Int = 64,
+        handOverInterval: Span = .seconds(30)
     ) {
         self.answerTime = answerTime
         self.planInterval = planInterval
         self.repairs = repairs
         self.leadershipDelay = leadershipDelay
         self.snapshotEntries = snapshotEntries
+        self.snapshotBytes = snapshotBytes
         self.waitingCommands = waitingCommands
         self.groupRequests = groupRequests
         self.handOverInterval = handOverInterval

@@ -101,6 +101,42 @@ import Testing
         #expect(group.members[follower]?.answered.map(\.id) == [2])
     }
 
+    @Test("two lives of a member that go the same way ask under different numbers")
+    func numbersOfLives() throws {
+        let voters = try ["a", "b", "c"].map { try MemberID(text: $0) }
+        func number(inLife seed: UInt64) throws -> UInt64? {
+            var raft = Raft(
+                id: voters[0], settings: Group.settings, snapshot: .founding(try MemberConfiguration(voters: voters)),
+                seed: seed,
+                at: .origin)
+            raft.step(.received(.heartbeat(Heartbeat(term: Term(1), commit: .zero, round: 0)), from: voters[1]), at: .origin)
+            raft.read(1)
+            for envelope in raft.takeReady(at: .origin)?.messages ?? [] {
+                if case .readRequest(let request) = envelope.message { return request.number }
+            }
+            return nil
+        }
+        let numbers = try (1...20).map { try #require(try number(inLife: $0)) }
+        #expect(Set(numbers).count == numbers.count)
+    }
+
+    @Test("what a member would have said in the very step in which it was found out is not said either")
+    func silentAtOnce() throws {
+        let voters = try ["a", "b", "c"].map { try MemberID(text: $0) }
+        var raft = Raft(
+            id: voters[0], settings: Group.settings, snapshot: .founding(try MemberConfiguration(voters: voters)), seed: 1,
+            at: .origin)
+        let entry = Entry(id: EntryID(term: Term(1), index: LogIndex(1)), content: .leaderStarted)
+        let append = Append(term: Term(1), previous: .zero, entries: [entry], commit: .zero)
+        raft.step(.received(.append(append), from: voters[1]), at: .origin)
+        raft.step(.received(.heartbeat(Heartbeat(term: Term(1), commit: LogIndex(9), round: 0)), from: voters[1]), at: .origin)
+        let taken = raft.takeReady(at: .origin)
+        let ready = try #require(taken)
+        #expect(ready.faults == [.commitBeyondLog(LogIndex(9), last: LogIndex(1))])
+        #expect(ready.messages.isEmpty)
+        #expect(ready.persist?.answers.isEmpty ?? true)
+    }
+
     @Test("the same leader's closed connection is asked about at once, and a leader that lives keeps its place")
     func connectionLost() throws {
         var (group, leader) = try Group.elected()

@@ -82,6 +82,18 @@ import Testing
         #expect(configuration(group, leader)?.voters == group.names)
     }
 
+    @Test("a change that makes no joint configuration holds the next one back too, until it is committed")
+    func uncommittedLearner() throws {
+        var (group, leader) = try Group.elected(3, joining: 2)
+        group.isolate(leader)
+        try group.change([.addLearner(group.names[3])], at: leader)
+        #expect(throws: Raft.Refusal.changeUnderWay) { try group.change([.addLearner(group.names[4])], at: leader) }
+        group.heal()
+        try group.run(.milliseconds(80))
+        #expect(group.leader == leader)
+        try group.change([.addLearner(group.names[4])], at: leader)
+    }
+
     @Test("a new leader changes no members before it has committed an entry of its own term")
     func committedInTermFirst() throws {
         var (group, leader) = try Group.elected(3, joining: 1)

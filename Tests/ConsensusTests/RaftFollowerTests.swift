@@ -39,7 +39,8 @@ import Testing
             term: Term(2), previous: stale[0].id, entries: [entry(2, 2), entry(2, 3)], commit: LogIndex(3))
         raft.step(.received(.append(append), from: voters[1]), at: .origin)
         #expect(raft.log.commit == LogIndex(3))
-        let persist = try #require(raft.takeReady(at: .origin)?.persist)
+        let taken = raft.takeReady(at: .origin)
+        let persist = try #require(taken?.persist)
         #expect(persist.hardStateChanged)
         // Of the write its vote arrived, and its entries did not.
         let after = Raft(

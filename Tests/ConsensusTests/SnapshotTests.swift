@@ -13,7 +13,7 @@ import Testing
         return .snapshotChunk(
             SnapshotChunk(
                 term: Term(term), snapshot: EntryID(term: Term(1), index: LogIndex(9)), configuration: group.founding,
-                totalBytes: data.count, checksum: checksum ?? CRC32C.of(data), offset: offset,
+                configurationIndex: .zero, totalBytes: data.count, checksum: checksum ?? CRC32C.of(data), offset: offset,
                 bytes: bytes ?? Array(data[offset..<end])))
     }
 
@@ -102,5 +102,47 @@ import Testing
             #expect((group.raft(name)?.log.base.index ?? .zero) > .zero)
             #expect(group.raft(name)?.configuration.voters == group.names)
         }
+    }
+
+    @Test("who is brought up by a snapshot knows where the configuration stands, as those do who were there")
+    func configurationIndex() throws {
+        var (group, leader) = try Group.elected(3, joining: 1)
+        let away = try #require(group.names.first { $0 != leader })
+        group.isolate(away)
+        let added = try #require(try group.change([.addLearner(group.names[3])], at: leader))
+        for number in 0..<5 { try group.propose("x\(number)", at: leader) }
+        try group.run(.milliseconds(100))
+        group.compactEvery = 5
+        for number in 0..<20 { try group.propose("y\(number)", at: leader); try group.run(.milliseconds(5)) }
+        group.heal()
+        try group.run(.milliseconds(300))
+        #expect((group.raft(away)?.snapshot.id.index ?? .zero) > added.index)
+        for name in group.names {
+            #expect((group.raft(name)?.log.base.index ?? .zero) > added.index)
+            #expect(group.raft(name)?.log.configurationIndex == added.index)
+            #expect(group.raft(name)?.snapshot.configurationIndex == added.index)
+            group.crash(name)
+            group.start(name)
+            #expect(group.raft(name)?.log.configurationIndex == added.index)
+        }
+    }
+
+    @Test("what is kept behind a snapshot is bounded by count and by bytes")
+    func trailing() throws {
+        let heavy = (1...10).map { index in
+            Entry(id: EntryID(term: Term(1), index: LogIndex(index)), content: .command([UInt8](repeating: 0, count: 68)))
+        }
+        let log = RaftLog(snapshot: .founding(try MemberConfiguration(voters: [MemberID(text: "a")])), entries: heavy)
+        func droppable(_ count: UInt64, _ bytes: Int) -> LogIndex {
+            log.droppable(coveredThrough: LogIndex(8), keeping: count, bytes: bytes)
+        }
+        #expect(droppable(3, .max) == LogIndex(5))
+        #expect(droppable(0, .max) == LogIndex(8))
+        #expect(droppable(100, .max) == .zero)
+        // An entry weighs a hundred.
+        #expect(droppable(100, 300) == LogIndex(5))
+        #expect(droppable(100, 299) == LogIndex(6))
+        #expect(droppable(100, 99) == LogIndex(8))
+        #expect(droppable(2, 300) == LogIndex(6))
     }
 }

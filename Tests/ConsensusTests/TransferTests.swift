@@ -95,6 +95,18 @@ import Testing
         }
     }
 
+    @Test("a member that would rather not lead lets a transfer to it be given up, and the leader goes on")
+    func reluctantSuccessor() throws {
+        var (group, leader) = try Group.elected()
+        let successor = try #require(group.names.first { $0 != leader })
+        try group.input(.reluctant(true), to: successor)
+        let term = group.raft(leader)?.term
+        try group.transfer(to: successor, at: leader)
+        try group.run(.milliseconds(150))
+        #expect(group.leader == leader && group.raft(leader)?.term == term)
+        #expect(group.raft(leader)?.isTransferring == false)
+    }
+
     @Test("a member that would rather not lead campaigns after the others, and still leads when nobody else can")
     func reluctant() throws {
         for seed in 1...10 {

@@ -268,7 +268,8 @@ struct RaftLanguage: TraceLanguage {
         }
         let chunk = SnapshotChunk(
             term: raft.term, snapshot: raft.snapshot.id, configuration: raft.snapshot.configuration,
-            totalBytes: raft.snapshot.data.count, checksum: CRC32C.of(raft.snapshot.data), offset: 0, bytes: raft.snapshot.data)
+            configurationIndex: raft.snapshot.configurationIndex, totalBytes: raft.snapshot.data.count,
+            checksum: CRC32C.of(raft.snapshot.data), offset: 0, bytes: raft.snapshot.data)
         world.wire.append(RaftWorld.Packet(from: name, to: peer, message: .snapshotChunk(chunk)))
     }
 

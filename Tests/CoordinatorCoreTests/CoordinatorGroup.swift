@@ -54,7 +54,10 @@ struct CoordinatorGroup {
     var now = LogicalInstant.origin
     var lastCaller: UInt64 = 0
 
-    init() throws {
+    private let settings: CoordinatorSettings
+
+    init(settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20)) throws {
+        self.settings = settings
         names = try (1...3).map { try MemberID(text: "c\($0)") }
         founding = try MemberConfiguration(voters: names)
         for name in names { try start(name) }
@@ -72,7 +75,7 @@ struct CoordinatorGroup {
             uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })
         members[name] = Coordinator(
             id: name, raft: raft, codec: archive.codec, memberZones: zones,
-            settings: CoordinatorSettings(snapshotEntries: 20), at: now)
+            settings: settings, at: now)
     }
 
     var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }

@@ -206,6 +206,47 @@ import Testing
         #expect(group.members[away]?.catalog == group.members[leader]?.catalog)
     }
 
+    @Test("a snapshot is due by the bytes of commands since the last one too, at every member")
+    func snapshotByBytes() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 100_000, snapshotBytes: 40))
+        let leader = try #require(group.leader)
+        // A command has four bytes here.
+        for number in 0..<25 {
+            let write = ConfigurationWrite(key: "app.k\(number)", value: "1")
+            _ = try group.commit(.configure(.global, [write]), as: "r\(number)", at: leader)
+        }
+        group.run(.milliseconds(100))
+        for name in group.names {
+            // The group's first entry carries no command.
+            #expect(group.members[name]?.raft.snapshot.id.index == LogIndex(21))
+        }
+    }
+
+    @Test("more commands than may wait are refused, also when they wait for the leader's answer")
+    func bounded() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(waitingCommands: 3))
+        let follower = try #require(group.follower)
+        for number in 1...5 {
+            let write = ConfigurationWrite(key: "app.k\(number)", value: "1")
+            let command = ProposedCommand(
+                command: .configure(.global, [write]), actor: try Principal("tester"), requestID: try RequestID("r\(number)"))
+            group.step(.propose(command, caller: UInt64(1_000 + number)), at: follower)
+        }
+        for caller: UInt64 in [1_004, 1_005] {
+            guard case .overloaded = group.outcomes[caller] else {
+                Issue.record("\(group.outcomes[caller] as Any)")
+                continue
+            }
+        }
+        group.run(.milliseconds(200))
+        for caller: UInt64 in 1_001...1_003 {
+            guard case .done = group.outcomes[caller] else {
+                Issue.record("\(group.outcomes[caller] as Any)")
+                continue
+            }
+        }
+    }
+
     @Test("a leader that dies leaves nothing acknowledged behind")
     func failover() throws {
         var group = try CoordinatorGroup()

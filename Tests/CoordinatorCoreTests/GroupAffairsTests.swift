@@ -39,6 +39,43 @@ import Testing
         #expect(group.groupOutcomes[1] == .unknown)
     }
 
+    @Test("a change whose place another leader's entry took is said to be unknown as soon as that is known")
+    func changeLost() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.step(.changeMembers([.demote(leader)], caller: 1), at: leader)
+        group.wire = []
+        group.down = [leader]
+        group.run(.milliseconds(400))
+        #expect(group.leader != nil)
+        group.down = []
+        group.run(.milliseconds(100))
+        #expect(group.groupOutcomes[1] == .unknown)
+    }
+
+    @Test("a command whose place another leader's entry took is unknown too, and is not answered with what stands there")
+    func placeTaken() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        for number: UInt64 in 1...2 {
+            let command = ProposedCommand(
+                command: .configure(.global, [ConfigurationWrite(key: "app.lost\(number)", value: "1")]),
+                actor: try Principal("tester"), requestID: try RequestID("lost\(number)"))
+            group.step(.propose(command, caller: 1_000 + number), at: leader)
+        }
+        // Nobody gets them; the leader stands still while the others go on.
+        group.wire = []
+        let place = group.members[leader]?.raft.log.last.index
+        group.down = [leader]
+        group.run(.milliseconds(400))
+        let next = try #require(group.leader)
+        #expect(isDone(try configure("kept", in: &group, at: next)))
+        #expect(group.members[next]?.raft.log.last.index == place)
+        group.down = []
+        group.run(.milliseconds(100))
+        for number: UInt64 in 1...2 { #expect(group.outcomes[1_000 + number] == .unknown) }
+    }
+
     @Test("a leader that removes itself answers for it, and a command meanwhile is committed by the next leader")
     func removesItself() throws {
         var group = try CoordinatorGroup()
@@ -101,6 +138,20 @@ import Testing
         group.down = Set(group.names.filter { $0 != leader })
         group.step(.stopRequested, at: leader)
         group.run(.milliseconds(500))
+        #expect(group.mayStop == [leader])
+    }
+
+    @Test("a member that is to stop and hears of no leader may stop in time, and no earlier")
+    func stopsLeaderless() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        group.down = Set(group.names.filter { $0 != leader })
+        group.run(.milliseconds(500))
+        #expect(group.leader == nil)
+        group.step(.stopRequested, at: leader)
+        group.run(.milliseconds(250))
+        #expect(group.mayStop.isEmpty)
+        group.run(.milliseconds(100))
         #expect(group.mayStop == [leader])
     }
 

@@ -23,6 +23,22 @@ struct GroupMembersTests {
         #expect(!configuration.isJoint && configuration.learners.isEmpty)
     }
 
+    @Test("who is asked to let somebody in tells the leader; what he was told by another he tells nobody")
+    func passedOn() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let old = try #require(group.follower)
+        let other = try #require(group.names.first { $0 != leader && $0 != old })
+        let fresh = MemberID(old.node, store: StoreID(0xF2))
+        group.down.insert(old)
+        group.deliver()
+        group.step(.received(.waiting(fresh), from: leader), at: other)
+        #expect(group.wire.isEmpty)
+        group.step(.received(.waiting(fresh), from: fresh), at: other)
+        group.run(.milliseconds(500))
+        #expect(Self.configuration(group)?.learners == [fresh])
+    }
+
     @Test("a store of a node that nobody wants is not let in, however often it asks")
     func stranger() throws {
         var group = try CoordinatorGroup()

@@ -24,9 +24,8 @@ struct MemberFrameTests {
                     commit: LogIndex(7))),
             .snapshotChunk(
                 SnapshotChunk(
-                    term: Term(4), snapshot: last, configuration: configuration, totalBytes: 3, checksum: 0xDEAD_BEEF,
-                    offset: 1,
-                    bytes: [1, 2])),
+                    term: Term(4), snapshot: last, configuration: configuration, configurationIndex: LogIndex(5),
+                    totalBytes: 3, checksum: 0xDEAD_BEEF, offset: 1, bytes: [1, 2])),
         ]
         return messages.map { MemberFrame(from: c2, to: c1, message: .raft($0)) }
             + [MemberFrame(from: c2, to: nil, message: .waiting(c2)), MemberFrame(from: c1, to: c2, message: .waiting(c2))]

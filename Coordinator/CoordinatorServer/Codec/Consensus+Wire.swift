@@ -100,8 +100,13 @@ extension HardState: WireCodable {
 extension Consensus.Snapshot: WireCodable {
     package init(wire: ProtoRaftSnapshot) throws(WireError) {
         guard wire.hasID, wire.hasConfiguration else { throw WireError("RaftSnapshot.id", .missing) }
+        let id = try EntryID(wire: wire.id)
+        let place = LogIndex(try Check.counter(wire.configurationIndex, "RaftSnapshot.configuration_index"))
+        guard place <= id.index else {
+            throw WireError("RaftSnapshot.configuration_index", .invalid("\(place) is behind the snapshot at \(id)"))
+        }
         self.init(
-            id: try EntryID(wire: wire.id), configuration: try MemberConfiguration(wire: wire.configuration),
+            id: id, configuration: try MemberConfiguration(wire: wire.configuration), configurationIndex: place,
             data: [UInt8](wire.data))
     }
 
@@ -109,6 +114,7 @@ extension Consensus.Snapshot: WireCodable {
         var wire = ProtoRaftSnapshot()
         wire.id = id.wire
         wire.configuration = configuration.wire
+        wire.configurationIndex = configurationIndex.number
         wire.data = Data(data)
         return wire
     }

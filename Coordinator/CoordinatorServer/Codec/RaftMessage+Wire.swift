@@ -32,6 +32,7 @@ extension Consensus.Message: WireCodable {
                 SnapshotChunk(
                     term: try readTerm(chunk.term), snapshot: try EntryID(wire: chunk.snapshot),
                     configuration: try MemberConfiguration(wire: chunk.configuration),
+                    configurationIndex: try readIndex(chunk.configurationIndex),
                     totalBytes: try readByteCount(chunk.totalBytes), checksum: chunk.checksum,
                     offset: try readByteCount(chunk.offset),
                     bytes: try Check.bytes(chunk.bytes, "SnapshotChunk.bytes", atMost: Limits.frameBytes)))
@@ -84,6 +85,7 @@ extension Consensus.Message: WireCodable {
             wire.snapshotChunk.term = chunk.term.number
             wire.snapshotChunk.snapshot = chunk.snapshot.wire
             wire.snapshotChunk.configuration = chunk.configuration.wire
+            wire.snapshotChunk.configurationIndex = chunk.configurationIndex.number
             wire.snapshotChunk.totalBytes = UInt64(chunk.totalBytes)
             wire.snapshotChunk.checksum = chunk.checksum
             wire.snapshotChunk.offset = UInt64(chunk.offset)

@@ -166,6 +166,9 @@ package nonisolated struct ProtoRaftSnapshot: Sendable {
 
   package var data: Data = Data()
 
+  /// Where the configuration stands in the log.
+  package var configurationIndex: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -505,6 +508,9 @@ package nonisolated struct ProtoRaftMessage: Sendable {
     /// CRC-32C of the whole snapshot.
     package var checksum: UInt32 = 0
 
+    /// Where the configuration stands in the log.
+    package var configurationIndex: UInt64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -787,7 +793,7 @@ nonisolated extension ProtoRaftHardState: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension ProtoRaftSnapshot: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RaftSnapshot"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}configuration\0\u{1}data\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}configuration\0\u{1}data\0\u{3}configuration_index\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -798,6 +804,7 @@ nonisolated extension ProtoRaftSnapshot: SwiftProtobuf.Message, SwiftProtobuf._M
       case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._configuration) }()
       case 3: try { try decoder.decodeSingularBytesField(value: &self.data) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.configurationIndex) }()
       default: break
       }
     }
@@ -817,6 +824,9 @@ nonisolated extension ProtoRaftSnapshot: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.data.isEmpty {
       try visitor.visitSingularBytesField(value: self.data, fieldNumber: 3)
     }
+    if self.configurationIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.configurationIndex, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -824,6 +834,7 @@ nonisolated extension ProtoRaftSnapshot: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs._id != rhs._id {return false}
     if lhs._configuration != rhs._configuration {return false}
     if lhs.data != rhs.data {return false}
+    if lhs.configurationIndex != rhs.configurationIndex {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1406,7 +1417,7 @@ nonisolated extension ProtoRaftMessage.HeartbeatAnswer: SwiftProtobuf.Message, S
 
 nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoRaftMessage.protoMessageName + ".SnapshotChunk"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}snapshot\0\u{1}configuration\0\u{3}total_bytes\0\u{1}offset\0\u{1}bytes\0\u{1}checksum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}term\0\u{1}snapshot\0\u{1}configuration\0\u{3}total_bytes\0\u{1}offset\0\u{1}bytes\0\u{1}checksum\0\u{3}configuration_index\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1421,6 +1432,7 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
       case 6: try { try decoder.decodeSingularBytesField(value: &self.bytes) }()
       case 7: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
+      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.configurationIndex) }()
       default: break
       }
     }
@@ -1452,6 +1464,9 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
     if self.checksum != 0 {
       try visitor.visitSingularFixed32Field(value: self.checksum, fieldNumber: 7)
     }
+    if self.configurationIndex != 0 {
+      try visitor.visitSingularUInt64Field(value: self.configurationIndex, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1463,6 +1478,7 @@ nonisolated extension ProtoRaftMessage.SnapshotChunk: SwiftProtobuf.Message, Swi
     if lhs.offset != rhs.offset {return false}
     if lhs.bytes != rhs.bytes {return false}
     if lhs.checksum != rhs.checksum {return false}
+    if lhs.configurationIndex != rhs.configurationIndex {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
