@@ -128,6 +128,32 @@ extension RaftStore {
         #expect(try await folder.recovered().hardState == second)
     }
 
+    @Test("the vote stays when the records that it stood among are dropped")
+    func voteKept() async throws {
+        let folder = StoreFolder()
+        let vote = HardState(term: Term(1), vote: MemberID(try NodeID("c2")))
+        try await folder.run { store, _ in
+            try await store.write(persist(state: vote))
+            for index in 1...60 {
+                let write = Persist(
+                    sequence: UInt64(index), hardState: vote, hardStateChanged: false, snapshot: nil, replacesLog: false,
+                    entries: [entry(UInt64(index), bytes: 1_000)], answers: [])
+                try await store.write(write)
+            }
+            for index: UInt64 in [30, 50] {
+                let write = Persist(
+                    sequence: index, hardState: vote, hardStateChanged: false, snapshot: try snapshot(index),
+                    replacesLog: false,
+                    entries: [], answers: [])
+                try await store.write(write)
+            }
+            let whole = try folder.names("log").count
+            try await store.compact(below: LogIndex(51))
+            #expect(try folder.names("log").count < whole)
+        }
+        #expect(try await folder.recovered().hardState == vote)
+    }
+
     @Test("the log is kept back to the former snapshot, so that a newest one that is not whole costs nothing")
     func formerSnapshot() async throws {
         let folder = StoreFolder()
@@ -227,6 +253,8 @@ extension RaftStore {
                 order.withLock { $0.append(1) }
             }
             async let second: Void = store.write(persist([entry(91, term: 2)]))
+            // The store's queue has come by them when it comes to this.
+            try await store.compact(below: .zero)
             #expect(order.withLock { $0.isEmpty })
             try disk.makeRoom()
             try await second
@@ -267,14 +295,16 @@ extension RaftStore {
         let isLeft = Mutex(false)
         try await folder.run { store, _ in
             try disk.fill(leaving: 0)
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                store.condemn(because: "a test") { result in
-                    if case .success = result { isLeft.withLock { $0 = true } }
-                    continuation.resume()
-                }
-                #expect(!FileManager.default.fileExists(atPath: folder.path + "/condemned"))
-                do { try disk.makeRoom() } catch { Issue.record(error) }
+            let (answers, continuation) = AsyncStream.makeStream(of: Void.self)
+            store.condemn(because: "a test") { result in
+                if case .success = result { isLeft.withLock { $0 = true } }
+                continuation.finish()
             }
+            // The store's queue has come by it when it comes to this.
+            try await store.compact(below: .zero)
+            #expect(!isLeft.withLock { $0 } && !FileManager.default.fileExists(atPath: folder.path + "/condemned"))
+            try disk.makeRoom()
+            for await _ in answers {}
         }
         #expect(isLeft.withLock { $0 })
         #expect(FileManager.default.fileExists(atPath: folder.path + "/condemned"))

@@ -49,7 +49,8 @@ package enum CoordinatorProcess {
             coordinators: [], logger: logger,
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
-            core: core, store: store, links: links, gossip: gossip, places: GroupPlaces(configuration.members),
+            core: core, store: store, peers: member.peers, links: links, gossip: gossip,
+            places: GroupPlaces(configuration.members),
             logger: logger)
         await runtime.start()
         let sessions = AgentSessions(backend: runtime, logger: logger)

@@ -29,6 +29,7 @@ package actor CoordinatorRuntime {
     nonisolated let node: NodeID
     private var core: Coordinator
     private let store: RaftStore
+    private var knownStores: KnownStores
     private let links: PeerLinks
     private let gossip: GossipService
     private let logger: Logger
@@ -67,11 +68,12 @@ package actor CoordinatorRuntime {
     }
 
     package init(
-        core: Coordinator, store: RaftStore, links: PeerLinks, gossip: GossipService,
+        core: Coordinator, store: RaftStore, peers: KnownStores, links: PeerLinks, gossip: GossipService,
         places: GroupPlaces, logger: Logger
     ) {
         self.core = core
         self.store = store
+        knownStores = peers
         self.links = links
         self.gossip = gossip
         self.places = places
@@ -224,6 +226,8 @@ package actor CoordinatorRuntime {
     package func serve(_ link: Link) async {
         let peer = (node: link.peer.node, store: link.peer.store)
         guard peer.node != node else { return }
+        // One link is one start of one data folder.
+        var isHeard: [MemberID: Bool] = [:]
         do {
             for try await bytes in link.frames {
                 let frame: MemberFrame
@@ -238,6 +242,11 @@ package actor CoordinatorRuntime {
                         "dropped", metadata: ["peer": "\(peer.node)", "reason": "\(fault)", "to": "\(frame.to, default: "-")"])
                     continue
                 }
+                if isHeard[frame.from] == nil { isHeard[frame.from] = try hears(frame.from, link.peer) }
+                guard isHeard[frame.from] == true else {
+                    counters.dropped[.sender, default: 0] += 1
+                    continue
+                }
                 counters.received += 1
                 if case .death(let report) = frame.message { measureReport(of: report.node) }
                 step(.received(frame.message, from: frame.from))
@@ -245,6 +254,25 @@ package actor CoordinatorRuntime {
         } catch {
             logger.debug("a peer's link ended", metadata: ["peer": "\(link.peer.node)", "reason": "\(error)"])
         }
+    }
+
+    /// Whether a member comes with the data folder that it had, and not with a copy of an earlier one. Written down here and now: once
+    /// for each of its starts.
+    private func hears(_ member: MemberID, _ peer: Hello) throws -> Bool {
+        do throws(StorageError) {
+            if try knownStores.admits(member, store: peer.store, generation: peer.generation) { return true }
+        } catch {
+            if case .syncFailed = error { stop("\(error)") }
+            throw error
+        }
+        let known = knownStores[member]
+        logger.critical(
+            "a member came with a copy of its data, or with a founding folder for the second time, and is not heard",
+            metadata: [
+                "member": "\(member)", "store": "\(peer.store)", "known_store": "\(known?.store, default: "-")",
+                "starts": "\(peer.generation.number)", "known_starts": "\(known?.generation.number, default: "-")",
+            ])
+        return false
     }
 
     /// Commits a command, here or through the leader; always answers, within a second.

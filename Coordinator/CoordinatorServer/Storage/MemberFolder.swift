@@ -20,6 +20,7 @@ package struct MemberFolder: Sendable {
     package let folder: DataFolder
     package let store: RaftStore
     package let recovered: RaftStore.Recovered
+    package let peers: KnownStores
     package let setAside: SetAside?
 
     /// Opens the folder at `path`, making it if there is nothing yet.
@@ -32,13 +33,18 @@ package struct MemberFolder: Sendable {
         } catch let found as DamagedMember {
             damage = found
         }
-        let aside = try DataFolder.setAside(RaftStore.names + [RaftStore.verdict], in: path, because: damage.reason)
+        let aside = try DataFolder.setAside(
+            RaftStore.names + [RaftStore.verdict, KnownStores.name], in: path, because: damage.reason)
         return try await open(path, options, after: SetAside(reason: damage.reason, folder: aside))
     }
 
     private static func open(_ path: String, _ options: LogOptions, after setAside: SetAside?) async throws -> MemberFolder {
         let folder: DataFolder
-        do throws(StorageError) { folder = try DataFolder(path) } catch {
+        let peers: KnownStores
+        do throws(StorageError) {
+            folder = try DataFolder(path)
+            peers = try KnownStores(in: path)
+        } catch {
             // Whose data it is can be told no more, so it is nobody's.
             guard case .unreadable = error else { throw error }
             throw DamagedMember(reason: "\(error)")
@@ -47,7 +53,7 @@ package struct MemberFolder: Sendable {
             throw DamagedMember(reason: String(decoding: word, as: UTF8.self))
         }
         let (store, recovered) = try await RaftStore.open(in: folder, options: options)
-        return MemberFolder(folder: folder, store: store, recovered: recovered, setAside: setAside)
+        return MemberFolder(folder: folder, store: store, recovered: recovered, peers: peers, setAside: setAside)
     }
 
     /// Whom this store makes of the node.
