@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants traces-rewrite bench lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -61,6 +61,18 @@ sim:
 sim-mutants:
 	CORES_ONLY=1 swift build -c release -Xswiftc -DMUTANTS --scratch-path .build-mutants --product simulate
 	.build-mutants/release/simulate --jobs $$(nproc) --mutants $(ONLY)
+
+## sim-swim: failure detection: every story once, then clusters of MEMBERS='1000 10000' measured at 1 % loss
+MEMBERS ?= 1000 10000
+sim-swim:
+	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate-members
+	.build-core/release/simulate-members
+	@set -e; for count in $(MEMBERS); do .build-core/release/simulate-members --scale $$count; done
+
+## sim-swim-mutants: turns off each rule of failure detection by itself and tells which story fails without it; ONLY=name, those alone
+sim-swim-mutants:
+	CORES_ONLY=1 swift build -c release -Xswiftc -DMUTANTS --scratch-path .build-mutants --product simulate-members
+	.build-mutants/release/simulate-members --mutants $(ONLY)
 
 ## traces-rewrite: writes down anew what follows in the conversations, after a change that was meant; read the diff before you keep it
 traces-rewrite:

@@ -47,7 +47,7 @@ var targets: [Target] = [
     core("Planning", in: "Coordinator", uses: ["Catalog", "Model"]),
     core("CoordinatorCore", in: "Coordinator", uses: ["Catalog", "Consensus", "Membership", "Model", "Planning"]),
     coreTests("Model"),
-    coreTests("Membership", uses: ["Model"]),
+    coreTests("Membership", uses: ["MembershipSimulation", "Model", "SimulationKit", "simulate-members"]),
     coreTests("RoutingTable", uses: ["Model"]),
     coreTests("Access", uses: ["Model"]),
     coreTests("KeyEncoding", uses: ["Model"]),
@@ -64,6 +64,11 @@ var targets: [Target] = [
     .executableTarget(
         name: "simulate", dependencies: ["RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
         path: "Tests/Simulate", swiftSettings: settings),
+    kit("MembershipSimulation", uses: ["Membership", "Model", "SimulationKit"]),
+    .executableTarget(
+        name: "simulate-members",
+        dependencies: ["Membership", "MembershipSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
+        path: "Tests/SimulateMembers", swiftSettings: settings),
     .testTarget(
         name: "SimulationTests",
         dependencies: ["Consensus", "Model", "RaftSimulation", "SimulationKit", "simulate"].map { .byName(name: $0) },
@@ -196,7 +201,8 @@ if !coresOnly {
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
-        shellTests("Transport", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging]),
+        shellTests(
+            "Transport", uses: ["Identity", "Membership", "MembershipSimulation", "Model", "Wire"], and: nio + [logging]),
         shellTests(
             "Telemetry", uses: ["Model"],
             and: [

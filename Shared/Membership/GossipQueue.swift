@@ -1,46 +1,83 @@
 import Model
 
-/// Rumours that still have to be spread, each a limited number of times. Least told first; of those, good news before bad, the
-/// newest first. One rumour per member: a newer one takes the place of the older.
+/// Whose rumours still have to be spread, each a limited number of times. Least told first; of those, good news before bad, the newest
+/// first. A rumour is what we hold of its subject when it is told, so there is one per member, and a newer one takes the older's place.
 struct GossipQueue: Hashable, Sendable {
-    private struct Entry: Hashable, Sendable {
-        var record: MemberRecord
+    /// Ourselves; others are their slots.
+    static let ourselves = -1
+
+    private struct Key: Hashable, Sendable, Comparable {
         var told: Int
+        let status: MemberStatus
         let number: UInt64
+        let subject: Int
+
+        /// Less means later, and dropped sooner.
+        static func < (a: Self, b: Self) -> Bool {
+            (b.told, b.status.rawValue, a.number) < (a.told, a.status.rawValue, b.number)
+        }
     }
 
-    private var entries: [Entry] = []
+    /// The next one is the last.
+    private var keys: [Key] = []
+    /// Looked up only.
+    private var key: [Int: Key] = [:]
     private var nextNumber: UInt64 = 0
 
-    var isEmpty: Bool { entries.isEmpty }
-    var count: Int { entries.count }
+    var isEmpty: Bool { keys.isEmpty }
+    var count: Int { keys.count }
+    /// Whether there is news that nobody was told yet.
+    var isFresh: Bool { keys.last?.told == 0 }
 
-    mutating func insert(_ record: MemberRecord) {
-        entries.removeAll { $0.record.node == record.node }
+    mutating func insert(_ subject: Int, _ status: MemberStatus) {
+        forget(subject)
         nextNumber += 1
-        entries.append(Entry(record: record, told: 0, number: nextNumber))
+        add(Key(told: 0, status: status, number: nextNumber, subject: subject))
+        if keys.count > SwimLimits.rumours { key[keys.removeFirst().subject] = nil }
     }
 
-    mutating func forget(_ node: NodeID) { entries.removeAll { $0.record.node == node } }
+    mutating func forget(_ subject: Int) {
+        guard let old = key.removeValue(forKey: subject) else { return }
+        keys.remove(at: place(of: old))
+    }
 
     /// Takes what fits into `budget` bytes, and counts each as told once more; those told `limit` times are dropped.
-    mutating func take(budget: Int, limit: Int, except: [NodeID] = []) -> [MemberRecord] {
-        guard !entries.isEmpty else { return [] }
-        entries.sort { a, b in
-            if a.told != b.told { return a.told < b.told }
-            if a.record.status != b.record.status { return a.record.status < b.record.status }
-            return a.number > b.number
-        }
+    /// - Parameter except: a subject that is told of anyway.
+    mutating func take(
+        budget: Int, limit: Int, except: NodeID?, from table: MemberTable, ourselves: MemberRecord,
+        into rumours: inout [MemberRecord]
+    ) {
         var left = budget
-        var taken: [MemberRecord] = []
-        for index in entries.indices where !except.contains(entries[index].record.node) {
-            let weight = entries[index].record.weight
-            guard weight <= left else { continue }
-            left -= weight
-            entries[index].told += 1
-            taken.append(entries[index].record)
+        var told: [Key] = []
+        var index = keys.count
+        while index > 0, left >= SwimLimits.leastWeight, told.count < SwimLimits.rumoursOfMessage {
+            index -= 1
+            let key = keys[index]
+            let record = key.subject == Self.ourselves ? ourselves : table[key.subject]?.record
+            guard let record, record.node != except, record.weight <= left else { continue }
+            left -= record.weight
+            rumours.append(record)
+            told.append(key)
         }
-        entries.removeAll { $0.told >= limit }
-        return taken
+        for var next in told {
+            forget(next.subject)
+            next.told += 1
+            if next.told < limit { add(next) }
+        }
+    }
+
+    private mutating func add(_ new: Key) {
+        keys.insert(new, at: place(of: new))
+        key[new.subject] = new
+    }
+
+    private func place(of wanted: Key) -> Int {
+        var low = 0
+        var high = keys.count
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle] < wanted { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

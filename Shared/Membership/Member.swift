@@ -11,13 +11,26 @@ package struct Member: Hashable, Sendable {
     package internal(set) var heard: Bool
     /// Whether the control plane's roster names it.
     package internal(set) var inRoster: Bool
-    var suspicion: Suspicion?
+    /// Who accuses a suspect, or accused one that is dead: in order, and no more than count for the verdict.
+    package internal(set) var accusers: [NodeID] = []
+    /// Whether another process was seen under its name in this life, and told of.
+    var isDisputed = false
+
+    init(record: MemberRecord, at now: LogicalInstant, heard: Bool, inRoster: Bool) {
+        self.record = record
+        self.heard = heard
+        self.inRoster = inRoster
+        since = now
+        metAt = now
+    }
 
     package var node: NodeID { record.node }
     package var status: MemberStatus { record.status }
     package var profile: MemberProfile { record.profile }
     /// Alive or suspect: still a target of probes and gossip.
     var isActive: Bool { status == .alive || status == .suspect }
+    /// It should be there and is not.
+    var isMissing: Bool { status == .dead || inRoster && !heard }
 }
 
 /// A node of the committed topology, or a coordinator of the configuration: somebody who should be there, and is never forgotten.
@@ -33,39 +46,13 @@ package struct RosterEntry: Hashable, Sendable {
     }
 }
 
-/// Members in the order of their names, so that nothing depends on the order of a hash.
-struct MemberTable: Hashable, Sendable {
-    private(set) var all: [Member] = []
+/// A node that was taken out of the cluster for good: no life of it up to this one is a member again, whatever gossip says.
+package struct Tombstone: Hashable, Sendable {
+    package let node: NodeID
+    package let through: Generation
 
-    private func place(of node: NodeID) -> (index: Int, found: Bool) {
-        var low = 0
-        var high = all.count
-        while low < high {
-            let middle = (low + high) / 2
-            if all[middle].node < node { low = middle + 1 } else { high = middle }
-        }
-        return (low, low < all.count && all[low].node == node)
-    }
-
-    subscript(node: NodeID) -> Member? {
-        get {
-            let (index, found) = place(of: node)
-            return found ? all[index] : nil
-        }
-        set {
-            let (index, found) = place(of: node)
-            switch (found, newValue) {
-            case (true, .some(let member)): all[index] = member
-            case (false, .some(let member)): all.insert(member, at: index)
-            case (true, nil): all.remove(at: index)
-            case (false, nil): break
-            }
-        }
-    }
-
-    var activeCount: Int { all.count { $0.isActive } }
-
-    mutating func update(_ change: (inout Member) -> Void) {
-        for index in all.indices { change(&all[index]) }
+    package init(node: NodeID, through: Generation) {
+        self.node = node
+        self.through = through
     }
 }

@@ -42,10 +42,27 @@ package struct Life: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var description: String { "\(generation).\(incarnation)" }
 }
 
+/// The versions of this protocol that a process speaks: two whose ranges do not meet are no members of one another.
+package struct ProtocolVersions: Hashable, Sendable {
+    package let oldest: UInt8
+    package let newest: UInt8
+
+    package static let ours = ProtocolVersions(oldest: 1, newest: 1)
+
+    package init(oldest: UInt8, newest: UInt8) {
+        self.oldest = oldest
+        self.newest = newest
+    }
+
+    package func meets(_ other: Self) -> Bool { oldest <= other.newest && other.oldest <= newest }
+}
+
 /// What a member says of itself; fixed for one incarnation.
 package struct MemberProfile: Hashable, Sendable {
     /// Bytes of one address in gossip: a name of 253 bytes would leave no room for others in a datagram.
     package static let addressBytes = 96
+    /// Bytes of what a program adds about itself: the largest record then still fits a datagram beside the largest body.
+    package static let metadataBytes = 512
 
     package let kind: MemberKind
     package let zone: ZoneName
@@ -56,8 +73,16 @@ package struct MemberProfile: Hashable, Sendable {
     package let store: StoreID
     /// Its committed registration; `.none` until it has one, and for coordinators.
     package var session: SessionID
+    package let versions: ProtocolVersions
+    /// The program's own, carried as it is: a member of an older version hands on what only newer ones understand.
+    package var metadata: [UInt8]
 
-    package init(kind: MemberKind, zone: ZoneName, gossip: String, link: String, store: StoreID, session: SessionID) {
+    package init(
+        kind: MemberKind, zone: ZoneName, gossip: String, link: String, store: StoreID, session: SessionID,
+        versions: ProtocolVersions = .ours, metadata: [UInt8] = []
+    ) {
+        self.versions = versions
+        self.metadata = metadata
         self.kind = kind
         self.zone = zone
         self.gossip = gossip
@@ -66,7 +91,10 @@ package struct MemberProfile: Hashable, Sendable {
         self.session = session
     }
 
-    var fits: Bool { gossip.utf8.count <= Self.addressBytes && link.utf8.count <= Self.addressBytes && !gossip.isEmpty }
+    var fits: Bool {
+        gossip.utf8.count <= Self.addressBytes && link.utf8.count <= Self.addressBytes && !gossip.isEmpty
+            && metadata.count <= Self.metadataBytes
+    }
 }
 
 /// A rumour about one member.
@@ -77,8 +105,13 @@ package struct MemberRecord: Hashable, Sendable {
     package var profile: MemberProfile
     /// Who says so, when the status is suspect or dead: confirmations count once per accuser (Lifeguard, LHA-Suspicion).
     package var accuser: NodeID?
+    /// The accuser has more than silence to go by: the link to it was refused or reset. Such a process is gone, not slow.
+    package var refused: Bool
 
-    package init(node: NodeID, life: Life, status: MemberStatus, profile: MemberProfile, accuser: NodeID? = nil) {
+    package init(
+        node: NodeID, life: Life, status: MemberStatus, profile: MemberProfile, accuser: NodeID? = nil, refused: Bool = false
+    ) {
+        self.refused = refused
         self.node = node
         self.life = life
         self.status = status
@@ -91,9 +124,10 @@ package struct MemberRecord: Hashable, Sendable {
         life == other.life ? status > other.status : other.life < life
     }
 
-    /// An upper bound of the bytes that a codec may spend on this record: names, addresses, and 64 for numbers and tags.
+    /// An upper bound of the bytes that a codec may spend on this record: names, addresses, metadata, and 80 for numbers and tags.
     package var weight: Int {
-        64 + node.name.utf8.count + profile.zone.name.utf8.count + profile.gossip.utf8.count + profile.link.utf8.count
+        80 + profile.metadata.count + node.name.utf8.count + profile.zone.name.utf8.count + profile.gossip.utf8.count
+            + profile.link.utf8.count
             + (accuser?.name.utf8.count ?? 0)
     }
 }

@@ -5,8 +5,12 @@ import Model
 struct Suspicion: Hashable, Sendable {
     /// Moved forward by the length of every pause of our own.
     private(set) var since: LogicalInstant
+    /// Our count of pings when it began: who answers a later one has answered since.
+    private(set) var number: UInt64
     /// Sorted; at most `needed + 1`, the first accuser included.
     private(set) var accusers: [NodeID]
+    /// Whose links to it were refused; sorted, at most `SwimLimits.refusers`.
+    private(set) var refusers: [NodeID] = []
     /// When the suspect was called for the last time before the verdict.
     var calledAt: LogicalInstant?
     private let shortest: Span
@@ -16,37 +20,94 @@ struct Suspicion: Hashable, Sendable {
     /// - Parameters:
     ///   - members: how many members there are, the suspect included.
     ///   - patience: how many times the usual time this suspect gets.
-    init(by accuser: NodeID, at now: LogicalInstant, members: Int, patience: Int64 = 1, tuning: SwimTuning) {
+    ///   - number: of our last ping.
+    init(at now: LogicalInstant, members: Int, patience: Int64 = 1, number: UInt64, tuning: SwimTuning) {
         since = now
-        accusers = [accuser]
-        shortest = tuning.probeInterval * tuning.suspicionFactor * patience * hundredthsOfLog10(members) / 100
+        self.number = number
+        accusers = []
+        shortest = tuning.shortestSuspicion(members: members) * patience
         longest = shortest * tuning.suspicionStretch
         // Neither the suspect, nor ourselves, can confirm what we say.
         needed = members - 2 < tuning.confirmations ? 0 : tuning.confirmations
     }
 
     /// Counts an accuser; false when it was counted before or no more are needed.
-    mutating func confirm(by accuser: NodeID) -> Bool {
-        guard accusers.count <= needed, !accusers.contains(accuser) else { return false }
-        accusers.append(accuser)
-        accusers.sort()
-        return true
+    mutating func accuse(by accuser: NodeID, refused: Bool) -> Bool {
+        var counts = false
+        if refused, refusers.count < SwimLimits.refusers, !refusers.contains(accuser) {
+            refusers.append(accuser)
+            refusers.sort()
+            counts = true
+        }
+        if accusers.count <= needed, !accusers.contains(accuser) {
+            accusers.append(accuser)
+            accusers.sort()
+            counts = true
+        }
+        return counts
     }
 
-    mutating func postpone(by gap: Span) {
+    /// We were away, or the suspect has answered: all of it counts from later on.
+    mutating func postpone(by gap: Span, number: UInt64) {
         since = since + gap
+        self.number = number
         calledAt = nil
     }
 
     /// Whether the suspect has had a fair part of its shortest time to refute.
     func isRipe(at now: LogicalInstant) -> Bool { now - since >= shortest / 2 }
+    /// How long it lasts when enough have confirmed.
+    var shortestLength: Span { shortest }
+    /// Its links were refused to so many that it is gone, not slow.
+    var isCertain: Bool { refusers.count >= SwimLimits.refusers }
 
-    var deadline: LogicalInstant {
-        let confirmations = Int64(min(accusers.count - 1, needed))
-        guard needed > 0 else { return since + shortest }
+    /// How long it may last from `since`.
+    var length: Span {
+        let confirmations = Int64(max(0, min(accusers.count - 1, needed)))
+        guard needed > 0 else { return shortest }
         // longest - (longest - shortest) * log(c + 1) / log(K + 1)
         let share = confirmations == 0 ? 0 : logarithmOfTwoTo(confirmations + 1) * 1_000 / logarithmOfTwoTo(Int64(needed) + 1)
-        return since + longest - (longest - shortest) * share / 1_000
+        return longest - (longest - shortest) * share / 1_000
+    }
+}
+
+/// The suspicions that we hold, by the slot of the suspect, in order. Nearly always none.
+struct SuspicionList: Hashable, Sendable {
+    struct Entry: Hashable, Sendable {
+        let slot: Int
+        var suspicion: Suspicion
+    }
+
+    private(set) var entries: [Entry] = []
+
+    private func place(of slot: Int) -> Int {
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].slot < slot { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    subscript(slot: Int) -> Suspicion? {
+        get {
+            let place = place(of: slot)
+            return place < entries.count && entries[place].slot == slot ? entries[place].suspicion : nil
+        }
+        set {
+            let place = place(of: slot)
+            switch (place < entries.count && entries[place].slot == slot, newValue) {
+            case (true, .some(let suspicion)): entries[place].suspicion = suspicion
+            case (false, .some(let suspicion)): entries.insert(Entry(slot: slot, suspicion: suspicion), at: place)
+            case (true, nil): entries.remove(at: place)
+            case (false, nil): break
+            }
+        }
+    }
+
+    mutating func postpone(by gap: Span, number: UInt64) {
+        for index in entries.indices { entries[index].suspicion.postpone(by: gap, number: number) }
     }
 }
 

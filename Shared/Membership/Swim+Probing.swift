@@ -7,6 +7,7 @@ struct Probe: Hashable, Sendable {
     let sentAt: LogicalInstant
     let helpersAt: LogicalInstant
     let endsAt: LogicalInstant
+    var isEscalated = false
     var helpersAsked = 0
     var nacks = 0
 }
@@ -23,15 +24,38 @@ struct Relay: Hashable, Sendable {
     let endsAt: LogicalInstant
 }
 
-// One member per period, in a shuffled round, so that each is probed within 2N - 1 periods (SWIM 4.3).
-extension Swim {
-    /// Relays kept at once: one helper serves few origins in a period; more is a flood.
-    private static let relayLimit = 64
+/// Each slot once, in an order that only a few numbers hold: steps of a width that shares no factor with the count.
+struct ProbeRound: Hashable, Sendable {
+    private var slots = 0
+    private var width = 1
+    private var slot = 0
+    private var left = 0
 
+    /// The next slot; nil when the round is over.
+    mutating func next() -> Int? {
+        guard left > 0 else { return nil }
+        left -= 1
+        slot = (slot + width) % slots
+        return slot
+    }
+
+    mutating func begin(slots count: Int, using generator: inout SeededGenerator) {
+        slots = count
+        left = count
+        guard count > 1 else { return (width, slot) = (1, 0) }
+        slot = Int.random(in: 0..<count, using: &generator)
+        repeat { width = Int.random(in: 1..<count, using: &generator) } while Self.commonFactor(width, count) > 1
+    }
+
+    private static func commonFactor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : commonFactor(b, a % b) }
+}
+
+// One member per period, in a round of its own order, so that each is probed within 2N - 1 periods (SWIM 4.3).
+extension Swim {
     mutating func probing(at now: LogicalInstant, _ actions: inout [Action]) {
         if var current = probe {
-            if current.helpersAsked == 0, now >= current.helpersAt, now < current.endsAt {
-                askHelpers(&current, &actions)
+            if !current.isEscalated, now >= current.helpersAt, now < current.endsAt {
+                escalate(&current, &actions)
                 probe = current
             }
             if now >= current.endsAt {
@@ -44,35 +68,44 @@ extension Swim {
     }
 
     private mutating func startProbe(at now: LogicalInstant, _ actions: inout [Action]) {
-        let scale = 1 + localHealth
-        nextProbe = now + tuning.probeInterval * scale
+        nextProbe = now + tuning.probeInterval * patience
         guard let target = nextTarget() else { return }
         counters.probes += 1
         let number = sequence()
         probe = Probe(
-            target: target.node, sequence: number, sentAt: now, helpersAt: now + tuning.probeTimeout * scale, endsAt: nextProbe)
-        // Buddy system: a suspect hears of the suspicion with the very ping that could clear it.
-        let buddy = target.status == .suspect ? [target.record] : []
-        actions.append(.send(message(.ping(sequence: number, target: target.node), first: buddy), to: target.profile.gossip))
+            target: target.node, sequence: number, sentAt: now, helpersAt: now + tuning.probeTimeout * patience,
+            endsAt: nextProbe)
+        // Comparing costs no datagram of its own: a digest rides on a ping.
+        let digest = digestIfDue(at: now)
+        actions.append(
+            .send(
+                message(.ping(sequence: number, target: target.node), first: accusation(of: target), digest: digest),
+                to: target.profile.gossip))
+    }
+
+    /// Buddy system: a suspect hears of the suspicion with the very ping that could clear it.
+    func accusation(of member: Member) -> MemberRecord? {
+        member.status == .alive || mutated(.hidesAccusations) ? nil : member.record
     }
 
     private mutating func nextTarget() -> Member? {
         for _ in 0..<2 {
-            while let node = probeOrder.popLast() {
-                if let member = table[node], member.isActive { return member }
+            while let slot = round.next() {
+                if let member = table[slot], member.isActive { return member }
             }
-            probeOrder = table.all.filter(\.isActive).map(\.node).shuffled(using: &generator)
+            if table.slots > 0 { round.begin(slots: table.slots, using: &generator) }
         }
         return nil
     }
 
-    /// A newcomer gets a random place in the round under way, so that its first probe is not predictable (SWIM 4.3).
-    mutating func addToRound(_ node: NodeID) {
-        probeOrder.insert(node, at: Int.random(in: 0...probeOrder.count, using: &generator))
-    }
-
-    private mutating func askHelpers(_ probe: inout Probe, _ actions: inout [Action]) {
+    /// No answer in time: others are asked to try, and so is the link, all at once.
+    private mutating func escalate(_ probe: inout Probe, _ actions: inout [Action]) {
         guard let target = table[probe.target] else { return }
+        probe.isEscalated = true
+        if !mutated(.asksNoLink) {
+            actions.append(.stream(to: target.node, address: target.profile.link, sequence: probe.sequence))
+        }
+        guard !mutated(.asksNoHelpers) else { return }
         let helpers = pick(tuning.helpers) { $0.status == .alive && $0.node != target.node }
         probe.helpersAsked = helpers.count
         for helper in helpers {
@@ -86,20 +119,36 @@ extension Swim {
         counters.failedProbes += 1
         // Helpers who do not even say "nack" point at our own link or load (Lifeguard, LHA-Probe).
         sicken(by: probe.helpersAsked == 0 ? 1 : Int64(probe.helpersAsked - min(probe.nacks, probe.helpersAsked)))
-        guard let member = table[probe.target], member.isActive else { return }
+        accuse(probe.target, refused: false, at: now, &actions)
+    }
+
+    /// What we found out ourselves.
+    mutating func accuse(_ target: NodeID, refused: Bool, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let slot = table.slot(of: target), let member = table[slot], member.isActive else { return }
         var accusation = member.record
         accusation.status = .suspect
         accusation.accuser = node
-        suspect(member, on: accusation, at: now, &actions)
+        accusation.refused = refused
+        suspect(slot, on: accusation, at: now, &actions)
     }
 
     mutating func acknowledged(_ number: UInt64, by sender: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard number >= 1, number <= nextSequence else {
+            actions.append(.dropped(.late))
+            return
+        }
+        answered(number, by: sender, at: now)
         if let current = probe, current.sequence == number {
             probe = nil
-            lastAck = now
             // After a detour nobody can tell which way the answer came.
-            if current.helpersAsked == 0 { roundTrip = now - current.sentAt }
+            if !current.isEscalated, let slot = table.slot(of: current.target) {
+                noteRoundTrip(now - current.sentAt, to: slot)
+            }
             recover()
+            return
+        }
+        if let index = refusals.firstIndex(where: { $0.sequence == number }) {
+            refusals[index].isAnswered = true
             return
         }
         guard let index = relays.firstIndex(where: { $0.sequence == number && $0.target == sender }) else {
@@ -107,8 +156,16 @@ extension Swim {
             return
         }
         let relay = relays.remove(at: index)
-        lastAck = now
         actions.append(.send(message(.ack(sequence: relay.originSequence)), to: relay.origin))
+    }
+
+    /// Somebody has answered a ping of ours, however late. A suspect that answers what was sent since the suspicion began is there,
+    /// and will refute: its time starts anew.
+    private mutating func answered(_ number: UInt64, by sender: NodeID, at now: LogicalInstant) {
+        lastAck = now
+        lastAnswered = max(lastAnswered, number)
+        guard let slot = table.slot(of: sender), let suspicion = suspicions[slot], number > suspicion.number else { return }
+        suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
     }
 
     mutating func refused(_ number: UInt64, _ actions: inout [Action]) {
@@ -123,22 +180,25 @@ extension Swim {
         _ number: UInt64, to target: NodeID, at address: String, for origin: String, at now: LogicalInstant,
         _ actions: inout [Action]
     ) {
-        guard relays.count < Self.relayLimit else { return }
+        guard relays.count < SwimLimits.relays else { return }
         let own = sequence()
         // Our own knowledge of the address is at least as good as the asker's where we have any.
         let known = table[target]
         relays.append(
             Relay(
                 sequence: own, origin: origin, originSequence: number, target: target,
-                nackAt: now + tuning.probeTimeout * 4 / 5, endsAt: now + tuning.probeInterval * (1 + tuning.healthCeiling)))
-        let buddy = known.map { $0.status == .suspect ? [$0.record] : [] } ?? []
-        actions.append(
-            .send(message(.ping(sequence: own, target: target), first: buddy), to: known?.profile.gossip ?? address))
+                // A tick early, since ticks are what it waits for: a nack after the origin's period is none.
+                nackAt: now + tuning.probeTimeout * 4 / 5 - tuning.tick,
+                endsAt: now + tuning.probeInterval * (1 + tuning.healthCeiling)))
+        let body = SwimMessage.Body.ping(sequence: own, target: target)
+        actions.append(.send(message(body, first: known.flatMap(accusation(of:))), to: known?.profile.gossip ?? address))
     }
 
     private mutating func serveRelays(at now: LogicalInstant, _ actions: inout [Action]) {
+        guard !relays.isEmpty else { return }
         for index in relays.indices where !relays[index].nacked && now >= relays[index].nackAt {
             relays[index].nacked = true
+            if mutated(.sendsNoNacks) { continue }
             actions.append(.send(message(.nack(sequence: relays[index].originSequence)), to: relays[index].origin))
         }
         relays.removeAll { now >= $0.endsAt }

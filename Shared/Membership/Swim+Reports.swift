@@ -1,11 +1,33 @@
-import Model
+package import Model
+
+/// Deaths that the control plane should hear of, all that are due at one time.
+package struct DeathFindings: Hashable, Sendable {
+    package struct Death: Hashable, Sendable {
+        package let node: NodeID
+        package let generation: Generation
+        package let session: SessionID
+        /// For how long it has been dead for us.
+        package let age: Span
+        /// Who accused it, in order.
+        package let witnesses: [NodeID]
+    }
+
+    /// In the order in which they were found.
+    package let deaths: [Death]
+    /// The reporter's local health; 0 is healthy.
+    package let localHealth: Int64
+    /// How many members the reporter holds suspect or dead, and how many there should be: much of it at once is the network rather
+    /// than the nodes, and the control plane then copies nothing (rule F4).
+    package let fallen: Int
+    package let members: Int
+}
 
 /// A death that the control plane should hear of.
-struct DeathReport: Hashable, Sendable {
+struct Finding: Hashable, Sendable {
+    let slot: Int
     let node: NodeID
-    let generation: Generation
     let session: SessionID
-    /// Whether a probe of ours went unanswered, and when: a rumour is not evidence.
+    /// Whether a probe of ours went unanswered: a rumour is not evidence.
     var evidence: Bool
     var nextAt: LogicalInstant
     /// A ping that will make evidence, if it stays unanswered until `nextAt`.
@@ -13,64 +35,77 @@ struct DeathReport: Hashable, Sendable {
 }
 
 // Two independent witnesses make a failure (rule F2). Those nearest to the dead one by rendezvous hash speak at once, the others only
-// after a while, if the matter is not settled by then (rule F7). Who merely heard of a death calls the dead one first.
+// after a while, if the matter is not settled by then (rule F7). Who merely heard of a death calls the dead one first. While many fall,
+// what is found within one period is told together.
 extension Swim {
-    /// So many speak at once.
-    private static let firstSpeakers = 3
-
     /// The topology may know of a death before we do: then there is nothing left to report.
     mutating func settle(_ node: NodeID, _ session: SessionID) {
         settled[node] = max(settled[node] ?? .none, session)
-        reports.removeAll { $0.node == node && $0.session <= session }
+        findings.removeAll { $0.node == node && $0.session <= session }
     }
 
-    mutating func prepareReport(of member: Member, evidence: Bool, at now: LogicalInstant) {
-        guard member.profile.kind == .agent, member.status == .dead else { return }
-        reports.removeAll { $0.node == member.node }
+    mutating func prepareReport(of slot: Int, evidence: Bool, at now: LogicalInstant) {
+        guard let member = table[slot], member.profile.kind == .agent, member.status == .dead else { return }
+        findings.removeAll { $0.node == member.node }
         if let known = settled[member.node], member.profile.session <= known { return }
         var delay = Span.zero
-        if speakingRank(for: member.node) >= Self.firstSpeakers {
-            delay =
-                tuning.reportInterval * 2
-                + .microseconds(Int64.random(in: 0...tuning.reportInterval.microseconds * 2, using: &generator))
+        if !isAmong(nearest: SwimLimits.firstSpeakers, to: member.node), !mutated(.reportsAtOnce) {
+            delay = tuning.reportInterval * 2 + jitter(upTo: tuning.reportInterval * 2)
         }
-        let graceEnds = startedAt + tuning.unheardGrace
-        let earliest = member.heard ? now : max(now, graceEnds)
-        reports.append(
-            DeathReport(
-                node: member.node, generation: member.record.life.generation, session: member.profile.session,
-                evidence: evidence, nextAt: earliest + delay, checking: false))
+        let earliest = member.heard ? now : max(now, startedAt + tuning.unheardGrace)
+        findings.append(
+            Finding(
+                slot: slot, node: member.node, session: member.profile.session, evidence: evidence || mutated(.reportsRumours),
+                nextAt: earliest + delay, checking: false))
     }
 
-    mutating func sendReports(at now: LogicalInstant, _ actions: inout [Action]) {
-        for index in reports.indices where now >= reports[index].nextAt {
-            let report = reports[index]
-            if report.evidence || report.checking {
-                reports[index].evidence = true
-                reports[index].nextAt = now + tuning.reportInterval
-                // Who hears nobody has no word on others.
-                if !isIsolated(at: now) { actions.append(.reportDeath(report.node, report.generation, report.session)) }
-            } else if let member = table[report.node] {
-                reports[index].checking = true
-                reports[index].nextAt = now + tuning.probeTimeout * (1 + localHealth)
-                let ping = message(.ping(sequence: sequence(), target: report.node), first: [member.record])
-                actions.append(.send(ping, to: member.profile.gossip))
+    mutating func report(at now: LogicalInstant, _ actions: inout [Action]) {
+        guard !findings.isEmpty else { return }
+        var deaths: [DeathFindings.Death] = []
+        let together = suspicions.entries.count > 1 && !mutated(.reportsSingly)
+        for index in findings.indices where now >= findings[index].nextAt {
+            let finding = findings[index]
+            guard let member = table[finding.slot] else { continue }
+            if finding.evidence || finding.checking {
+                findings[index].evidence = true
+                // More are about to follow: one period is not waited for twice.
+                if together, now - member.since < tuning.probeInterval { continue }
+                findings[index].nextAt = now + tuning.reportInterval
+                deaths.append(
+                    DeathFindings.Death(
+                        node: finding.node, generation: member.record.life.generation, session: finding.session,
+                        age: now - member.since, witnesses: member.accusers))
+            } else {
+                findings[index].checking = true
+                findings[index].nextAt = now + tuning.probeTimeout * patience
+                let body = SwimMessage.Body.ping(sequence: sequence(), target: finding.node)
+                actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
             }
         }
-    }
-
-    /// How many living members are nearer to `dead` than we are.
-    private func speakingRank(for dead: NodeID) -> Int {
-        let own = Self.distance(node, dead)
-        return table.all.count { $0.status == .alive && $0.node != dead && Self.distance($0.node, dead) < own }
-    }
-
-    /// FNV-1a over both names: equal on every machine.
-    private static func distance(_ speaker: NodeID, _ dead: NodeID) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in Array(speaker.name.utf8) + [0] + Array(dead.name.utf8) {
-            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+        // Who hears nobody has no word on others.
+        guard !deaths.isEmpty, !isIsolated(at: now) else { return }
+        let size = mutated(.reportsSingly) ? 1 : SwimLimits.deathsOfReport
+        for first in stride(from: 0, to: deaths.count, by: size) {
+            actions.append(
+                .reportDeaths(
+                    DeathFindings(
+                        deaths: Array(deaths[first..<min(first + size, deaths.count)]), localHealth: localHealth,
+                        fallen: table.count(of: .suspect) + table.count(of: .dead), members: memberCount)))
         }
-        return hash ^ (hash >> 29)
+    }
+
+    /// Whether fewer than `count` living members are nearer to `other` than we are. Ends as soon as it is known.
+    func isAmong(nearest count: Int, to other: NodeID) -> Bool {
+        let point = nameHash(other)
+        let own = mixed(nameHash(node) ^ point)
+        var nearer = 0
+        for slot in 0..<table.slots {
+            guard let member = table[slot], member.status == .alive, member.node != other,
+                mixed(nameHash(member.node) ^ point) < own
+            else { continue }
+            nearer += 1
+            if nearer == count { return false }
+        }
+        return true
     }
 }

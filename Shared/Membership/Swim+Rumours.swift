@@ -15,17 +15,25 @@ extension Swim {
             return
         }
         guard phase != .departed else { return }
+        guard !isRetired(message.from, message.life) else {
+            actions.append(.dropped(.retired))
+            return
+        }
         // Read before the rumours: they may settle what we hold of the sender.
-        for rumour in message.rumours { hear(rumour, at: now, &actions) }
+        let changes = actions.count
+        for rumour in message.rumours { hear(rumour, isNews: message.body != .records, at: now, &actions) }
+        // Who has learned by comparing has more to learn.
+        if message.body == .records, actions.count > changes { nextSync = min(nextSync, now + tuning.syncInterval / 10) }
         noticeRevision(message, &actions)
         meet(message, from: address, at: now, &actions)
+        if let digest = message.digest { compare(digest, from: address, &actions) }
         switch message.body {
         case .ping(let number, let target):
             guard target == node else {
                 actions.append(.dropped(.misdirected))
                 return
             }
-            actions.append(.send(self.message(.ack(sequence: number), first: accusation(against: message)), to: address))
+            actions.append(.send(self.message(.ack(sequence: number), first: correction(of: message)), to: address))
         case .pingRequest(let number, let target, let targetAddress):
             guard target != node else {
                 actions.append(.send(self.message(.ack(sequence: number)), to: address))
@@ -34,44 +42,48 @@ extension Swim {
             relay(number, to: target, at: targetAddress, for: address, at: now, &actions)
         case .ack(let number): acknowledged(number, by: message.from, at: now, &actions)
         case .nack(let number): refused(number, &actions)
-        case .gossip: break
-        case .sync(let page, _, let answer):
-            // One answer per exchange, whatever its pages say.
-            if answer, page == 0 { sendSync(to: address, answer: false, &actions) }
+        case .gossip, .records: break
         }
     }
 
-    /// What we hold against the sender's present life, so that it can refute it.
-    private func accusation(against message: SwimMessage) -> [MemberRecord] {
-        guard let member = table[message.from], member.status != .alive, message.life <= member.record.life else { return [] }
-        return [member.record]
+    /// What we hold against the sender, so that it can refute it; or of its later life, so that it knows that it is over.
+    private func correction(of message: SwimMessage) -> MemberRecord? {
+        guard let member = table[message.from] else { return nil }
+        if message.life.generation < member.record.life.generation { return mutated(.tellsNoZombies) ? nil : member.record }
+        guard member.status != .alive, message.life <= member.record.life, !mutated(.hidesAccusations) else { return nil }
+        return member.record
     }
 
     /// The sender is somebody new, or somebody whom we must tell of the past.
     private mutating func meet(
         _ message: SwimMessage, from address: String, at now: LogicalInstant, _ actions: inout [Action]
     ) {
-        guard let member = table[message.from], member.record.life.generation >= message.life.generation else {
-            // Unknown in this life: a sync brings its profile. Both sides' knowledge travels.
-            if mayTell(message.from, at: now) { sendSync(to: address, answer: true, &actions) }
+        guard let slot = table.slot(of: message.from), let member = table[slot],
+            member.record.life.generation >= message.life.generation
+        else {
+            // Unknown in this life: a comparison brings its profile. Both sides' knowledge travels.
+            if mayTell(message.from, at: now) {
+                actions.append(.send(self.message(.gossip, digest: digest(answer: true)), to: address))
+            }
             return
         }
         if !member.heard, member.record.life.generation == message.life.generation {
-            table[message.from]?.heard = true
-            table[message.from]?.metAt = now
+            table.update(slot) {
+                $0.heard = true
+                $0.metAt = now
+            }
         }
-        // A ping's answer carries the accusation anyway.
+        // A ping's answer carries the correction anyway.
         if case .ping = message.body { return }
-        let held = accusation(against: message)
-        if !held.isEmpty, mayTell(message.from, at: now) {
+        if let held = correction(of: message), mayTell(message.from, at: now) {
             actions.append(.send(self.message(.gossip, first: held), to: address))
         }
     }
 
     /// At most one unasked answer to one node in a probe interval: a zombie is told, not flooded.
-    private mutating func mayTell(_ node: NodeID, at now: LogicalInstant) -> Bool {
+    mutating func mayTell(_ node: NodeID, at now: LogicalInstant) -> Bool {
         corrected.removeAll { now - $0.at >= tuning.probeInterval }
-        guard corrected.count < 256, !corrected.contains(where: { $0.node == node }) else { return false }
+        guard corrected.count < SwimLimits.corrections, !corrected.contains(where: { $0.node == node }) else { return false }
         corrected.append(Correction(node: node, at: now))
         return true
     }
@@ -92,111 +104,105 @@ extension Swim {
 
     // MARK: Rumours
 
-    mutating func hear(_ rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
-        guard rumour.profile.fits else {
-            actions.append(.dropped(.implausible))
-            return
+    /// - Parameter isNews: whether it is told because it is new; if not, it is from a comparison, and others know it.
+    private mutating func hear(
+        _ rumour: MemberRecord, isNews: Bool, at now: LogicalInstant, _ actions: inout [Action]
+    ) {
+        guard rumour.profile.fits else { return actions.append(.dropped(.implausible)) }
+        guard rumour.profile.versions.meets(.ours) else { return actions.append(.dropped(.otherVersion)) }
+        guard !isRetired(rumour.node, rumour.life) else { return actions.append(.dropped(.retired)) }
+        guard rumour.node != node else { return hearOfOurselves(rumour, &actions) }
+        guard let slot = table.slot(of: rumour.node), let member = table[slot] else {
+            return welcome(rumour, isNews: isNews, at: now, &actions)
         }
-        guard rumour.node != node else {
-            hearOfOurselves(rumour, &actions)
-            return
-        }
-        guard let member = table[rumour.node] else {
-            welcome(rumour, at: now, &actions)
-            return
-        }
-        guard rumour.outranks(member.record) else {
-            confirm(member, by: rumour, at: now)
-            return
-        }
+        guard !isDisputed(rumour, beside: member, slot, &actions) else { return actions.append(.dropped(.disputed)) }
+        guard outranks(rumour, member.record) else { return confirm(slot, by: rumour, at: now, &actions) }
+        let rumour = withProfile(of: member, rumour)
         switch rumour.status {
-        case .alive, .left: replace(member, with: rumour, at: now, &actions)
-        case .suspect: suspect(member, on: rumour, at: now, &actions)
+        case .alive, .left: replace(slot, with: rumour, at: now, &actions)
+        case .suspect: suspect(slot, on: rumour, at: now, &actions)
         case .dead:
-            if accepts(rumour, on: member, at: now) {
-                replace(member, with: rumour, at: now, &actions)
+            if accepts(rumour, on: member, slot, at: now) {
+                replace(slot, with: rumour, at: now, &actions)
             } else {
                 var doubt = rumour
                 doubt.status = .suspect
-                suspect(member, on: doubt, at: now, &actions)
+                suspect(slot, on: doubt, at: now, &actions)
+                if rumour.refused { lookInto(slot, at: now, &actions) } else { call(slot, at: now, &actions) }
             }
         }
     }
 
-    /// Whether a heard verdict counts at once: about a life newer than we knew, about one that we hold dead already, or about a
-    /// suspect who has had time to refute. Otherwise it is one more accusation, and ours to judge when its time is over.
-    private func accepts(_ verdict: MemberRecord, on member: Member, at now: LogicalInstant) -> Bool {
-        if member.record.life.generation < verdict.life.generation || !member.isActive { return true }
-        guard member.record.life == verdict.life, let suspicion = member.suspicion else { return false }
-        return suspicion.isRipe(at: now)
+    private func outranks(_ rumour: MemberRecord, _ held: MemberRecord) -> Bool {
+        if mutated(.acceptsOldNews) { return rumour != held }
+        if mutated(.ignoresGenerations) {
+            return (held.life.incarnation, held.status.rawValue) < (rumour.life.incarnation, rumour.status.rawValue)
+        }
+        return rumour.outranks(held)
     }
 
-    private mutating func welcome(_ rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
-        var member = Member(record: rumour, since: now, metAt: now, heard: true, inRoster: false, suspicion: nil)
-        if rumour.status == .suspect {
-            member.suspicion = suspicion(of: member, by: rumour.accuser ?? node, at: now, members: memberCount + 1)
+    /// What a member says of itself is fixed for one incarnation: who repeats it later may have it wrong.
+    private func withProfile(of member: Member, _ rumour: MemberRecord) -> MemberRecord {
+        guard member.heard, member.record.life == rumour.life, !mutated(.changesProfiles) else { return rumour }
+        var kept = rumour
+        kept.profile = member.profile
+        return kept
+    }
+
+    /// Whether it is another process than the one that we know in this generation: a copied folder, most likely. A process has one
+    /// store and one address all its life.
+    private mutating func isDisputed(
+        _ rumour: MemberRecord, beside member: Member, _ slot: Int, _ actions: inout [Action]
+    ) -> Bool {
+        guard member.heard, member.record.life.generation == rumour.life.generation,
+            member.profile.store != rumour.profile.store || member.profile.gossip != rumour.profile.gossip,
+            !mutated(.ignoresDisputes)
+        else { return false }
+        if !member.isDisputed {
+            table.update(slot) { $0.isDisputed = true }
+            actions.append(.identityDisputed(rumour))
         }
-        table[rumour.node] = member
-        if member.isActive { addToRound(rumour.node) }
-        queue.insert(rumour)
+        return true
+    }
+
+    private mutating func welcome(
+        _ rumour: MemberRecord, isNews: Bool, at now: LogicalInstant, _ actions: inout [Action]
+    ) {
+        // Whoever we never knew, and who is no more, need not be remembered: or the dead would be handed on for ever.
+        guard rumour.status == .alive || rumour.status == .suspect || mutated(.remindsOfTheDead) else { return }
+        let member = Member(record: rumour, at: now, heard: true, inRoster: false)
+        let slot = table.insert(member)
+        if rumour.status == .suspect { beginSuspicion(slot, on: rumour, at: now) }
+        if isNews { spread(slot) }
         actions.append(.memberChanged(rumour))
     }
 
-    private mutating func replace(
-        _ member: Member, with rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]
-    ) {
-        var updated = member
-        updated.record = rumour
-        if !member.heard || rumour.life.generation != member.record.life.generation { updated.metAt = now }
-        updated.heard = true
-        updated.suspicion = nil
-        if updated.status != member.status || rumour.life.generation != member.record.life.generation { updated.since = now }
-        table[member.node] = updated
-        queue.insert(rumour)
+    private mutating func replace(_ slot: Int, with rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[slot] else { return }
+        let isNewLife = rumour.life.generation != member.record.life.generation
+        let accused = suspicions[slot]?.accusers ?? []
+        table.update(slot) {
+            $0.record = rumour
+            if !member.heard || isNewLife { $0.metAt = now }
+            $0.heard = true
+            if rumour.status != member.status || isNewLife { $0.since = now }
+            if isNewLife { $0.isDisputed = false }
+            if rumour.status != .dead { $0.accusers = [] }
+        }
+        suspicions[slot] = nil
+        spread(slot)
         switch rumour.status {
-        case .alive:
-            reports.removeAll { $0.node == member.node }
-            if !member.isActive { addToRound(member.node) }
-        case .dead: prepareReport(of: updated, evidence: member.suspicion?.accusers.contains(node) ?? false, at: now)
-        case .left: reports.removeAll { $0.node == member.node }
+        case .alive, .left: findings.removeAll { $0.slot == slot }
+        case .dead: prepareReport(of: slot, evidence: accused.contains(node), at: now)
         case .suspect: break
         }
         actions.append(.memberChanged(rumour))
     }
 
-    /// Starts or strengthens a suspicion. The rumour outranks what we hold, or is our own.
-    mutating func suspect(_ member: Member, on rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
-        if member.status == .suspect, member.record.life == rumour.life {
-            confirm(member, by: rumour, at: now)
-            return
-        }
-        counters.suspicions += 1
-        var updated = member
-        updated.record = rumour
-        updated.record.status = .suspect
-        updated.since = now
-        updated.suspicion = suspicion(of: member, by: rumour.accuser ?? node, at: now, members: memberCount)
-        table[member.node] = updated
-        queue.insert(updated.record)
-        actions.append(.memberChanged(updated.record))
-    }
-
-    private func suspicion(of member: Member, by accuser: NodeID, at now: LogicalInstant, members: Int) -> Suspicion {
-        let isYoung = now - member.metAt < tuning.youth
-        return Suspicion(
-            by: accuser, at: now, members: members, patience: isYoung ? tuning.youthPatience : 1, tuning: tuning)
-    }
-
-    /// A second accuser of a suspicion that we hold: it shortens the time, and travels on under its own name.
-    private mutating func confirm(_ member: Member, by rumour: MemberRecord, at now: LogicalInstant) {
-        guard member.status == .suspect, rumour.status == .suspect || rumour.status == .dead,
-            rumour.life == member.record.life, let accuser = rumour.accuser
-        else { return }
-        var updated = member
-        guard updated.suspicion?.confirm(by: accuser) == true else { return }
-        updated.record.accuser = accuser
-        table[member.node] = updated
-        queue.insert(updated.record)
+    /// Puts what we hold of a member into the queue.
+    mutating func spread(_ slot: Int) {
+        guard let member = table[slot] else { return }
+        queue.insert(slot, member.status)
     }
 
     /// Refutes what is said of our present life; a rumour about a past one is outranked by what we tell of ourselves anyway.
@@ -210,45 +216,15 @@ extension Swim {
             actions.append(.identityInUse(rumour))
             return
         }
-        guard phase == .running else { return }
+        guard phase == .running, !mutated(.refutesNothing) else { return }
         if rumour.outranks(ours) {
             life.incarnation = max(life.incarnation, rumour.life.incarnation) + 1
             counters.refutations += 1
             sicken(by: 1)
-            queue.insert(ownRecord)
+            tellOfOurselves()
         } else if rumour.life.generation < life.generation || rumour.status != .alive && rumour.life < life {
             // Of the past, or refuted already: whoever still says so has missed what we are now.
-            queue.insert(ours)
-        }
-    }
-
-    // MARK: Verdicts
-
-    mutating func judgeSuspects(at now: LogicalInstant, _ actions: inout [Action]) {
-        for member in table.all {
-            guard let suspicion = member.suspicion, now + tuning.probeTimeout >= suspicion.deadline else { continue }
-            guard let calledAt = suspicion.calledAt else {
-                table[member.node]?.suspicion?.calledAt = now
-                let ping = message(.ping(sequence: sequence(), target: member.node), first: [member.record])
-                actions.append(.send(ping, to: member.profile.gossip))
-                continue
-            }
-            guard now >= suspicion.deadline, now - calledAt >= tuning.probeTimeout else { continue }
-            // With nobody else to ask, silence of the suspect is all there will ever be.
-            let witnesses = table.all.contains { $0.isActive && $0.node != member.node }
-            if witnesses, lastAck.map({ $0 < suspicion.since }) ?? true { continue }
-            counters.verdicts += 1
-            var verdict = member.record
-            verdict.status = .dead
-            verdict.accuser = node
-            var updated = member
-            updated.record = verdict
-            updated.since = now
-            updated.suspicion = nil
-            table[member.node] = updated
-            queue.insert(verdict)
-            prepareReport(of: updated, evidence: true, at: now)
-            actions.append(.memberChanged(verdict))
+            tellOfOurselves()
         }
     }
 }

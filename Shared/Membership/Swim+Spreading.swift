@@ -1,14 +1,16 @@
 import Model
 
-// What goes out unasked: gossip, whole exchanges, calls to the dead, and the roster behind them.
+// What goes out unasked: gossip, comparisons, and calls to the dead.
 extension Swim {
     /// A good-bye is told to more at once: the process ends soon.
     private var fanout: Int { phase == .running ? tuning.gossipFanout : 2 * tuning.gossipFanout }
 
     mutating func gossip(at now: LogicalInstant, _ actions: inout [Action]) {
-        guard now >= nextGossip else { return }
-        nextGossip = now + tuning.gossipInterval
         guard !queue.isEmpty else { return }
+        // What nobody was told yet does not wait for the others.
+        let wait = queue.isFresh ? tuning.gossipInterval / 4 : tuning.gossipInterval
+        guard now - lastGossip >= wait else { return }
+        lastGossip = now
         for member in pick(fanout, where: \.isActive) {
             let message = message(.gossip)
             guard !message.rumours.isEmpty else { break }
@@ -16,98 +18,92 @@ extension Swim {
         }
     }
 
-    mutating func synchronize(at now: LogicalInstant, _ actions: inout [Action]) {
-        guard now >= nextSync else { return }
-        // Jitter keeps members that started together from exchanging together for ever.
-        nextSync = now + tuning.syncInterval / 2 + jitter(upTo: tuning.syncInterval)
-        for member in pick(1, where: { $0.status == .alive }) {
-            sendSync(to: member.profile.gossip, answer: true, &actions)
-        }
+    // MARK: - Comparing
+
+    func digest(answer: Bool) -> TableDigest? {
+        if mutated(.neverCompares) { return nil }
+        var sums = table.digest
+        if phase == .running { sums.toggle(node, life) }
+        return TableDigest(sums: sums.folded(to: TableDigest.Sums.buckets(members: memberCount)), answer: answer)
     }
+
+    /// The digest that the next ping takes along, if its time has come.
+    mutating func digestIfDue(at now: LogicalInstant) -> TableDigest? {
+        guard now >= nextSync else { return nil }
+        // Jitter keeps members that started together from comparing together for ever. In the beginning there is more to learn: after
+        // one second, two, four …
+        nextSync = now + min(tuning.syncInterval / 2 + jitter(upTo: tuning.syncInterval), now - startedAt)
+        return digest(answer: true)
+    }
+
+    /// Sends what we hold in the buckets that differ, and then our own sums, so that the other sees what it has to tell.
+    mutating func compare(_ theirs: TableDigest, from address: String, _ actions: inout [Action]) {
+        let count = theirs.sums.count
+        guard count > 0, count <= TableDigest.mostSums, count & (count - 1) == 0 else {
+            return actions.append(.dropped(.implausible))
+        }
+        guard !mutated(.neverCompares) else { return }
+        var ours = table.digest
+        if phase == .running { ours.toggle(node, life) }
+        let sums = ours.folded(to: count)
+        let differing = (0..<count).map { sums[$0] != theirs.sums[$0] }
+        guard differing.contains(true) else { return }
+        counters.exchanges += 1
+        sendRecords(in: differing, to: address, &actions)
+        guard theirs.answer else { return }
+        actions.append(.send(message(.gossip, digest: TableDigest(sums: sums, answer: false)), to: address))
+    }
+
+    /// All that we hold in some buckets, in as many datagrams as it takes, up to a limit: then from somewhere in the middle, so that the
+    /// next exchange brings the rest.
+    private mutating func sendRecords(in wanted: [Bool], to address: String, _ actions: inout [Action]) {
+        let body = SwimMessage.Body.records
+        let budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body)
+        var page: [MemberRecord] = []
+        var left = budget
+        var pages = 0
+        func isWanted(_ node: NodeID) -> Bool { wanted[Int(nameHash(node) % UInt64(wanted.count))] }
+        func close(_ actions: inout [Action]) {
+            pages += 1
+            actions.append(
+                .send(SwimMessage(from: node, life: life, revision: revision, body: body, rumours: page), to: address))
+            page = []
+            left = budget
+        }
+        if isWanted(node) {
+            page.append(ownRecord)
+            left -= ownRecord.weight
+        }
+        let first = table.slots > 0 ? Int.random(in: 0..<table.slots, using: &generator) : 0
+        for offset in 0..<table.slots {
+            guard let member = table[(first + offset) % table.slots], member.heard, isWanted(member.node) else { continue }
+            if member.record.weight > left || page.count == SwimLimits.rumoursOfMessage {
+                close(&actions)
+                if pages == SwimLimits.recordPages { return }
+            }
+            page.append(member.record)
+            left -= member.record.weight
+        }
+        if !page.isEmpty { close(&actions) }
+    }
+
+    // MARK: - Those who should be there
 
     /// Calls one of those who should be there and are not: the dead, and the roster's unheard.
     mutating func reconnect(at now: LogicalInstant, _ actions: inout [Action]) {
         guard now >= nextReconnect else { return }
-        let missing = pick(1) { $0.status == .dead || ($0.inRoster && !$0.heard) }
         // Nobody at all answers yet: try faster, a cluster starts together.
-        let alone = lastAck == nil
-        nextReconnect = now + (alone ? tuning.probeInterval : tuning.reconnectInterval)
-        for member in missing {
-            let held = member.status == .dead ? [member.record] : []
-            actions.append(
-                .send(message(.ping(sequence: sequence(), target: member.node), first: held), to: member.profile.gossip))
-            sendSync(to: member.profile.gossip, answer: true, &actions)
-        }
+        nextReconnect = now + (lastAck == nil ? tuning.probeInterval : tuning.reconnectInterval)
+        guard let slot = table.missing.random(using: &generator), let member = table[slot] else { return }
+        if member.status == .dead, mutated(.forgetsTheDead) { return }
+        let body = SwimMessage.Body.ping(sequence: sequence(), target: member.node)
+        actions.append(
+            .send(
+                message(body, first: member.status == .dead ? member.record : nil, digest: digest(answer: true)),
+                to: member.profile.gossip))
     }
 
-    /// All that we know, ourselves first, in as many datagrams as it takes.
-    mutating func sendSync(to address: String, answer: Bool, _ actions: inout [Action]) {
-        let budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: .sync(page: 0, pages: 1, answer: answer))
-        var pages: [[MemberRecord]] = [[]]
-        var left = budget
-        for record in [ownRecord] + table.all.filter(\.heard).map(\.record) {
-            if record.weight > left {
-                pages.append([])
-                left = budget
-            }
-            left -= record.weight
-            pages[pages.count - 1].append(record)
-        }
-        let count = UInt16(clamping: pages.count)
-        for (index, page) in pages.prefix(Int(UInt16.max)).enumerated() {
-            let body = SwimMessage.Body.sync(page: UInt16(index), pages: count, answer: answer)
-            actions.append(
-                .send(SwimMessage(from: node, life: life, revision: revision, body: body, rumours: page), to: address))
-        }
-    }
-
-    private mutating func jitter(upTo span: Span) -> Span {
+    mutating func jitter(upTo span: Span) -> Span {
         .microseconds(Int64.random(in: 0...max(0, span.microseconds), using: &generator))
-    }
-
-    // MARK: The roster
-
-    /// Takes those who should be there as alive until probes say otherwise. A node that is in the roster no more stays what it is;
-    /// once it is dead or gone, it is forgotten in time.
-    mutating func adopt(_ entries: [RosterEntry], at now: LogicalInstant, _ actions: inout [Action]) {
-        table.update { $0.inRoster = false }
-        for entry in entries where entry.node != node && entry.profile.fits {
-            guard var member = table[entry.node] else {
-                let record = MemberRecord(
-                    node: entry.node, life: Life(generation: entry.generation, incarnation: 0), status: .alive,
-                    profile: entry.profile)
-                table[entry.node] = Member(record: record, since: now, metAt: now, heard: false, inRoster: true, suspicion: nil)
-                addToRound(entry.node)
-                actions.append(.memberChanged(record))
-                continue
-            }
-            member.inRoster = true
-            if member.record.life.generation < entry.generation {
-                // A newer life was committed before we met it.
-                member.record = MemberRecord(
-                    node: entry.node, life: Life(generation: entry.generation, incarnation: 0), status: .alive,
-                    profile: entry.profile)
-                member.since = now
-                member.metAt = now
-                member.heard = false
-                member.suspicion = nil
-                reports.removeAll { $0.node == entry.node }
-                addToRound(entry.node)
-                actions.append(.memberChanged(member.record))
-            } else if member.record.life.generation == entry.generation, member.profile.session < entry.profile.session {
-                // The control plane knows the session before gossip does.
-                member.record.profile.session = entry.profile.session
-            }
-            table[entry.node] = member
-        }
-    }
-
-    mutating func reap(at now: LogicalInstant) {
-        for member in table.all where !member.isActive && !member.inRoster && now - member.since > tuning.reapAfter {
-            table[member.node] = nil
-            settled[member.node] = nil
-            queue.forget(member.node)
-            reports.removeAll { $0.node == member.node }
-        }
     }
 }

@@ -6,8 +6,13 @@ package import Model
 //
 // Where ours differs from the papers, and why:
 // - Records carry a generation, so a restart outranks all rumours about the life before (see MemberRecord).
-// - A tick first measures its own delay. A process that was stopped or starved must not take its own silence for its peers'.
-// - No verdict unless somebody answered us since the suspicion began: a member that is cut off knows nothing about the others.
+// - A tick first measures its own delay. A process that was stopped or starved must not take its own silence for its peers'. A judge
+//   whose local health is poor waits longer, too.
+// - No verdict unless somebody answered a ping that we sent since the suspicion began: a member that is cut off knows nothing about
+//   the others.
+// - A refused link says more than silence: the process is gone, not slow. Two who were refused, and whose pings stay unanswered, are
+//   enough for a verdict at once; a false alarm costs a ping.
+// - Members compare sums of what they hold, and exchange only what differs (see TableDigest).
 // - A rumour "dead" about a member who has not been suspect here for a while is only one more accusation. When two halves of a cut
 //   meet again, neither may kill the other's members; in a real death the suspicion has travelled ahead of the verdict.
 // - Nobody is held dead uncalled: shortly before the verdict the suspect gets one more ping, since its refutation may have missed us.
@@ -22,12 +27,20 @@ package struct Swim: Hashable, Sendable {
         case tick
         /// A datagram that was opened and decoded; `address` is where it came from.
         case received(SwimMessage, from: String)
+        /// A link to this node was refused or reset: its process may be gone.
+        case linkRefused(NodeID)
+        /// The ping of a `stream` action was answered.
+        case streamAnswered(NodeID, sequence: UInt64)
         /// All nodes of the committed topology and the configured coordinators; replaces the previous roster.
         case roster([RosterEntry])
+        /// All nodes that were decommissioned; replaces the previous ones.
+        case tombstones([Tombstone])
         /// We have applied this routing revision.
         case revisionApplied(Revision)
         /// The coordinators have committed our registration.
         case registered(SessionID)
+        /// The program has something else to say of itself, at most `MemberProfile.metadataBytes`; more is cut.
+        case described([UInt8])
         /// The topology shows this session of a node as failed: nobody needs our report any more.
         case deathSettled(NodeID, SessionID)
         /// Say good-bye; `departed` follows when it has been said often enough.
@@ -36,14 +49,19 @@ package struct Swim: Hashable, Sendable {
 
     package enum Action: Hashable, Sendable {
         case send(SwimMessage, to: String)
+        /// Ping this node over a link to `address`, in a process of ours that waits no longer than a period. Its answer comes back as
+        /// `streamAnswered`, a refusal as `linkRefused`; of anything else nothing needs to come.
+        case stream(to: NodeID, address: String, sequence: UInt64)
         /// A member is new or its status or profile changed.
         case memberChanged(MemberRecord)
-        /// We have evidence of our own that this life of an agent is over (rule F2). Repeated until it is settled or refuted.
-        case reportDeath(NodeID, Generation, SessionID)
+        /// We have evidence of our own that these lives of agents are over (rule F2). Repeated until it is settled or refuted.
+        case reportDeaths(DeathFindings)
         /// Somebody has a newer routing revision than any that we knew of (rule T2).
         case revisionHeard(Revision, from: NodeID)
         /// Another process lives under our name: a newer generation of us, or the same with another store. Told once.
         case identityInUse(MemberRecord)
+        /// Two processes live under one name in one generation; the first that we met is kept. Told once for a life.
+        case identityDisputed(MemberRecord)
         case departed
         /// A message had no effect, and why; to be counted.
         case dropped(DropReason)
@@ -58,6 +76,12 @@ package struct Swim: Hashable, Sendable {
         case late
         /// A record with an empty or overlong address.
         case implausible
+        /// From, or about, a life that was decommissioned.
+        case retired
+        /// A record of a process that speaks no version of ours.
+        case otherVersion
+        /// Another process under a name that we know.
+        case disputed
     }
 
     /// What the protocol did since the start, for metrics.
@@ -68,14 +92,14 @@ package struct Swim: Hashable, Sendable {
         package var refutations: UInt64 = 0
         package var verdicts: UInt64 = 0
         package var lateTicks: UInt64 = 0
+        /// Probes that only a link answered.
+        package var savedByLink: UInt64 = 0
+        /// Refused links that were looked into.
+        package var refusedLinks: UInt64 = 0
+        /// Exchanges of records that a digest began.
+        package var exchanges: UInt64 = 0
 
         package init() {}
-    }
-
-    /// The time of a ping that was answered since this was last asked.
-    package mutating func takeRoundTrip() -> Span? {
-        defer { roundTrip = nil }
-        return roundTrip
     }
 
     package let node: NodeID
@@ -84,35 +108,43 @@ package struct Swim: Hashable, Sendable {
     package internal(set) var profile: MemberProfile
     package internal(set) var counters = Counters()
     /// How long the last answered ping took, until it is taken.
-    var roundTrip: Span?
+    var lastRoundTrip: Span?
+    /// Smoothed, by slot. Looked up only.
+    var roundTrips: [Int: Span] = [:]
     /// Lifeguard's local health multiplier: 0 is healthy; scales our own times.
     package internal(set) var localHealth: Int64 = 0
     package internal(set) var revision: Revision = .none
     /// The newest revision that anybody has told of.
     package internal(set) var newestRevision: Revision = .none
 
-    var table = MemberTable()
+    var table: MemberTable
+    var suspicions = SuspicionList()
     var queue = GossipQueue()
     var generator: SeededGenerator
     var phase = Phase.running
     let startedAt: LogicalInstant
     var lastTick: LogicalInstant
-    /// When a probe of ours was last answered.
+    /// When anybody last answered us, and the highest number of ours that was answered.
     var lastAck: LogicalInstant?
+    var lastAnswered: UInt64 = 0
 
     var probe: Probe?
-    var probeOrder: [NodeID] = []
+    var round = ProbeRound()
     var nextProbe: LogicalInstant
     var nextSequence: UInt64 = 0
     var relays: [Relay] = []
+    var refusals: [Refusal] = []
 
-    var nextGossip: LogicalInstant
+    var lastGossip: LogicalInstant
     var nextSync: LogicalInstant
     var nextReconnect: LogicalInstant
+    var nextReap: LogicalInstant
     var corrected: [Correction] = []
-    var reports: [DeathReport] = []
+    var findings: [Finding] = []
     /// The newest session of each node that is known to have failed. Looked up only.
     var settled: [NodeID: SessionID] = [:]
+    /// Looked up only.
+    var retired: [NodeID: Generation] = [:]
     var toldOfIdentity = false
 
     enum Phase: Hashable, Sendable {
@@ -126,23 +158,28 @@ package struct Swim: Hashable, Sendable {
     /// - Parameters:
     ///   - generation: the persisted count of this node's starts, raised before this call.
     ///   - seed: from the shell's random source; two members never share one.
+    ///   - known: who is there already; nobody, outside of simulations.
     package init(
-        node: NodeID, generation: Generation, profile: MemberProfile, tuning: SwimTuning, seed: UInt64, at now: LogicalInstant
+        node: NodeID, generation: Generation, profile: MemberProfile, tuning: SwimTuning, seed: UInt64, at now: LogicalInstant,
+        known: MemberTable = MemberTable()
     ) {
         precondition(profile.fits, "own addresses must be 1 to \(MemberProfile.addressBytes) bytes: \(profile)")
         self.node = node
         self.life = Life(generation: generation, incarnation: 0)
         self.profile = profile
         self.tuning = tuning
+        table = known
+        table.leaveOut(node)
         generator = SeededGenerator(seed: seed)
         startedAt = now
         lastTick = now
         nextProbe = now
-        nextGossip = now
-        // A second exchange soon after the start, with another member than the first, finds those who started together with us.
+        lastGossip = now
+        // A second comparison soon after the start, with another member than the first, finds those who started together with us.
         nextSync = now + .seconds(1)
         nextReconnect = now
-        queue.insert(ownRecord)
+        nextReap = now + tuning.reapAfter / 24
+        tellOfOurselves()
     }
 
     package mutating func step(_ input: Input, at now: LogicalInstant) -> [Action] {
@@ -150,35 +187,25 @@ package struct Swim: Hashable, Sendable {
         switch input {
         case .tick: tick(at: now, &actions)
         case .received(let message, let address): receive(message, from: address, at: now, &actions)
+        case .linkRefused(let other): linkRefused(other, at: now, &actions)
+        case .streamAnswered(let other, let number): streamAnswered(number, by: other, at: now)
         case .roster(let entries): adopt(entries, at: now, &actions)
+        case .tombstones(let stones): retire(stones, at: now, &actions)
         case .revisionApplied(let applied):
             revision = max(revision, applied)
             newestRevision = max(newestRevision, applied)
-        case .registered(let session): publish(session)
+        case .registered(let session): publish { $0.session = session }
+        case .described(let metadata): publish { $0.metadata = Array(metadata.prefix(MemberProfile.metadataBytes)) }
         case .deathSettled(let node, let session): settle(node, session)
         case .leave: startLeaving(at: now)
         }
         return actions
     }
 
-    /// All other members that we hold, in the order of their names.
-    package var members: [Member] { table.all }
-    package func member(_ node: NodeID) -> Member? { table[node] }
-
-    /// Ourselves, as we tell others.
-    package var ownRecord: MemberRecord {
-        MemberRecord(node: node, life: life, status: phase == .running ? .alive : .left, profile: profile)
-    }
-
-    /// True when we have called others for a while and nobody answers: what we believe of them is worth nothing.
-    package func isIsolated(at now: LogicalInstant) -> Bool {
-        table.activeCount > 0 && now - (lastAck ?? startedAt) > tuning.probeInterval * (4 + 2 * localHealth)
-    }
-
     private mutating func tick(at now: LogicalInstant, _ actions: inout [Action]) {
         let gap = now - lastTick
         lastTick = now
-        if gap > tuning.tick + tuning.probeInterval / 2 { recoverFromPause(of: gap, at: now) }
+        if gap > tuning.tick + tuning.probeInterval / 2, !mutated(.ignoresLateness) { recoverFromPause(of: gap, at: now) }
         switch phase {
         case .departed: return
         case .leaving(let deadline):
@@ -188,12 +215,12 @@ package struct Swim: Hashable, Sendable {
                 actions.append(.departed)
             }
         case .running:
+            lookIntoRefusals(at: now, &actions)
             probing(at: now, &actions)
             judgeSuspects(at: now, &actions)
             gossip(at: now, &actions)
-            synchronize(at: now, &actions)
             reconnect(at: now, &actions)
-            sendReports(at: now, &actions)
+            report(at: now, &actions)
             reap(at: now)
         }
     }
@@ -204,16 +231,18 @@ package struct Swim: Hashable, Sendable {
         sicken(by: 1)
         probe = nil
         relays = []
+        refusals = []
         nextProbe = now + tuning.probeInterval
-        table.update { $0.suspicion?.postpone(by: gap) }
+        suspicions.postpone(by: gap, number: nextSequence)
     }
 
-    /// The profile changes with the session, and a profile is fixed for one incarnation.
-    private mutating func publish(_ session: SessionID) {
-        guard session != profile.session else { return }
-        profile.session = session
-        life.incarnation += 1
-        queue.insert(ownRecord)
+    /// A profile is fixed for one incarnation.
+    private mutating func publish(_ change: (inout MemberProfile) -> Void) {
+        let before = profile
+        change(&profile)
+        guard profile != before else { return }
+        if !mutated(.changesProfiles) { life.incarnation += 1 }
+        tellOfOurselves()
     }
 
     private mutating func startLeaving(at now: LogicalInstant) {
@@ -221,25 +250,22 @@ package struct Swim: Hashable, Sendable {
         life.incarnation += 1
         phase = .leaving(until: now + .seconds(1))
         probe = nil
-        queue.insert(ownRecord)
+        tellOfOurselves()
     }
+
+    // MARK: - What every part needs
 
     mutating func sicken(by amount: Int64) { localHealth = min(tuning.healthCeiling, localHealth + amount) }
     mutating func recover() { localHealth = max(0, localHealth - 1) }
+    /// By how much our own times are longer than a healthy member's.
+    var patience: Int64 { mutated(.ignoresOwnHealth) ? 1 : 1 + localHealth }
 
     /// Members who should be counted on: at least the roster, so that a newcomer who knows few does not gossip too little.
-    var memberCount: Int {
-        1 + max(table.all.count { $0.inRoster && $0.status != .left }, table.activeCount)
-    }
+    var memberCount: Int { 1 + max(table.expected, table.activeCount) }
 
     /// Up to `count` members for which `condition` holds, chosen without repetition.
     mutating func pick(_ count: Int, where condition: (Member) -> Bool) -> [Member] {
-        var candidates = table.all.filter(condition)
-        var picked: [Member] = []
-        while picked.count < count, !candidates.isEmpty {
-            picked.append(candidates.remove(at: Int.random(in: 0..<candidates.count, using: &generator)))
-        }
-        return picked
+        table.pick(count, using: &generator, where: condition).compactMap { table[$0] }
     }
 
     mutating func sequence() -> UInt64 {
@@ -247,12 +273,23 @@ package struct Swim: Hashable, Sendable {
         return nextSequence
     }
 
+    mutating func tellOfOurselves() { queue.insert(GossipQueue.ourselves, ownRecord.status) }
+
     /// Fills a message with rumours up to the size of a datagram: `first` before what the queue holds.
-    mutating func message(_ body: SwimMessage.Body, first: [MemberRecord] = []) -> SwimMessage {
-        var budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body)
-        for record in first { budget -= record.weight }
-        let rumours =
-            first + queue.take(budget: budget, limit: tuning.retransmits(members: memberCount), except: first.map(\.node))
-        return SwimMessage(from: node, life: life, revision: revision, body: body, rumours: rumours)
+    mutating func message(_ body: SwimMessage.Body, first: MemberRecord? = nil, digest: TableDigest? = nil) -> SwimMessage {
+        var rumours: [MemberRecord] = []
+        var budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body, digest: digest)
+        if mutated(.ignoresBudget) { budget = 64 * 1_024 }
+        if let first {
+            budget -= first.weight
+            rumours.append(first)
+        }
+        if !queue.isEmpty {
+            queue.take(
+                budget: budget, limit: tuning.retransmits(members: memberCount), except: first?.node, from: table,
+                ourselves: ownRecord, into: &rumours)
+        }
+        let revision = mutated(.hidesRevision) ? .none : revision
+        return SwimMessage(from: node, life: life, revision: revision, body: body, digest: digest, rumours: rumours)
     }
 }

@@ -13,8 +13,8 @@ package struct SwimMessage: Hashable, Sendable {
         case nack(sequence: UInt64)
         /// Nothing but rumours.
         case gossip
-        /// One page of all that the sender knows, in `rumours`. `answer` asks for the same in return.
-        case sync(page: UInt16, pages: UInt16, answer: Bool)
+        /// Records of the sender's table, because of a digest: most of them are no news to others.
+        case records
     }
 
     package let from: NodeID
@@ -22,25 +22,29 @@ package struct SwimMessage: Hashable, Sendable {
     /// The newest routing revision that the sender has applied (rule T2).
     package let revision: Revision
     package let body: Body
+    /// What the sender holds, in short; rides on a ping from time to time.
+    package let digest: TableDigest?
     /// Piggybacked records, most urgent first.
     package let rumours: [MemberRecord]
 
-    package init(from: NodeID, life: Life, revision: Revision, body: Body, rumours: [MemberRecord]) {
+    package init(from: NodeID, life: Life, revision: Revision, body: Body, digest: TableDigest? = nil, rumours: [MemberRecord])
+    {
         self.from = from
         self.life = life
         self.revision = revision
         self.body = body
+        self.digest = digest
         self.rumours = rumours
     }
 
     /// Bytes that a codec and the seal may spend beside the rumours: version, key id, nonce and tag of AES-GCM, the sender, its life,
-    /// the revision, and the largest body.
-    package static func overhead(from: NodeID, body: Body) -> Int {
-        let fixed = 64 + 64 + from.name.utf8.count
+    /// the revision, the largest body, and the digest.
+    package static func overhead(from: NodeID, body: Body, digest: TableDigest? = nil) -> Int {
+        let fixed = 64 + 64 + from.name.utf8.count + (digest?.weight ?? 0)
         switch body {
         case .ping(_, let target): return fixed + target.name.utf8.count
         case .pingRequest(_, let target, let address): return fixed + target.name.utf8.count + address.utf8.count
-        case .ack, .nack, .gossip, .sync: return fixed
+        case .ack, .nack, .gossip, .records: return fixed
         }
     }
 }

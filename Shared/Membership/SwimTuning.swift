@@ -1,22 +1,25 @@
 package import Model
 
-/// Every time and count of the protocol. Two named sets; each figure states what it trades.
+/// Every time and count of the protocol that depends on the network. Three named sets; each figure states what it trades.
 package struct SwimTuning: Hashable, Sendable {
     /// How often the shell calls `tick`: the resolution of every other time here.
     package var tick: Span
     /// One member is probed per interval (SWIM's protocol period).
     package var probeInterval: Span
-    /// A direct ping waits this long before helpers are asked.
+    /// A direct ping waits this long before helpers, and the link, are asked.
     package var probeTimeout: Span
-    /// Rumours are sent on their own this often while there are any.
+    /// Rumours are sent on their own this often while there are any; those told to nobody yet, in a quarter of it.
     package var gossipInterval: Span
     /// Members told in each round of gossip.
     package var gossipFanout: Int
     /// Members asked to ping for us.
     package var helpers: Int
-    /// Suspicion lasts at least `suspicionFactor * max(1, log10 N) * probeInterval`, and at most `suspicionStretch` times that.
-    package var suspicionFactor: Int64
+    /// Suspicion lasts at least `suspicionTenths / 10 * max(1, log10 N) * probeInterval` and no less than the floor, and at most
+    /// `suspicionStretch` times that.
+    package var suspicionTenths: Int64
     package var suspicionStretch: Int64
+    /// However small the cluster, a pause of this length is survived, as long as a collector or a busy disk may make one.
+    package var suspicionFloor: Span
     /// For so long after we have met a life, `youthPatience` times the usual time passes before it is held dead: processes that start
     /// together on a small machine starve one another for a moment, and a failover for each of them would only add to that.
     package var youth: Span
@@ -25,7 +28,7 @@ package struct SwimTuning: Hashable, Sendable {
     package var confirmations: Int
     /// A rumour is sent `retransmitFactor * ceil(log10(N + 1))` times by each member.
     package var retransmitFactor: Int
-    /// All records are exchanged with a random member this often.
+    /// What is held is compared with a random member's this often.
     package var syncInterval: Span
     /// The dead and the never heard of the roster are called this often, one at a time, so that every cut heals.
     package var reconnectInterval: Span
@@ -37,34 +40,60 @@ package struct SwimTuning: Hashable, Sendable {
     package var reapAfter: Span
     /// The largest local health multiplier (Lifeguard).
     package var healthCeiling: Int64
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: SwimMutant?
+    #endif
 
-    /// One site: a death is known to thirty members in about two seconds, for eight datagrams a second.
+    /// One site: a silent host is known to a hundred members in two seconds, for eight datagrams a second.
     package static let fast = SwimTuning(
         tick: .milliseconds(25), probeInterval: .milliseconds(250), probeTimeout: .milliseconds(125),
-        gossipInterval: .milliseconds(100), syncInterval: .seconds(10), reconnectInterval: .seconds(3),
-        unheardGrace: .seconds(10), reportInterval: .milliseconds(500))
+        gossipInterval: .milliseconds(100), suspicionTenths: 28, suspicionFloor: .milliseconds(1_200),
+        syncInterval: .seconds(10),
+        reconnectInterval: .seconds(3), unheardGrace: .seconds(10), reportInterval: .milliseconds(500))
 
     /// Larger or slower networks: memberlist's figures, two datagrams a second.
     package static let lan = SwimTuning(
         tick: .milliseconds(100), probeInterval: .seconds(1), probeTimeout: .milliseconds(500),
-        gossipInterval: .milliseconds(200), syncInterval: .seconds(30), reconnectInterval: .seconds(15),
-        unheardGrace: .seconds(30), reportInterval: .seconds(1))
+        gossipInterval: .milliseconds(200), suspicionTenths: 40, suspicionFloor: .zero, syncInterval: .seconds(30),
+        reconnectInterval: .seconds(15), unheardGrace: .seconds(30), reportInterval: .seconds(1))
+
+    /// Sites far apart: memberlist's figures too; a lost path of seconds is no death.
+    package static let wan: SwimTuning = {
+        var tuning = SwimTuning(
+            tick: .milliseconds(250), probeInterval: .seconds(5), probeTimeout: .seconds(3), gossipInterval: .milliseconds(500),
+            suspicionTenths: 60, suspicionFloor: .zero, syncInterval: .seconds(60), reconnectInterval: .seconds(30),
+            unheardGrace: .seconds(120), reportInterval: .seconds(5))
+        tuning.gossipFanout = 4
+        return tuning
+    }()
+
+    /// Nil when no set has this name.
+    package static func named(_ name: String) -> SwimTuning? {
+        switch name {
+        case "fast": fast
+        case "lan": lan
+        case "wan": wan
+        default: nil
+        }
+    }
 
     package init(
-        tick: Span, probeInterval: Span, probeTimeout: Span, gossipInterval: Span, syncInterval: Span, reconnectInterval: Span,
-        unheardGrace: Span, reportInterval: Span
+        tick: Span, probeInterval: Span, probeTimeout: Span, gossipInterval: Span, suspicionTenths: Int64, suspicionFloor: Span,
+        syncInterval: Span, reconnectInterval: Span, unheardGrace: Span, reportInterval: Span
     ) {
         self.tick = tick
         self.probeInterval = probeInterval
         self.probeTimeout = probeTimeout
         self.gossipInterval = gossipInterval
+        self.suspicionTenths = suspicionTenths
+        self.suspicionFloor = suspicionFloor
         self.syncInterval = syncInterval
         self.reconnectInterval = reconnectInterval
         self.unheardGrace = unheardGrace
         self.reportInterval = reportInterval
         gossipFanout = 3
         helpers = 3
-        suspicionFactor = 4
         suspicionStretch = 6
         youth = .seconds(5)
         youthPatience = 3
@@ -72,6 +101,11 @@ package struct SwimTuning: Hashable, Sendable {
         retransmitFactor = 4
         reapAfter = .seconds(24 * 3_600)
         healthCeiling = 8
+    }
+
+    /// The least time that a suspect has, in a cluster of `count`.
+    func shortestSuspicion(members count: Int) -> Span {
+        max(suspicionFloor, probeInterval * suspicionTenths * hundredthsOfLog10(count) / 1_000)
     }
 
     /// How often each member sends one rumour, in a cluster of `count`.
@@ -84,4 +118,30 @@ package struct SwimTuning: Hashable, Sendable {
         }
         return retransmitFactor * digits
     }
+}
+
+/// Every bound that no network changes, with its unit and its reason.
+enum SwimLimits {
+    /// Rumours that wait to be told: a member's memory in a storm. What is dropped, most told and worst first, a digest mends later.
+    static let rumours = 4_096
+    /// Rumours of one message: what a codec admits.
+    static let rumoursOfMessage = 64
+    /// Bytes below which no record fits.
+    static let leastWeight = 84
+    /// Relays kept at once: one helper serves few origins in a period; more is a flood.
+    static let relays = 64
+    /// Nodes that are told of their past, or asked who they are, in one period.
+    static let corrections = 256
+    /// Refused links that are looked into at once: a rack's worth.
+    static let refusals = 64
+    /// Witnesses of a refused link that make a death certain: two do not err in the same way at the same time (rule F2).
+    static let refusers = 2
+    /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
+    static let recordPages = 32
+    /// Suspects called because of one message.
+    static let calls = 32
+    /// Who speaks at once of a death (rule F7).
+    static let firstSpeakers = 3
+    /// Deaths in one report.
+    static let deathsOfReport = 256
 }

@@ -36,7 +36,7 @@ import Testing
         arguments: [
             ("data: \"data\",", "", "data"), ("zone: \"a\"", "zone: 7", "zone"), ("\"n1\"", "\"N1\"", "node_id"),
             ("10.0.0.1:7451", "10.0.0.1", "listen.link"), ("127.0.0.1:7471", "0.0.0.0:7471", "listen.status"),
-            ("https://10.0.0.2:7401", "10.0.0.2:7401", "coordinators[1]"), ("\"lan\"", "\"wan\"", "tuning.gossip_profile"),
+            ("https://10.0.0.2:7401", "10.0.0.2:7401", "coordinators[1]"), ("\"lan\"", "\"moon\"", "tuning.gossip_profile"),
             ("tuning: {", "tuning: {extra: 1, ", "tuning.extra"), ("\"debug\"", "\"loud\"", "log_level"),
             ("node_id:", "node_id", "file"), ("token_file: \"join.token\", ", "", "join.token_file"),
         ])

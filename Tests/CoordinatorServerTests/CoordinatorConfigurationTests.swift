@@ -48,7 +48,7 @@ import Transport
             ("0.0.0.0:7411", "0.0.0.0", "listen.link"), ("repair_delay_seconds", "repair_delay", "tuning.repair_delay"),
             ("repair_delay_seconds: 20", "repair_delay_seconds: 0", "tuning.repair_delay_seconds"),
             ("repair_delay_seconds: 20", "election_ms: 200, heartbeat_ms: 100", "tuning.election_ms"),
-            ("repair_delay_seconds: 20", "gossip_profile: \"wan\"", "tuning.gossip_profile"),
+            ("repair_delay_seconds: 20", "gossip_profile: \"moon\"", "tuning.gossip_profile"),
             ("node_id: \"c3\"", "node_id: \"c2\"", "members"),
             ("node_id: \"c1\", zone: \"a\", data", "node_id: \"c9\", zone: \"a\", data", "members"),
             ("10.0.0.2:7421", "nowhere", "members[1].gossip"), ("name: \"demo\"", "name: \"De mo\"", "cluster.name"),

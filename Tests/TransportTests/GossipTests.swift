@@ -1,5 +1,6 @@
 import Identity
 import Membership
+import MembershipSimulation
 import Model
 import NIOCore
 import NIOPosix
@@ -21,14 +22,18 @@ import Wire
             node: try NodeID("n1"), life: life, status: .dead, profile: try profile("a", port: 7_461), accuser: try NodeID("n2")
         )
         let target = try NodeID("n3")
+        var described = record
+        described.profile.metadata = [UInt8](repeating: 0xFF, count: MemberProfile.metadataBytes)
+        described.refused = true
         let bodies: [SwimMessage.Body] = [
             .ping(sequence: .max, target: target), .pingRequest(sequence: 1, target: target, address: "127.0.0.1:9"),
-            .ack(sequence: 0), .nack(sequence: 3), .gossip, .sync(page: .max, pages: .max, answer: true),
+            .ack(sequence: 0), .nack(sequence: 3), .gossip, .records,
         ]
         return bodies.map {
             SwimMessage(
                 from: target, life: life, revision: Revision(history: 1, index: WireLimits.counter - 1), body: $0,
-                rumours: [record, record])
+                digest: TableDigest(sums: [UInt32](repeating: .max, count: TableDigest.mostSums), answer: true),
+                rumours: [record, described])
         }
     }
 
@@ -45,9 +50,11 @@ import Wire
                     _ = try? SwimMessage(bytes: flipped)
                 }
             }
+            #expect(message.encodedBytes == bytes.count + GossipKeyring.overhead, "what simulations reckon with")
             let weight = message.rumours.map(\.weight).reduce(0, +)
             #expect(
-                bytes.count + GossipKeyring.overhead <= SwimMessage.overhead(from: message.from, body: message.body) + weight)
+                bytes.count + GossipKeyring.overhead
+                    <= SwimMessage.overhead(from: message.from, body: message.body, digest: message.digest) + weight)
         }
     }
 

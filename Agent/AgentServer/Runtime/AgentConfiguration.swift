@@ -59,8 +59,8 @@ package struct AgentConfiguration: Sendable {
                 HostPort(String(host)) != nil
             else { throw InvalidValue(field: "coordinators[\(index)]", detail: "'\(address)' is not https://host:port") }
         }
-        if let profile = tuning.gossipProfile, !["fast", "lan"].contains(profile) {
-            throw InvalidValue(field: "tuning.gossip_profile", detail: "'\(profile)' is neither fast nor lan")
+        if let profile = tuning.gossipProfile, !["fast", "lan", "wan"].contains(profile) {
+            throw InvalidValue(field: "tuning.gossip_profile", detail: "'\(profile)' is none of fast, lan and wan")
         }
     }
 

@@ -144,7 +144,7 @@ package struct AgentParts {
             profile: MemberProfile(
                 kind: .agent, zone: configuration.zone, gossip: configuration.listen.gossip, link: configuration.listen.link,
                 store: folder.store, session: .none),
-            tuning: configuration.tuning.gossipProfile == "lan" ? .lan : .fast,
+            tuning: SwimTuning.named(configuration.tuning.gossipProfile ?? "fast") ?? .fast,
             address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: credentials.seal,
             coordinators: credentials.coordinators.compactMap(\.rosterEntry), logger: logger,
             roundTrip: { meters.roundTrip.record($0) })

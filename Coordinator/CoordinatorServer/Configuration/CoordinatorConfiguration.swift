@@ -146,11 +146,10 @@ package struct CoordinatorConfiguration: Sendable {
     }
 
     private static func profile(_ name: String?) throws(InvalidValue) -> SwimTuning {
-        switch name {
-        case nil, "fast": return .fast
-        case "lan": return .lan
-        case .some(let other): throw InvalidValue(field: "tuning.gossip_profile", detail: "'\(other)' is neither fast nor lan")
+        guard let tuning = SwimTuning.named(name ?? "fast") else {
+            throw InvalidValue(field: "tuning.gossip_profile", detail: "'\(name ?? "")' is none of fast, lan and wan")
         }
+        return tuning
     }
 
     private static func members(_ entries: [CoordinatorFile.Member], ourselves: NodeID) throws(InvalidValue) -> [Member] {

@@ -73,6 +73,8 @@ package final class GossipService: Service {
                     session: node.session))
         }
         step(.roster(coordinators.withLock { $0 } + roster))
+        let gone = topology.nodes.values.filter { $0.status == .decommissioned }.sorted { $0.id < $1.id }
+        step(.tombstones(gone.map { Tombstone(node: $0.id, through: $0.generation) }))
         step(.revisionApplied(topology.revision))
         for node in nodes where node.status == .failed { step(.deathSettled(node.id, node.session)) }
     }
@@ -148,12 +150,18 @@ package final class GossipService: Service {
                 logger.info(
                     "member", metadata: ["member": "\(record.node)", "status": "\(record.status)", "life": "\(record.life)"])
                 continuation.yield(.memberChanged(record))
-            case .reportDeath(let node, let generation, let session):
-                continuation.yield(.deathFound(node, generation, session))
+            case .reportDeaths(let report):
+                for death in report.deaths {
+                    continuation.yield(.deathFound(death.node, death.generation, death.session))
+                }
             case .revisionHeard(let revision, let node): continuation.yield(.revisionHeard(revision, from: node))
             case .identityInUse(let record):
                 logger.critical("another process lives under our name", metadata: ["other": "\(record)"])
                 continuation.yield(.identityInUse(record))
+            case .identityDisputed(let record):
+                logger.error("two processes live under one name", metadata: ["other": "\(record)"])
+            // Whoever drives links answers it; without one, silence is all that is known.
+            case .stream: break
             case .departed: departed.continuation.yield()
             case .dropped: drops.withLock { $0 += 1 }
             }

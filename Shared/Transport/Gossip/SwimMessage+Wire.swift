@@ -1,3 +1,4 @@
+import FoundationEssentials
 package import Membership
 import Model
 package import Wire
@@ -37,8 +38,12 @@ extension MemberRecord: WireCodable {
                 kind: try MemberKind(wire: wire.kind, "MemberRecord.kind"),
                 zone: try Check.formed(wire.zone, "MemberRecord.zone", as: ZoneName.init(_:)),
                 gossip: try address(wire.gossip, "MemberRecord.gossip"), link: try address(wire.link, "MemberRecord.link"),
-                store: StoreID(wire.store), session: try Check.identifier(wire.session, "MemberRecord.session")),
-            accuser: wire.hasAccuser ? try Check.node(wire.accuser, "MemberRecord.accuser") : nil)
+                store: StoreID(wire.store), session: try Check.identifier(wire.session, "MemberRecord.session"),
+                versions: ProtocolVersions(
+                    oldest: UInt8(try Check.count(wire.oldestVersion, "MemberRecord.oldest_version", atMost: 255)),
+                    newest: UInt8(try Check.count(wire.newestVersion, "MemberRecord.newest_version", atMost: 255))),
+                metadata: try Check.bytes(wire.metadata, "MemberRecord.metadata", atMost: MemberProfile.metadataBytes)),
+            accuser: wire.hasAccuser ? try Check.node(wire.accuser, "MemberRecord.accuser") : nil, refused: wire.refused)
     }
 
     package var wire: ProtoMemberRecord {
@@ -54,6 +59,10 @@ extension MemberRecord: WireCodable {
         wire.store = profile.store.number
         wire.session = profile.session.number
         if let accuser { wire.accuser = accuser.name }
+        wire.refused = refused
+        wire.oldestVersion = UInt32(profile.versions.oldest)
+        wire.newestVersion = UInt32(profile.versions.newest)
+        if !profile.metadata.isEmpty { wire.metadata = Data(profile.metadata) }
         return wire
     }
 }
@@ -70,6 +79,11 @@ extension SwimMessage: WireCodable {
                 incarnation: try Check.counter(wire.incarnation, "SwimMessage.incarnation")),
             revision: try Revision(wire: wire.revision),
             body: try Self.body(Check.present(wire.body, "SwimMessage.body")),
+            digest: wire.hasDigest
+                ? TableDigest(
+                    sums: try Check.list(wire.digest.sums, "Digest.sums", atMost: TableDigest.mostSums) { $0 },
+                    answer: wire.digest.answer)
+                : nil,
             rumours: try Check.list(
                 wire.rumours, "SwimMessage.rumours", atMost: Self.mostRumours, MemberRecord.init(wire:)))
     }
@@ -87,10 +101,9 @@ extension SwimMessage: WireCodable {
         case .gossip(let marker):
             try Check.marker(marker, "SwimMessage.gossip")
             return .gossip
-        case .sync(let sync):
-            let page = try Check.count(sync.page, "Sync.page", atMost: Int(UInt16.max))
-            let pages = try Check.count(sync.pages, "Sync.pages", atMost: Int(UInt16.max))
-            return .sync(page: UInt16(page), pages: UInt16(pages), answer: sync.answer)
+        case .records(let marker):
+            try Check.marker(marker, "SwimMessage.records")
+            return .records
         }
     }
 
@@ -101,6 +114,10 @@ extension SwimMessage: WireCodable {
         wire.incarnation = life.incarnation
         wire.revision = revision.wire
         wire.rumours = rumours.map(\.wire)
+        if let digest {
+            wire.digest.sums = digest.sums
+            wire.digest.answer = digest.answer
+        }
         switch body {
         case .ping(let sequence, let target):
             wire.ping.sequence = sequence
@@ -112,10 +129,7 @@ extension SwimMessage: WireCodable {
         case .ack(let sequence): wire.ack = sequence
         case .nack(let sequence): wire.nack = sequence
         case .gossip: wire.gossip = true
-        case .sync(let page, let pages, let answer):
-            wire.sync.page = UInt32(page)
-            wire.sync.pages = UInt32(pages)
-            wire.sync.answer = answer
+        case .records: wire.records = true
         }
         return wire
     }

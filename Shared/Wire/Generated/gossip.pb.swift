@@ -10,6 +10,11 @@
 
 /// What members say to each other in datagrams, before sealing. Records are flat and fields are few: a datagram is small.
 
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
 package import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -140,6 +145,15 @@ package nonisolated struct ProtoMemberRecord: Sendable {
   /// Clears the value of `accuser`. Subsequent reads from it will return its default value.
   package mutating func clearAccuser() {self._accuser = nil}
 
+  /// The accuser's link to it was refused.
+  package var refused: Bool = false
+
+  package var oldestVersion: UInt32 = 0
+
+  package var newestVersion: UInt32 = 0
+
+  package var metadata: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -212,13 +226,23 @@ package nonisolated struct ProtoSwimMessage: Sendable {
     set {body = .gossip(newValue)}
   }
 
-  package var sync: ProtoSwimMessage.Sync {
+  /// Always true.
+  package var records: Bool {
     get {
-      if case .sync(let v)? = body {return v}
-      return ProtoSwimMessage.Sync()
+      if case .records(let v)? = body {return v}
+      return false
     }
-    set {body = .sync(newValue)}
+    set {body = .records(newValue)}
   }
+
+  package var digest: ProtoSwimMessage.Digest {
+    get {_digest ?? ProtoSwimMessage.Digest()}
+    set {_digest = newValue}
+  }
+  /// Returns true if `digest` has been explicitly set.
+  package var hasDigest: Bool {self._digest != nil}
+  /// Clears the value of `digest`. Subsequent reads from it will return its default value.
+  package mutating func clearDigest() {self._digest = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -229,7 +253,8 @@ package nonisolated struct ProtoSwimMessage: Sendable {
     case nack(UInt64)
     /// Always true.
     case gossip(Bool)
-    case sync(ProtoSwimMessage.Sync)
+    /// Always true.
+    case records(Bool)
 
   }
 
@@ -263,14 +288,13 @@ package nonisolated struct ProtoSwimMessage: Sendable {
     package init() {}
   }
 
-  package nonisolated struct Sync: Sendable {
+  /// What the sender holds, in short: one sum for each bucket of names.
+  package nonisolated struct Digest: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
-    package var page: UInt32 = 0
-
-    package var pages: UInt32 = 0
+    package var sums: [UInt32] = []
 
     package var answer: Bool = false
 
@@ -282,6 +306,7 @@ package nonisolated struct ProtoSwimMessage: Sendable {
   package init() {}
 
   fileprivate var _revision: ProtoRevision? = nil
+  fileprivate var _digest: ProtoSwimMessage.Digest? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -298,7 +323,7 @@ nonisolated extension ProtoMemberStatus: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ProtoMemberRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MemberRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}generation\0\u{1}incarnation\0\u{1}status\0\u{1}kind\0\u{1}zone\0\u{1}gossip\0\u{1}link\0\u{1}store\0\u{1}session\0\u{1}accuser\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}generation\0\u{1}incarnation\0\u{1}status\0\u{1}kind\0\u{1}zone\0\u{1}gossip\0\u{1}link\0\u{1}store\0\u{1}session\0\u{1}accuser\0\u{1}refused\0\u{3}oldest_version\0\u{3}newest_version\0\u{1}metadata\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -317,6 +342,10 @@ nonisolated extension ProtoMemberRecord: SwiftProtobuf.Message, SwiftProtobuf._M
       case 9: try { try decoder.decodeSingularFixed64Field(value: &self.store) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self._accuser) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.refused) }()
+      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.oldestVersion) }()
+      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.newestVersion) }()
+      case 15: try { try decoder.decodeSingularBytesField(value: &self.metadata) }()
       default: break
       }
     }
@@ -360,6 +389,18 @@ nonisolated extension ProtoMemberRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._accuser {
       try visitor.visitSingularStringField(value: v, fieldNumber: 11)
     } }()
+    if self.refused != false {
+      try visitor.visitSingularBoolField(value: self.refused, fieldNumber: 12)
+    }
+    if self.oldestVersion != 0 {
+      try visitor.visitSingularUInt32Field(value: self.oldestVersion, fieldNumber: 13)
+    }
+    if self.newestVersion != 0 {
+      try visitor.visitSingularUInt32Field(value: self.newestVersion, fieldNumber: 14)
+    }
+    if !self.metadata.isEmpty {
+      try visitor.visitSingularBytesField(value: self.metadata, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -375,6 +416,10 @@ nonisolated extension ProtoMemberRecord: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.store != rhs.store {return false}
     if lhs.session != rhs.session {return false}
     if lhs._accuser != rhs._accuser {return false}
+    if lhs.refused != rhs.refused {return false}
+    if lhs.oldestVersion != rhs.oldestVersion {return false}
+    if lhs.newestVersion != rhs.newestVersion {return false}
+    if lhs.metadata != rhs.metadata {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -382,7 +427,7 @@ nonisolated extension ProtoMemberRecord: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoSwimMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".SwimMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}generation\0\u{1}incarnation\0\u{1}revision\0\u{1}rumours\0\u{1}ping\0\u{3}ping_request\0\u{1}ack\0\u{1}nack\0\u{1}gossip\0\u{1}sync\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}generation\0\u{1}incarnation\0\u{1}revision\0\u{1}rumours\0\u{1}ping\0\u{3}ping_request\0\u{1}ack\0\u{1}nack\0\u{1}gossip\0\u{1}records\0\u{1}digest\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -446,18 +491,14 @@ nonisolated extension ProtoSwimMessage: SwiftProtobuf.Message, SwiftProtobuf._Me
         }
       }()
       case 11: try {
-        var v: ProtoSwimMessage.Sync?
-        var hadOneofValue = false
-        if let current = self.body {
-          hadOneofValue = true
-          if case .sync(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
         if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.body = .sync(v)
+          if self.body != nil {try decoder.handleConflictingOneOf()}
+          self.body = .records(v)
         }
       }()
+      case 12: try { try decoder.decodeSingularMessageField(value: &self._digest) }()
       default: break
       }
     }
@@ -504,12 +545,15 @@ nonisolated extension ProtoSwimMessage: SwiftProtobuf.Message, SwiftProtobuf._Me
       guard case .gossip(let v)? = self.body else { preconditionFailure() }
       try visitor.visitSingularBoolField(value: v, fieldNumber: 10)
     }()
-    case .sync?: try {
-      guard case .sync(let v)? = self.body else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    case .records?: try {
+      guard case .records(let v)? = self.body else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 11)
     }()
     case nil: break
     }
+    try { if let v = self._digest {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -520,6 +564,7 @@ nonisolated extension ProtoSwimMessage: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs._revision != rhs._revision {return false}
     if lhs.rumours != rhs.rumours {return false}
     if lhs.body != rhs.body {return false}
+    if lhs._digest != rhs._digest {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -600,9 +645,9 @@ nonisolated extension ProtoSwimMessage.PingRequest: SwiftProtobuf.Message, Swift
   }
 }
 
-nonisolated extension ProtoSwimMessage.Sync: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = ProtoSwimMessage.protoMessageName + ".Sync"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}page\0\u{1}pages\0\u{1}answer\0")
+nonisolated extension ProtoSwimMessage.Digest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoSwimMessage.protoMessageName + ".Digest"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sums\0\u{1}answer\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -610,30 +655,25 @@ nonisolated extension ProtoSwimMessage.Sync: SwiftProtobuf.Message, SwiftProtobu
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.page) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.pages) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self.answer) }()
+      case 1: try { try decoder.decodeRepeatedFixed32Field(value: &self.sums) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.answer) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.page != 0 {
-      try visitor.visitSingularUInt32Field(value: self.page, fieldNumber: 1)
-    }
-    if self.pages != 0 {
-      try visitor.visitSingularUInt32Field(value: self.pages, fieldNumber: 2)
+    if !self.sums.isEmpty {
+      try visitor.visitPackedFixed32Field(value: self.sums, fieldNumber: 1)
     }
     if self.answer != false {
-      try visitor.visitSingularBoolField(value: self.answer, fieldNumber: 3)
+      try visitor.visitSingularBoolField(value: self.answer, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ProtoSwimMessage.Sync, rhs: ProtoSwimMessage.Sync) -> Bool {
-    if lhs.page != rhs.page {return false}
-    if lhs.pages != rhs.pages {return false}
+  package static func ==(lhs: ProtoSwimMessage.Digest, rhs: ProtoSwimMessage.Digest) -> Bool {
+    if lhs.sums != rhs.sums {return false}
     if lhs.answer != rhs.answer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -1,0 +1,65 @@
+import Model
+
+/// A refused link that is being looked into.
+struct Refusal: Hashable, Sendable {
+    let node: NodeID
+    let sequence: UInt64
+    let endsAt: LogicalInstant
+    var isAnswered = false
+}
+
+// The fast path. The links of a process that ends are reset in the same instant, and new ones are refused: that is evidence which a
+// slow or a paused process never gives. Whoever sees it pings at once, and if no answer comes in a few round trips he is a witness.
+// Those nearest to the accused try its link as well; two witnesses are a verdict. A host that is gone refuses nothing, and takes the
+// normal path.
+extension Swim {
+    mutating func linkRefused(_ other: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard phase == .running, !mutated(.ignoresRefusals), let slot = table.slot(of: other) else { return }
+        counters.refusedLinks += 1
+        lookInto(slot, at: now, &actions)
+    }
+
+    /// Pings somebody whose links are refused, or were to others: if no answer comes soon, we are one more who knows.
+    mutating func lookInto(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[slot], member.isActive, member.heard, refusals.count < SwimLimits.refusals,
+            !refusals.contains(where: { $0.node == member.node })
+        else { return }
+        let other = member.node
+        let number = sequence()
+        let usual = roundTrips[slot].map { $0 * 4 } ?? tuning.probeTimeout
+        let wait = min(max(usual, tuning.tick * 2), tuning.probeTimeout) * patience
+        refusals.append(Refusal(node: other, sequence: number, endsAt: now + wait))
+        let body = SwimMessage.Body.ping(sequence: number, target: other)
+        actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
+    }
+
+    mutating func lookIntoRefusals(at now: LogicalInstant, _ actions: inout [Action]) {
+        guard !refusals.isEmpty else { return }
+        let due = refusals.filter { now >= $0.endsAt }
+        guard !due.isEmpty else { return }
+        refusals.removeAll { now >= $0.endsAt }
+        for refusal in due where !refusal.isAnswered { accuse(refusal.node, refused: true, at: now, &actions) }
+    }
+
+    /// Somebody was refused; the nearest of the others see for themselves.
+    mutating func seekSecondWitness(against slot: Int, on rumour: MemberRecord, _ actions: inout [Action]) {
+        guard rumour.refused, rumour.accuser != node, let member = table[slot], let suspicion = suspicions[slot],
+            !suspicion.isCertain, !refusals.contains(where: { $0.node == member.node }),
+            isAmong(nearest: SwimLimits.firstSpeakers + 1, to: member.node)
+        else { return }
+        actions.append(.stream(to: member.node, address: member.profile.link, sequence: sequence()))
+    }
+
+    mutating func streamAnswered(_ number: UInt64, by other: NodeID, at now: LogicalInstant) {
+        guard number <= nextSequence else { return }
+        lastAck = now
+        lastAnswered = max(lastAnswered, number)
+        if let slot = table.slot(of: other), let suspicion = suspicions[slot], number > suspicion.number {
+            suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
+        }
+        guard let current = probe, current.sequence == number, current.target == other else { return }
+        // It lives. That the datagrams were lost says nothing good of our network, so our health is as it was.
+        counters.savedByLink += 1
+        probe = nil
+    }
+}

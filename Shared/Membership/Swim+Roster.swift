@@ -1,0 +1,85 @@
+import Model
+
+// What the control plane knows for certain: who should be there, and who never again.
+extension Swim {
+    /// Takes those who should be there as alive until probes say otherwise. A node that is in the roster no more stays what it is;
+    /// once it is dead or gone, it is forgotten in time.
+    mutating func adopt(_ entries: [RosterEntry], at now: LogicalInstant, _ actions: inout [Action]) {
+        let named = Set(entries.map(\.node))
+        for slot in 0..<table.slots {
+            guard let member = table[slot], member.inRoster, !named.contains(member.node) else { continue }
+            table.update(slot) { $0.inRoster = false }
+        }
+        for entry in entries where entry.node != node && entry.profile.fits { adopt(entry, at: now, &actions) }
+    }
+
+    private mutating func adopt(_ entry: RosterEntry, at now: LogicalInstant, _ actions: inout [Action]) {
+        let life = Life(generation: entry.generation, incarnation: 0)
+        guard !isRetired(entry.node, life) else { return }
+        let record = MemberRecord(node: entry.node, life: life, status: .alive, profile: entry.profile)
+        guard let slot = table.slot(of: entry.node), let member = table[slot] else {
+            table.insert(Member(record: record, at: now, heard: false, inRoster: true))
+            actions.append(.memberChanged(record))
+            return
+        }
+        if member.record.life.generation < entry.generation {
+            // A newer life was committed before we met it.
+            table.update(slot) { $0 = Member(record: record, at: now, heard: false, inRoster: true) }
+            suspicions[slot] = nil
+            findings.removeAll { $0.slot == slot }
+            actions.append(.memberChanged(record))
+        } else if !member.inRoster || member.profile.session < entry.profile.session {
+            table.update(slot) {
+                $0.inRoster = true
+                // The control plane knows the session before gossip does.
+                if $0.record.life.generation == entry.generation, $0.profile.session < entry.profile.session {
+                    $0.record.profile.session = entry.profile.session
+                }
+            }
+        }
+    }
+
+    // MARK: - Tombstones
+
+    mutating func retire(_ stones: [Tombstone], at now: LogicalInstant, _ actions: inout [Action]) {
+        retired = [:]
+        guard !mutated(.ignoresTombstones) else { return }
+        for stone in stones {
+            retired[stone.node] = max(retired[stone.node] ?? stone.through, stone.through)
+            guard let slot = table.slot(of: stone.node), let member = table[slot], member.status != .left,
+                isRetired(stone.node, member.record.life)
+            else { continue }
+            table.update(slot) {
+                $0.record.status = .left
+                $0.since = now
+                $0.inRoster = false
+                $0.accusers = []
+            }
+            suspicions[slot] = nil
+            queue.forget(slot)
+            findings.removeAll { $0.slot == slot }
+            if let gone = table[slot] { actions.append(.memberChanged(gone.record)) }
+        }
+    }
+
+    func isRetired(_ node: NodeID, _ life: Life) -> Bool {
+        guard !retired.isEmpty, let through = retired[node] else { return false }
+        return life.generation <= through
+    }
+
+    // MARK: - Forgetting
+
+    mutating func reap(at now: LogicalInstant) {
+        guard now >= nextReap, !mutated(.neverReaps) else { return }
+        nextReap = now + tuning.reapAfter / 24
+        for slot in table.gone.slots {
+            guard let member = table[slot], now - member.since > tuning.reapAfter else { continue }
+            table.remove(slot)
+            settled[member.node] = nil
+            roundTrips[slot] = nil
+            suspicions[slot] = nil
+            queue.forget(slot)
+            findings.removeAll { $0.slot == slot }
+        }
+    }
+}

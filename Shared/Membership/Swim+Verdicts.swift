@@ -1,0 +1,112 @@
+import Model
+
+// From suspicion to verdict.
+extension Swim {
+    /// Starts or strengthens a suspicion. The rumour outranks what we hold, or is our own.
+    mutating func suspect(_ slot: Int, on rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[slot] else { return }
+        if member.status == .suspect, member.record.life == rumour.life {
+            return confirm(slot, by: rumour, at: now, &actions)
+        }
+        counters.suspicions += 1
+        table.update(slot) {
+            $0.record = rumour
+            $0.since = now
+        }
+        beginSuspicion(slot, on: rumour, at: now)
+        spread(slot)
+        actions.append(.memberChanged(rumour))
+        seekSecondWitness(against: slot, on: rumour, &actions)
+    }
+
+    mutating func beginSuspicion(_ slot: Int, on rumour: MemberRecord, at now: LogicalInstant) {
+        guard let member = table[slot] else { return }
+        let isYoung = now - member.metAt < tuning.youth && !mutated(.sparesNoYouth)
+        var suspicion = Suspicion(
+            at: now, members: memberCount, patience: isYoung ? tuning.youthPatience : 1, number: nextSequence, tuning: tuning)
+        _ = suspicion.accuse(by: rumour.accuser ?? node, refused: rumour.refused)
+        suspicions[slot] = suspicion
+        table.update(slot) { $0.accusers = suspicion.accusers }
+    }
+
+    /// A second accuser of a suspicion that we hold: it shortens the time, and travels on under its own name.
+    mutating func confirm(_ slot: Int, by rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[slot], member.status == .suspect, rumour.status == .suspect || rumour.status == .dead,
+            rumour.life == member.record.life, let accuser = rumour.accuser,
+            suspicions[slot]?.accuse(by: accuser, refused: rumour.refused) == true
+        else { return }
+        let accusers = suspicions[slot]?.accusers ?? []
+        table.update(slot) {
+            $0.record.accuser = accuser
+            $0.record.refused = rumour.refused
+            $0.accusers = accusers
+        }
+        spread(slot)
+        seekSecondWitness(against: slot, on: rumour, &actions)
+    }
+
+    /// Whether a heard verdict counts at once: about a life newer than we knew, about one that we hold dead already, about a suspect
+    /// who has had time to refute, or whose links were refused to another as well. Otherwise it is one more accusation, and ours to
+    /// judge when its time is over.
+    func accepts(_ verdict: MemberRecord, on member: Member, _ slot: Int, at now: LogicalInstant) -> Bool {
+        if mutated(.believesVerdicts) { return true }
+        if member.record.life.generation < verdict.life.generation || !member.isActive { return true }
+        guard member.record.life == verdict.life, var suspicion = suspicions[slot] else { return false }
+        if verdict.refused, let accuser = verdict.accuser {
+            _ = suspicion.accuse(by: accuser, refused: true)
+            if suspicion.isCertain { return true }
+        }
+        return suspicion.isRipe(at: now)
+    }
+
+    mutating func judgeSuspects(at now: LogicalInstant, _ actions: inout [Action]) {
+        guard !suspicions.entries.isEmpty else { return }
+        for entry in suspicions.entries where isOver(entry, at: now, &actions) { condemn(entry, at: now, &actions) }
+    }
+
+    private mutating func isOver(
+        _ entry: SuspicionList.Entry, at now: LogicalInstant, _ actions: inout [Action]
+    ) -> Bool {
+        let suspicion = entry.suspicion
+        let needed = mutated(.trustsOneRefusal) ? 1 : SwimLimits.refusers
+        if suspicion.refusers.count >= needed { return true }
+        let length = mutated(.needsNoConfirmation) ? suspicion.shortestLength : suspicion.length
+        // A judge that is sick itself gives the suspect more time.
+        // With nobody else to ask, its silence is all there will ever be, and no sign of our health.
+        let hasOthers = table.activeCount > 1
+        let deadline = suspicion.since + length * (hasOthers && !mutated(.judgesWhenSick) ? patience : 1)
+        guard now + tuning.probeTimeout >= deadline else { return false }
+        guard let calledAt = suspicion.calledAt else {
+            suspicions[entry.slot]?.calledAt = now
+            call(entry.slot, at: now, &actions)
+            return false
+        }
+        guard now >= deadline, now - calledAt >= tuning.probeTimeout else { return false }
+        return !hasOthers || lastAnswered > suspicion.number || mutated(.judgesUnheard)
+    }
+
+    /// Pings a suspect out of its turn, with what is held against it.
+    mutating func call(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[slot] else { return }
+        let body = SwimMessage.Body.ping(sequence: sequence(), target: member.node)
+        actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
+    }
+
+    private mutating func condemn(_ entry: SuspicionList.Entry, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard let member = table[entry.slot] else { return }
+        counters.verdicts += 1
+        var verdict = member.record
+        verdict.status = .dead
+        verdict.accuser = node
+        verdict.refused = entry.suspicion.isCertain
+        table.update(entry.slot) {
+            $0.record = verdict
+            $0.since = now
+        }
+        suspicions[entry.slot] = nil
+        spread(entry.slot)
+        prepareReport(
+            of: entry.slot, evidence: entry.suspicion.accusers.contains(node) || entry.suspicion.calledAt != nil, at: now)
+        actions.append(.memberChanged(verdict))
+    }
+}

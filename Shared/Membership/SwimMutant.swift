@@ -1,0 +1,73 @@
+// Rules of the protocol that can be turned off one at a time, so that each can be shown to matter: some scenario fails without it. Only
+// a build with the condition MUTANTS can plant one; in every other, `mutated` is false and costs nothing.
+
+package enum SwimMutant: String, CaseIterable, Sendable {
+    /// A suspect that hears of its suspicion says nothing. (SWIM 4.2)
+    case refutesNothing
+    /// A suspect is not told of its suspicion by the ping that could clear it. (Lifeguard, buddy system)
+    case hidesAccusations
+    /// A helper that heard nothing says nothing. (Lifeguard, LHA-Probe)
+    case sendsNoNacks
+    /// Our own health changes none of our times. (Lifeguard, LHA-Probe)
+    case ignoresOwnHealth
+    /// A suspicion has its shortest time from the first accuser on. (Lifeguard, LHA-Suspicion; K = 0)
+    case needsNoConfirmation
+    /// A pause of our own is taken for our peers' silence. (restate #5156)
+    case ignoresLateness
+    /// A verdict is passed though nobody has answered us. (memberlist #242)
+    case judgesUnheard
+    /// A heard verdict counts at once, about whomever.
+    case believesVerdicts
+    /// A judge that is sick itself judges as fast as a healthy one.
+    case judgesWhenSick
+    /// The incarnation alone orders lives. (memberlist #311)
+    case ignoresGenerations
+    /// What is held of a member may go back. (al8n/memberlist #197)
+    case acceptsOldNews
+    /// What members hold is never compared.
+    case neverCompares
+    /// The dead are never called again. (memberlist #222, serf #605)
+    case forgetsTheDead
+    /// Who is dead or gone is never forgotten. (memberlist #253)
+    case neverReaps
+    /// Who has forgotten a dead member learns of it again.
+    case remindsOfTheDead
+    /// A silent member is not asked over a link.
+    case asksNoLink
+    /// Nobody is asked to ping for us.
+    case asksNoHelpers
+    /// A refused link is no reason to look.
+    case ignoresRefusals
+    /// One refused link is a death.
+    case trustsOneRefusal
+    /// Newcomers have no longer time than others.
+    case sparesNoYouth
+    /// The profile of one incarnation may change.
+    case changesProfiles
+    /// Whoever has a member's name and life is that member. (consul #733)
+    case ignoresDisputes
+    /// An old life of a member is not told that it is over.
+    case tellsNoZombies
+    /// A decommissioned node may come back.
+    case ignoresTombstones
+    /// Datagrams may grow. (libnetwork #2247)
+    case ignoresBudget
+    /// Everybody reports every death at once. (rule F7)
+    case reportsAtOnce
+    /// Who has heard of a death reports it as its own finding. (rule F2)
+    case reportsRumours
+    /// Every death is a report of its own.
+    case reportsSingly
+    /// A member that says good-bye is held dead.
+    case takesLeavingForDeath
+    /// The newest routing revision is not told. (rule T2)
+    case hidesRevision
+}
+
+extension Swim {
+    #if MUTANTS
+        func mutated(_ mutant: SwimMutant) -> Bool { tuning.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: SwimMutant) -> Bool { false }
+    #endif
+}

@@ -1,0 +1,122 @@
+// A cluster as large as a machine can hold, measured: the rows of the table that `make sim-swim` prints.
+
+package import Membership
+package import Model
+import SimulationKit
+
+package struct LargeCluster {
+    package private(set) var world: World
+    private let count: Int
+    private let say: (String, String) -> Void
+
+    /// - Parameters:
+    ///   - isShared: whether all begin with one table that names everybody, of which each keeps only its differences; if not, each
+    ///     begins with three names, and builds a table of its own.
+    ///   - say: takes the name of a figure and its value.
+    package init(
+        _ count: Int, isShared: Bool, seed: UInt64, tuning: SwimTuning = .fast, say: @escaping (String, String) -> Void
+    ) {
+        self.count = count
+        self.say = say
+        world = World(seed: seed, tuning: tuning)
+        world.bufferBytes = 1 << 20
+        world.mostVerdicts = 100_000
+        world.reserve(count - 1)
+        if isShared {
+            let records = (0..<count).map { index in
+                MemberRecord(
+                    node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: .alive,
+                    profile: World.profile(index))
+            }
+            let known = MemberTable(of: records, at: .origin)
+            for index in 0..<count {
+                world.begin(
+                    index,
+                    Swim(
+                        node: World.node(index), generation: Generation(1), profile: World.profile(index), tuning: tuning,
+                        seed: seed &+ UInt64(index) &* 7_919, at: .origin, known: known))
+            }
+            world.run(for: tuning.youth + .seconds(5))
+        } else {
+            world.start(count)
+        }
+    }
+
+    private func seconds(_ span: Span?) -> String { span.map { "\(Double($0.milliseconds) / 1_000) s" } ?? "not in time" }
+    private func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
+
+    /// From three names to everybody.
+    package mutating func join() {
+        let count = count
+        let start = world.now
+        func share(_ world: World) -> Double {
+            let known = world.running.reduce(0) { sum, index in
+                sum + (world.swim(index).map { $0.count(of: .alive) - $0.missingCount } ?? 0)
+            }
+            return Double(known) / Double(count * (count - 1))
+        }
+        let most = world.run(atMost: .seconds(60)) { share($0) >= 0.99 }
+        say("all join at once: 99 % of pairs", seconds(most))
+        let all = world.run(atMost: .seconds(120)) { $0.isWhole }
+        say("all join at once: all pairs", all == nil ? "not in time" : seconds(world.now - start))
+        say("  packets, bytes per member", "\(world.traffic.packets / UInt64(count)), \(world.traffic.bytes / UInt64(count))")
+        world.run(for: world.tuning.youth + .seconds(5))
+    }
+
+    package mutating func idle(for span: Span, loss: UInt64) {
+        world.forgetWhatWas()
+        world.loss = loss
+        world.run(for: span)
+        let shares = Double(count) * span.seconds
+        say(
+            "idle, \(Double(loss) / 10) % lost: packets, bytes per member and second",
+            "\(rounded(Double(world.traffic.packets) / shares)), \(Int(Double(world.traffic.bytes) / shares))")
+        say("  asked over a link, of a thousand probes", rounded(Double(world.traffic.streams) * 1_000 / (shares * 4)))
+        let years = shares / (365.25 * 86_400)
+        let wrong = Set(world.falseVerdicts.map(\.of)).count
+        say(
+            "  held dead though alive, in \(rounded(years * 1_000)) thousandths of a node-year",
+            "\(wrong), \(wrong == 0 ? "below " : "")\(Int(Double(max(wrong, 1)) / years)) per node-year")
+        say("  suspicions", "\(world.accusations.count)")
+    }
+
+    package mutating func kill(_ times: Int, refusing: Bool) {
+        world.hasLinks = refusing
+        var first: [Span] = []
+        var most: [Span] = []
+        var all: [Span] = []
+        for time in 0..<times {
+            let victim = (count / times * time + (refusing ? 1 : 2)) % count
+            world.forgetWhatWas()
+            let start = world.now
+            world.kill(victim, refusing: refusing)
+            let reached = world.run(atMost: .seconds(20)) { $0.share(seeing: victim, as: .dead) >= 0.99 }
+            let end = world.run(atMost: .seconds(40)) { $0.all(see: victim, as: .dead) }
+            first.append((world.verdicts.first { $0.of == victim }?.at ?? world.now) - start)
+            if let reached { most.append(reached) }
+            if end != nil { all.append(world.now - start) }
+            world.run(for: .seconds(3))
+        }
+        world.hasLinks = true
+        let name = refusing ? "killed process (links refused)" : "vanished host"
+        say(
+            "\(name): first dead, 99 %, all",
+            "\(seconds(median(first))), \(seconds(median(most))), \(all.count == times ? seconds(all.max()) : "\(all.count) of \(times) in time")"
+        )
+        say("  held dead though alive", "\(Set(world.falseVerdicts.map(\.of)).count)")
+    }
+
+    package mutating func split(for span: Span) {
+        world.forgetWhatWas()
+        let half = count / 2
+        world.passes = { from, to in (from < half) == (to < half) }
+        world.run(for: span)
+        let dead = world.running.allSatisfy { (world.swim($0)?.count(of: .dead) ?? 0) >= half - 20 }
+        world.forgetWhatWas()
+        world.passes = { _, _ in true }
+        let time = world.run(atMost: .seconds(120)) { $0.isWhole }
+        let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
+        say("half/half split of \(span.milliseconds / 1_000) s\(dead ? "" : " (not complete)"): healed", seconds(time))
+        say("  verdicts of a half about its own; packets per member", "\(own); \(world.traffic.packets / UInt64(count))")
+    }
+}

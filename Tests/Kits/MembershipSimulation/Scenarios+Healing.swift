@@ -1,0 +1,199 @@
+import Membership
+import Model
+import SimulationKit
+
+// After a cut, a restart, a farewell.
+extension Scenario {
+    static let healing: [Scenario] = [
+        Scenario(
+            "C10",
+            "two halves that were cut apart find each other again within 35 s, however long it was, and neither kills its own",
+            split),
+        Scenario("C13", "a restarted member is alive for all within a second, ten times in a row", restart),
+        Scenario(
+            "C14",
+            "after a restart of all, past incarnations and accusations notwithstanding, everybody knows everybody in 5 s",
+            massRestart),
+        Scenario("C15", "a process of an older life is believed by nobody, is told so, and is not flooded", zombie),
+        Scenario("C16", "a member with a new address is taken at once in a new life, and disputed in the same one", moved),
+        Scenario(
+            "C17", "who leaves is gone for all in 0.8 s and is never held dead; half of a cluster may leave and return", leaving
+        ),
+        Scenario("C17-tombstone", "a decommissioned node that comes back with its old life is nobody's member", decommissioned),
+    ]
+
+    private static func split(_ trial: inout Trial) throws(Violation) {
+        for (count, seconds) in [(30, 10), (30, 25), (30, 60), (12, 3_600)] as [(Int, Int64)] {
+            var world = try trial.cluster(count)
+            world.forgetWhatWas()
+            let half = count / 2
+            world.passes = { from, to in (from < half) == (to < half) }
+            world.run(for: .seconds(seconds))
+            let across = world.verdicts.allSatisfy { ($0.by < half) != ($0.of < half) }
+            try trial.require(across, "a half kills its own while cut off")
+            world.forgetWhatWas()
+            world.passes = { _, _ in true }
+            let time = world.run(atMost: .seconds(40)) { $0.isWhole }
+            trial.note("healed after \(seconds) s", try trial.require(time, within: .seconds(35), "healing after \(seconds) s"))
+            world.run(for: .seconds(5))
+            let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
+            try trial.require(own == 0, "\(own) verdicts of a half about its own, while meeting")
+            try trial.require(world.isWhole, "it does not stay whole")
+            trial.close(world)
+        }
+    }
+
+    private static func restart(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        var latest = Span.zero
+        for round in 0..<10 {
+            world.kill(9, refusing: true)
+            // Sometimes before its death is known.
+            world.run(for: round % 2 == 0 ? .seconds(8) : .milliseconds(100))
+            world.start(9, seeds: [0, 1, 2])
+            let generation = Generation(UInt64(round + 2))
+            let time = world.run(atMost: .seconds(5)) { world in
+                world.isWhole
+                    && world.running.allSatisfy {
+                        $0 == 9 || world.swim($0)?.member(World.node(9))?.record.life.generation == generation
+                    }
+            }
+            latest = max(latest, try trial.require(time, within: .seconds(1), "start \(round + 2)"))
+            world.forgetWhatWas()
+            world.run(for: .seconds(2))
+            try trial.require(world.verdicts.isEmpty && world.isWhole, "it flaps after start \(round + 2)")
+        }
+        trial.note("alive for all, the latest", latest)
+        trial.close(world)
+    }
+
+    private static func massRestart(_ trial: inout Trial) throws(Violation) {
+        let count = 50
+        var world = try trial.cluster(count)
+        // Everybody has refuted a hundred accusations.
+        for index in 0..<count {
+            let record = MemberRecord(
+                node: World.node(index), life: Life(generation: Generation(1), incarnation: 100), status: .suspect,
+                profile: World.profile(index), accuser: World.node((index + 1) % count))
+            world.inject(
+                SwimMessage(
+                    from: World.node((index + 1) % count), life: Life(generation: Generation(1), incarnation: 0),
+                    revision: .none, body: .gossip, rumours: [record]), from: (index + 1) % count, to: index)
+        }
+        world.run(for: .seconds(10))
+        // All but three go down, and are held dead by the three, who then restart as well.
+        for index in 3..<count { world.kill(index, refusing: false) }
+        world.run(for: .seconds(20))
+        for index in 0..<3 { world.kill(index, refusing: false) }
+        for index in 0..<count { world.start(index, seeds: [0, 1, 2]) }
+        world.forgetWhatWas()
+        let time = world.run(atMost: .seconds(20)) { $0.isWhole }
+        trial.note("whole", try trial.require(time, within: .seconds(5), "everybody knows everybody"))
+        world.run(for: .seconds(3))
+        try trial.require(world.verdicts.isEmpty, "\(world.verdicts.count) verdicts")
+        trial.close(world)
+    }
+
+    private static func zombie(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(20)
+        world.kill(7, refusing: true)
+        world.start(7, seeds: [0, 1, 2], generation: 5)
+        world.run(for: .seconds(5))
+        guard let old = world.swim(7)?.life else { return }
+        // The old folder is started elsewhere.
+        world.forgetWhatWas()
+        let idle = world.traffic
+        world.run(for: .seconds(10))
+        let usual = world.traffic.packets - idle.packets
+        world.reserve(20)
+        world.begin(
+            20,
+            Swim(
+                node: World.node(7), generation: Generation(3), profile: World.profile(7, address: World.address(20)),
+                tuning: world.tuning, seed: 99, at: world.now))
+        world.input(.roster([RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))]), to: 20)
+        world.forgetWhatWas()
+        world.run(for: .seconds(10))
+        try trial.require(world.identities == 1, "it is told \(world.identities) times that it is over")
+        let believed = world.running.filter { $0 != 20 && $0 != 7 }.filter {
+            world.swim($0)?.member(World.node(7))?.record.life != old
+                || world.swim($0)?.member(World.node(7))?.status != .alive
+        }
+        try trial.require(believed.isEmpty, "\(believed.count) believe it")
+        trial.note("packets of 10 s, against \(usual)", Int(world.traffic.packets))
+        try trial.require(world.traffic.packets < usual * 3 / 2, "\(world.traffic.packets) packets instead of \(usual)")
+        try trial.require(world.falseVerdicts.isEmpty, "\(world.falseVerdicts.count) false verdicts")
+        trial.close(world)
+    }
+
+    private static func moved(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(20)
+        world.kill(6, refusing: true)
+        world.start(6, seeds: [0, 1, 2], address: "elsewhere:9")
+        let time = world.run(atMost: .seconds(5)) { world in
+            world.running.allSatisfy {
+                $0 == 6 || world.swim($0)?.member(World.node(6))?.profile.gossip == "elsewhere:9"
+            }
+        }
+        trial.note("at its new address for all", try trial.require(time, within: .seconds(1), "the new address"))
+        // A copy of its folder, of the same generation, at another address.
+        world.reserve(20)
+        let generation = world.swim(6)?.life.generation ?? Generation(0)
+        world.begin(
+            20,
+            Swim(
+                node: World.node(6), generation: generation, profile: World.profile(6, address: World.address(20), store: 77),
+                tuning: world.tuning, seed: 5, at: world.now))
+        world.input(.roster([RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))]), to: 20)
+        world.run(for: .seconds(5))
+        try trial.require(world.disputes > 0, "nobody tells of the dispute")
+        let moved = world.running.filter { $0 < 20 && $0 != 6 }.filter {
+            world.swim($0)?.member(World.node(6))?.profile.gossip != "elsewhere:9"
+        }
+        try trial.require(moved.isEmpty, "\(moved.count) believe the copy")
+        trial.close(world)
+    }
+
+    private static func leaving(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        world.forgetWhatWas()
+        world.input(.leave, to: 4)
+        let gone = world.run(atMost: .seconds(2)) { $0.all(see: 4, as: .left) }
+        trial.note("gone for all", try trial.require(gone, within: .milliseconds(800), "a farewell"))
+        world.run(for: .seconds(1))
+        try trial.require(world.departed.contains(4), "it does not depart")
+        world.kill(4, refusing: true)
+        world.run(for: .seconds(10))
+        try trial.require(world.verdicts.isEmpty && world.reports.isEmpty, "who left is held dead")
+        try trial.require(world.all(see: 4, as: .left), "who left is not gone for all")
+        // Half of them, and back at once.
+        for index in 10..<25 { world.input(.leave, to: index) }
+        world.run(for: .milliseconds(300))
+        for index in 10..<25 {
+            world.kill(index, refusing: true)
+            world.start(index, seeds: [0, 1, 2])
+        }
+        let back = world.run(atMost: .seconds(10)) { $0.isWhole }
+        trial.note("half of them back for all", try trial.require(back, within: .seconds(3), "the return of half"))
+        try trial.require(world.verdicts.isEmpty, "\(world.verdicts.count) are held dead")
+        trial.close(world)
+    }
+
+    private static func decommissioned(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(10)
+        world.kill(5, refusing: false)
+        world.run(for: .seconds(6))
+        for index in world.running {
+            world.input(.tombstones([Tombstone(node: World.node(5), through: Generation(1))]), to: index)
+        }
+        world.start(5, seeds: [0, 1, 2], generation: 1)
+        world.run(for: .seconds(10))
+        try trial.require(world.all(see: 5, as: .left), "it is somebody's member again")
+        // The control plane takes it back, in a new life.
+        world.kill(5, refusing: false)
+        world.start(5, seeds: [0, 1, 2], generation: 2)
+        _ = try trial.require(
+            world.run(atMost: .seconds(5)) { $0.all(see: 5, as: .alive) }, within: .seconds(2), "its new life")
+        trial.close(world)
+    }
+}

@@ -1,0 +1,136 @@
+import Membership
+import Model
+import SimulationKit
+
+// What the control plane hears.
+extension Scenario {
+    static let reporting: [Scenario] = [
+        Scenario(
+            "C31", "ten, or a third, that fall at once are dead for all a second later than one, and are told in batches", rack),
+        Scenario("F2", "a death is reported by two witnesses who have seen it themselves, until it is settled", witnesses),
+        Scenario("F7", "few speak of a death at once; the others only if it is not settled by then", damped),
+        Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
+        Scenario("fast-path", "a link that is reset while the process lives costs a ping, and nobody is accused", falseAlarm),
+        Scenario("rtt", "round trips are known per member and per zone", roundTrips),
+    ]
+
+    private static func rack(_ trial: inout Trial) throws(Violation) {
+        for (count, fallen, limit) in [(100, 10, 3_100), (99, 33, 3_100)] as [(Int, Int, Int64)] {
+            for refusing in [false, true] {
+                var world = try trial.cluster(count)
+                world.hasLinks = refusing
+                world.forgetWhatWas()
+                let dead = (0..<fallen).map { $0 * (count / fallen) }
+                for index in dead { world.kill(index, refusing: refusing) }
+                let time = world.run(atMost: .seconds(12)) { world in
+                    world.running.allSatisfy { world.swim($0)?.count(of: .dead) == fallen }
+                }
+                let name = "\(fallen) of \(count)\(refusing ? ", refused" : "")"
+                trial.note("\(name): all dead", try trial.require(time, within: .milliseconds(limit), "\(name) dead for all"))
+                world.run(for: .seconds(1))
+                try trial.require(world.falseVerdicts.isEmpty, "\(world.falseVerdicts.count) false verdicts")
+                let spoke = Dictionary(grouping: world.reports, by: \.by)
+                let largest = world.reports.map(\.report.deaths.count).max() ?? 0
+                trial.note("\(name): reports", "\(world.reports.count) by \(spoke.count), the largest of \(largest)")
+                try trial.require(largest > 1, "every death is a report of its own")
+                let told = Set(world.reports.flatMap { $0.report.deaths.map(\.node) })
+                try trial.require(told.count == fallen, "\(told.count) of \(fallen) are reported")
+                trial.close(world)
+            }
+        }
+    }
+
+    private static func witnesses(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        world.forgetWhatWas()
+        world.kill(7, refusing: false)
+        let time = world.run(atMost: .seconds(6)) { Set($0.reports.map(\.by)).count >= 2 }
+        trial.note("two witnesses", try trial.require(time, within: .milliseconds(2_500), "two witnesses"))
+        for report in world.reports {
+            for death in report.report.deaths {
+                try trial.require(death.node == World.node(7), "\(death.node) is reported")
+                try trial.require(!death.witnesses.isEmpty, "no witness is named")
+            }
+        }
+        world.run(for: .seconds(3))
+        let repeated = world.reports.count
+        world.run(for: .seconds(3))
+        try trial.require(world.reports.count > repeated, "it is not repeated")
+        for index in world.running { world.input(.deathSettled(World.node(7), SessionID(8)), to: index) }
+        world.forgetWhatWas()
+        world.run(for: .seconds(5))
+        try trial.require(world.reports.isEmpty, "it is repeated though it is settled")
+        // Who merely hears of a death, of somebody who lives, says nothing.
+        let rumour = MemberRecord(
+            node: World.node(9), life: Life(generation: Generation(9), incarnation: 0), status: .dead,
+            profile: World.profile(9, address: "m9:7"), accuser: World.node(3))
+        world.forgetWhatWas()
+        for index in world.running where index != 9 { world.input(gossip([rumour], from: 3), to: index) }
+        world.run(for: .milliseconds(100))
+        try trial.require(world.reports.isEmpty, "a rumour is reported as a finding")
+        trial.close(world)
+    }
+
+    private static func damped(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(100)
+        world.forgetWhatWas()
+        world.kill(42, refusing: false)
+        _ = try trial.require(
+            world.run(atMost: .seconds(6)) { $0.all(see: 42, as: .dead) }, within: .seconds(3), "the death")
+        world.run(for: .milliseconds(600))
+        let early = Set(world.reports.map(\.by)).count
+        trial.note("speakers at first", early)
+        try trial.require((2...8).contains(early), "\(early) speak at once")
+        for index in world.running { world.input(.deathSettled(World.node(42), SessionID(43)), to: index) }
+        world.run(for: .seconds(5))
+        let all = Set(world.reports.map(\.by)).count
+        try trial.require(all == early, "\(all - early) speak after it is settled")
+        trial.close(world)
+    }
+
+    private static func revision(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        let newest = Revision(history: 1, index: 77)
+        world.input(.revisionApplied(newest), to: 3)
+        // Whoever hears of it fetches and applies it, and so tells others.
+        let start = world.now
+        var time: Span?
+        while world.now < start + .seconds(10), time == nil {
+            world.run(for: .milliseconds(50))
+            for index in world.running where world.swim(index)?.newestRevision == newest {
+                world.input(.revisionApplied(newest), to: index)
+            }
+            if world.running.allSatisfy({ world.swim($0)?.newestRevision == newest }) { time = world.now - start }
+        }
+        trial.note("known to all", try trial.require(time, within: .seconds(2), "a new revision"))
+        trial.close(world)
+    }
+
+    private static func falseAlarm(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        world.forgetWhatWas()
+        // Everybody's link to one is reset: its listener restarts, or a proxy does.
+        for index in world.running where index != 4 { world.input(.linkRefused(World.node(4)), to: index) }
+        world.run(for: .seconds(3))
+        try trial.require(world.accusations.isEmpty, "\(world.accusations.count) accuse")
+        // One alone is refused, and its datagrams are lost too: its own network, most likely.
+        world.passes = { from, to in !(from == 9 && to == 4 || from == 4 && to == 9) }
+        world.input(.linkRefused(World.node(4)), to: 9)
+        world.run(for: .seconds(5))
+        try trial.require(world.verdicts.isEmpty, "one refused link is a death")
+        trial.close(world)
+    }
+
+    private static func roundTrips(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(12)
+        world.delay = 1_000...1_100
+        world.run(for: .seconds(60))
+        guard let swim = world.swim(0) else { return }
+        for other in 1..<12 {
+            let time = swim.roundTrip(to: World.node(other)) ?? .zero
+            try trial.require((1_500...3_000).contains(time.microseconds), "\(time) to \(other)")
+        }
+        try trial.require(swim.roundTripsByZone.map(\.zone.name) == ["z0", "z1", "z2"], "zones are missing")
+        trial.close(world)
+    }
+}

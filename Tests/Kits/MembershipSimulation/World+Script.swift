@@ -1,0 +1,169 @@
+package import Membership
+package import Model
+package import SimulationKit
+
+// What happens to members, and what can be asked about them.
+extension World {
+    /// The names of simulated members are numbers with a letter, which are names.
+    package static func node(_ index: Int) -> NodeID {
+        do { return try NodeID("n\(index)") } catch { preconditionFailure("\(error)") }
+    }
+
+    package static func address(_ index: Int) -> String { "m\(index):7" }
+
+    package static func profile(_ index: Int, address: String? = nil, store: UInt64? = nil, metadata: [UInt8] = [])
+        -> MemberProfile
+    {
+        do {
+            return MemberProfile(
+                kind: .agent, zone: try ZoneName("z\(index % 3)"), gossip: address ?? Self.address(index), link: "m\(index):8",
+                store: StoreID(store ?? UInt64(index)), session: SessionID(UInt64(index + 1)), metadata: metadata)
+        } catch { preconditionFailure("\(error)") }
+    }
+
+    // MARK: - Starting and ending
+
+    /// Starts `count` members together, who know only the first three.
+    package mutating func start(_ count: Int) {
+        for index in 0..<count { start(index, seeds: Array(0..<min(3, count))) }
+    }
+
+    /// A settled cluster, in which everybody has the usual time to refute.
+    package mutating func settle(_ count: Int) throws(Violation) {
+        start(count)
+        guard run(atMost: .seconds(30), until: { $0.isWhole }) != nil else {
+            throw Violation("\(count) members do not find each other within 30 s")
+        }
+        run(for: tuning.youth)
+    }
+
+    package mutating func reserve(_ index: Int) {
+        while hosts.count <= index {
+            let next = hosts.count
+            hosts.append(Host(address: Self.address(next)))
+            hostAt[Self.address(next)] = next
+            indexOf[Self.node(next)] = next
+        }
+    }
+
+    /// Starts, or starts anew, the member `index`; it knows `seeds` from its configuration.
+    package mutating func start(
+        _ index: Int, seeds: [Int], generation: UInt64? = nil, address: String? = nil, metadata: [UInt8] = []
+    ) {
+        reserve(index)
+        if let address {
+            hostAt[address] = index
+            hosts[index].address = address
+        }
+        hosts[index].generation = generation ?? hosts[index].generation + 1
+        let swim = Swim(
+            node: Self.node(index), generation: Generation(hosts[index].generation),
+            profile: Self.profile(index, address: hosts[index].address, metadata: metadata), tuning: tuning,
+            seed: random.next(),
+            at: now)
+        begin(index, swim)
+        step(
+            index,
+            .roster(
+                seeds.map { RosterEntry(node: Self.node($0), generation: Generation(0), profile: Self.profile($0)) }))
+    }
+
+    /// Runs a member that was made elsewhere.
+    package mutating func begin(_ index: Int, _ swim: Swim) {
+        hosts[index].life += 1
+        hosts[index].swim = swim
+        hosts[index].isFrozen = false
+        hosts[index].isTickDue = false
+        hosts[index].emptyInbox()
+        departed.remove(index)
+        queue.push(
+            .tick(index, life: hosts[index].life),
+            at: now + .microseconds(Int64(random.next() % UInt64(tuning.tick.microseconds))))
+    }
+
+    /// The process is gone.
+    /// - Parameter refusing: whether its machine is there and says so; if not, the whole host is gone.
+    package mutating func kill(_ index: Int, refusing: Bool) {
+        hosts[index].swim = nil
+        hosts[index].life += 1
+        hosts[index].refuses = refusing
+        guard refusing else { return }
+        for other in hosts[index].links where hosts[other].swim != nil {
+            queue.push(.linkRefused(at: other, by: index), at: now + travel())
+        }
+    }
+
+    /// Opens links between two, which are reset when one of them ends.
+    package mutating func link(_ a: Int, _ b: Int) {
+        hosts[a].links.append(b)
+        hosts[b].links.append(a)
+    }
+
+    /// The process stands still; what is sent to it waits, as far as its buffer holds.
+    package mutating func freeze(_ index: Int) {
+        hosts[index].isFrozen = true
+        hosts[index].unwellUntil = LogicalInstant(microseconds: .max)
+    }
+
+    /// - Parameter isSuspend: whether the whole machine slept, so that what was sent meanwhile never came.
+    package mutating func thaw(_ index: Int, afterSuspend isSuspend: Bool = false) {
+        hosts[index].isFrozen = false
+        hosts[index].unwellUntil = now
+        if isSuspend { hosts[index].emptyInbox() }
+        // Its timer has rung long ago.
+        if hosts[index].isTickDue { queue.push(.tick(index, life: hosts[index].life), at: now) }
+    }
+
+    /// Who is cut off is not well until some time after `heal`.
+    package mutating func setUnwell(_ index: Int, until instant: LogicalInstant) { hosts[index].unwellUntil = instant }
+
+    /// Lets members share a processor that has time for `steps` of them in a second.
+    package mutating func starve(_ indices: [Int], stepsPerSecond steps: Int64) {
+        processors.append(Processor(cost: .microseconds(1_000_000 / steps)))
+        for index in indices { hosts[index].processor = processors.count - 1 }
+    }
+
+    package mutating func feed() {
+        for index in hosts.indices where hosts[index].processor != nil {
+            hosts[index].processor = nil
+            if hosts[index].isTickDue { queue.push(.tick(index, life: hosts[index].life), at: now) }
+        }
+    }
+
+    package mutating func input(_ input: Swim.Input, to index: Int) { step(index, input) }
+
+    /// Puts a datagram on the network that nobody of the members sent.
+    package mutating func inject(_ message: SwimMessage, from: Int, to: Int) {
+        queue.push(.datagram(message, from: hosts[from].address, to: to), at: now)
+    }
+
+    // MARK: - Asking
+
+    /// Whether everybody who runs holds all others who run for alive, and has heard of them.
+    package var isWhole: Bool {
+        let running = running
+        return running.allSatisfy { index in
+            guard let swim = hosts[index].swim else { return false }
+            return swim.count(of: .alive) == running.count - 1 && swim.missingCount == 0
+        }
+    }
+
+    package func all(see index: Int, as status: MemberStatus) -> Bool { share(seeing: index, as: status) == 1 }
+
+    /// The share of those who run, but for `index`, that hold exactly this of it.
+    package func share(seeing index: Int, as status: MemberStatus) -> Double {
+        let node = Self.node(index)
+        let others = running.filter { $0 != index }
+        guard !others.isEmpty else { return 1 }
+        return Double(others.count { hosts[$0].swim?.member(node)?.status == status }) / Double(others.count)
+    }
+
+    package var falseVerdicts: [Verdict] { verdicts.filter(\.isFalse) }
+
+    package mutating func forgetWhatWas() {
+        verdicts = []
+        accusations = []
+        reports = []
+        traffic = Traffic()
+    }
+}

@@ -1,0 +1,45 @@
+import Foundation
+import MembershipSimulation
+import SimulationKit
+import Testing
+
+extension Scenario: CustomTestStringConvertible {
+    public var testDescription: String { description }
+}
+
+@Suite struct ScenarioTests {
+    @Test("what must be survived is survived", arguments: Scenario.all)
+    func holds(scenario: Scenario) throws {
+        let trial = try scenario.run(seed: 1)
+        for (name, value) in trial.figures { print("\(scenario.label): \(name): \(value)") }
+    }
+
+    @Test("every story of the design is told here, or is one that only sockets can tell")
+    func complete() {
+        let told = Set((Scenario.all.map(\.label) + Scenario.elsewhere.map(\.label)).map { $0.prefix { $0 != "-" } })
+        for number in 1...32 { #expect(told.contains("C\(number)"), "C\(number)") }
+    }
+
+    @Test("one seed leaves the same trace in two processes, and another seed another", arguments: ["C2", "C13", "C19", "C31"])
+    func sameTrace(label: String) throws {
+        let scenario = try #require(Scenario.named(label))
+        let here = try scenario.run(seed: 3).digest
+        #expect(try digest(of: label, seed: 3) == "\(here)\n")
+        #expect(try digest(of: label, seed: 3) == "\(here)\n")
+        #expect(try scenario.run(seed: 4).digest != here)
+    }
+
+    /// Asks the runner beside the tests.
+    private func digest(of label: String, seed: UInt64) throws -> String {
+        let process = Process()
+        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+            .appending(path: "simulate-members")
+        process.arguments = ["--seed", "\(seed)", "--digest", label]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: output, as: UTF8.self)
+    }
+}

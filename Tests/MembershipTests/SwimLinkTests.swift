@@ -1,0 +1,101 @@
+import Membership
+import MembershipSimulation
+import Model
+import Testing
+
+@Suite struct SwimLinkTests {
+    private func swim(knowing others: Int) -> Swim {
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
+        let records = (1...others).map { record($0, .alive) }
+        _ = swim.step(message(.gossip, from: 1, records), at: .origin)
+        return swim
+    }
+
+    private func record(_ index: Int, _ status: MemberStatus, by accuser: Int? = nil, refused: Bool = false) -> MemberRecord {
+        MemberRecord(
+            node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: status,
+            profile: World.profile(index), accuser: accuser.map(World.node), refused: refused)
+    }
+
+    private func message(_ body: SwimMessage.Body, from index: Int, _ rumours: [MemberRecord] = []) -> Swim.Input {
+        .received(
+            SwimMessage(
+                from: World.node(index), life: Life(generation: Generation(1), incarnation: 0), revision: .none, body: body,
+                rumours: rumours), from: World.address(index))
+    }
+
+    private func pings(_ actions: [Swim.Action], to index: Int) -> [UInt64] {
+        actions.compactMap {
+            guard case .send(let message, _) = $0, case .ping(let number, let target) = message.body,
+                target == World.node(index)
+            else { return nil }
+            return number
+        }
+    }
+
+    @Test("a refused link is an immediate ping; unanswered, it makes a witness who says why")
+    func witness() throws {
+        var swim = swim(knowing: 5)
+        let asked = swim.step(.linkRefused(World.node(3)), at: .origin)
+        #expect(pings(asked, to: 3).count == 1)
+        #expect(swim.step(.linkRefused(World.node(3)), at: .origin).isEmpty)
+        var now = LogicalInstant.origin
+        while swim.member(World.node(3))?.status == .alive, now < .origin + .seconds(1) {
+            now = now + .milliseconds(25)
+            _ = swim.step(.tick, at: now)
+        }
+        let accused = try #require(swim.member(World.node(3)))
+        #expect(accused.status == .suspect)
+        #expect(accused.record.refused)
+        #expect(accused.accusers == [World.node(0)])
+        #expect(now - .origin <= .milliseconds(150))
+    }
+
+    @Test("an answered ping after a refused link accuses nobody")
+    func alarm() throws {
+        var swim = swim(knowing: 5)
+        let number = try #require(pings(swim.step(.linkRefused(World.node(3)), at: .origin), to: 3).first)
+        _ = swim.step(message(.ack(sequence: number), from: 3), at: .origin + .milliseconds(2))
+        var now = LogicalInstant.origin
+        while now < .origin + .milliseconds(200) {
+            now = now + .milliseconds(25)
+            _ = swim.step(.tick, at: now)
+        }
+        #expect(swim.member(World.node(3))?.status == .alive)
+    }
+
+    @Test("two witnesses of refused links are a verdict at once; two of silence are not")
+    func verdict() {
+        for refused in [true, false] {
+            var swim = swim(knowing: 8)
+            for accuser in [4, 5] {
+                _ = swim.step(
+                    message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: refused)]), at: .origin)
+            }
+            _ = swim.step(.tick, at: .origin + .milliseconds(25))
+            #expect(swim.member(World.node(3))?.status == (refused ? .dead : .suspect))
+            #expect(swim.member(World.node(3))?.accusers == [World.node(4), World.node(5)])
+        }
+    }
+
+    @Test("a silent member is asked over its link, and an answer there saves it")
+    func stream() throws {
+        var swim = swim(knowing: 1)
+        var now = LogicalInstant.origin
+        var asked: UInt64?
+        for _ in 0..<8 {
+            now = now + .milliseconds(25)
+            for case .stream(let node, let address, let number) in swim.step(.tick, at: now) {
+                #expect(node == World.node(1))
+                #expect(address == "m1:8")
+                asked = number
+                _ = swim.step(.streamAnswered(node, sequence: number), at: now)
+            }
+        }
+        _ = try #require(asked)
+        #expect(swim.counters.savedByLink == 1)
+        #expect(swim.member(World.node(1))?.status == .alive)
+        #expect(swim.counters.failedProbes == 0)
+    }
+}

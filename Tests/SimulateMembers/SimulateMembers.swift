@@ -1,0 +1,87 @@
+// Tells the stories that a failure detector must survive, and measures it in large clusters. Ends with 1 when a story fails.
+//
+//   simulate-members                     every story once, with its figures
+//   simulate-members --only LABEL        stories whose label begins so
+//   simulate-members --seed N            with another seed; 1 by default
+//   simulate-members --digest LABEL      only the digest of one story's trace, which is the same in every process
+//   simulate-members --mutants [NAME]    turns off each rule whose name holds NAME, and tells which story fails without it
+//   simulate-members --scale N           a cluster of N members: detection, false alarms, traffic, healing
+
+import Foundation
+import Membership
+import MembershipSimulation
+import Model
+import SimulationKit
+
+@main
+enum SimulateMembers {
+    static func main() {
+        var arguments = CommandLine.arguments.dropFirst()
+        var seed: UInt64 = 1
+        var only = ""
+        while let option = arguments.popFirst() {
+            switch option {
+            case "--seed": seed = arguments.popFirst().flatMap { UInt64($0) } ?? 1
+            case "--only": only = arguments.popFirst() ?? ""
+            case "--scale":
+                return scale(arguments.popFirst().flatMap { Int($0) } ?? 1_000, seed)
+            case "--mutants":
+                let name = arguments.first?.hasPrefix("--") == false ? arguments.popFirst() : nil
+                exit(Mutants(seed: seed).hunt(name ?? "") ? 0 : 1)
+            case "--digest": return digest(of: arguments.popFirst() ?? "", seed)
+            default:
+                say("simulate-members: \(option) is no option; see the head of Tests/SimulateMembers/SimulateMembers.swift")
+                exit(2)
+            }
+        }
+        exit(stories(only, seed) ? 0 : 1)
+    }
+
+    private static func stories(_ only: String, _ seed: UInt64) -> Bool {
+        var failed = 0
+        for scenario in Scenario.all where scenario.label.hasPrefix(only) {
+            let start = ContinuousClock.now
+            do throws(Violation) {
+                let trial = try scenario.run(seed: seed)
+                say("✔ \(scenario) [\(start.duration(to: .now))]")
+                for (name, value) in trial.figures { say("    \(name): \(value)") }
+            } catch {
+                failed += 1
+                say("✘ \(scenario)\n    \(error) [\(start.duration(to: .now))]")
+            }
+        }
+        return failed == 0
+    }
+
+    /// Above a thousand, all share one table.
+    private static func scale(_ count: Int, _ seed: UInt64) {
+        let isShared = count > 2_000
+        say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
+        let start = ContinuousClock.now
+        var cluster = LargeCluster(count, isShared: isShared, seed: seed) { name, value in say("  \(name): \(value)") }
+        if !isShared { cluster.join() }
+        let before = clock()
+        let idle: Int64 = isShared ? 30 : 300
+        cluster.idle(for: .seconds(idle), loss: 10)
+        let percent = Double(clock() - before) / Double(CLOCKS_PER_SEC) / Double(idle) / Double(count) * 100
+        say("  of a core per member, network and all: \((percent * 10_000).rounded() / 10_000) %")
+        cluster.kill(5, refusing: false)
+        cluster.kill(5, refusing: true)
+        if !isShared { cluster.split(for: .seconds(30)) }
+        say("  largest memory: \(largestMemory) MB; \(cluster.world.events) events in \(start.duration(to: .now))")
+    }
+
+    private static var largestMemory: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss / 1_024
+    }
+
+    private static func digest(of label: String, _ seed: UInt64) {
+        guard let scenario = Scenario.named(label), let trial = try? scenario.run(seed: seed) else { exit(1) }
+        say("\(trial.digest)")
+    }
+}
+
+/// Figures are read while they come, whoever reads them.
+func say(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
