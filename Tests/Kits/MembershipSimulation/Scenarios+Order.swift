@@ -89,7 +89,7 @@ extension Scenario {
         let others = (1...6).map { index in
             MemberRecord(
                 node: World.node(index), life: Life(generation: Generation(1), incarnation: 0),
-                status: index == 2 ? .suspect : .alive, profile: World.profile(index), accuser: World.node(9))
+                status: index == 6 ? .suspect : .alive, profile: World.profile(index), accuser: World.node(9))
         }
         _ = swim.step(gossip(others, from: 9), at: .origin)
         var now = LogicalInstant.origin
@@ -98,13 +98,13 @@ extension Scenario {
             now = now + .milliseconds(25)
             for case .send(let message, let address) in swim.step(.tick, at: now) {
                 guard case .ping(let number, let target) = message.body else { continue }
-                if target == World.node(2), now > .origin + .seconds(3) {
+                if target == World.node(6), now > .origin + .seconds(3) {
                     pings += 1
                     try trial.require(
-                        message.rumours.contains { $0.node == target && $0.status == .suspect },
+                        message.rumours.contains { $0.node == target && $0.status != .alive },
                         "a suspect is pinged and not told")
                 }
-                guard target != World.node(2) else { continue }
+                guard target != World.node(6) else { continue }
                 let ack = SwimMessage(
                     from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
                     body: .ack(sequence: number), rumours: [])
