@@ -8,8 +8,9 @@ struct Probe: Hashable, Sendable {
     let helpersAt: LogicalInstant
     let endsAt: LogicalInstant
     var isEscalated = false
-    var helpersAsked = 0
-    var nacks = 0
+    /// Who was asked to help, and has said nothing yet.
+    var silent: [NodeID] = []
+    var hasHelpers = false
 }
 
 /// A ping that we sent for somebody else.
@@ -107,7 +108,8 @@ extension Swim {
         }
         guard !mutated(.asksNoHelpers) else { return }
         let helpers = pick(tuning.helpers) { $0.status == .alive && $0.node != target.node }
-        probe.helpersAsked = helpers.count
+        probe.silent = helpers.map(\.node)
+        probe.hasHelpers = !helpers.isEmpty
         for helper in helpers {
             let body = SwimMessage.Body.pingRequest(
                 sequence: probe.sequence, target: target.node, address: target.profile.gossip)
@@ -117,8 +119,9 @@ extension Swim {
 
     private mutating func probeFailed(_ probe: Probe, at now: LogicalInstant, _ actions: inout [Action]) {
         counters.failedProbes += 1
-        // Helpers who do not even say "nack" point at our own link or load (Lifeguard, LHA-Probe).
-        sicken(by: probe.helpersAsked == 0 ? 1 : Int64(probe.helpersAsked - min(probe.nacks, probe.helpersAsked)))
+        // Helpers who do not even say "nack" point at our own link or load (Lifeguard, LHA-Probe); unless they are in doubt themselves,
+        // as when many fall at once.
+        sicken(by: probe.hasHelpers ? Int64(probe.silent.count { table[$0]?.status == .alive }) : 1)
         accuse(probe.target, refused: false, at: now, &actions)
     }
 
@@ -168,12 +171,12 @@ extension Swim {
         suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
     }
 
-    mutating func refused(_ number: UInt64, _ actions: inout [Action]) {
+    mutating func refused(_ number: UInt64, by helper: NodeID, _ actions: inout [Action]) {
         guard probe?.sequence == number else {
             actions.append(.dropped(.late))
             return
         }
-        probe?.nacks += 1
+        probe?.silent.removeAll { $0 == helper }
     }
 
     mutating func relay(

@@ -41,7 +41,7 @@ extension Swim {
             }
             relay(number, to: target, at: targetAddress, for: address, at: now, &actions)
         case .ack(let number): acknowledged(number, by: message.from, at: now, &actions)
-        case .nack(let number): refused(number, &actions)
+        case .nack(let number): refused(number, by: message.from, &actions)
         case .gossip, .records: break
         }
     }

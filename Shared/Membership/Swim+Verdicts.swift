@@ -71,10 +71,10 @@ extension Swim {
         let needed = mutated(.trustsOneRefusal) ? 1 : SwimLimits.refusers
         if suspicion.refusers.count >= needed { return true }
         let length = mutated(.needsNoConfirmation) ? suspicion.shortestLength : suspicion.length
-        // A judge that is sick itself gives the suspect more time.
+        // A judge that is sick itself gives the suspect more time; one lost answer is no sickness yet.
         // With nobody else to ask, its silence is all there will ever be, and no sign of our health.
         let hasOthers = table.activeCount > 1
-        let deadline = suspicion.since + length * (hasOthers && !mutated(.judgesWhenSick) ? patience : 1)
+        let deadline = suspicion.since + length * (hasOthers && !mutated(.judgesWhenSick) ? max(1, localHealth) : 1)
         guard now + tuning.probeTimeout >= deadline else { return false }
         guard let calledAt = suspicion.calledAt else {
             suspicions[entry.slot]?.calledAt = now
