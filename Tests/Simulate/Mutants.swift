@@ -1,6 +1,7 @@
-// The proof that the simulator sees: every known bug, planted by itself, is noticed within 1,000 seeds.
+// The proof that the simulator sees: every known bug, planted by itself, is noticed within 1,000 seeds, or by a scenario.
 
 import RaftSimulation
+import SimulationKit
 
 struct Mutants {
     let jobs: Int
@@ -11,6 +12,7 @@ struct Mutants {
 
     private struct Verdict {
         let bug: String
+        /// Zero: a scenario noticed it.
         let seed: UInt64?
         let caughtBy: String
     }
@@ -30,7 +32,7 @@ struct Mutants {
             while let verdict = try await group.next() {
                 add()
                 if verdict.seed != nil { caught += 1 }
-                let seeds = verdict.seed.map(String.init) ?? ">\(Self.seeds)"
+                let seeds = verdict.seed.map { $0 == 0 ? "-" : String($0) } ?? ">\(Self.seeds)"
                 Chunk.say("\(pad(verdict.bug, width))  \(pad(seeds, 5))  \(verdict.caughtBy.prefix(120))")
             }
         }
@@ -39,6 +41,11 @@ struct Mutants {
     }
 
     private func hunt(_ bug: String) async throws -> Verdict {
+        if let planted = PlantedBug(bug) {
+            do throws(Violation) { try Scenarios.run(RaftRun(seed: 1, bug: planted).options.settings) } catch {
+                return Verdict(bug: bug, seed: 0, caughtBy: "scenario: \(error)")
+            }
+        }
         let outcome = try await Chunk(seeds: 1...Self.seeds, bug: bug, stopsAtFailure: true).run()
         let failure = outcome.failures.first
         return Verdict(bug: bug, seed: failure?.seed, caughtBy: failure?.violation ?? "nothing")
