@@ -97,9 +97,7 @@ extension Transaction {
         guard !writes.isEmpty, Set(writes.map(\.key)).count == writes.count else {
             throw CatalogRejection(.invalidValue, "name each key once, and at least one", field: "key")
         }
-        guard base.configuration.count + writes.count <= CatalogLimits.configurationEntries else {
-            throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
-        }
+        var (entries, bytes) = (base.configuration.count, base.configurationBytes)
         for write in writes {
             try ConfigurationAdmission.check(key: write.key)
             let known = base.configuration[ConfigurationKey(scope: scope, key: write.key)]
@@ -110,13 +108,25 @@ extension Transaction {
             }
             if let value = write.value {
                 try ConfigurationAdmission.check(write.key, value, in: scope)
-                append(.configuration(ConfigurationEntry(scope: scope, key: write.key, value: value, version: index)))
+                let entry = ConfigurationEntry(scope: scope, key: write.key, value: value, version: index)
+                entries += known == nil ? 1 : 0
+                bytes += entry.bytes - (known?.bytes ?? 0)
+                append(.configuration(entry))
             } else {
                 guard known != nil else {
                     throw CatalogRejection(.entryNotFound, "there is no entry \(write.key) in \(scope)", field: write.key)
                 }
+                entries -= 1
+                bytes -= known?.bytes ?? 0
                 append(.configurationRemoved(scope, write.key))
             }
+        }
+        guard entries <= max(CatalogLimits.configurationEntries, base.configuration.count) else {
+            throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
+        }
+        guard bytes <= max(CatalogLimits.configurationBytes, base.configurationBytes) else {
+            throw CatalogRejection(
+                .limitReached, "the cluster's entries may have \(CatalogLimits.configurationBytes) bytes together")
         }
         return .version(index)
     }

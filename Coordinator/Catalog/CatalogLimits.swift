@@ -6,7 +6,9 @@ package enum CatalogLimits {
     package static let tables = 1_000
     package static let partitions = 100_000
     package static let policies = 10_000
-    package static let configurationEntries = 10_000
+    package static let configurationEntries = 200_000
+    /// Of keys and values, all scopes together: agents hold them too.
+    package static let configurationBytes = 64 << 20
     package static let signingKeys = 64
     package static let revokedTokens = 100_000
     package static let joinTokens = 1_000

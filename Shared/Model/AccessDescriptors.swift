@@ -89,4 +89,7 @@ package struct ConfigurationEntry: Hashable, Sendable {
         self.value = value
         self.version = version
     }
+
+    /// What it takes, for the bound on all of them together.
+    package var bytes: Int { key.utf8.count + value.utf8.count }
 }

@@ -39,6 +39,11 @@ package struct TopologyDelta: Hashable, Sendable {
         self.changes = changes
         self.stampedAt = stampedAt
     }
+
+    /// Whether a node came, left or changed.
+    package var concernsNodes: Bool {
+        changes.contains { if case .node = $0 { true } else if case .nodeRemoved = $0 { true } else { false } }
+    }
 }
 
 /// A partition that is no more.
@@ -90,7 +95,9 @@ package struct Topology: Hashable, Sendable {
     package private(set) var signingKeys: [String: SigningKey] = [:]
     package private(set) var revokedTokens: [String: RevokedToken] = [:]
     package private(set) var policies: [PolicyKey: AccessPolicy] = [:]
-    package private(set) var configuration: [ConfigurationKey: ConfigurationEntry] = [:]
+    package private(set) var configuration = SharedMap<ConfigurationKey, ConfigurationEntry>()
+    /// What the entries' keys and values take.
+    package private(set) var configurationBytes = 0
     /// What follows from the partitions, taken together.
     package private(set) var tally = PartitionTally()
 
@@ -147,9 +154,14 @@ package struct Topology: Hashable, Sendable {
         case .tokenForgotten(let id): revokedTokens[id] = nil
         case .policy(let policy): policies[PolicyKey(table: policy.table, principal: policy.principal)] = policy
         case .policyRemoved(let table, let principal): policies[PolicyKey(table: table, principal: principal)] = nil
-        case .configuration(let entry): configuration[ConfigurationKey(scope: entry.scope, key: entry.key)] = entry
-        case .configurationRemoved(let scope, let key): configuration[ConfigurationKey(scope: scope, key: key)] = nil
+        case .configuration(let entry): configure(ConfigurationKey(scope: entry.scope, key: entry.key), entry)
+        case .configurationRemoved(let scope, let key): configure(ConfigurationKey(scope: scope, key: key), nil)
         }
+    }
+
+    private mutating func configure(_ key: ConfigurationKey, _ entry: ConfigurationEntry?) {
+        configurationBytes += (entry?.bytes ?? 0) - (configuration[key]?.bytes ?? 0)
+        configuration[key] = entry
     }
 
     /// Its partitions may be known already, and are looked at again when they have to have another number of copies.
