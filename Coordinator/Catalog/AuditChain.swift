@@ -62,7 +62,7 @@ package struct AuditChain: Hashable, Sendable {
     package private(set) var count: UInt64 = 0
     /// The newest record's hash; empty before the first.
     package private(set) var head: [UInt8] = []
-    /// The newest records, oldest first.
+    /// The newest records, oldest first: a quarter more than are kept at the most.
     package private(set) var tail: [AuditRecord] = []
 
     package init() {}
@@ -90,7 +90,8 @@ package struct AuditChain: Hashable, Sendable {
         head = made.hash
         count += 1
         tail.append(made)
-        if tail.count > CatalogLimits.auditTail { tail.removeFirst(tail.count - CatalogLimits.auditTail) }
+        // Many at a time: an array that loses its first element moves all the others.
+        if tail.count >= CatalogLimits.auditTail * 5 / 4 { tail.removeFirst(tail.count - CatalogLimits.auditTail) }
         return made
     }
 

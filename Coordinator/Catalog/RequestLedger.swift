@@ -22,8 +22,9 @@ package struct RequestRecord: Hashable, Sendable {
 
 package struct RequestLedger: Hashable, Sendable {
     private var byID: [RequestID: RequestRecord] = [:]
-    /// Oldest first.
+    /// Oldest first, behind `forgotten` that are no more: an array that loses its first element moves all the others.
     private var order: [RequestID] = []
+    private var forgotten = 0
 
     package init() {}
 
@@ -36,8 +37,14 @@ package struct RequestLedger: Hashable, Sendable {
     }
 
     /// Oldest first.
-    package var records: [RequestRecord] { order.compactMap { byID[$0] } }
-    package var count: Int { order.count }
+    package var records: [RequestRecord] { order[forgotten...].compactMap { byID[$0] } }
+    package var count: Int { order.count - forgotten }
+
+    package static func == (a: Self, b: Self) -> Bool {
+        a.order[a.forgotten...] == b.order[b.forgotten...] && a.byID == b.byID
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(order[forgotten...]) }
 
     /// The first answer under `id`, unless it has been forgotten.
     package subscript(id: RequestID) -> RequestRecord? { byID[id] }
@@ -45,7 +52,7 @@ package struct RequestLedger: Hashable, Sendable {
     /// Forgets what is older than the window at `time`.
     mutating func forget(at time: WallTime) {
         let horizon = time.milliseconds - CatalogLimits.requestWindow.milliseconds
-        let old = order.prefix { byID[$0].map { $0.time.milliseconds < horizon } ?? true }.count
+        let old = order[forgotten...].prefix { byID[$0].map { $0.time.milliseconds < horizon } ?? true }.count
         drop(old)
     }
 
@@ -54,12 +61,15 @@ package struct RequestLedger: Hashable, Sendable {
         precondition(byID[record.id] == nil, "request \(record.id) is answered twice")
         byID[record.id] = record
         order.append(record.id)
-        drop(order.count - CatalogLimits.requests)
+        drop(count - CatalogLimits.requests)
     }
 
     private mutating func drop(_ count: Int) {
         guard count > 0 else { return }
-        for id in order.prefix(count) { byID[id] = nil }
-        order.removeFirst(count)
+        for id in order[forgotten...].prefix(count) { byID[id] = nil }
+        forgotten += count
+        guard forgotten > CatalogLimits.requests / 4 else { return }
+        order.removeFirst(forgotten)
+        forgotten = 0
     }
 }
