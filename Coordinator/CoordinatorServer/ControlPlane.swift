@@ -96,6 +96,9 @@ package protocol ControlPlane: Sendable {
     /// The catalog as a value.
     func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState
 
+    /// What of the catalog agents hold too. Cheaper than the whole: whoever holds that makes the next change copy it.
+    func topology(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> Topology
+
     func status() async -> CoordinatorStatus
 
     /// Puts a wish that concerns the group itself; only the leader grants one. Answered within a second, one way or another.

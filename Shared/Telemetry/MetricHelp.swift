@@ -27,6 +27,7 @@ enum MetricHelp {
         "coxswain_gossip_suspicions_total": "Suspicions held.",
         "coxswain_imbalance_ratio": "How much more than its fair share of primaries the fullest healthy node leads; 0 is even.",
         "coxswain_jwt_verify_seconds": "Seconds to judge a bearer's token, found in the cache or not.",
+        "coxswain_log_fsync_seconds_total": "Seconds spent in forcing the log to disk.",
         "coxswain_log_fsyncs_total": "Times the log was forced to disk.",
         "coxswain_metrics_dropped_total": "Series that were asked for and are not shown: too many, or of two kinds.",
         "coxswain_nodes": "Nodes, by zone and committed status.",

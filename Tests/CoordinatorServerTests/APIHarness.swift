@@ -37,15 +37,19 @@ final class InstantPlane: ControlPlane, Sendable {
             command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
             time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
         return state.withLock { state in
-            let result = state.apply(entry, at: place).result
-            feed.reset(state.topology)
-            return result
+            let applied = state.apply(entry, at: place)
+            if let delta = applied.delta { feed.publish(delta, leadingTo: state.topology) }
+            return applied.result
         }
     }
 
     func catalog(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> CatalogState {
         if consistency == .linearizable, isLeaderless.withLock({ $0 }) { throw .noLeader }
         return state.withLock { $0 }
+    }
+
+    func topology(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> Topology {
+        try await catalog(consistency).topology
     }
 
     func status() async -> CoordinatorStatus {
@@ -86,6 +90,13 @@ private struct Collector: ResponseBodyWriter {
     let collected: Collected
     mutating func write(_ buffer: ByteBuffer) async throws { await collected.append(buffer) }
     consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+}
+
+/// Hands on what is written, piece by piece.
+private struct Forwarder: ResponseBodyWriter {
+    let continuation: AsyncStream<String>.Continuation
+    mutating func write(_ buffer: ByteBuffer) async throws { continuation.yield(String(buffer: buffer)) }
+    consuming func finish(_ trailingHeaders: HTTPFields?) async throws { continuation.finish() }
 }
 
 struct APIHarness {
@@ -153,6 +164,30 @@ struct APIHarness {
         let collected = Collected()
         try await response.body.write(Collector(collected: collected))
         return Answer(status: response.status.code, headers: response.headers, text: await collected.text)
+    }
+
+    /// An answer without an end, read until it has told so many events (or, if there are none to come, until it ends by itself).
+    func events(_ count: Int, of path: String, headers: [String: String] = [:], as caller: Caller? = nil) async -> [String] {
+        var fields = HTTPFields()
+        for (name, value) in headers { if let name = HTTPField.Name(name) { fields[name] = value } }
+        let head = HTTPRequest(
+            method: .get, scheme: "https", authority: "c1", path: "/api/v1" + path, headerFields: fields)
+        let response = await api.answer(Request(head: head, body: .init(buffer: ByteBuffer())), from: caller ?? root)
+        let (stream, continuation) = AsyncStream.makeStream(of: String.self)
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try? await response.body.write(Forwarder(continuation: continuation))
+                continuation.finish()
+            }
+            defer { group.cancelAll() }
+            var text = ""
+            for await piece in stream {
+                text += piece
+                let told = text.components(separatedBy: "\n\n").dropLast().filter { $0.contains("event: ") }
+                if told.count >= count { return told }
+            }
+            return text.components(separatedBy: "\n\n").filter { $0.contains("event: ") }
+        }
     }
 
     func post(_ path: String, _ body: String = "", headers: [String: String] = [:]) async throws -> Answer {

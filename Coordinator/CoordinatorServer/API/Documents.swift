@@ -213,8 +213,6 @@ enum Documents {
         ])
     }
 
-    /// The stored JSON text, as JSON.
-    static func value(_ entry: ConfigurationEntry) -> JSONNode {
-        (try? JSONDecoder().decode(JSONNode.self, from: Data(entry.value.utf8))) ?? .string(entry.value)
-    }
+    /// What is stored is JSON text that was written from a tree, so it is whole.
+    static func value(_ entry: ConfigurationEntry) -> JSONNode { .verbatim(entry.value) }
 }

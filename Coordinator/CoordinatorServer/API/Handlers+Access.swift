@@ -115,18 +115,18 @@ extension Handlers {
 
     /// Every name that an entry may have, and what holds for the whole cluster.
     func configurationTable(_ call: Call) async throws(Problem) -> Response {
-        let topology = try await catalog(call).topology
+        let topology = try await committedTopology(call)
         let names = ConfigurationRules.all.map { Documents.rule($0, in: topology) }
         return Response(
             json: .object(["entries": .array(names), "foreign_prefix": .string(ConfigurationRules.foreignPrefix)]))
     }
 
-    private func entries(_ scope: ConfigurationScope, _ state: CatalogState) -> [ConfigurationEntry] {
-        state.topology.configuration.values.filter { $0.scope == scope }.sorted { $0.key < $1.key }
+    private func entries(_ scope: ConfigurationScope, _ topology: Topology) -> [ConfigurationEntry] {
+        topology.configuration.values.filter { $0.scope == scope }.sorted { $0.key < $1.key }
     }
 
-    private func show(_ scope: ConfigurationScope, _ state: CatalogState) -> Response {
-        let entries = entries(scope, state)
+    private func show(_ scope: ConfigurationScope, _ topology: Topology) -> Response {
+        let entries = entries(scope, topology)
         var members = Dictionary(entries.map { ($0.key, Documents.value($0)) }) { first, _ in first }
         members["_versions"] = .object(
             Dictionary(entries.map { ($0.key, JSONNode.number($0.version)) }) { first, _ in first })
@@ -134,7 +134,7 @@ extension Handlers {
     }
 
     func configuration(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
-        show(scope, try await catalog(call))
+        show(scope, try await committedTopology(call))
     }
 
     /// Sets the entries that the body names, all or none; null removes one. Where `_versions` names an entry too, it must still have
@@ -157,12 +157,12 @@ extension Handlers {
             ConfigurationWrite(key: key, value: value == .null ? nil : value.text, expecting: seen[key])
         }
         _ = try await propose(.configure(scope, writes), call)
-        return show(scope, try await catalog(call))
+        return show(scope, try await committedTopology(call))
     }
 
-    private func find(_ call: Call, _ scope: ConfigurationScope, in state: CatalogState) throws(Problem) -> ConfigurationEntry {
+    private func find(_ call: Call, _ scope: ConfigurationScope, in topology: Topology) throws(Problem) -> ConfigurationEntry {
         let key = call.parameter("key")
-        guard let entry = state.topology.configuration[ConfigurationKey(scope: scope, key: key)] else {
+        guard let entry = topology.configuration[ConfigurationKey(scope: scope, key: key)] else {
             throw Problem(CatalogRejection(.entryNotFound, "there is no entry \(key) in \(scope)", field: "key"))
         }
         return entry
@@ -173,7 +173,7 @@ extension Handlers {
     }
 
     func configurationEntry(_ call: Call, _ scope: ConfigurationScope) async throws(Problem) -> Response {
-        show(try find(call, scope, in: try await catalog(call)))
+        show(try find(call, scope, in: try await committedTopology(call)))
     }
 
     /// The version in `If-Match`, that of now for `If-Match: *`, zero for `If-None-Match: *`.
@@ -184,7 +184,7 @@ extension Handlers {
         }
         guard let text = call.headers[.ifMatch] else { return nil }
         if text == "*" {
-            let known = try await catalog(call).topology.configuration[
+            let known = try await committedTopology(call).configuration[
                 ConfigurationKey(scope: scope, key: call.parameter("key"))]
             guard let known else {
                 throw Problem(

@@ -73,6 +73,10 @@ struct Handlers: Sendable {
                         (call) async throws(Problem) in
                         try await configure(call, try call.checked { () throws(InvalidValue) in try scope(call) })
                     },
+                    Route(.get, v1 + path + ":watch", .permission(.readConfiguration), reads: ["after", "prefix"]) {
+                        (call) async throws(Problem) in
+                        try watchConfiguration(call, try call.checked { () throws(InvalidValue) in try scope(call) })
+                    },
                     Route(.get, v1 + path + "/entries/{key}", .permission(.readConfiguration), reads: freshness) {
                         (call) async throws(Problem) in
                         try await configurationEntry(call, try call.checked { () throws(InvalidValue) in try scope(call) })
@@ -96,13 +100,22 @@ struct Handlers: Sendable {
 
     /// The catalog, as fresh as the request asks for.
     func catalog(_ call: Call) async throws(Problem) -> CatalogState {
-        let consistency: ReadConsistency
+        let consistency = try consistency(call)
+        do throws(ControlPlaneError) { return try await plane.catalog(consistency) } catch { throw Problem(error) }
+    }
+
+    /// For whoever needs no more of it.
+    func committedTopology(_ call: Call) async throws(Problem) -> Topology {
+        let consistency = try consistency(call)
+        do throws(ControlPlaneError) { return try await plane.topology(consistency) } catch { throw Problem(error) }
+    }
+
+    private func consistency(_ call: Call) throws(Problem) -> ReadConsistency {
         switch call.query["consistency"] {
-        case nil, "linearizable": consistency = .linearizable
-        case "stale": consistency = .local
+        case nil, "linearizable": .linearizable
+        case "stale": .local
         default: throw .invalid("consistency", "expected linearizable or stale")
         }
-        do throws(ControlPlaneError) { return try await plane.catalog(consistency) } catch { throw Problem(error) }
     }
 
     func tableNamed(_ call: Call, in state: CatalogState) throws(Problem) -> TableDescriptor {

@@ -8,6 +8,8 @@ indirect enum JSONNode: Hashable, Sendable, Decodable {
     case scalar(JSONScalar)
     case array([JSONNode])
     case object([String: JSONNode])
+    /// JSON text that was made of a tree once, and is not read again to be shown. Never found by reading.
+    case verbatim(String)
 
     static let null = JSONNode.scalar(.null)
     static func string(_ text: String?) -> JSONNode { .scalar(text.map { .string($0) } ?? .null) }
@@ -61,6 +63,7 @@ indirect enum JSONNode: Hashable, Sendable, Decodable {
             "{"
                 + members.sorted { $0.key < $1.key }.map { JSONScalar.string($0.key).text + ":" + $0.value.text }
                 .joined(separator: ",") + "}"
+        case .verbatim(let text): text
         }
     }
 }

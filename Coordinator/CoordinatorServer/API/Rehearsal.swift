@@ -42,6 +42,10 @@ final class Rehearsal: ControlPlane {
         }
     }
 
+    func topology(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> Topology {
+        try await catalog(consistency).topology
+    }
+
     func status() async -> CoordinatorStatus { await real.status() }
     /// Whether consensus would take it, only asking it would tell.
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }

@@ -54,6 +54,7 @@ struct CoordinatorMetrics: Sendable {
         }
         gauge("raft_is_member", status.members.contains { $0.member == status.member } ? 1 : 0)
         counter("log_fsyncs_total", syncs.syncs)
+        CounterReading.set("coxswain_log_fsync_seconds_total", to: syncs.seconds, in: registry)
         gauge("disk_free_bytes", Double(runtime.space.free))
         gauge("disk_admits", runtime.space.admits ? 1 : 0)
         gauge("breaker_holds", status.breakerHolds ? 1 : 0)

@@ -27,6 +27,12 @@ extension CoordinatorRuntime: ControlPlane {
         return catalogNow
     }
 
+    /// The feed is told of each change before anybody is told that it is applied.
+    package nonisolated func topology(_ consistency: ReadConsistency) async throws(ControlPlaneError) -> Topology {
+        if consistency == .linearizable, await !refresh() { throw .noLeader }
+        return feed.topology
+    }
+
     package func status() async -> CoordinatorStatus { statusNow }
     package func reports() async -> [NodeID: LoadReading] { reportsNow }
 }

@@ -68,14 +68,24 @@ package final class TopologyFeed: Sendable {
         return nil
     }
 
-    private func update(after revision: Revision) -> Update? {
+    /// What there is at once; nil when there is nothing.
+    package func update(after revision: Revision) -> Update? {
         state.withLock { state in
             guard state.topology.revision > revision else { return nil }
-            guard revision.history == state.topology.revision.history,
-                let first = state.deltas.firstIndex(where: { $0.from >= revision }), state.deltas[first].from == revision
+            guard revision.history == state.topology.revision.history, let first = Self.place(of: revision, in: state.deltas)
             else { return .snapshot(state.topology) }
             return .deltas(Array(state.deltas[first...].prefix(256)))
         }
+    }
+
+    /// Where the delta stands that begins at `revision`. Halved again and again: every watcher asks after every commit.
+    private static func place(of revision: Revision, in deltas: [TopologyDelta]) -> Int? {
+        var (low, high) = (0, deltas.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if deltas[middle].from < revision { low = middle + 1 } else { high = middle }
+        }
+        return low < deltas.count && deltas[low].from == revision ? low : nil
     }
 
     private func change(from revision: Revision) async {
