@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench bench-raft lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -83,6 +83,11 @@ traces-rewrite:
 bench: release
 	swift build -c release --product Benchmarks
 	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
+
+## bench-raft: our coordinators beside Debian's etcd-server, by turns, then ours on a slower disk; JSON=1 and FULL=1 as above
+bench-raft: release
+	swift build -c release --product Benchmarks
+	.build/release/Benchmarks --only raft raft-slow $(if $(JSON),--json) $(if $(FULL),--full)
 
 ## lint: formatting, and the rules that TidyTests keep
 lint:

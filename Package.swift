@@ -192,7 +192,7 @@ if !coresOnly {
             "Benchmarks", in: "Tests",
             uses: [
                 "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
-                "Launching", "LogStorage", "Model", "RoutingTable",
+                "Launching", "LogStorage", "Model", "RoutingTable", "Settings",
             ],
             and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments]),
         shellTests("Wire", uses: ["Model"]),

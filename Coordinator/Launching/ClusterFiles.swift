@@ -5,7 +5,7 @@ import Glibc
 package import Identity
 import LogStorage
 import Model
-import Settings
+package import Settings
 
 /// Authority, keys, and one folder for each coordinator.
 package struct ClusterFiles {
@@ -16,11 +16,15 @@ package struct ClusterFiles {
     private let members: [CoordinatorSpec]
     private let operatorName: String
     private let keyring: GossipKeyring
-    private let repairDelaySeconds: Int?
+    /// Of all members alike.
+    private let tuning: CoordinatorFile.Tuning
     private let now: WallTime
 
     /// - Throws: `InvalidValue` for a name that is no name, or a group that is no group.
-    package init(cluster: String, members: [CoordinatorSpec], operatorName: String, repairDelaySeconds: Int?) throws {
+    package init(
+        cluster: String, members: [CoordinatorSpec], operatorName: String, repairDelaySeconds: Int? = nil,
+        tuning: CoordinatorFile.Tuning = CoordinatorFile.Tuning()
+    ) throws {
         try NameRule.host.check(cluster, field: "--name")
         try NameRule.host.check(operatorName, field: "--operator")
         guard [1, 3, 5].contains(members.count) else {
@@ -32,7 +36,9 @@ package struct ClusterFiles {
         self.cluster = cluster
         self.members = members
         self.operatorName = operatorName
-        self.repairDelaySeconds = repairDelaySeconds
+        var tuning = tuning
+        if let repairDelaySeconds { tuning.repairDelaySeconds = Int64(repairDelaySeconds) }
+        self.tuning = tuning
         now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
         id = Hex.encode(try SecureRandom.bytes(16))
         authority = try Authority.create(cluster: cluster, at: now)
@@ -99,9 +105,7 @@ package struct ClusterFiles {
     }
 
     private func settings(of spec: CoordinatorSpec) -> CoordinatorFile {
-        var tuning = CoordinatorFile.Tuning()
-        tuning.repairDelaySeconds = repairDelaySeconds.map(Int64.init)
-        return CoordinatorFile(
+        CoordinatorFile(
             cluster: .init(name: cluster, id: id), nodeID: spec.node.name, zone: spec.zone.name, data: Self.dataFolder,
             listen: .init(
                 api: spec.address(spec.api), link: spec.address(spec.link), gossip: spec.address(spec.gossip),

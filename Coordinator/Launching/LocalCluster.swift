@@ -23,6 +23,8 @@ package struct LocalCluster: Sendable {
     }
 
     package let folder: String
+    /// The ports that are taken begin behind it.
+    package let basePort: Int
     package let coordinators: [CoordinatorSpec]
     package let agents: [Agent]
     package let children: Children
@@ -36,6 +38,7 @@ package struct LocalCluster: Sendable {
     package init(folder: String, basePort: Int, agentCount: Int = 5, isTemporary: Bool = false) throws {
         precondition((1...9).contains(agentCount), "agents have one digit each in their ports, so not \(agentCount)")
         self.folder = folder
+        self.basePort = basePort
         children = Children(removing: isTemporary ? folder : nil)
         programs = try Self.ownFolder()
         let zones = ["a", "b", "c"]

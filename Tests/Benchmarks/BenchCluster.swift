@@ -9,6 +9,7 @@ import KeyEncoding
 import Launching
 import Model
 import NIOCore
+import Settings
 
 struct BenchCluster: Sendable {
     let local: LocalCluster
@@ -18,7 +19,8 @@ struct BenchCluster: Sendable {
 
     /// Brings up three coordinators and `agents` agents, does `work`, and leaves no process and no file behind.
     static func with<Result: Sendable>(
-        agents: Int, _ settings: BenchSettings, _ work: @Sendable (BenchCluster) async throws -> Result
+        agents: Int, _ settings: BenchSettings, tuning: CoordinatorFile.Tuning = .init(),
+        _ work: @Sendable (BenchCluster) async throws -> Result
     ) async throws -> Result {
         let folder = try BenchFolder.make()
         defer { BenchFolder.remove(folder) }
@@ -31,7 +33,8 @@ struct BenchCluster: Sendable {
         }
         // No repair meanwhile: it would be measured too.
         let files = try ClusterFiles(
-            cluster: "bench", members: local.coordinators, operatorName: "admin", repairDelaySeconds: 3_600)
+            cluster: "bench", members: local.coordinators, operatorName: "admin", repairDelaySeconds: 3_600,
+            tuning: tuning)
         try files.write(to: folder)
         let context = try ClusterContext(path: "\(folder)/context.json")
         let calls = HTTPCalls(tls: context.tls)
@@ -210,11 +213,7 @@ struct BenchCluster: Sendable {
         var syncs = 0.0
         for name in names {
             guard let process = local.children.process(of: name) else { continue }
-            let text = String(decoding: try SecretFile.read("/proc/\(process)/stat"), as: UTF8.self)
-            // After the program's name, which is in parentheses and may hold anything: the fourteenth and fifteenth fields.
-            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
-            guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else { continue }
-            processor += (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+            processor += try ProcessFigures.processor(of: process)
             syncs += try await self.syncs(of: name)
         }
         return Cost(processor: processor, syncs: syncs)

@@ -1,5 +1,30 @@
 import Glibc
 
+/// What we want of a row.
+enum Ask: Hashable, Sendable {
+    /// In the row's unit.
+    case atMost(Double)
+    case timesPeerAtMost(Double)
+    case timesPeerAtLeast(Double)
+
+    var text: String {
+        switch self {
+        case .atMost(let value): "≤ \(value)"
+        case .timesPeerAtMost(let value): "≤ \(value)×"
+        case .timesPeerAtLeast(let value): "≥ \(value)×"
+        }
+    }
+
+    /// Nil when there is no figure to judge by.
+    func isMet(ours: Double?, ratio: Double?) -> Bool? {
+        switch self {
+        case .atMost(let value): ours.map { $0 <= value }
+        case .timesPeerAtMost(let value): ratio.map { $0 <= value }
+        case .timesPeerAtLeast(let value): ratio.map { $0 >= value }
+        }
+    }
+}
+
 /// One figure: ours, the peer's, and their ratio. What is printed is the median of the rounds, with the best and the worst of them.
 struct BenchRow: Sendable {
     let bench: String
@@ -11,12 +36,13 @@ struct BenchRow: Sendable {
     var worst: Double?
     var peer: Double?
     var peerName: String?
+    var ask: Ask?
     /// How it was taken, where the row's name does not say it.
     var note: String?
 
     init(
         bench: String, row: String, unit: String, ours: Double?, best: Double? = nil, worst: Double? = nil,
-        peer: Double? = nil, peerName: String? = nil, note: String? = nil
+        peer: Double? = nil, peerName: String? = nil, ask: Ask? = nil, note: String? = nil
     ) {
         self.bench = bench
         self.row = row
@@ -26,20 +52,21 @@ struct BenchRow: Sendable {
         self.worst = worst
         self.peer = peer.flatMap { $0.isFinite ? $0 : nil }
         self.peerName = peerName
+        self.ask = ask
         self.note = note
     }
 
     /// The median of `samples`, with the best and the worst of them.
     init(
         bench: String, row: String, unit: String, of samples: Samples, peer: Samples? = nil, peerName: String? = nil,
-        note: String? = nil
+        ask: Ask? = nil, note: String? = nil
     ) {
         let (least, most) = (samples.values.min(), samples.values.max())
         // Rates are better when larger, times and costs when smaller.
         let largerIsBetter = unit.hasSuffix("/s")
         self.init(
             bench: bench, row: row, unit: unit, ours: samples.median, best: largerIsBetter ? most : least,
-            worst: largerIsBetter ? least : most, peer: peer?.median, peerName: peerName, note: note)
+            worst: largerIsBetter ? least : most, peer: peer?.median, peerName: peerName, ask: ask, note: note)
     }
 
     private var ratio: Double? {
@@ -58,12 +85,14 @@ struct BenchRow: Sendable {
         }
     }
 
-    // No row has a goal: a time on a shared machine is none, and no ratio was agreed on yet.
+    private var isMet: Bool? { ask.flatMap { $0.isMet(ours: ours, ratio: ratio) } }
+
     private var json: String {
         let number: (Double?) -> String = { $0.map { "\($0)" } ?? "null" }
         let text: (String?) -> String = { $0.map { "\"\(Self.escaped($0))\"" } ?? "null" }
         return "{\"bench\":\"\(bench)\",\"row\":\"\(Self.escaped(row))\",\"unit\":\"\(unit)\",\"ours\":\(number(ours)),"
-            + "\"peer\":\(number(peer)),\"peer_name\":\(text(peerName)),\"ratio\":\(number(ratio)),\"goal\":null,\"met\":null,"
+            + "\"peer\":\(number(peer)),\"peer_name\":\(text(peerName)),\"ratio\":\(number(ratio)),\"goal\":\(text(ask?.text)),"
+            + "\"met\":\(isMet.map { "\($0)" } ?? "null"),"
             + "\"best\":\(number(best)),\"worst\":\(number(worst)),\"note\":\(text(note))}"
     }
 
@@ -72,6 +101,7 @@ struct BenchRow: Sendable {
         if let best, let worst, best != worst { line += Self.pad("(\(Self.short(best)) … \(Self.short(worst)))", 20) }
         if let peer, let peerName { line += " \(peerName): \(Self.short(peer))" }
         if let ratio { line += ", ratio \(Self.short(ratio))" }
+        if let ask { line += "  (asked \(ask.text): \(isMet.map { $0 ? "met" : "missed" } ?? "not known"))" }
         if let note { line += "  [\(note)]" }
         return line
     }

@@ -17,7 +17,7 @@ struct BenchSettings: Sendable {
     static let configuration = CommandConfiguration(
         abstract: "Measure Coxswain on this machine, each figure beside what the machine could do.",
         discussion: """
-            Parts: \(all.map(\.name).joined(separator: ", ")). All that need a cluster start one of real processes on loopback, from the
+            Parts: \(all.map(\.name).joined(separator: ", ")). Those that are called raft run only when they are named. All that need a cluster start one of real processes on loopback, from the
             programs that lie beside this one, with their data in .build below the working directory, and leave nothing behind.
             """)
 
@@ -25,6 +25,8 @@ struct BenchSettings: Sendable {
 
     private struct Part: Sendable {
         let name: String
+        /// Whether it takes part only when it is named: it needs a peer, and its time.
+        var isExtra = false
         let run: @Sendable (BenchSettings, @escaping Report) async throws -> Void
     }
 
@@ -33,6 +35,7 @@ struct BenchSettings: Sendable {
         Part(name: "log", run: LogBench.run), Part(name: "commit", run: CommitBench.run),
         Part(name: "gateway", run: GatewayBench.run), Part(name: "move", run: MoveBench.run),
         Part(name: "split", run: SplitBench.run), Part(name: "failover", run: FailoverBench.run),
+        Part(name: "raft", isExtra: true, run: RaftBench.run), Part(name: "raft-slow", isExtra: true, run: SlowDiskBench.run),
     ]
 
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these parts.", valueName: "part"))
@@ -57,7 +60,7 @@ struct BenchSettings: Sendable {
     func run() async throws {
         let asJSON = json
         var isWhole = true
-        for part in Self.all where only.isEmpty || only.contains(part.name) {
+        for part in Self.all where only.isEmpty ? !part.isExtra : only.contains(part.name) {
             do {
                 try await part.run(BenchSettings(full: full, basePort: basePort)) { $0.write(asJSON: asJSON) }
             } catch {

@@ -19,8 +19,8 @@ struct ClosedLoop: Sendable {
         let host: String
         let port: Int
         let headers: [(String, String)]
-        /// The request of that turn.
-        let request: @Sendable (Int) -> Request
+        /// The request of that turn; nil when this client has no more to ask.
+        let request: @Sendable (Int) -> Request?
     }
 
     struct Measured: Sendable {
@@ -83,6 +83,31 @@ struct ClosedLoop: Sendable {
         return total
     }
 
+    /// Runs `clients` until none of them has any more to ask.
+    /// - Throws: when one of them is refused anything, or it takes longer than `limit` seconds.
+    func exhaust(_ clients: [Client], limit: Double) async throws {
+        let context = try NIOSSLContext(configuration: tls)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let start = NIODeadline.now()
+        let until = start + .milliseconds(Int64(limit * 1_000))
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for client in clients {
+                    tasks.addTask {
+                        let measured = try await connect(client, context, group, from: start, until: until).get()
+                        if let failure = measured.firstFailure { throw BenchFailure(failure) }
+                    }
+                }
+                try await tasks.waitForAll()
+            }
+            guard NIODeadline.now() < until else { throw BenchFailure("not done after \(Int(limit)) s") }
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try await group.shutdownGracefully()
+    }
+
     private func connect(
         _ client: Client, _ context: NIOSSLContext, _ group: MultiThreadedEventLoopGroup, from: NIODeadline, until: NIODeadline
     ) async throws -> EventLoopFuture<Measured> {
@@ -112,7 +137,7 @@ struct ClosedLoop: Sendable {
         if left > 0 { try await Task.sleep(for: .nanoseconds(left)) }
     }
 
-    private static func processorTime() -> Double {
+    static func processorTime() -> Double {
         var usage = rusage()
         getrusage(RUSAGE_SELF.rawValue, &usage)
         return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
@@ -137,6 +162,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
     private var sent = NIODeadline.distantPast
     private var status = HTTPResponseStatus.ok
     private var refusal = ""
+    private var hasEnded = false
 
     init(
         _ client: ClosedLoop.Client, from: NIODeadline, until: NIODeadline, done: EventLoopPromise<ClosedLoop.Measured>
@@ -157,7 +183,10 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
     }
 
     private func send(_ context: ChannelHandlerContext) {
-        let request = client.request(turn)
+        guard let request = client.request(turn) else {
+            hasEnded = true
+            return context.close(promise: nil)
+        }
         turn += 1
         var head = HTTPRequestHead(version: .http1_1, method: request.method, uri: request.path, headers: headers)
         head.headers.add(name: "content-length", value: String(request.body.utf8.count))
@@ -200,7 +229,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if NIODeadline.now() < until { failed("the connection ended") }
+        if NIODeadline.now() < until, !hasEnded { failed("the connection ended") }
         done.succeed(measured)
         context.fireChannelInactive()
     }

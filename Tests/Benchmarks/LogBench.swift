@@ -6,6 +6,12 @@ import Model
 /// Durable appends of 4 KiB to our log: one client that waits for each, and 64 that share syncs.
 enum LogBench {
     static func run(_ settings: BenchSettings, report: Benchmarks.Report) async throws {
+        try await run(settings, flush: .standard, named: "log", report: report)
+    }
+
+    static func run(
+        _ settings: BenchSettings, flush: Flush, named bench: String, report: Benchmarks.Report
+    ) async throws {
         for clients in [1, 64] {
             var (rates, medians, tails) = (Samples(), Samples(), Samples())
             var (limits, limitMedians, limitTails) = (Samples(), Samples(), Samples())
@@ -14,21 +20,21 @@ enum LogBench {
                 limits.add(limit.rate)
                 limitMedians.add(limit.times.median)
                 limitTails.add(limit.times.percentile(0.99))
-                let ours = try await BenchFolder.with { try await round(clients, in: $0) }
+                let ours = try await BenchFolder.with { try await round(clients, flush, in: $0) }
                 rates.add(ours.rate)
                 medians.add(ours.times.median)
                 tails.add(ours.times.percentile(0.99))
             }
             let name = "\(clients) client\(clients == 1 ? "" : "s")"
             let peer = DiskLimit.name(group: clients)
-            report(BenchRow(bench: "log", row: "4 KiB appends, \(name)", unit: "1/s", of: rates, peer: limits, peerName: peer))
-            report(BenchRow(bench: "log", row: "p50, \(name)", unit: "ms", of: medians, peer: limitMedians, peerName: peer))
-            report(BenchRow(bench: "log", row: "p99, \(name)", unit: "ms", of: tails, peer: limitTails, peerName: peer))
+            report(BenchRow(bench: bench, row: "4 KiB appends, \(name)", unit: "1/s", of: rates, peer: limits, peerName: peer))
+            report(BenchRow(bench: bench, row: "p50, \(name)", unit: "ms", of: medians, peer: limitMedians, peerName: peer))
+            report(BenchRow(bench: bench, row: "p99, \(name)", unit: "ms", of: tails, peer: limitTails, peerName: peer))
         }
     }
 
-    private static func round(_ clients: Int, in folder: String) async throws -> DiskLimit.Measured {
-        let log = try GroupCommitLog(folder: folder, store: StoreID(1)) { _ in }
+    private static func round(_ clients: Int, _ flush: Flush, in folder: String) async throws -> DiskLimit.Measured {
+        let log = try GroupCommitLog(folder: folder, store: StoreID(1), options: LogOptions(flush: flush)) { _ in }
         let record = NewRecord(kind: 1, payload: [UInt8](repeating: 7, count: 4_096))
         let clock = ContinuousClock()
         let start = clock.now
