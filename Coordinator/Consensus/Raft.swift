@@ -164,11 +164,11 @@ package struct Raft: Sendable {
         return appendAsLeader(.command(command))
     }
 
-    /// Hands over the state machine's bytes at the last applied entry; when they are durable the log is cut behind them. Ignored while
-    /// another snapshot is on its way to the disk.
-    /// - Precondition: `index` is the applied index.
+    /// Hands over the state machine's bytes as it was when `index` had been applied; when they are durable the log is cut behind them.
+    /// Ignored while another snapshot is on its way to the disk, and behind one that the leader has sent meanwhile.
+    /// - Precondition: `index` has been applied.
     package mutating func takeSnapshot(_ data: [UInt8], at index: LogIndex) {
-        precondition(index == log.applied, "snapshot at \(index), applied \(log.applied)")
+        precondition(index <= log.applied, "snapshot at \(index), applied \(log.applied)")
         guard index > snapshot.id.index, !isTakingSnapshot, let term = log.term(at: index) else { return }
         freshSnapshot = Snapshot(
             id: EntryID(term: term, index: index), configuration: log.configuration(at: index),

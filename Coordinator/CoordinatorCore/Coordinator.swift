@@ -15,6 +15,8 @@ package struct Coordinator: Sendable {
         case tick
         case received(CoordinatorMessage, from: MemberID)
         case persisted(UInt64)
+        /// The bytes of a state that was given out with `.encodeSnapshot`.
+        case snapshotEncoded([UInt8], at: LogIndex)
         case connectionLost(MemberID)
         /// A local caller's command; `caller` is the shell's name for who waits.
         case propose(ProposedCommand, caller: UInt64)
@@ -41,6 +43,8 @@ package struct Coordinator: Sendable {
         case send(CoordinatorMessage, to: MemberID)
         /// See `Persist`: write, then send its answers, then step `.persisted`.
         case persist(Persist)
+        /// To be turned into bytes, beside everything else: a large state takes longer than a heartbeat may wait. One at a time.
+        case encodeSnapshot(CatalogSnapshot, at: LogIndex)
         case answer(caller: UInt64, CommandOutcome)
         /// The state is now as new as the read asks; or it will not be.
         case readAnswered(caller: UInt64, isFresh: Bool)
@@ -83,7 +87,7 @@ package struct Coordinator: Sendable {
     package internal(set) var catalog: CatalogState
     /// What agents told of themselves lately, whichever member they told.
     package internal(set) var reports: [NodeID: ReceivedReport] = [:]
-    let codec: CoordinatorCodec
+    package let codec: CoordinatorCodec
     /// Zones of the members that the settings name, who are witnesses too; those that came later are declared in the catalog.
     let memberZones: [NodeID: ZoneName]
 
@@ -91,6 +95,8 @@ package struct Coordinator: Sendable {
     var handedIn: [LogIndex: [HandedIn]] = [:]
     var passedOn: [UInt64: HandedOn] = [:]
     var lastNumber: UInt64 = 0
+    /// Whether a state is on its way to becoming bytes.
+    var isEncoding = false
     /// Confirmed reads that wait for the state machine.
     var freshReads: [ConfirmedRead] = []
     /// Of the commands applied since the last snapshot.
@@ -154,6 +160,9 @@ package struct Coordinator: Sendable {
             if now >= planDue { plan(at: now) }
         case .received(let message, let sender): receive(message, from: sender, at: now)
         case .persisted(let sequence): raft.step(.persisted(sequence), at: now)
+        case .snapshotEncoded(let bytes, let index):
+            isEncoding = false
+            raft.takeSnapshot(bytes, at: index)
         case .connectionLost(let peer):
             noteGone(peer)
             raft.step(.connectionLost(peer), at: now)
@@ -340,14 +349,18 @@ package struct Coordinator: Sendable {
         actions.append(.reset)
     }
 
+    /// So many entries are not enough before the log has grown by a quarter of what a snapshot takes: a large state is not written down
+    /// for every few small changes.
     private mutating func takeSnapshotIfDue() {
         let applied = raft.log.applied
         let isDue =
             applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries
+            && bytesSinceSnapshot >= raft.snapshot.data.count / 4
             || bytesSinceSnapshot >= settings.snapshotBytes
-        guard isDue, !raft.isTakingSnapshot else { return }
+        guard isDue, !raft.isTakingSnapshot, !isEncoding else { return }
         bytesSinceSnapshot = 0
-        raft.takeSnapshot(codec.encodeSnapshot(catalog.snapshot), at: applied)
+        isEncoding = true
+        actions.append(.encodeSnapshot(catalog.snapshot, at: applied))
     }
 
     // MARK: - Reads

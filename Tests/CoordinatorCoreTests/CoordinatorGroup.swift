@@ -94,6 +94,8 @@ struct CoordinatorGroup {
                 case .persist(let persist):
                     for envelope in persist.answers { wire.append((name, envelope.to, .raft(envelope.message))) }
                     inputs.append(.persisted(persist.sequence))
+                case .encodeSnapshot(let state, let index):
+                    inputs.append(.snapshotEncoded(archive.codec.encodeSnapshot(state), at: index))
                 case .answer(let caller, let outcome): outcomes[caller] = outcome
                 case .readAnswered(let caller, let isFresh): reads[caller] = isFresh
                 case .publish(let delta): deltas[name, default: []].append(delta)

@@ -1,10 +1,11 @@
 import Access
 import CoordinatorServer
 import Foundation
+import HTTPTypes
 import Model
 import Testing
 
-@Suite struct ConfigurationWatchTests {
+@Suite(.timeLimit(.minutes(1))) struct ConfigurationWatchTests {
     private let harness: APIHarness
 
     init() throws { harness = try APIHarness() }

@@ -11,6 +11,7 @@ package import NIOSSL
 import ServiceLifecycle
 import Synchronization
 import Telemetry
+import Transport
 
 /// What a request came over: whose certificate the connection showed can be asked of its channel.
 struct APIContext: RequestContext {
@@ -32,13 +33,34 @@ package struct APIServer: Service {
     package init(host: String, port: Int, tls: TLSConfiguration, api: ControlAPI, logger: Logger) throws {
         application = Application(
             responder: APIResponder(api: api, logger: logger),
-            server: try .tls(.http1(configuration: HTTPBounds.channel), tlsConfiguration: tls),
+            server: HTTPServerBuilder { responder in
+                LoopBound(
+                    try TLSChannel(HTTP1Channel(responder: responder, configuration: HTTPBounds.channel), tlsConfiguration: tls)
+                )
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port), availableConnectionsDelegate: MaximumAvailableConnections(2_000)),
             onServerRunning: QuiesceOnce.guardShutdown, logger: logger)
     }
 
     package func run() async throws { try await application.run() }
+}
+
+/// A connection whose requests are answered on the event loop that reads and writes it.
+private struct LoopBound<Base: ServerChildChannel>: ServerChildChannel {
+    let base: Base
+
+    init(_ base: Base) { self.base = base }
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
+        base.setup(channel: channel, logger: logger)
+    }
+
+    func handle(value: Base.Value, logger: Logger) async {
+        await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
+            await base.handle(value: value, logger: logger)
+        }
+    }
 }
 
 struct APIResponder: HTTPResponder {
@@ -63,10 +85,15 @@ struct APIResponder: HTTPResponder {
 
     /// Who showed a certificate. TLS has verified it against our authority; here it must also be of this cluster.
     private func caller(on channel: any Channel) async -> Caller? {
-        guard let certificate = try? await channel.nioSSL_peerCertificate().get(),
-            let identity = identities.identity(of: certificate)
+        guard let certificate = await certificate(on: channel), let identity = identities.identity(of: certificate)
         else { return nil }
         return Caller(identity, cluster: api.settings.clusterName)
+    }
+
+    /// Asked on the connection's own loop as a rule, where it costs no waiting.
+    private func certificate(on channel: any Channel) async -> NIOSSLCertificate? {
+        if channel.eventLoop.inEventLoop { return try? channel.pipeline.syncOperations.nioSSL_peerCertificate() }
+        return try? await channel.nioSSL_peerCertificate().get()
     }
 }
 

@@ -49,7 +49,7 @@ package struct ControlAPI: Sendable {
 
     /// Every route's method, path and permission: for documents and for tests.
     package var table: [(method: HTTPRequest.Method, path: String, access: RouteAccess)] {
-        routes.map { ($0.method, "/" + $0.pattern.joined(separator: "/"), $0.access) }
+        routes.map { ($0.method, $0.path, $0.access) }
     }
 
     /// Answers one request. Total: whatever is asked, there is an answer.
@@ -59,7 +59,7 @@ package struct ControlAPI: Sendable {
         await metrics.measure(request.method) {
             var route: Route?
             let response = await answer(request, from: certified, by: &route)
-            return (route.map { "/" + $0.pattern.joined(separator: "/") } ?? "none", response.status.code, response)
+            return (route?.path ?? "none", response.status.code, response)
         }
     }
 
@@ -193,6 +193,7 @@ extension Call {
 
     /// The members of the body's one JSON object.
     func members() throws(Problem) -> [String: JSONNode] {
+        if case .object(let members)? = PlainJSON.read(body) { return members }
         // A decoder takes other encodings than UTF-8 too; in JSON, all of them have zeros.
         guard !body.contains(0), let node = try? JSONDecoder().decode(JSONNode.self, from: Data(body)) else {
             throw Problem(

@@ -52,8 +52,9 @@ struct Call: Sendable {
 /// One thing that the API offers.
 struct Route: Sendable {
     let method: HTTPRequest.Method
-    /// Segments; `{name}` stands for any text up to the segment's end or to the verb behind it (`{id}:split`).
-    let pattern: [String]
+    /// As it was declared: `{name}` stands for any text up to the segment's end or to the verb behind it (`{id}:split`).
+    let path: String
+    private let segments: [Segment]
     let access: RouteAccess
     /// Bytes of its body.
     let bodyLimit: Int
@@ -63,6 +64,27 @@ struct Route: Sendable {
     let query: [String]
     let handler: @Sendable (Call) async throws(Problem) -> Response
 
+    private enum Segment: Sendable {
+        case literal(String)
+        case parameter(String, verb: String)
+
+        init(_ text: Substring) {
+            guard text.hasPrefix("{"), let end = text.firstIndex(of: "}") else {
+                self = .literal(String(text))
+                return
+            }
+            self = .parameter(String(text[..<end].dropFirst()), verb: String(text[end...].dropFirst()))
+        }
+
+        /// Of more literal text.
+        var weight: Int {
+            switch self {
+            case .literal: 2
+            case .parameter(_, let verb): verb.isEmpty ? 0 : 1
+            }
+        }
+    }
+
     /// - Parameter reads: the query parameters at which the handler looks.
     init(
         _ method: HTTPRequest.Method, _ pattern: String, _ access: RouteAccess, bodyLimit: Int = 64 * 1_024,
@@ -70,7 +92,8 @@ struct Route: Sendable {
         handler: @escaping @Sendable (Call) async throws(Problem) -> Response
     ) {
         self.method = method
-        self.pattern = pattern.split(separator: "/").map(String.init)
+        path = pattern
+        segments = pattern.split(separator: "/").map(Segment.init)
         self.access = access
         self.bodyLimit = bodyLimit
         self.takesPrecondition = takesPrecondition
@@ -78,25 +101,24 @@ struct Route: Sendable {
         self.handler = handler
     }
 
-    /// The parameters, if the segments fit the pattern.
-    func match(_ segments: [String]) -> [String: String]? {
-        guard segments.count == pattern.count else { return nil }
+    /// The parameters, if the segments of a request's path fit.
+    func match(_ given: [String]) -> [String: String]? {
+        guard given.count == segments.count else { return nil }
         var parameters: [String: String] = [:]
-        for (part, segment) in zip(pattern, segments) {
-            guard part.hasPrefix("{"), let end = part.firstIndex(of: "}") else {
-                if part == segment { continue } else { return nil }
+        for (segment, text) in zip(segments, given) {
+            switch segment {
+            case .literal(let literal): if literal != text { return nil }
+            case .parameter(let name, let verb):
+                guard text.hasSuffix(verb) else { return nil }
+                let value = text.dropLast(verb.count)
+                // Without a verb in the pattern, a verb in the request is another route's.
+                guard !value.isEmpty else { return nil }
+                parameters[name] = String(value)
             }
-            let verb = part[part.index(after: end)...]
-            let name = String(part[part.index(after: part.startIndex)..<end])
-            guard segment.hasSuffix(verb) else { return nil }
-            let value = segment.dropLast(verb.count)
-            // Without a verb in the pattern, a verb in the request is another route's.
-            guard !value.isEmpty else { return nil }
-            parameters[name] = String(value)
         }
         return parameters
     }
 
     /// More literal text first: `/nodes/join` before `/nodes/{id}`, `{id}:split` before `{id}`.
-    var weight: Int { pattern.reduce(0) { $0 + ($1.hasPrefix("{") ? ($1.hasSuffix("}") ? 0 : 1) : 2) } }
+    var weight: Int { segments.reduce(0) { $0 + $1.weight } }
 }

@@ -10,6 +10,8 @@ package import Logging
 import Membership
 import Metrics
 import Model
+import NIOCore
+import NIOPosix
 import NIOSSL
 import Planning
 import ServiceLifecycle
@@ -40,7 +42,8 @@ package enum CoordinatorProcess {
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
         let core = try Self.core(configuration, member.id(of: configuration.node), recovered)
-        let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger)
+        let loop = Self.consensusLoop()
+        let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger, group: loop)
         let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
         let gossip = GossipService(
             node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
@@ -51,7 +54,7 @@ package enum CoordinatorProcess {
         let runtime = CoordinatorRuntime(
             core: core, store: store, peers: member.peers, links: links, gossip: gossip,
             places: GroupPlaces(configuration.members),
-            logger: logger)
+            logger: logger, loop: loop)
         await runtime.start()
         let sessions = AgentSessions(backend: runtime, logger: logger)
         let listener = LinkListener(
@@ -89,6 +92,18 @@ package enum CoordinatorProcess {
         try await ServiceGroup(configuration: whole).run()
         logger.notice("coordinator stopped")
         withExtendedLifetime(folder) {}
+    }
+
+    /// The event loop on which consensus runs. On a machine with cores to spare it is one of its own, so that clients' handshakes and
+    /// bulk never hold back a heartbeat. On a small one all connections share one loop with it: there a thread more is only a change of
+    /// threads more for each request, several times its work. To be called once, before anything else asks for a loop.
+    private static func consensusLoop() -> any EventLoop {
+        guard System.coreCount > 2 else {
+            NIOSingletons.groupLoopCountSuggestion = 1
+            return MultiThreadedEventLoopGroup.singleton.next()
+        }
+        // It ends with the process.
+        return MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
     }
 
     /// The settings say who founded the group, and nothing about who belongs to it since: that stands in the log.

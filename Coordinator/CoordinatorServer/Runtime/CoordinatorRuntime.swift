@@ -1,18 +1,23 @@
 // Drives one coordinator's core: what comes in from links, disk, clock and callers is stepped; what it orders is carried out, in
 // order. It decides nothing.
 //
+// It runs on one event loop, the one on which its links to the other members are written: what is received, stepped and sent there
+// changes threads for the disk alone.
+//
 // The disk is a queue: writes are handed over in the order in which the core gave them, and their confirmations come back in that
 // order. Answers that count on a write leave when it is durable, here and nowhere else.
 
 package import Catalog
 package import Consensus
 package import CoordinatorCore
+import Dispatch
 import Glibc
 package import LogStorage
 package import Logging
 import Membership
 import Metrics
 package import Model
+package import NIOCore
 import ServiceLifecycle
 package import Transport
 import Wire
@@ -21,6 +26,11 @@ package actor CoordinatorRuntime {
     private struct Written: Sendable {
         let persist: Persist
         let result: Result<Void, StorageError>
+    }
+
+    private struct Encoded: Sendable {
+        let bytes: [UInt8]
+        let index: LogIndex
     }
 
     package nonisolated let feed: TopologyFeed
@@ -33,8 +43,18 @@ package actor CoordinatorRuntime {
     private let links: PeerLinks
     private let gossip: GossipService
     private let logger: Logger
+    private let loop: any EventLoop
+    /// Held here, for the actor itself does not hold it.
+    private let executor: any SerialExecutor
+    package nonisolated let unownedExecutor: UnownedSerialExecutor
+    /// For what is no actor's on the way of a message: by default Swift's pool would run it, on threads that have to be woken.
+    private let tasks: LoopExecutor
+    /// Rings when the core's next deadline is due, or earlier.
+    private var alarm: (due: LogicalInstant, task: Scheduled<Void>)?
     private let startedAt = BootClock.wallTime()
     private let written: (stream: AsyncStream<Written>, continuation: AsyncStream<Written>.Continuation)
+    private let encoded: (stream: AsyncStream<Encoded>, continuation: AsyncStream<Encoded>.Continuation)
+    private let encoder = DispatchQueue(label: "coxswain.snapshot-encoder", qos: .utility)
     private var callers: [UInt64: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var readers: [UInt64: CheckedContinuation<Bool, Never>] = [:]
     private var steerers: [UInt64: CheckedContinuation<GroupOutcome, Never>] = [:]
@@ -69,8 +89,12 @@ package actor CoordinatorRuntime {
 
     package init(
         core: Coordinator, store: RaftStore, peers: KnownStores, links: PeerLinks, gossip: GossipService,
-        places: GroupPlaces, logger: Logger
+        places: GroupPlaces, logger: Logger, loop: any EventLoop
     ) {
+        self.loop = loop
+        executor = loop.executor
+        unownedExecutor = executor.asUnownedSerialExecutor()
+        tasks = LoopExecutor(loop)
         self.core = core
         self.store = store
         knownStores = peers
@@ -82,6 +106,7 @@ package actor CoordinatorRuntime {
         node = core.id.node
         feed = TopologyFeed(core.catalog.topology)
         written = AsyncStream.makeStream(of: Written.self)
+        encoded = AsyncStream.makeStream(of: Encoded.self)
     }
 
     /// Brings back what the disk holds, before anybody is served.
@@ -93,10 +118,11 @@ package actor CoordinatorRuntime {
         perform(core.step(input, at: BootClock.now(), wall: BootClock.wallTime()))
         followGroup()
         tellChanges()
+        setAlarm()
     }
 
     private func perform(_ actions: [Coordinator.Action]) {
-        var published = false
+        var (published, nodesChanged) = (false, false)
         for action in actions {
             switch action {
             case .send(let message, let peer): send(message, to: peer)
@@ -108,6 +134,10 @@ package actor CoordinatorRuntime {
                     }
                     continuation.yield(Written(persist: persist, result: result))
                 }
+            case .encodeSnapshot(let state, let index):
+                encoder.async { [continuation = encoded.continuation, encode = core.codec.encodeSnapshot] in
+                    continuation.yield(Encoded(bytes: encode(state), index: index))
+                }
             case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
             case .readAnswered(let caller, let isFresh): readers.removeValue(forKey: caller)?.resume(returning: isFresh)
             case .groupAnswered(let caller, let outcome): steerers.removeValue(forKey: caller)?.resume(returning: outcome)
@@ -118,14 +148,19 @@ package actor CoordinatorRuntime {
                 measureFailures(in: delta)
                 feed.publish(delta, leadingTo: core.catalog.topology)
                 published = true
+                nodesChanged = nodesChanged || delta.concernsNodes
             case .reset:
                 feed.reset(core.catalog.topology)
-                published = true
+                nodesChanged = true
             case .fault(let fault): takeNoPart(after: fault)
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }
         }
-        if published { gossip.adopt(core.catalog.topology) }
+        if nodesChanged {
+            gossip.adopt(core.catalog.topology)
+        } else if published {
+            gossip.noteRevision(core.catalog.topology.revision)
+        }
     }
 
     /// Each failure is measured once: by the member that leads when it is committed.
@@ -223,7 +258,9 @@ package actor CoordinatorRuntime {
     // MARK: - What comes in
 
     /// Reads one member's messages until its link ends: the listener's handler for `.raft`.
-    package func serve(_ link: Link) async {
+    package func serve(_ link: Link) async { await withTaskExecutorPreference(tasks) { await self.read(link) } }
+
+    private func read(_ link: Link) async {
         let peer = (node: link.peer.node, store: link.peer.store)
         guard peer.node != node else { return }
         // One link is one start of one data folder.
@@ -368,19 +405,20 @@ package actor CoordinatorRuntime {
 
 extension CoordinatorRuntime: Service {
     package func run() async throws {
-        await cancelWhenGracefulShutdown { await self.turn() }
+        await cancelWhenGracefulShutdown { await withTaskExecutorPreference(self.tasks) { await self.turn() } }
     }
 
     private func turn() async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.keepTime() }
             group.addTask { await self.takeWrites() }
+            group.addTask { await self.takeEncoded() }
             group.addTask { await self.takeLinkEvents() }
             group.addTask { await self.takeRumours() }
             await group.waitForAll()
         }
         // Nobody waits for ever on a coordinator that has stopped.
         hasEnded = true
+        alarm?.task.cancel()
         for caller in callers.values { caller.resume(returning: .unknown) }
         callers = [:]
         for reader in readers.values { reader.resume(returning: false) }
@@ -389,15 +427,28 @@ extension CoordinatorRuntime: Service {
         steerers = [:]
     }
 
-    private func keepTime() async {
-        while !Task.isCancelled {
-            let now = BootClock.now()
-            lookAtSpace()
-            if core.nextDeadline <= now { step(.tick) }
-            // Inputs may bring the deadline nearer while we sleep, so the sleep is short.
-            let wait = min(max(core.nextDeadline - now, .milliseconds(1)), .milliseconds(15))
-            do { try await Task.sleep(for: .microseconds(wait.microseconds)) } catch { return }
+    // MARK: - Time
+
+    /// A deadline that came nearer moves the alarm. One that moved away does not: the alarm then rings for nothing, once.
+    private func setAlarm() {
+        let due = core.nextDeadline
+        if let alarm {
+            guard due < alarm.due else { return }
+            alarm.task.cancel()
         }
+        let wait = min(max(due - BootClock.now(), .milliseconds(1)), Self.longestSleep)
+        let task = loop.scheduleTask(in: .microseconds(wait.microseconds)) { self.assumeIsolated { $0.ring() } }
+        alarm = (due, task)
+    }
+
+    /// The disk is looked at so often, whatever else happens; and a clock that has jumped is noticed.
+    private static let longestSleep = Span.milliseconds(250)
+
+    private func ring() {
+        alarm = nil
+        guard !hasEnded else { return }
+        lookAtSpace()
+        if core.nextDeadline <= BootClock.now() { step(.tick) } else { setAlarm() }
     }
 
     /// Before the disk is full, only what keeps the cluster serving is taken on.
@@ -415,6 +466,10 @@ extension CoordinatorRuntime: Service {
 
     private func takeWrites() async {
         for await done in written.stream { await finish(done) }
+    }
+
+    private func takeEncoded() async {
+        for await done in encoded.stream { step(.snapshotEncoded(done.bytes, at: done.index)) }
     }
 
     private func takeLinkEvents() async {

@@ -6,8 +6,9 @@
 //
 // Two snapshots are kept, and the log back to the older one: where the newest turns out to be unreadable, these are as good.
 //
-// Writes go through a queue of the store's own, one after the other: a snapshot on its way to disk holds back the entries behind
-// it, and no thread of the caller's. On a full disk they wait, in their order (see `GroupCommitLog.submit`).
+// A snapshot on its way to disk holds back the entries behind it, and no thread of the caller's: it is saved on a queue of the store's
+// own, and what comes behind it waits there. Otherwise a write goes to the log at once. On a full disk they wait, in their order (see
+// `GroupCommitLog.submit`).
 
 package import Consensus
 import Dispatch
@@ -41,7 +42,8 @@ package final class RaftStore: Sendable {
     private let options: LogOptions
     private let queue = DispatchQueue(label: "coxswain.raft-store", qos: .userInitiated)
     private let contents: Mutex<Contents>
-    /// Writes that were not handed to the log yet; only the queue takes from it.
+    /// Writes that were not handed to the log yet, oldest first; only the queue takes from it. Whatever is handed to the log is handed
+    /// over under this lock, so that its order there is the order of the calls.
     private let waiting = Mutex<[Write]>([])
     private let skipped = Mutex(UInt64(0))
 
@@ -155,11 +157,19 @@ package final class RaftStore: Sendable {
 
     /// Makes one `Persist` durable, after every earlier one.
     ///
-    /// - Parameter completion: called once, not on the caller's thread; it must not block. After a failure nothing of the write
-    ///   counts and later ones fail too. On a full disk it comes when there is space.
+    /// - Parameter completion: called once, on another thread unless the log takes nothing any more; it must neither block nor call
+    ///   back. After a failure nothing of the write counts and later ones fail too. On a full disk it comes when there is space.
     package func write(_ persist: Persist, completion: @escaping @Sendable (Result<Void, StorageError>) -> Void) {
-        waiting.withLock { $0.append(Write(persist: persist, completion: completion)) }
-        queue.async { self.handOver() }
+        let write = Write(persist: persist, completion: completion)
+        let mustWait = waiting.withLock { waiting in
+            guard waiting.isEmpty, persist.snapshot == nil else {
+                waiting.append(write)
+                return true
+            }
+            submit(write)
+            return false
+        }
+        if mustWait { queue.async { self.handOver() } }
     }
 
     /// Gives the log what waits, up to a snapshot that must be saved first and cannot be now.
@@ -174,8 +184,10 @@ package final class RaftStore: Sendable {
                 write.completion(.failure(error))
                 continue
             }
-            waiting.withLock { _ = $0.removeFirst() }
-            submit(write)
+            waiting.withLock { waiting in
+                submit(write)
+                waiting.removeFirst()
+            }
         }
     }
 
@@ -228,8 +240,8 @@ package final class RaftStore: Sendable {
     /// Forgets entries below `index`, as far as two durable snapshots cover them; some of them may stay on disk.
     package func compact(below index: LogIndex) async throws(StorageError) {
         let appended = await withCheckedContinuation { (continuation: CheckedContinuation<Dropped?, Never>) in
-            // On the queue: the newest vote may stand in what is dropped, so it is written again first, and never behind a newer one.
-            queue.async {
+            // The newest vote may stand in what is dropped, so it is written again first, and never behind a newer one.
+            waiting.withLock { _ in
                 let (place, limit, hardState) = self.contents.withLock { contents in
                     let limit = min(index, contents.formerSnapshot.next)
                     return (contents.places.place(of: limit), limit, contents.hardState)

@@ -79,6 +79,9 @@ package final class GossipService: Service {
         for node in nodes where node.status == .failed { step(.deathSettled(node.id, node.session)) }
     }
 
+    /// A newer topology with the same nodes.
+    package func noteRevision(_ revision: Revision) { step(.revisionApplied(revision)) }
+
     /// Takes another group of coordinators; in force with the next topology that is adopted.
     package func setCoordinators(_ entries: [RosterEntry]) {
         let own = core.withLock { $0.node }
