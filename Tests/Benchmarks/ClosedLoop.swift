@@ -19,6 +19,8 @@ struct ClosedLoop: Sendable {
         let host: String
         let port: Int
         let headers: [(String, String)]
+        /// Whether what was refused is asked again before anything else.
+        var insists = false
         /// The request of that turn; nil when this client has no more to ask.
         let request: @Sendable (Int) -> Request?
     }
@@ -30,6 +32,8 @@ struct ClosedLoop: Sendable {
         /// Other answers, and broken connections; the first of them in words.
         var failures = 0
         var firstFailure: String?
+        /// Whether a client had no more to ask.
+        fileprivate var isDone = false
         /// Seconds of processor time that this process used meanwhile.
         var ownProcessor = 0.0
 
@@ -84,28 +88,30 @@ struct ClosedLoop: Sendable {
     }
 
     /// Runs `clients` until none of them has any more to ask.
-    /// - Throws: when one of them is refused anything, or it takes longer than `limit` seconds.
-    func exhaust(_ clients: [Client], limit: Double) async throws {
+    /// - Returns: how many requests were refused, and the first refusal.
+    /// - Throws: when one of them cannot ask all that it has to ask within `limit` seconds.
+    func exhaust(_ clients: [Client], limit: Double) async throws -> (refused: Int, first: String?) {
         let context = try NIOSSLContext(configuration: tls)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let start = NIODeadline.now()
         let until = start + .milliseconds(Int64(limit * 1_000))
+        var total = Measured()
         do {
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
+            total = try await withThrowingTaskGroup(of: Measured.self) { tasks in
                 for client in clients {
-                    tasks.addTask {
-                        let measured = try await connect(client, context, group, from: start, until: until).get()
-                        if let failure = measured.firstFailure { throw BenchFailure(failure) }
-                    }
+                    tasks.addTask { try await connect(client, context, group, from: start, until: until).get() }
                 }
-                try await tasks.waitForAll()
+                return try await tasks.reduce(into: Measured()) { total, measured in
+                    guard measured.isDone else { throw BenchFailure(measured.firstFailure ?? "not done after \(Int(limit)) s") }
+                    total.add(measured)
+                }
             }
-            guard NIODeadline.now() < until else { throw BenchFailure("not done after \(Int(limit)) s") }
         } catch {
             try? await group.shutdownGracefully()
             throw error
         }
         try await group.shutdownGracefully()
+        return (total.failures, total.firstFailure)
     }
 
     private func connect(
@@ -162,7 +168,6 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
     private var sent = NIODeadline.distantPast
     private var status = HTTPResponseStatus.ok
     private var refusal = ""
-    private var hasEnded = false
 
     init(
         _ client: ClosedLoop.Client, from: NIODeadline, until: NIODeadline, done: EventLoopPromise<ClosedLoop.Measured>
@@ -184,7 +189,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
 
     private func send(_ context: ChannelHandlerContext) {
         guard let request = client.request(turn) else {
-            hasEnded = true
+            measured.isDone = true
             return context.close(promise: nil)
         }
         turn += 1
@@ -211,6 +216,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
         let now = NIODeadline.now()
         if !(200..<300).contains(status.code) {
             failed("\(status.code) \(refusal)")
+            if client.insists { turn -= 1 }
         } else if now >= from, now < until {
             measured.times.add(Double((now - sent).nanoseconds) / 1e6)
         }
@@ -229,7 +235,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        if NIODeadline.now() < until, !hasEnded { failed("the connection ended") }
+        if NIODeadline.now() < until, !measured.isDone { failed("the connection ended") }
         done.succeed(measured)
         context.fireChannelInactive()
     }

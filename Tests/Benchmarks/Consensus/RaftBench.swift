@@ -8,21 +8,36 @@ enum RaftBench {
     static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
         let start = ProcessFigures.loadAverage()
         try await with(settings, .usual, report) { groups in
-            try await RestRows.empty(groups, settings, report)
-            try await LoadRows.run(groups, settings, report)
-            try await WatchRows.run(groups, settings, report)
-            try await OutageRows.transfers(groups, settings, report)
-            for end in OutageRows.End.allCases { try await OutageRows.failovers(groups, .usual, end, settings, report) }
-            try await RestRows.full(groups, settings, report)
+            await attempt("at rest", report) { try await RestRows.empty(groups, settings, report) }
+            await attempt("puts and gets", report) { try await LoadRows.run(groups, settings, report) }
+            await attempt("watchers", report) { try await WatchRows.run(groups, settings, report) }
+            await attempt("transfers", report) { try await OutageRows.transfers(groups, settings, report) }
+            await failovers(groups, .usual, settings, report)
+            await attempt("many entries", report) { try await RestRows.full(groups, settings, report) }
         }
-        try await with(settings, .short, report) { groups in
-            for end in OutageRows.End.allCases { try await OutageRows.failovers(groups, .short, end, settings, report) }
-        }
+        try await with(settings, .short, report) { groups in await failovers(groups, .short, settings, report) }
         let end = ProcessFigures.loadAverage()
         report(
             BenchRow(
                 bench: "raft", row: "load average of the machine at the end", unit: "", ours: end, peer: start,
                 peerName: "at the start"))
+    }
+
+    private static func failovers(
+        _ groups: [any ComparedGroup], _ timing: GroupTiming, _ settings: BenchSettings, _ report: Benchmarks.Report
+    ) async {
+        for end in OutageRows.End.allCases {
+            await attempt("failovers, \(end.rawValue)", report) {
+                try await OutageRows.failovers(groups, timing, end, settings, report)
+            }
+        }
+    }
+
+    /// What cannot be measured is said, and the rest is measured all the same.
+    private static func attempt(_ what: String, _ report: Benchmarks.Report, _ work: () async throws -> Void) async {
+        do { try await work() } catch {
+            report(BenchRow(bench: "raft", row: "\(what): could not be measured", unit: "", ours: nil, note: "\(error)"))
+        }
     }
 
     /// Both groups, ours first; ours alone where the other is not installed.

@@ -40,19 +40,21 @@ enum RestRows {
     ) async throws {
         let (entries, clients, value) = (Self.entries, 64, String(repeating: "v", count: 256))
         var filling = Compared(groups)
+        var note: String?
         for (number, group) in groups.enumerated() {
             let leader = try await group.leader()
             let start = ContinuousClock.now
-            try await group.loop.exhaust(
+            let refusals = try await group.loop.exhaust(
                 (0..<clients).map { client in
-                    ClosedLoop.Client(host: "127.0.0.1", port: leader.port, headers: []) { turn in
+                    ClosedLoop.Client(host: "127.0.0.1", port: leader.port, headers: [], insists: true) { turn in
                         let key = turn * clients + client
                         return key < entries ? group.put("k\(key)", value) : nil
                     }
                 }, limit: 300)
+            if let first = refusals.first { note = "\(group.title): \(refusals.refused) refused and repeated, first: \(first)" }
             filling.add(Double(entries) / (ContinuousClock.now - start).inSeconds, of: number)
         }
-        report(filling.row("puts of \(entries) entries, 64 clients", "1/s", ask: .timesPeerAtLeast(1.3)))
+        report(filling.row("puts of \(entries) entries, 64 clients", "1/s", ask: .timesPeerAtLeast(1.3), note: note))
         try await Task.sleep(for: .seconds(3))
         try memory(groups, "\(entries) entries", anonymous: 90, total: 1, report)
         var back = Compared(groups)
