@@ -40,6 +40,8 @@ struct Chunk: Sendable {
 
     // MARK: - Outside
 
+    static let trap = "a precondition of the core, or a trap"
+
     /// Runs the seeds, beginning anew behind one that trapped.
     func run() async throws -> Outcome {
         var outcome = Outcome()
@@ -59,7 +61,7 @@ struct Chunk: Sendable {
                 }
             }
             guard trapped else { break }
-            outcome.failures.append((current, "a precondition of the core, or a trap"))
+            outcome.failures.append((current, Self.trap))
             if stopsAtFailure { break }
             first = current + 1
         }
@@ -76,11 +78,16 @@ struct Chunk: Sendable {
     }
 
     private func child(from first: UInt64) async throws -> (output: String, trapped: Bool) {
+        var arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"]
+        if stopsAtFailure { arguments.append("--stops") }
+        return try await Self.child(arguments, bug: bug)
+    }
+
+    /// What this program says in a process of its own, and whether it trapped.
+    static func child(_ arguments: [String], bug: String?) async throws -> (output: String, trapped: Bool) {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"]
-        if let bug { process.arguments?.append(contentsOf: ["--bug", bug]) }
-        if stopsAtFailure { process.arguments?.append("--stops") }
+        process.arguments = arguments + (bug.map { ["--bug", $0] } ?? [])
         var environment = ProcessInfo.processInfo.environment
         if bug != nil { environment["SWIFT_BACKTRACE"] = "enable=no" }
         process.environment = environment

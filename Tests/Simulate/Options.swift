@@ -8,6 +8,8 @@ struct Options {
         /// Seeds that a process of their own runs for its parent.
         case chunk(ClosedRange<UInt64>)
         case mutants(String?)
+        /// Scenarios that a process of their own plays for its parent.
+        case scenarios
     }
 
     struct Misuse: Error, CustomStringConvertible {
@@ -43,6 +45,7 @@ struct Options {
                 let (first, last) = (try number(after: option), try number(after: option))
                 errand = .chunk(first...max(first, last))
             case "--mutants": errand = .mutants(rest.first?.hasPrefix("--") == false ? rest.popFirst() : nil)
+            case "--scenarios": errand = .scenarios
             case "--stops": stops = true
             case "--bug":
                 let name = rest.popFirst() ?? ""

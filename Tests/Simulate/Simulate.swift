@@ -6,7 +6,8 @@
 //   simulate --seed N           one seed, and when it fails the fewest faults that do it and the last 100 lines
 //   simulate --seed N --lines L the same with all its faults, whether it fails or not, and the last L lines
 //   simulate --digest N         only the digest of one seed's trace, which is the same in every process
-//   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells which seed notices it
+//   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells what notices it
+//   simulate --scenarios        plays the scenarios, up to the first that fails
 //   --bug NAME                  plants one bug
 //   --jobs J                    processes at a time; one by default
 
@@ -32,6 +33,7 @@ enum Simulate {
         case .chunk(let seeds):
             Chunk.work(seeds, bug: options.bug, stopsAtFailure: options.stops)
             holds = true
+        case .scenarios: holds = Rehearsal.work(bug: options.bug)
         case .mutants(let name): holds = try await Mutants(jobs: options.jobs, only: name).run()
         case .many: holds = try await Campaign(options).run()
         }

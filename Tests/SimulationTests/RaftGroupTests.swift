@@ -43,6 +43,11 @@ import Testing
         if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }
     }
 
+    @Test("no promise breaks in any scenario")
+    func scenarios() throws {
+        for scenario in Scenario.all { #expect(throws: Never.self, "\(scenario.name)") { try scenario.play(nil) } }
+    }
+
     @Test("a run does work: entries are committed and clients answered")
     func doesWork() throws {
         let summary = try RaftRun(seed: 2).run().get()

@@ -1,0 +1,214 @@
+// Known bugs that show only when several rare things meet: a group is driven into each by hand.
+
+import Consensus
+import Model
+import SimulationKit
+
+enum GroupScenarios {
+    // MARK: - Reads (CONSENSUS E31)
+
+    /// A leader that others have replaced, and that has not heard so, is asked.
+    static func deposedLeaderReads(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        try group.put(at: 0)
+        try group.settle()
+        group.isolate(0)
+        try group.elect(1)
+        try group.put(at: 1)
+        try group.settle()
+        try group.get(at: 0)
+        try group.settle()
+        try group.verdict()
+    }
+
+    /// A deposed leader is asked while the answers to an earlier read's round are still on their way.
+    static func readDuringRound(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        try group.put(at: 0)
+        try group.settle()
+        group.hold { message, _ in if case .heartbeatAnswer = message { true } else { false } }
+        try group.get(at: 0)
+        try group.settle()
+        group.isolate(0)
+        try group.elect(1)
+        try group.put(at: 1)
+        try group.settle()
+        try group.get(at: 0)
+        try group.release()
+        try group.verdict()
+    }
+
+    /// A follower has given a question up, and has asked another, when the answer to the first one comes.
+    static func lateReadAnswer(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        try group.put(at: 0)
+        try group.settle()
+        group.hold { message, _ in if case .readAnswer = message { true } else { false } }
+        try group.get(at: 2)
+        try group.settle()
+        try group.pass(.milliseconds(400), at: 0)
+        try group.settle()
+        try group.pass(.milliseconds(150), at: 2)
+        group.cut(0, 2)
+        try group.put(at: 0)
+        try group.settle()
+        group.heal()
+        try group.get(at: 2)
+        try group.release()
+        try group.verdict()
+    }
+
+    // MARK: - Logs (CONSENSUS A4, C23)
+
+    /// A leader's own entries are cut while they are on their way to its disk. It leads again before others stand there.
+    static func writeOutlivesEntries(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        group.isolate(0)
+        group.stallDisk(of: 0)
+        // The first write is under way; the others go together when it is done.
+        for _ in 0..<5 { try group.put(at: 0) }
+        try group.finishOneJob(of: 0)
+        group.heal()
+        try group.elect(1)
+        try group.resumeDisk(of: 0)
+
+        group.hold { message, _ in if case .voteAnswer = message { true } else { false } }
+        try group.campaign(0)
+        try group.settle()
+        group.stallDisk(of: 0)
+        group.cut(0, 2)
+        try group.release()
+        try group.resumeDisk(of: 0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    /// A member with a tail of its own is sent a snapshot that ends in the midst of it, and dies.
+    static func snapshotWithinTail(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, snapshotEvery: 4, bug)
+        try group.elect(0)
+        group.isolate(0)
+        for _ in 0..<8 { try group.put(at: 0) }
+        try group.settle()
+        try group.elect(1)
+        for _ in 0..<2 {
+            try group.put(at: 1)
+            try group.settle()
+        }
+        group.heal()
+        try group.pass(.milliseconds(200), at: 1)
+        try group.settle()
+        let raft = group.raft(0)
+        try group.stage(
+            raft.map { $0.snapshot.id.index > .zero && $0.log.last == $0.snapshot.id } == true,
+            "the snapshot takes the tail's place")
+        group.kill(0)
+        try group.start(0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    // MARK: - Members (Raft §6; CONSENSUS D26, D27)
+
+    /// A change that reached nobody is cut by the next leader.
+    static func changeIsCut(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        group.isolate(0)
+        try group.order(.shrink(seed: 2), at: 0)
+        try group.settle()
+        try group.elect(1)
+        group.heal()
+        try group.pass(.milliseconds(200), at: 1)
+        try group.settle()
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    /// Two of five are to go, and the entry before the change is committed without the change. The leader and one other are most of
+    /// those who stay; the three others know only of five.
+    static func halfCommittedChange(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 5, bug)
+        try group.elect(0)
+        try group.put(at: 0)
+        guard let leader = group.raft(0) else { return }
+        let voters = leader.configuration.voters
+        group.cut(0, 3)
+        group.cut(0, 4)
+        // Those behind learn of the entry, and not of the change.
+        let before = leader.log.last.index
+        group.hold { message, to in
+            guard case .append(let append) = message, to != 1 else { return false }
+            return append.previous.index >= before
+        }
+        try group.change([.remove(voters[3]), .remove(voters[4])], at: 0)
+        try group.settle()
+        group.isolate(0)
+        group.isolate(1)
+        try group.elect(2)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    /// Only the member that is to go has the entry that says so, and the leader is gone: nobody who stays can be elected.
+    static func leaverHasLongestLog(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 4, bug)
+        try group.elect(0)
+        group.hold { message, to in if case .appendAnswer = message { to == 0 } else { false } }
+        try group.order(.shrink(seed: 3), at: 0)
+        try group.settle()
+        group.cut(0, 1)
+        group.cut(0, 2)
+        try group.release()
+        group.kill(0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    /// A learner is made a voter, does not hear so, and its vote is needed.
+    static func learnerHasVote(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        try group.order(.demote(seed: 2), at: 0)
+        try group.settle()
+        group.cut(0, 2)
+        try group.order(.grow(seed: 0), at: 0)
+        try group.settle()
+        group.kill(0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    // MARK: - Elections (CONSENSUS B14, B15)
+
+    /// The longest log on an older term, and a newer term with a shorter log.
+    static func termSkew(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        group.hold { message, _ in if case .preVoteAnswer = message { true } else { false } }
+        group.cut(0, 2)
+        try group.campaign(2)
+        try group.settle()
+        try group.put(at: 0)
+        try group.settle()
+        group.isolate(2)
+        try group.release()
+        group.kill(0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+
+    /// Leadership is to go to a member that has just died.
+    static func successorDies(_ bug: PlantedBug?) throws(Violation) {
+        var group = try HandDrivenGroup(members: 3, bug)
+        try group.elect(0)
+        group.kill(2)
+        try group.order(.transfer(seed: 2), at: 0)
+        try group.demandProgress()
+        try group.verdict()
+    }
+}
