@@ -142,6 +142,19 @@ import Testing
         }
     }
 
+    @Test("what was given up at one key hides no violation at another, and is told when there is none")
+    func givenUp() {
+        // Eight writes at once and a read of none of them: every order has to be tried.
+        let puzzle =
+            (0..<8).map { call(.write(UInt64($0) + 1), 0, 100, client: $0, key: 1) } + [call(.read(99), 0, 100, key: 1)]
+        #expect(Linearizability.check(puzzle, limit: 50) == .undecided(keys: [1]))
+        let violated = [call(.write(5), 0, 1, key: 2), call(.read(0), 2, 3, key: 2)]
+        guard case .violated(2, _, _) = Linearizability.check(puzzle + violated, limit: 50) else {
+            Issue.record("the violation is hidden")
+            return
+        }
+    }
+
     @Test("small histories are judged as trying every order judges them")
     func againstEveryOrder() {
         var random = SeededGenerator(seed: 11)

@@ -16,8 +16,11 @@ struct Chunk: Sendable {
     }
 
     struct Line: Sendable {
+        let seed: UInt64
         let simulated: Double
         let committed: Int
+        /// Registers of which the checker could not say whether an order explains the answers.
+        let undecided: Int
     }
 
     // MARK: - In the process of its own
@@ -27,7 +30,7 @@ struct Chunk: Sendable {
         for seed in seeds {
             say("begins \(seed)")
             switch RaftRun(seed: seed, bug: bug).run() {
-            case .success(let summary): say("holds \(summary.simulated.seconds) \(summary.committed)")
+            case .success(let summary): say("holds \(summary.simulated.seconds) \(summary.committed) \(summary.undecided)")
             case .failure(let failure):
                 say("breaks \(failure.violation.replacing("\n", with: " "))")
                 if stopsAtFailure { return }
@@ -54,8 +57,10 @@ struct Chunk: Sendable {
                 switch words.first {
                 case "begins": current = words.last.flatMap { UInt64($0) } ?? current
                 case "holds":
-                    let numbers = words[1].split(separator: " ")
-                    outcome.summaries.append(Line(simulated: Double(numbers[0]) ?? 0, committed: Int(numbers[1]) ?? 0))
+                    let numbers = words[1].split(separator: " ").map { Double($0) ?? 0 }
+                    outcome.summaries.append(
+                        Line(
+                            seed: current, simulated: numbers[0], committed: Int(numbers[1]), undecided: Int(numbers[2])))
                 case "breaks": outcome.failures.append((current, String(words.last ?? "")))
                 default: break
                 }

@@ -31,6 +31,8 @@ package struct RaftRun {
         package var events: UInt64 = 0
         package var committed = 0
         package var answered = 0
+        /// Registers of which nobody knows whether an order explains the answers: the search was given up.
+        package var undecided = 0
     }
 
     package static let calmBound = Span.seconds(30)
@@ -73,8 +75,9 @@ package struct RaftRun {
         } catch {
             return (.failure(Failure(seed: seed, at: .origin, step: 0, violation: "\(error)", faults: plan.faults)), [])
         }
+        let undecided: Int
         do throws(Violation) {
-            try live(&simulation)
+            undecided = try live(&simulation)
         } catch {
             let failure = Failure(
                 seed: seed, at: simulation.now, step: simulation.trace.events, violation: error.description,
@@ -83,11 +86,13 @@ package struct RaftRun {
         }
         let summary = Summary(
             digest: simulation.trace.digest, simulated: simulation.now - .origin, events: simulation.trace.events,
-            committed: simulation.system.checks.committed.count, answered: simulation.system.clients.acknowledged)
+            committed: simulation.system.checks.committed.count, answered: simulation.system.clients.acknowledged,
+            undecided: undecided)
         return (.success(summary), simulation.trace.lines)
     }
 
-    private func live(_ simulation: inout Simulation<RaftGroup>) throws(Violation) {
+    /// - Returns: on how many registers the verdict is open.
+    private func live(_ simulation: inout Simulation<RaftGroup>) throws(Violation) -> Int {
         for event in simulation.system.clients.firstEvents { simulation.schedule(.client(event), after: .milliseconds(1)) }
         try simulation.run(until: .origin + storm)
         let core = self.core(simulation)
@@ -110,7 +115,7 @@ package struct RaftRun {
             }
             throw Violation("no convergence in \(Self.calmBound) of calm: \(states.joined(separator: "; "))")
         }
-        try simulation.system.clients.verdict()
+        return try simulation.system.clients.verdict()
     }
 
     /// A quorum of every configuration that may be in force, drawn, and no larger than needed.

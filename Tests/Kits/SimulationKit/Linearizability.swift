@@ -10,17 +10,21 @@ package enum Linearizability {
         case linearizable
         /// The calls of this key have no order; those given are as far as the search came, with the ones it could not place.
         case violated(key: Int, placed: Int, stuck: [Call])
-        /// The limit was reached before an answer.
-        case undecided(key: Int)
+        /// No key is violated as far as is known; of these the limit was reached before an answer.
+        case undecided(keys: [Int])
     }
 
     /// - Parameter limit: of states looked at, for each key.
     package static func check(_ history: [Call], limit: Int = 5_000_000) -> Verdict {
+        var undecided: [Int] = []
         for key in Set(history.map(\.key)).sorted() {
-            let verdict = checkOne(key, history.filter { $0.key == key }, limit: limit)
-            guard verdict == .linearizable else { return verdict }
+            switch checkOne(key, history.filter { $0.key == key }, limit: limit) {
+            case .linearizable: break
+            case .undecided: undecided.append(key)
+            case let violated: return violated
+            }
         }
-        return .linearizable
+        return undecided.isEmpty ? .linearizable : .undecided(keys: undecided)
     }
 
     /// The calls and returns of one key in the order of time, as a doubly linked list from which calls are lifted out and put back.
@@ -94,7 +98,7 @@ package enum Linearizability {
                     var with = taken
                     with[call / 64] |= 1 << UInt64(call % 64)
                     if seen.insert(Seen(taken: with, value: after)).inserted {
-                        guard seen.count <= limit else { return .undecided(key: key) }
+                        guard seen.count <= limit else { return .undecided(keys: [key]) }
                         path.append((event, value))
                         (taken, value) = (with, after)
                         if calls[call].returned != nil { owed -= 1 }
