@@ -43,7 +43,7 @@ struct Chunk: Sendable {
 
     // MARK: - Outside
 
-    static let trap = "a precondition of the core, or a trap"
+    static let trap = "trap: a precondition of the core, or of the model, did not hold"
 
     /// Runs the seeds, beginning anew behind one that trapped.
     func run() async throws -> Outcome {
