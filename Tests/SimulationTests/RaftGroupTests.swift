@@ -8,7 +8,10 @@ import Testing
     @Test("no promise breaks in any of the fixed seeds, and calm for a quorum brings agreement")
     func fixedSeeds() {
         for seed in 1...60 as ClosedRange<UInt64> {
-            if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }
+            switch RaftRun(seed: seed).run() {
+            case .success(let summary): #expect(summary.undecided == 0, "seed \(seed): its calls were not judged")
+            case .failure(let failure): Issue.record("\(failure)")
+            }
         }
     }
 
@@ -37,7 +40,14 @@ import Testing
         "a seed that once failed in 60 seconds of faults holds",
         arguments: [
             // The checks': of two writes in one batch the second cut what the first acknowledged.
-            953_293_216_650 as UInt64
+            953_293_216_650 as UInt64,
+            // The model's: a new segment began with the vote of its own batch, lost power tore off the batch behind it, and the vote
+            // named a commit index that was gone with it: the disk of a founder, which nothing had damaged, could not be read back.
+            26_150_118_733,
+            // The same at another founder.
+            26_150_119_427,
+            // The same at a store that had come later, in the place of one that was lost.
+            26_150_119_560,
         ])
     func onceFailedLater(seed: UInt64) {
         if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }

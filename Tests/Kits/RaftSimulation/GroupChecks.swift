@@ -277,9 +277,11 @@ struct GroupChecks {
     /// The configuration in force is the last one in the log, and at its beginning stands the one that was committed there.
     private func checkConfiguration(_ raft: Raft) throws(Violation) {
         let (log, base) = (raft.log, raft.log.base.index)
-        let committed = (configurations.last { $0.index <= base } ?? configurations[0]).configuration
-        guard log.configuration(at: base) == committed else {
-            throw Violation("\(raft.id) has \(log.configuration(at: base)) at \(base), where \(committed) was committed")
+        let committed = configurations.last { $0.index <= base } ?? configurations[0]
+        guard log.configuration(at: base) == committed.configuration, log.configurationIndex(at: base) == committed.index else {
+            throw Violation(
+                "\(raft.id) has \(log.configuration(at: base)) of \(log.configurationIndex(at: base)) at \(base), where \(committed.configuration) of \(committed.index) was committed"
+            )
         }
         guard log.configurationIndex > base else { return }
         guard log.entries(from: log.configurationIndex, bytes: 1).first?.content == .configuration(log.configuration) else {

@@ -132,6 +132,7 @@ extension Snapshot {
         writer.put(id.term.number)
         writer.put(id.index.number)
         configuration.write(to: &writer)
+        writer.put(configurationIndex.number)
         writer.put(data)
         writer.put(UInt64(CRC32C.of(writer.bytes)))
         return writer.bytes
@@ -140,10 +141,11 @@ extension Snapshot {
     init?(encoded: [UInt8], checks: Bool = true) {
         var reader = ByteReader(encoded)
         guard let term = reader.take(), let index = reader.take(), let configuration = MemberConfiguration(&reader),
-            let data = reader.takeBytes(), let sum = reader.take(),
+            let place = reader.take(), place <= index, let data = reader.takeBytes(), let sum = reader.take(),
             !checks || sum == UInt64(CRC32C.of(Array(encoded.prefix(encoded.count - 8))))
         else { return nil }
         self.init(
-            id: EntryID(term: Term(term), index: LogIndex(index)), configuration: configuration, data: data)
+            id: EntryID(term: Term(term), index: LogIndex(index)), configuration: configuration,
+            configurationIndex: LogIndex(place), data: data)
     }
 }
