@@ -1,7 +1,7 @@
 // swift-tools-version:6.2
 import PackageDescription
 
-// `CORES_ONLY=1` leaves out every shell and every package, so that the pure cores build and test in seconds.
+// `CORES_ONLY=1` leaves out every shell and what only shells need, so that the pure cores build and test in seconds.
 let coresOnly = Context.environment["CORES_ONLY"] == "1"
 
 let settings: [SwiftSetting] = [
@@ -12,11 +12,17 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-// MARK: - Cores: values stepped with inputs; they import Swift and each other, and nothing else.
+// MARK: - Cores: values stepped with inputs; they import Swift, its collections and each other, and nothing else.
 
-func core(_ name: String, in side: String, uses dependencies: [String] = []) -> Target {
+/// Maps of which many versions share what they have in common.
+let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
+
+func core(
+    _ name: String, in side: String, uses dependencies: [String] = [], and products: [Target.Dependency] = []
+) -> Target {
     .target(
-        name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "\(side)/\(name)", swiftSettings: settings)
+        name: name, dependencies: dependencies.map { .byName(name: $0) } + products, path: "\(side)/\(name)",
+        swiftSettings: settings)
 }
 
 func coreTests(_ name: String, uses extra: [String] = []) -> Target {
@@ -33,7 +39,7 @@ func kit(_ name: String, uses dependencies: [String] = []) -> Target {
 }
 
 var targets: [Target] = [
-    core("Model", in: "Shared"),
+    core("Model", in: "Shared", and: [hashTrees]),
     core("Membership", in: "Shared", uses: ["Model"]),
     core("RoutingTable", in: "Shared", uses: ["Model"]),
     core("Access", in: "Shared", uses: ["Model"]),
@@ -124,10 +130,12 @@ func shellTests(_ name: String, uses extra: [String] = [], and products: [Target
         path: "Tests/\(name)Tests", swiftSettings: settings)
 }
 
-var packages: [Package.Dependency] = []
+var packages: [Package.Dependency] = [
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0")
+]
 
 if !coresOnly {
-    packages = [
+    packages += [
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: ["FullFoundation"]),
         .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),

@@ -97,7 +97,7 @@ extension Transaction {
         guard !writes.isEmpty, Set(writes.map(\.key)).count == writes.count else {
             throw CatalogRejection(.invalidValue, "name each key once, and at least one", field: "key")
         }
-        var (entries, bytes) = (base.configuration.count, base.configurationBytes)
+        var (entries, bytes) = (base.configuration.count, base.configuration.bytes)
         for write in writes {
             try ConfigurationAdmission.check(key: write.key)
             let known = base.configuration[ConfigurationKey(scope: scope, key: write.key)]
@@ -124,7 +124,7 @@ extension Transaction {
         guard entries <= max(CatalogLimits.configurationEntries, base.configuration.count) else {
             throw CatalogRejection(.limitReached, "the cluster holds \(CatalogLimits.configurationEntries) entries")
         }
-        guard bytes <= max(CatalogLimits.configurationBytes, base.configurationBytes) else {
+        guard bytes <= max(CatalogLimits.configurationBytes, base.configuration.bytes) else {
             throw CatalogRejection(
                 .limitReached, "the cluster's entries may have \(CatalogLimits.configurationBytes) bytes together")
         }

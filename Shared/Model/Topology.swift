@@ -95,9 +95,7 @@ package struct Topology: Hashable, Sendable {
     package private(set) var signingKeys: [String: SigningKey] = [:]
     package private(set) var revokedTokens: [String: RevokedToken] = [:]
     package private(set) var policies: [PolicyKey: AccessPolicy] = [:]
-    package private(set) var configuration = SharedMap<ConfigurationKey, ConfigurationEntry>()
-    /// What the entries' keys and values take.
-    package private(set) var configurationBytes = 0
+    package private(set) var configuration = ConfigurationEntries()
     /// What follows from the partitions, taken together.
     package private(set) var tally = PartitionTally()
 
@@ -154,14 +152,9 @@ package struct Topology: Hashable, Sendable {
         case .tokenForgotten(let id): revokedTokens[id] = nil
         case .policy(let policy): policies[PolicyKey(table: policy.table, principal: policy.principal)] = policy
         case .policyRemoved(let table, let principal): policies[PolicyKey(table: table, principal: principal)] = nil
-        case .configuration(let entry): configure(ConfigurationKey(scope: entry.scope, key: entry.key), entry)
-        case .configurationRemoved(let scope, let key): configure(ConfigurationKey(scope: scope, key: key), nil)
+        case .configuration(let entry): configuration[ConfigurationKey(scope: entry.scope, key: entry.key)] = entry
+        case .configurationRemoved(let scope, let key): configuration[ConfigurationKey(scope: scope, key: key)] = nil
         }
-    }
-
-    private mutating func configure(_ key: ConfigurationKey, _ entry: ConfigurationEntry?) {
-        configurationBytes += (entry?.bytes ?? 0) - (configuration[key]?.bytes ?? 0)
-        configuration[key] = entry
     }
 
     /// Its partitions may be known already, and are looked at again when they have to have another number of copies.
@@ -187,7 +180,7 @@ package struct Topology: Hashable, Sendable {
         all += signingKeys.values.sorted { $0.id < $1.id }.map { .signingKey($0) }
         all += revokedTokens.values.sorted { $0.id < $1.id }.map { .tokenRevoked($0) }
         all += policies.sorted { $0.key < $1.key }.map { .policy($0.value) }
-        all += configuration.sorted { $0.key < $1.key }.map { .configuration($0.value) }
+        all += configuration.inOrder.map { .configuration($0) }
         return all
     }
 

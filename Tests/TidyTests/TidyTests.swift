@@ -16,7 +16,7 @@ import Testing
             .map { (String($0.path.dropFirst(Self.root.path.count + 1)), try String(contentsOf: $0, encoding: .utf8)) }
     }
 
-    @Test("a core imports nothing but Swift and other cores, and holds no I/O, clock or randomness")
+    @Test("a core imports nothing but Swift, its collections and other cores, and holds no I/O, clock or randomness")
     func coresArePure() throws {
         for (core, side) in Tidiness.cores.sorted(by: { $0.key < $1.key }) {
             let found = try sources(below: "\(side)/\(core)").flatMap { Tidiness.findings(inCore: $0.text, file: $0.path) }
