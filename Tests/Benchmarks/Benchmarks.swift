@@ -7,6 +7,8 @@ import ArgumentParser
 struct BenchSettings: Sendable {
     /// More rounds, and larger tables.
     let full: Bool
+    /// Of the parts called raft only these groups of rows; all where none is named.
+    var rows: [String] = []
     /// Clusters of the benches use the eighty ports from here.
     let basePort: Int
 
@@ -41,6 +43,9 @@ struct BenchSettings: Sendable {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these parts.", valueName: "part"))
     var only: [String] = []
 
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Of the raft part only these rows.", valueName: "rows"))
+    var rows: [String] = []
+
     @Flag(help: "One JSON object for each row.")
     var json = false
 
@@ -59,10 +64,11 @@ struct BenchSettings: Sendable {
 
     func run() async throws {
         let asJSON = json
+        let settings = BenchSettings(full: full, rows: rows, basePort: basePort)
         var isWhole = true
         for part in Self.all where only.isEmpty ? !part.isExtra : only.contains(part.name) {
             do {
-                try await part.run(BenchSettings(full: full, basePort: basePort)) { $0.write(asJSON: asJSON) }
+                try await part.run(settings) { $0.write(asJSON: asJSON) }
             } catch {
                 isWhole = false
                 BenchRow(bench: part.name, row: "could not be measured", unit: "", ours: nil, note: "\(error)")

@@ -8,12 +8,12 @@ enum RaftBench {
     static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
         let start = ProcessFigures.loadAverage()
         try await with(settings, .usual, report) { groups in
-            await attempt("at rest", report) { try await RestRows.empty(groups, settings, report) }
-            await attempt("puts and gets", report) { try await LoadRows.run(groups, settings, report) }
-            await attempt("watchers", report) { try await WatchRows.run(groups, settings, report) }
-            await attempt("transfers", report) { try await OutageRows.transfers(groups, settings, report) }
+            await attempt("at rest", settings, report) { try await RestRows.empty(groups, settings, report) }
+            await attempt("puts and gets", settings, report) { try await LoadRows.run(groups, settings, report) }
+            await attempt("watchers", settings, report) { try await WatchRows.run(groups, settings, report) }
+            await attempt("transfers", settings, report) { try await OutageRows.transfers(groups, settings, report) }
             await failovers(groups, .usual, settings, report)
-            await attempt("many entries", report) { try await RestRows.full(groups, settings, report) }
+            await attempt("many entries", settings, report) { try await RestRows.full(groups, settings, report) }
         }
         try await with(settings, .short, report) { groups in await failovers(groups, .short, settings, report) }
         let end = ProcessFigures.loadAverage()
@@ -27,14 +27,17 @@ enum RaftBench {
         _ groups: [any ComparedGroup], _ timing: GroupTiming, _ settings: BenchSettings, _ report: Benchmarks.Report
     ) async {
         for end in OutageRows.End.allCases {
-            await attempt("failovers, \(end.rawValue)", report) {
+            await attempt("failovers, \(end.rawValue)", settings, report) {
                 try await OutageRows.failovers(groups, timing, end, settings, report)
             }
         }
     }
 
     /// What cannot be measured is said, and the rest is measured all the same.
-    private static func attempt(_ what: String, _ report: Benchmarks.Report, _ work: () async throws -> Void) async {
+    private static func attempt(
+        _ what: String, _ settings: BenchSettings, _ report: Benchmarks.Report, _ work: () async throws -> Void
+    ) async {
+        guard settings.rows.isEmpty || settings.rows.contains(where: what.hasPrefix) else { return }
         do { try await work() } catch {
             report(BenchRow(bench: "raft", row: "\(what): could not be measured", unit: "", ours: nil, note: "\(error)"))
         }
