@@ -14,6 +14,7 @@ import Hummingbird
 import Model
 import NIOCore
 import ServiceLifecycle
+import Synchronization
 import Transport
 
 /// One watcher's stream.
@@ -24,9 +25,9 @@ struct ConfigurationWatch: Sendable {
     private static let pageEntries = 500
 
     let feed: TopologyFeed
-    let scope: ConfigurationScope
-    /// Of the entries' keys.
-    let prefix: String
+    /// Of all watchers together.
+    let events: ConfigurationEvents
+    let keys: WatchedKeys
     /// Where the watcher stands; `.none` for one that knows nothing.
     let start: Revision
     /// When the credential ends with which the stream was asked for, and the stream with it.
@@ -34,68 +35,68 @@ struct ConfigurationWatch: Sendable {
 
     /// Writes events until the watcher leaves, its credential ends, or this process stops.
     @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
+        let (bell, quiet) = (Doorbell(), Silence())
+        let number = feed.add(bell)
+        defer { feed.removeBell(number) }
+        // One task for all the stream's silences, and not one for each of its waits: those are as many as watchers times commits.
+        async let _: Void = quiet.run(ringing: bell, after: Self.silence)
         var revision = start
         // At once, so that the watcher sees that it is served although nothing changes.
-        try await writer.write(ByteBuffer(string: ": \(scope)\n\n"))
-        while !Task.isShuttingDownGracefully, !hasExpired {
-            switch await next(after: revision) {
+        try await writer.write(ByteBuffer(string: ": \(keys.scope)\n\n"))
+        while !Task.isShuttingDownGracefully, !Task.isCancelled, !hasExpired {
+            switch feed.update(after: revision) {
             case .deltas(let deltas)?:
                 revision = deltas.last?.to ?? revision
-                let events = deltas.compactMap(event).joined()
-                if !events.isEmpty { try await writer.write(ByteBuffer(string: events)) }
+                guard let event = events.event(of: deltas, for: keys) else { continue }
+                try await writer.write(event)
             case .snapshot(let topology)?:
                 revision = topology.revision
                 for page in pages(of: topology) { try await writer.write(ByteBuffer(string: page)) }
             case nil:
-                guard !Task.isCancelled else { return }
+                guard quiet.isOver(Self.silence) else {
+                    await bell.wait()
+                    continue
+                }
                 // An id without data is no event, but the watcher remembers it.
                 try await writer.write(ByteBuffer(string: revision > .none ? "id: \(revision)\n\n" : ":\n\n"))
             }
-        }
-    }
-
-    /// Nil after the time of silence, or when the stream is to end.
-    private func next(after revision: Revision) async -> TopologyFeed.Update? {
-        // Most updates are there already when the last one is written.
-        if let update = feed.update(after: revision) { return update }
-        return await withTaskGroup(of: TopologyFeed.Update?.self) { group in
-            group.addTask { await feed.updates(after: revision) }
-            group.addTask {
-                await cancelWhenGracefulShutdown { try? await Task.sleep(for: Self.silence) }
-                return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
+            quiet.begin()
         }
     }
 
     private var hasExpired: Bool { expiry.map { $0 <= BootClock.wallTime() } ?? false }
 
-    private func isWatched(_ scope: ConfigurationScope, _ key: String) -> Bool { scope == self.scope && key.hasPrefix(prefix) }
-
-    /// Nil when the delta is about something else.
-    private func event(of delta: TopologyDelta) -> String? {
-        var (set, removed): ([JSONNode], [JSONNode]) = ([], [])
-        for change in delta.changes {
-            switch change {
-            case .configuration(let entry) where isWatched(entry.scope, entry.key): set.append(Documents.entry(entry))
-            case .configurationRemoved(let scope, let key) where isWatched(scope, key): removed.append(.string(key))
-            default: continue
-            }
-        }
-        guard !set.isEmpty || !removed.isEmpty else { return nil }
-        let data = JSONNode.object(["set": .array(set), "removed": .array(removed)])
-        return "event: change\nid: \(delta.to)\ndata: \(data.text)\n\n"
-    }
-
     private func pages(of topology: Topology) -> [String] {
-        let entries = topology.configuration.values.filter { isWatched($0.scope, $0.key) }.sorted { $0.key < $1.key }
+        let entries = topology.configuration.values.filter { keys.contains($0.key, of: $0.scope) }.sorted { $0.key < $1.key }
         let starts = entries.isEmpty ? [0] : Array(stride(from: 0, to: entries.count, by: Self.pageEntries))
         return starts.map { start in
             let page = entries[start...].prefix(Self.pageEntries)
             let data = JSONNode.object(["begins": .boolean(start == 0), "entries": .array(page.map(Documents.entry))])
             let id = start == starts[starts.count - 1] ? "id: \(topology.revision)\n" : ""
             return "event: state\n\(id)data: \(data.text)\n\n"
+        }
+    }
+}
+
+/// How long a stream has said nothing.
+private final class Silence: Sendable {
+    private let since = Mutex(ContinuousClock.now)
+
+    func begin() { since.withLock { $0 = .now } }
+    func isOver(_ span: Duration) -> Bool { since.withLock { $0 } + span <= .now }
+
+    /// Rings whenever there was silence for so long, and when the task is cancelled or is to end; until it is cancelled.
+    func run(ringing bell: Doorbell, after span: Duration) async {
+        await withTaskCancellationOrGracefulShutdownHandler {
+            var due = ContinuousClock.now + span
+            while true {
+                do { try await Task.sleep(until: due, clock: .continuous) } catch { return }
+                let isOver = isOver(span)
+                if isOver { bell.ring() }
+                due = isOver ? .now + span : since.withLock { $0 } + span
+            }
+        } onCancelOrGracefulShutdown: {
+            bell.ring()
         }
     }
 }
@@ -112,7 +113,8 @@ extension Handlers {
         var expiry: WallTime?
         if case .token(let seconds)? = call.caller?.credential { expiry = WallTime(milliseconds: seconds * 1_000) }
         let watch = ConfigurationWatch(
-            feed: plane.feed, scope: scope, prefix: call.query["prefix"] ?? "", start: start, expiry: expiry)
+            feed: plane.feed, events: events, keys: WatchedKeys(scope: scope, prefix: call.query["prefix"] ?? ""), start: start,
+            expiry: expiry)
         return Response(
             status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
             body: ResponseBody { writer in

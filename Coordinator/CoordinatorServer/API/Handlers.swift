@@ -15,6 +15,7 @@ struct Handlers: Sendable {
     let plane: any ControlPlane
     let issuer: TokenIssuer
     let authority: Authority
+    let events = ConfigurationEvents()
 
     /// Every route there is.
     var routes: [Route] {

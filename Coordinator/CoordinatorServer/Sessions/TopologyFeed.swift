@@ -3,6 +3,7 @@
 
 package import Model
 import Synchronization
+import Transport
 
 package final class TopologyFeed: Sendable {
     package enum Update: Hashable, Sendable {
@@ -14,8 +15,9 @@ package final class TopologyFeed: Sendable {
         var topology: Topology
         /// Each starts where the one before ended; the last one ends at the topology.
         var deltas: [TopologyDelta] = []
-        var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
-        var nextWaiter: UInt64 = 0
+        /// Of those who watch, by the numbers under which they came.
+        var bells: [UInt64: Doorbell] = [:]
+        var lastBell: UInt64 = 0
     }
 
     private let retained: Int
@@ -31,7 +33,7 @@ package final class TopologyFeed: Sendable {
 
     /// Called after each commit that changed something, in commit order.
     package func publish(_ delta: TopologyDelta, leadingTo topology: Topology) {
-        wakeAfter { state in
+        ringAfter { state in
             if state.topology.revision == delta.from { state.deltas.append(delta) } else { state.deltas = [] }
             // Half at a time, so that shifting the array costs nothing per delta.
             if state.deltas.count > 2 * retained { state.deltas.removeFirst(state.deltas.count - retained) }
@@ -41,31 +43,51 @@ package final class TopologyFeed: Sendable {
 
     /// Called when the state came from elsewhere than from deltas: a restart, or a snapshot from the leader.
     package func reset(_ topology: Topology) {
-        wakeAfter { state in
+        ringAfter { state in
             guard state.topology.revision != topology.revision else { return }
             state.deltas = []
             state.topology = topology
         }
     }
 
-    private func wakeAfter(_ change: (inout sending State) -> Void) {
-        let waiters = state.withLock { state -> [UInt64: CheckedContinuation<Void, Never>] in
+    private func ringAfter(_ change: (inout sending State) -> Void) {
+        let bells = state.withLock { state in
             change(&state)
-            defer { state.waiters = [:] }
-            return state.waiters
+            return state.bells
         }
-        for waiter in waiters.values { waiter.resume() }
+        for bell in bells.values { bell.ring() }
     }
+
+    /// Rings `bell` after each change, until it is removed.
+    ///
+    /// - Returns: what it is removed by.
+    func add(_ bell: Doorbell) -> UInt64 {
+        state.withLock { state in
+            state.lastBell += 1
+            state.bells[state.lastBell] = bell
+            return state.lastBell
+        }
+    }
+
+    func removeBell(_ number: UInt64) { state.withLock { _ = $0.bells.removeValue(forKey: number) } }
 
     /// What leads from `revision` to the newest; waits until there is something. A watcher that is ahead of this member waits too.
     ///
     /// - Returns: nil when the task was cancelled.
     package func updates(after revision: Revision) async -> Update? {
-        while !Task.isCancelled {
-            if let update = update(after: revision) { return update }
-            await change(from: revision)
+        if let update = update(after: revision) { return update }
+        let bell = Doorbell()
+        let number = add(bell)
+        defer { removeBell(number) }
+        return await withTaskCancellationHandler {
+            while !Task.isCancelled {
+                if let update = update(after: revision) { return update }
+                await bell.wait()
+            }
+            return nil
+        } onCancel: {
+            bell.ring()
         }
-        return nil
     }
 
     /// What there is at once; nil when there is nothing.
@@ -86,24 +108,5 @@ package final class TopologyFeed: Sendable {
             if deltas[middle].from < revision { low = middle + 1 } else { high = middle }
         }
         return low < deltas.count && deltas[low].from == revision ? low : nil
-    }
-
-    private func change(from revision: Revision) async {
-        let id = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let isReady = state.withLock { state in
-                    if state.topology.revision > revision || Task.isCancelled { return true }
-                    state.waiters[id] = continuation
-                    return false
-                }
-                if isReady { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
-        }
     }
 }
