@@ -23,7 +23,7 @@ package import Model
 /// Membership and failure detection. Pure: time comes with each call, randomness from a seed.
 package struct Swim: Hashable, Sendable {
     package enum Input: Hashable, Sendable {
-        /// Time passes. The shell calls it every `tuning.tick`, after handing over all that its socket holds.
+        /// Time passes. Due at `tickDue`, after all that the shell's socket holds was handed over; earlier does no harm.
         case tick
         /// A datagram that was opened and decoded; `address` is where it came from.
         case received(SwimMessage, from: String)
@@ -124,6 +124,9 @@ package struct Swim: Hashable, Sendable {
     var phase = Phase.running
     let startedAt: LogicalInstant
     var lastTick: LogicalInstant
+    /// When the next tick is due: in `tuning.tick`, or, where nothing is under way, when the next probe begins. A tick that comes much
+    /// later is late.
+    package private(set) var tickDue: LogicalInstant
     /// When anybody last answered us, and the highest number of ours that was answered.
     var lastAck: LogicalInstant?
     var lastAnswered: UInt64 = 0
@@ -173,6 +176,7 @@ package struct Swim: Hashable, Sendable {
         generator = SeededGenerator(seed: seed)
         startedAt = now
         lastTick = now
+        tickDue = now + tuning.tick
         nextProbe = now
         lastGossip = now
         // A second comparison soon after the start, with another member than the first, finds those who started together with us.
@@ -184,6 +188,7 @@ package struct Swim: Hashable, Sendable {
 
     package mutating func step(_ input: Input, at now: LogicalInstant) -> [Action] {
         var actions: [Action] = []
+        defer { setTick(after: input, at: now) }
         switch input {
         case .tick: tick(at: now, &actions)
         case .received(let message, let address): receive(message, from: address, at: now, &actions)
@@ -202,10 +207,22 @@ package struct Swim: Hashable, Sendable {
         return actions
     }
 
+    private mutating func setTick(after input: Input, at now: LogicalInstant) {
+        let due = isAtRest ? max(now + tuning.tick, min(nextProbe, nextReconnect, nextReap)) : now + tuning.tick
+        tickDue = input == .tick ? due : min(tickDue, due)
+    }
+
+    /// Whether nobody's answer is waited for, and there is nothing to tell.
+    private var isAtRest: Bool {
+        phase == .running && probe == nil && relays.isEmpty && refusals.isEmpty && suspicions.entries.isEmpty
+            && findings.isEmpty && queue.isEmpty
+    }
+
     private mutating func tick(at now: LogicalInstant, _ actions: inout [Action]) {
         let gap = now - lastTick
+        let isLate = now - tickDue > tuning.probeInterval / 2
         lastTick = now
-        if gap > tuning.tick + tuning.probeInterval / 2, !mutated(.ignoresLateness) { recoverFromPause(of: gap, at: now) }
+        if isLate, !mutated(.ignoresLateness) { recoverFromPause(of: gap, at: now) }
         switch phase {
         case .departed: return
         case .leaving(let deadline):

@@ -28,7 +28,6 @@ package final class GossipService: Service {
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
     private let seal: any DatagramSealing
-    private let tick: Span
     private let roundTrip: @Sendable (Span) -> Void
     private let drops = Mutex<UInt64>(0)
     private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
@@ -53,7 +52,6 @@ package final class GossipService: Service {
         self.logger = logger
         self.address = address
         self.seal = seal
-        tick = tuning.tick
         self.roundTrip = roundTrip
         departed = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (events, continuation) = AsyncStream.makeStream(of: GossipEvent.self, bufferingPolicy: .bufferingNewest(4_096))
@@ -117,9 +115,9 @@ package final class GossipService: Service {
 
     private func run(on group: MultiThreadedEventLoopGroup) async throws {
         let socket = GossipSocket(
-            address: address, seal: seal, logger: logger, group: group, tickEvery: tick,
+            address: address, seal: seal, logger: logger, group: group,
             received: { [self] message, sender in step(.received(message, from: sender)) },
-            ticked: { [self] in step(.tick) })
+            ticked: { [self] in step(.tick) }, due: { [self] in core.withLock { $0.tickDue } })
         self.socket.withLock { $0 = socket }
         defer {
             continuation.finish()
@@ -144,8 +142,9 @@ package final class GossipService: Service {
     private func step(_ input: Swim.Input) {
         let (actions, time) = core.withLock { ($0.step(input, at: BootClock.now()), $0.takeRoundTrip()) }
         if let time { roundTrip(time) }
-        guard !actions.isEmpty else { return }
         let socket = socket.withLock { $0 }
+        defer { if input != .tick { socket?.dueChanged() } }
+        guard !actions.isEmpty else { return }
         for action in actions {
             switch action {
             case .send(let message, let address): socket?.send(message, to: address)

@@ -30,27 +30,30 @@ package final class GossipSocket: Service {
     private let group: any EventLoopGroup
     private let state = Mutex<(counters: Counters, channel: (any Channel)?, known: [String: SocketAddress])>(
         (Counters(), nil, [:]))
-    private let interval: Span
     private let received: @Sendable (SwimMessage, String) -> Void
     private let ticked: @Sendable () -> Void
+    private let due: @Sendable () -> LogicalInstant
+    /// Rings when the next tick is due, or earlier.
+    private let alarm = Mutex<(due: LogicalInstant, task: Scheduled<Void>)?>(nil)
 
     /// - Parameters:
     ///   - received: called for each message with the `host:port` that it came from.
-    ///   - ticked: called every `interval`. Both are called on one thread, one at a time, and must not block; what the socket
+    ///   - ticked: called when `due` says. Both are called on one thread, one at a time, and must not block; what the socket
     ///     holds is handed over before the next tick, so that a process that was stopped does not take that for its peers' silence.
+    ///   - due: when the next tick is due; asked after each tick, and whenever `dueChanged` says so.
     package init(
         address: HostPort, seal: any DatagramSealing, logger: Logger,
-        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, tickEvery interval: Span,
+        group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         received: @escaping @Sendable (_ message: SwimMessage, _ address: String) -> Void,
-        ticked: @escaping @Sendable () -> Void
+        ticked: @escaping @Sendable () -> Void, due: @escaping @Sendable () -> LogicalInstant
     ) {
         self.address = address
         self.seal = seal
         self.logger = logger
         self.group = group
-        self.interval = interval
         self.received = received
         self.ticked = ticked
+        self.due = due
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
@@ -96,8 +99,7 @@ package final class GossipSocket: Service {
             }
             .bind(host: address.host, port: address.port).get()
         state.withLock { $0.channel = channel }
-        let period = TimeAmount.microseconds(interval.microseconds)
-        let ticks = channel.eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { [ticked] _ in ticked() }
+        dueChanged()
         await cancelWhenGracefulShutdown {
             await withTaskCancellationHandler {
                 // It ends only by being closed, so there is nothing to learn from how.
@@ -106,8 +108,38 @@ package final class GossipSocket: Service {
                 channel.close(promise: nil)
             }
         }
-        ticks.cancel()
         state.withLock { $0.channel = nil }
+        alarm.withLock { $0?.task.cancel() }
+    }
+
+    // MARK: - Time
+
+    /// To be called when the next tick may be due earlier than it was; on any thread.
+    package func dueChanged() {
+        let due = due()
+        guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
+        // One that rings too early asks again, and is set anew.
+        guard alarm.withLock({ $0.map { due < $0.due } ?? true }) else { return }
+        if loop.inEventLoop { setAlarm(on: loop) } else { loop.execute { self.setAlarm(on: loop) } }
+    }
+
+    private func setAlarm(on loop: any EventLoop) {
+        let due = due()
+        alarm.withLock { alarm in
+            if let alarm {
+                guard due < alarm.due else { return }
+                alarm.task.cancel()
+            }
+            let wait = max(due - BootClock.now(), .milliseconds(1))
+            alarm = (due, loop.scheduleTask(in: .microseconds(wait.microseconds)) { self.ring() })
+        }
+    }
+
+    private func ring() {
+        alarm.withLock { $0 = nil }
+        guard state.withLock({ $0.channel }) != nil else { return }
+        if due() <= BootClock.now() { ticked() }
+        dueChanged()
     }
 
     private func receive(_ datagram: [UInt8], from sender: SocketAddress) {
