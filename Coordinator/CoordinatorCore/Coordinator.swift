@@ -149,7 +149,16 @@ package struct Coordinator: Sendable {
     }
 
     /// When `tick` is due.
-    package var nextDeadline: LogicalInstant { min(raft.nextDeadline, planDue) }
+    package var nextDeadline: LogicalInstant {
+        let due = min(raft.nextDeadline, isAtRest ? planDue + settings.planInterval * 9 : planDue)
+        return handOver?.until.map { min($0, due) } ?? due
+    }
+
+    /// Whether this member plans nothing and nobody waits for it: it has only old accusations to forget, and those can wait.
+    private var isAtRest: Bool {
+        !raft.isLeader && raft.isMember && !isStopping && handOver == nil && waiting.isEmpty && handedIn.isEmpty
+            && passedOn.isEmpty && groupRequests.isEmpty && underWay.isEmpty && absentSince.isEmpty && unevenSince == nil
+    }
 
     /// - Parameter wall: the wall clock, for the time that entries carry (rule C4).
     package mutating func step(_ input: Input, at now: LogicalInstant, wall: WallTime) -> [Action] {
@@ -157,7 +166,8 @@ package struct Coordinator: Sendable {
         case .tick:
             raft.step(.tick, at: now)
             expire(at: now)
-            if now >= planDue { plan(at: now) }
+            // Somewhat early where it is awake anyway: a leader plans with its heartbeats, and is not woken a second time.
+            if now + settings.planInterval / 2 >= planDue { plan(at: now) }
         case .received(let message, let sender): receive(message, from: sender, at: now)
         case .persisted(let sequence): raft.step(.persisted(sequence), at: now)
         case .snapshotEncoded(let bytes, let index):

@@ -286,4 +286,17 @@ import Testing
         }
         #expect(again == result)
     }
+
+    @Test("a follower for whom nobody waits is woken once a second")
+    func rest() throws {
+        var group = try CoordinatorGroup()
+        let follower = try #require(group.follower)
+        var ticks = 0
+        let end = group.now + .seconds(5)
+        while group.now < end {
+            if let due = group.members[follower]?.nextDeadline, due <= group.now + .milliseconds(5) { ticks += 1 }
+            group.run(.milliseconds(5))
+        }
+        #expect(ticks <= 5)
+    }
 }
