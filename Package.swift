@@ -149,6 +149,7 @@ if !coresOnly {
     ]
     targets += [
         .systemLibrary(name: "CLZ4", path: "Shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CMalloc", path: "Shared/CMalloc"),
         .systemLibrary(
             name: "COpenSSL", path: "Shared/COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
@@ -180,7 +181,8 @@ if !coresOnly {
         shell(
             "CoordinatorServer", in: "Coordinator",
             uses: [
-                "Access", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding", "LogStorage",
+                "Access", "CMalloc", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Identity", "KeyEncoding",
+                "LogStorage",
                 "Membership", "Model", "Planning", "Settings", "Telemetry", "Transport", "Wire",
             ], and: nio + http + [logging, metrics, lifecycle, protobuf]),
         program(

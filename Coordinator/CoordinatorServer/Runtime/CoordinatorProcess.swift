@@ -26,6 +26,7 @@ package enum CoordinatorProcess {
 
     /// Runs the coordinator that `configuration` describes until it is told to stop.
     package static func run(_ configuration: CoordinatorConfiguration, logLevel: Logger.Level) async throws {
+        HeapSettings.apply()
         let registry = MetricsRegistry()
         Telemetry.bootstrap(node: configuration.node.name, level: logLevel, registry: registry)
         let logger = Logger(label: "coordinator")
@@ -138,8 +139,8 @@ package enum CoordinatorProcess {
 extension CoordinatorCodec {
     /// Protocol buffers, and SHA-256 for the audit trail.
     static let standard = CoordinatorCodec(
-        encode: { $0.serialized() }, decode: { try? CatalogEntry(bytes: $0) }, encodeSnapshot: { $0.serialized() },
-        decodeSnapshot: { try? CatalogSnapshot(bytes: $0) }, digest: { Digest.sha256($0) })
+        encode: { $0.serialized() }, decode: { try? CatalogEntry(bytes: $0) }, encodeSnapshot: { $0.serializedInParts() },
+        decodeSnapshot: { try? CatalogSnapshot(parts: $0) }, digest: { Digest.sha256($0) })
 }
 
 /// Gives leadership away before the process stops, so that nobody waits for a time-out.
