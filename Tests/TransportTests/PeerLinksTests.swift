@@ -122,4 +122,24 @@ import Wire
         keeper.cancel()
         await keeper.value
     }
+
+    @Test("a peer that is heard of is tried at once, and again as soon as at first")
+    func triesAtOnce() async throws {
+        let authority = try TestAuthority()
+        let n1 = try NodeID("n1")
+        let links = PeerLinks(endpoint: try authority.endpoint("n2"), conversation: .replication, logger: quiet)
+        let keeper = Task { await links.run() }
+        // Nobody listens on the port of a sink that has gone.
+        var port = 0
+        try await withSink(try authority.endpoint("n1"), port: 0, into: Mutex([])) { bound, _ in port = bound }
+        links.setPeers([n1: "127.0.0.1:\(port)"])
+        // By then it is tried once in half a second or a whole one.
+        #expect(await eventually { links.counters.failedConnects >= 6 })
+        let (before, start) = (links.counters.failedConnects, ContinuousClock.now)
+        links.noteAlive(n1)
+        #expect(await eventually { links.counters.failedConnects >= before + 3 })
+        #expect(ContinuousClock.now - start < .milliseconds(450))
+        keeper.cancel()
+        await keeper.value
+    }
 }

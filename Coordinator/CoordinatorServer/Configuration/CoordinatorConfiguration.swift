@@ -12,6 +12,9 @@ package import Transport
 
 /// Everything that one coordinator must know to start. Checked whole before anything is opened.
 package struct CoordinatorConfiguration: Sendable {
+    /// Whole segments are dropped, and a start reads all that there are: small ones leave little that a snapshot covers.
+    private static let segmentMebibytes: Int64 = 16
+
     package struct Listen: Hashable, Sendable {
         /// REST over HTTPS.
         package let api: HostPort
@@ -91,7 +94,8 @@ package struct CoordinatorConfiguration: Sendable {
         leadershipDelay = try Self.seconds(tuning?.leadershipDelaySeconds, ConfigurationRules.leadershipDelay)
         gossip = try Self.profile(tuning?.gossipProfile)
         log = try LogTuning.options(
-            reserveMebibytes: tuning?.diskReserveMebibytes, segmentMebibytes: tuning?.logSegmentMebibytes,
+            reserveMebibytes: tuning?.diskReserveMebibytes,
+            segmentMebibytes: tuning?.logSegmentMebibytes ?? Self.segmentMebibytes,
             flushDelayMicroseconds: tuning?.flushDelayMicroseconds)
         logLevel = try LogLevel.parse(file.logLevel ?? "info", field: "log_level")
         guard heartbeat * 3 <= electionTimeout else {

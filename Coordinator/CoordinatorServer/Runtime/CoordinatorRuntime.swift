@@ -263,6 +263,7 @@ package actor CoordinatorRuntime {
     private func read(_ link: Link) async {
         let peer = (node: link.peer.node, store: link.peer.store)
         guard peer.node != node else { return }
+        links.noteAlive(peer.node)
         // One link is one start of one data folder.
         var isHeard: [MemberID: Bool] = [:]
         do {

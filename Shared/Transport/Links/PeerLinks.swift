@@ -39,6 +39,8 @@ package final class PeerLinks: Service {
         }
         let node: NodeID
         let state: Mutex<State>
+        /// Rung when the peer is heard of while a new link to it is waited for.
+        let bell = Doorbell()
 
         init(node: NodeID, address: String) {
             self.node = node
@@ -154,9 +156,16 @@ package final class PeerLinks: Service {
             if isRemoved { return }
             if await hold(peer, at: address) { wait = Self.backoff.first }
             let jittered = Int64.random(in: wait.microseconds / 2...wait.microseconds)
-            do { try await Task.sleep(for: .microseconds(jittered)) } catch { return }
-            wait = min(wait * 2, Self.backoff.longest)
+            let isHeard = await peer.bell.wait(atMost: .microseconds(jittered))
+            wait = isHeard ? Self.backoff.first : min(wait * 2, Self.backoff.longest)
         }
+    }
+
+    /// A peer that opens a link of its own is there: ours to it is tried at once, and not when its time comes.
+    package func noteAlive(_ node: NodeID) {
+        let peer = state.withLock { $0.peers[node] }
+        guard let peer, peer.state.withLock({ $0.link == nil }) else { return }
+        peer.bell.ring()
     }
 
     /// Opens the link and stays until it ends.
