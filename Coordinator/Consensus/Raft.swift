@@ -34,6 +34,8 @@ package struct Raft: Sendable {
         /// Whether this member would rather not lead: its disk is nearly full, or it is about to stop. It campaigns later than the
         /// others then, but it does, for a group that nobody wants to lead must still have a leader.
         case reluctant(Bool)
+        /// A quorum came to another state at this index than this member did.
+        case stateDiffers(LogIndex)
     }
 
     package let id: MemberID
@@ -147,6 +149,7 @@ package struct Raft: Sendable {
             guard isReluctant != self.isReluctant else { return }
             self.isReluctant = isReluctant
             resetElectionTimer(at: now)
+        case .stateDiffers(let index): fail(.stateDiffers(index))
         }
     }
 

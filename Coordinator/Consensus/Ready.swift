@@ -39,6 +39,8 @@ package enum Fault: Error, Hashable, Sendable {
     case commitBeyondLog(LogIndex, last: LogIndex)
     /// Another leader speaks in the same term.
     case secondLeader(MemberID, term: Term)
+    /// Having applied the same entries up to here, this member's state is another one than a quorum's (rule C4).
+    case stateDiffers(LogIndex)
 }
 
 package struct Ready: Sendable {

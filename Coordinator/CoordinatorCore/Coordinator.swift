@@ -55,6 +55,8 @@ package struct Coordinator: Sendable {
         /// The topology came from a snapshot.
         case reset
         case fault(Fault)
+        /// Another member came to another state than this one (rule C4): an alarm.
+        case stateDiffers(MemberID, at: LogIndex)
         /// An entry or snapshot that this program cannot read: it must not go on without it.
         case unreadable(LogIndex)
         /// Given once, after `stopRequested`, within three election time-outs.
@@ -101,6 +103,7 @@ package struct Coordinator: Sendable {
     var freshReads: [ConfirmedRead] = []
     /// Of the commands applied since the last snapshot.
     var bytesSinceSnapshot = 0
+    var marks = StateMarks()
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
@@ -214,6 +217,7 @@ package struct Coordinator: Sendable {
         case .death(let report): witnesses.note(report, at: now)
         case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
         case .waiting(let store): noteWaiting(store, from: sender)
+        case .mark(let mark): take(mark, from: sender, at: now)
         }
     }
 
@@ -327,7 +331,7 @@ package struct Coordinator: Sendable {
             if let persist = ready.persist { actions.append(.persist(persist)) }
             actions += ready.faults.map { .fault($0) }
             if let snapshot = ready.install { install(snapshot) }
-            for entry in ready.committed { apply(entry) }
+            for entry in ready.committed { apply(entry, at: now) }
             freshReads += ready.reads
             for caller in ready.failedReads { actions.append(.readAnswered(caller: caller, isFresh: false)) }
             takeSnapshotIfDue()
@@ -335,8 +339,9 @@ package struct Coordinator: Sendable {
         answerFreshReads()
     }
 
-    private mutating func apply(_ entry: Entry) {
+    private mutating func apply(_ entry: Entry, at now: LogicalInstant) {
         noteCommitted(entry)
+        defer { markIfDue(at: entry.id.index, now: now) }
         let waiters = handedIn.removeValue(forKey: entry.id.index) ?? []
         guard case .command(let bytes) = entry.content else {
             for item in waiters { answer(item.waiter, .unknown) }
@@ -345,6 +350,7 @@ package struct Coordinator: Sendable {
         guard let command = codec.decode(bytes) else { return actions.append(.unreadable(entry.id.index)) }
         bytesSinceSnapshot += bytes.count
         let applied = catalog.apply(command, at: entry.id.index.number)
+        marks.mix(bytes, applied)
         if let delta = applied.delta { actions.append(.publish(delta)) }
         for item in waiters {
             // Another leader's entry at the place where ours should have come to stand: ours is lost, and may be handed in again.
@@ -355,6 +361,7 @@ package struct Coordinator: Sendable {
     private mutating func install(_ snapshot: Snapshot) {
         guard let state = codec.decodeSnapshot(snapshot.data) else { return actions.append(.unreadable(snapshot.id.index)) }
         catalog = CatalogState(state, digest: codec.digest)
+        marks.begin(behind: snapshot.id.index)
         bytesSinceSnapshot = 0
         actions.append(.reset)
     }

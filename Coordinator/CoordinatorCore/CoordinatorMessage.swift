@@ -71,4 +71,6 @@ package enum CoordinatorMessage: Hashable, Sendable {
     case load(NodeReport)
     /// A store that belongs to no member asks to be let in; passed on to the leader by whoever hears it.
     case waiting(MemberID)
+    /// The sender's state at a fixed index (rule C4).
+    case mark(StateMark)
 }

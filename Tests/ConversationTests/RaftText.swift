@@ -110,6 +110,7 @@ extension Fault {
         case .conflictWithCommitted(let id): "conflict with committed \(id)"
         case .commitBeyondLog(let commit, let last): "told of commit \(commit), log ends at \(last)"
         case .secondLeader(let leader, let term): "\(leader) leads \(term) too"
+        case .stateDiffers(let index): "another state at \(index)"
         }
     }
 }

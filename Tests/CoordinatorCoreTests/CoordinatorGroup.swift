@@ -49,15 +49,24 @@ struct CoordinatorGroup {
     var deltas: [MemberID: [TopologyDelta]] = [:]
     var groupOutcomes: [UInt64: GroupOutcome] = [:]
     var mayStop: [MemberID] = []
+    var faults: [MemberID: Fault] = [:]
+    /// Who found that whose state differs from its own, and where.
+    var alarms: [(at: MemberID, of: MemberID, index: LogIndex)] = []
     var wire: [(from: MemberID, to: MemberID, message: CoordinatorMessage)] = []
     var down: Set<MemberID> = []
     var now = LogicalInstant.origin
     var lastCaller: UInt64 = 0
 
     private let settings: CoordinatorSettings
+    private let codec: (MemberID, CoordinatorCodec) -> CoordinatorCodec
 
-    init(settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20)) throws {
+    /// - Parameter codec: how a member reads and writes; as everybody does, unless a test says otherwise.
+    init(
+        settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20),
+        codec: @escaping (MemberID, CoordinatorCodec) -> CoordinatorCodec = { $1 }
+    ) throws {
         self.settings = settings
+        self.codec = codec
         names = try (1...3).map { try MemberID(text: "c\($0)") }
         founding = try MemberConfiguration(voters: names)
         for name in names { try start(name) }
@@ -74,8 +83,7 @@ struct CoordinatorGroup {
         let zones = Dictionary(
             uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })
         members[name] = Coordinator(
-            id: name, raft: raft, codec: archive.codec, memberZones: zones,
-            settings: settings, at: now)
+            id: name, raft: raft, codec: codec(name, archive.codec), memberZones: zones, settings: settings, at: now)
     }
 
     var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }
@@ -102,7 +110,9 @@ struct CoordinatorGroup {
                 case .groupAnswered(let caller, let outcome): groupOutcomes[caller] = outcome
                 case .mayStop: mayStop.append(name)
                 case .askToBeLetIn: for other in names where other != name { wire.append((name, other, .waiting(name))) }
-                case .reset, .fault, .unreadable: break
+                case .stateDiffers(let other, let index): alarms.append((name, other, index))
+                case .fault(let fault): faults[name] = fault
+                case .reset, .unreadable: break
                 }
             }
         }

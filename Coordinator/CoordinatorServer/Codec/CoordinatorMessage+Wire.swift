@@ -25,6 +25,9 @@ extension CoordinatorMessage: WireCodable {
                     witness: try Check.node(death.witness, "Death.witness")))
         case .load(let report): self = .load(try NodeReport(wire: report))
         case .waiting(let store): self = .waiting(try Check.member(store, "CoordinatorMessage.waiting"))
+        case .mark(let mark):
+            self = .mark(
+                StateMark(index: LogIndex(try Check.counter(mark.index, "Mark.index")), form: mark.form, hash: mark.hash))
         }
     }
 
@@ -48,6 +51,10 @@ extension CoordinatorMessage: WireCodable {
             wire.death.witness = report.witness.name
         case .load(let report): wire.load = report.wire
         case .waiting(let store): wire.waiting = store.description
+        case .mark(let mark):
+            wire.mark.index = mark.index.number
+            wire.mark.form = mark.form
+            wire.mark.hash = mark.hash
         }
         return wire
     }

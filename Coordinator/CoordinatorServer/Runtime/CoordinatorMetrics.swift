@@ -45,6 +45,7 @@ struct CoordinatorMetrics: Sendable {
                 peer.match.map { Double(status.lastIndex - min($0, status.lastIndex)) } ?? 0)
         }
         counter("raft_leader_changes_total", counters.leaderChanges)
+        counter("raft_state_differences_total", counters.stateDifferences)
         counter("raft_proposals_total", counters.proposals)
         counter("raft_reads_total", counters.linearizableReads)
         counter("raft_messages_total", [("direction", "sent")], counters.sent)

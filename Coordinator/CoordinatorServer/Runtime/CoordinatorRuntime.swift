@@ -81,6 +81,8 @@ package actor CoordinatorRuntime {
         package var applied: UInt64 = 0
         package var linearizableReads: UInt64 = 0
         package var leaderChanges: UInt64 = 0
+        /// Marks of other members' states that were not like this one's (rule C4).
+        package var stateDifferences: UInt64 = 0
         package var sent: UInt64 = 0
         package var received: UInt64 = 0
         /// Messages that were not taken, or not sent.
@@ -153,6 +155,9 @@ package actor CoordinatorRuntime {
                 feed.reset(core.catalog.topology)
                 nodesChanged = true
             case .fault(let fault): takeNoPart(after: fault)
+            case .stateDiffers(let member, let index):
+                counters.stateDifferences += 1
+                logger.critical("members came to different states", metadata: ["member": "\(member)", "at": "\(index)"])
             case .unreadable(let index): stop("entry \(index) cannot be read by this program")
             }
         }
@@ -209,7 +214,7 @@ package actor CoordinatorRuntime {
     private func takeNoPart(after fault: Fault) {
         logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
         switch fault {
-        case .conflictWithCommitted, .commitBeyondLog:
+        case .conflictWithCommitted, .commitBeyondLog, .stateDiffers:
             store.condemn(because: "consensus: \(fault)") { [logger] result in
                 guard case .failure(let error) = result else { return }
                 logger.critical(

@@ -78,6 +78,14 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     set {message = .waiting(newValue)}
   }
 
+  package var mark: ProtoCoordinatorMessage.Mark {
+    get {
+      if case .mark(let v)? = message {return v}
+      return ProtoCoordinatorMessage.Mark()
+    }
+    set {message = .mark(newValue)}
+  }
+
   /// The member that speaks, and the one that is meant; a member is written as in RaftMembers. Whoever waits to be let in knows no
   /// stores, and leaves the second empty.
   package var from: String = String()
@@ -94,6 +102,7 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     case load(ProtoNodeReport)
     /// This store belongs to no member, and its node asks to be let in with it.
     case waiting(String)
+    case mark(ProtoCoordinatorMessage.Mark)
 
   }
 
@@ -237,6 +246,24 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     package init() {}
   }
 
+  /// The sender's state behind the entry at `index`.
+  package nonisolated struct Mark: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var index: UInt64 = 0
+
+    /// What the hash is made of.
+    package var form: UInt32 = 0
+
+    package var hash: UInt64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
   package init() {}
 }
 
@@ -246,7 +273,7 @@ fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0\u{1}waiting\0\u{2}\u{8}from\0\u{1}to\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0\u{1}waiting\0\u{1}mark\0\u{2}\u{7}from\0\u{1}to\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -327,6 +354,19 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
           self.message = .waiting(v)
         }
       }()
+      case 7: try {
+        var v: ProtoCoordinatorMessage.Mark?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .mark(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .mark(v)
+        }
+      }()
       case 14: try { try decoder.decodeSingularStringField(value: &self.from) }()
       case 15: try { try decoder.decodeSingularStringField(value: &self.to) }()
       default: break
@@ -363,6 +403,10 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
     case .waiting?: try {
       guard case .waiting(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 6)
+    }()
+    case .mark?: try {
+      guard case .mark(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     }()
     case nil: break
     }
@@ -605,6 +649,46 @@ nonisolated extension ProtoCoordinatorMessage.Death: SwiftProtobuf.Message, Swif
     if lhs.session != rhs.session {return false}
     if lhs.generation != rhs.generation {return false}
     if lhs.witness != rhs.witness {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCoordinatorMessage.Mark: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".Mark"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}index\0\u{1}form\0\u{1}hash\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.index) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.form) }()
+      case 3: try { try decoder.decodeSingularFixed64Field(value: &self.hash) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.index != 0 {
+      try visitor.visitSingularUInt64Field(value: self.index, fieldNumber: 1)
+    }
+    if self.form != 0 {
+      try visitor.visitSingularUInt32Field(value: self.form, fieldNumber: 2)
+    }
+    if self.hash != 0 {
+      try visitor.visitSingularFixed64Field(value: self.hash, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCoordinatorMessage.Mark, rhs: ProtoCoordinatorMessage.Mark) -> Bool {
+    if lhs.index != rhs.index {return false}
+    if lhs.form != rhs.form {return false}
+    if lhs.hash != rhs.hash {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -64,6 +64,8 @@ struct GroupChecks {
         var term = Term.zero
         var commit = LogIndex.zero
         var applied = LogIndex.zero
+        /// Where the state machine stood when it was last compared.
+        var state = LogIndex.zero
         var wasLeader = false
         var hasOpened = false
         /// In force after the last step.
@@ -92,7 +94,8 @@ struct GroupChecks {
     private(set) var committed: [Term] = []
     /// The terms of the leaders that committed them.
     private var committedIn: [Term] = []
-    private var digests: [UInt64] = []
+    /// What every state machine holds behind each entry, in one word.
+    private var states: [UInt64] = []
     /// All that were committed, oldest first, with their places.
     private var configurations: [(index: LogIndex, configuration: MemberConfiguration)]
     let ledger: GroupLedger
@@ -121,6 +124,7 @@ struct GroupChecks {
         watched[host].term = raft.term
         watched[host].commit = raft.log.commit
         watched[host].applied = .zero
+        watched[host].state = .zero
         watched[host].wasLeader = false
         watched[host].hasOpened = false
         watched[host].configuration = raft.log.configuration
@@ -336,21 +340,28 @@ struct GroupChecks {
             guard number <= UInt64(committed.count), committed[Int(number) - 1] == applied.entry.id.term else {
                 throw Violation("\(process.id) applied \(applied.entry.id), which is not committed")
             }
-            if number <= UInt64(digests.count) {
-                guard digests[Int(number) - 1] == applied.digest else {
+            if number <= UInt64(states.count) {
+                guard states[Int(number) - 1] == applied.state else {
                     throw Violation("the state of \(process.id) after \(applied.entry.id) differs from that of others")
                 }
             } else {
-                guard number == UInt64(digests.count) + 1 else {
+                guard number == UInt64(states.count) + 1 else {
                     throw Violation("\(process.id) applied \(applied.entry.id), and nobody what stands before it")
                 }
-                digests.append(applied.digest)
+                states.append(applied.state)
                 if case .configuration(let next) = applied.entry.content {
                     try checkSuccession(to: next)
                     configurations.append((applied.entry.id.index, next))
                     ledger.noteCommitted(next, at: applied.entry.id.index)
                 }
             }
+        }
+        // One that came from a snapshot has gone through the same states, too.
+        let machine = process.machine
+        guard machine.applied > .zero, watched[host].state != machine.applied else { return }
+        watched[host].state = machine.applied
+        guard states[Int(machine.applied.number) - 1] == machine.fingerprint else {
+            throw Violation("the state of \(process.id) at \(machine.applied) differs from that of others")
         }
     }
 

@@ -40,6 +40,18 @@ package struct KeyValueMachine: Sendable {
         return (request, outcome, true)
     }
 
+    /// All that it holds in one word: members that have applied the same hold the same (rule C4).
+    var fingerprint: UInt64 {
+        var hash = digest
+        func mix(_ word: UInt64) { hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15 ^ hash >> 31 }
+        for value in values { mix(value) }
+        for session in sessions { for word in [session.id, session.number, session.outcome.code] { mix(word) } }
+        return hash
+    }
+
+    /// Comes to a state of its own; what a mutant does.
+    mutating func goAstray() { values[0] &+= 1 }
+
     func value(of key: Int) -> UInt64 { values.indices.contains(key) ? values[key] : 0 }
 
     private mutating func perform(_ operation: ClientRequest.Operation) -> ClientReply.Outcome {
@@ -71,11 +83,7 @@ package struct KeyValueMachine: Sendable {
         for session in sessions {
             bytes.put(session.id)
             bytes.put(session.number)
-            switch session.outcome {
-            case .written: bytes.put(0)
-            case .swapped(let succeeded): bytes.put(succeeded ? 1 : 2)
-            case .value, .refused: bytes.put(3)
-            }
+            bytes.put(session.outcome.code)
         }
         return bytes.bytes
     }
@@ -97,6 +105,16 @@ package struct KeyValueMachine: Sendable {
             let kinds: [ClientReply.Outcome] = [.written, .swapped(true), .swapped(false), .refused(hint: nil)]
             guard outcome < 4 else { return nil }
             sessions.append(Session(id: id, number: number, outcome: kinds[Int(outcome)]))
+        }
+    }
+}
+
+extension ClientReply.Outcome {
+    fileprivate var code: UInt64 {
+        switch self {
+        case .written: 0
+        case .swapped(let succeeded): succeeded ? 1 : 2
+        case .value, .refused: 3
         }
     }
 }

@@ -49,7 +49,8 @@ package struct RaftProcess: SimulatedProcess {
 
     struct Applied {
         let entry: Entry
-        let digest: UInt64
+        /// What the state machine holds behind it, in one word.
+        let state: UInt64
         let request: ClientRequest?
         let isFresh: Bool
     }
@@ -223,8 +224,9 @@ package struct RaftProcess: SimulatedProcess {
 
     private mutating func apply(_ entry: Entry, _ effects: inout Effects<GroupMessage>) {
         let done = machine.apply(entry, remembersSessions: options.mutant != .forgetsSessions)
+        if options.mutant == .appliesOtherwise, host == 0 { machine.goAstray() }
         applied.append(
-            Applied(entry: entry, digest: machine.digest, request: done?.request, isFresh: done?.isFresh ?? false))
+            Applied(entry: entry, state: machine.fingerprint, request: done?.request, isFresh: done?.isFresh ?? false))
         guard let at = callers.firstIndex(where: { $0.entry.index == entry.id.index }) else { return }
         let caller = callers.remove(at: at)
         if caller.entry == entry.id, let done {

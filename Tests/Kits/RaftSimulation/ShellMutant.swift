@@ -38,6 +38,8 @@ package enum ShellMutant: String, CaseIterable, Sendable {
     case refusesUnknown
     /// A snapshot from the leader is kept on disk and not given to the state machine. (dragonboat #369; A5)
     case skipsInstall
+    /// One member's state machine comes to another state than the others' by the same entries. (etcd #13766; rule C4)
+    case appliesOtherwise
     /// The answer goes to whoever waits at that index, whichever entry came out there. (E33)
     case answersByIndex
     /// The log after a snapshot from the leader still holds what stood before it. (C23, A7)

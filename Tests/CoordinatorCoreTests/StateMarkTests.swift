@@ -1,0 +1,102 @@
+import Catalog
+import Consensus
+@testable import CoordinatorCore
+import Model
+import Testing
+
+@Suite("one state at every member")
+struct StateMarkTests {
+    private static let twisted = "twisted"
+
+    /// A group in which c1, and perhaps c2, read what the reason marks otherwise than it was written: their state machine is another.
+    private func group(wrong: [String]) throws -> CoordinatorGroup {
+        try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000)) { name, codec in
+            guard wrong.contains(name.description) else { return codec }
+            return CoordinatorCodec(
+                encode: codec.encode, decode: { bytes in codec.decode(bytes).map { Self.twist($0, by: name) } },
+                encodeSnapshot: codec.encodeSnapshot, decodeSnapshot: codec.decodeSnapshot, digest: codec.digest)
+        }
+    }
+
+    private static func twist(_ entry: CatalogEntry, by name: MemberID) -> CatalogEntry {
+        guard entry.reason == twisted else { return entry }
+        return CatalogEntry(
+            command: .configure(.global, [ConfigurationWrite(key: "app.colour", value: "\"\(name)\"")]), actor: entry.actor,
+            reason: entry.reason, requestID: entry.requestID, fingerprint: entry.fingerprint, traceID: entry.traceID,
+            time: entry.time)
+    }
+
+    private func fill(_ group: inout CoordinatorGroup, to index: UInt64, reason: String = "") throws {
+        for _ in 0..<1_000 {
+            guard let leader = group.leader, let applied = group.members[leader]?.raft.log.applied.number, applied < index
+            else { break }
+            let write = ConfigurationWrite(key: "app.colour", value: "\"red\"")
+            _ = try group.commit(.configure(.global, [write]), as: "fill-\(group.lastCaller)", reason: reason, at: leader)
+        }
+        try #require(group.names.contains { (group.members[$0]?.raft.log.applied.number ?? 0) >= index })
+    }
+
+    @Test("members in the same state raise no alarm, those that begin anew or from a snapshot included")
+    func same() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 50))
+        let old = try #require(group.follower)
+        let fresh = MemberID(old.node, store: StoreID(0xF2))
+        try fill(&group, to: 140)
+        group.down.insert(old)
+        try fill(&group, to: 200)
+        try group.start(fresh)
+        group.run(.seconds(2))
+        try fill(&group, to: 400)
+        #expect(group.alarms.isEmpty && group.faults.isEmpty)
+        let present = group.names.filter { $0 != old }
+        for name in present {
+            #expect(present.allSatisfy { group.members[name]?.marks.mark(of: $0, at: LogIndex(384)) != nil }, "\(name)")
+        }
+    }
+
+    @Test("a member whose state differs from that of a quorum takes no part any more; the others raise an alarm and go on")
+    func oneDiffers() throws {
+        var group = try group(wrong: ["c1"])
+        let wrong = try MemberID(text: "c1")
+        try fill(&group, to: 20, reason: Self.twisted)
+        try fill(&group, to: 127)
+        #expect(group.alarms.isEmpty && group.faults.isEmpty)
+        try fill(&group, to: 130)
+        #expect(group.faults == [wrong: .stateDiffers(LogIndex(128))])
+        let others = group.names.filter { $0 != wrong }
+        #expect(others.allSatisfy { name in group.alarms.contains { $0.at == name && $0.of == wrong } })
+        try fill(&group, to: 300)
+        #expect(group.faults.count == 1)
+        #expect(!group.alarms.contains { $0.of != wrong && $0.at != wrong })
+    }
+
+    @Test("where no quorum agrees everybody raises an alarm, and nobody is put out")
+    func allDiffer() throws {
+        var group = try group(wrong: ["c1", "c2"])
+        try fill(&group, to: 20, reason: Self.twisted)
+        try fill(&group, to: 140)
+        #expect(group.faults.isEmpty)
+        #expect(Set(group.alarms.map(\.at)).count == 3)
+    }
+
+    @Test("marks of another form, of strangers, and of what is not known here are left alone")
+    func incomparable() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000))
+        let follower = try #require(group.follower)
+        let others = group.names.filter { $0 != follower }
+        try fill(&group, to: 130)
+        for other in others {
+            let later = StateMark(index: LogIndex(256), hash: 1)
+            let foreign = StateMark(index: LogIndex(128), form: StateHash.form + 1, hash: 1)
+            for mark in [later, foreign] { group.step(.received(.mark(mark), from: other), at: follower) }
+        }
+        for stranger in ["c8", "c9"] {
+            let mark = StateMark(index: LogIndex(128), hash: 1)
+            group.step(.received(.mark(mark), from: try MemberID(text: stranger)), at: follower)
+        }
+        #expect(group.alarms.isEmpty && group.faults.isEmpty)
+        let mark = StateMark(index: LogIndex(128), hash: 1)
+        for other in others { group.step(.received(.mark(mark), from: other), at: follower) }
+        #expect(group.faults == [follower: .stateDiffers(LogIndex(128))])
+    }
+}
