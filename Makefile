@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench bench-raft lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench bench-raft bench-swim lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -88,6 +88,11 @@ bench: release
 bench-raft: release
 	swift build -c release --product Benchmarks
 	.build/release/Benchmarks --only raft raft-slow $(if $(JSON),--json) $(if $(FULL),--full)
+
+## bench-swim: our members beside Debian's serf agents, by turns; FULL=1 adds 200 members and the freeze grid; JSON=1 as above
+bench-swim:
+	swift build -c release --product Benchmarks
+	.build/release/Benchmarks --only swim $(if $(JSON),--json) $(if $(FULL),--full)
 
 ## lint: formatting, and the rules that TidyTests keep
 lint:

@@ -202,9 +202,9 @@ if !coresOnly {
             "Benchmarks", in: "Tests",
             uses: [
                 "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
-                "Launching", "LogStorage", "Model", "RoutingTable", "Settings",
+                "Launching", "LogStorage", "Membership", "Model", "RoutingTable", "Settings", "Transport",
             ],
-            and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments]),
+            and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments, lifecycle, logging]),
         shellTests("Wire", uses: ["Model"]),
         kit("ProcessKit"),
         kit("DiskKit", uses: ["ProcessKit"]),
@@ -212,7 +212,8 @@ if !coresOnly {
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
         shellTests(
-            "Transport", uses: ["Identity", "Membership", "MembershipSimulation", "Model", "Wire"], and: nio + [logging]),
+            "Transport", uses: ["Identity", "Membership", "MembershipSimulation", "Model", "Wire"],
+            and: nio + [logging, lifecycle]),
         shellTests(
             "Telemetry", uses: ["Model"],
             and: [

@@ -9,7 +9,7 @@ struct BenchSettings: Sendable {
     let full: Bool
     /// Of the parts called raft only these groups of rows; all where none is named.
     var rows: [String] = []
-    /// Clusters of the benches use the eighty ports from here.
+    /// Clusters of the benches use the eighty ports from here; crowds of members the four hundred from a hundred above.
     let basePort: Int
 
     var rounds: Int { full ? 5 : 3 }
@@ -19,7 +19,7 @@ struct BenchSettings: Sendable {
     static let configuration = CommandConfiguration(
         abstract: "Measure Coxswain on this machine, each figure beside what the machine could do.",
         discussion: """
-            Parts: \(all.map(\.name).joined(separator: ", ")). Those that are called raft run only when they are named. All that need a cluster start one of real processes on loopback, from the
+            Parts: \(all.map(\.name).joined(separator: ", ")). Those that are called raft or swim run only when they are named. All that need a cluster start one of real processes on loopback, from the
             programs that lie beside this one, with their data in .build below the working directory, and leave nothing behind.
             """)
 
@@ -37,6 +37,7 @@ struct BenchSettings: Sendable {
         Part(name: "log", run: LogBench.run), Part(name: "commit", run: CommitBench.run),
         Part(name: "gateway", run: GatewayBench.run), Part(name: "move", run: MoveBench.run),
         Part(name: "split", run: SplitBench.run), Part(name: "failover", run: FailoverBench.run),
+        Part(name: "swim", isExtra: true, run: SwimBench.run),
         Part(name: "raft", isExtra: true, run: RaftBench.run), Part(name: "raft-slow", isExtra: true, run: SlowDiskBench.run),
     ]
 
@@ -52,7 +53,7 @@ struct BenchSettings: Sendable {
     @Flag(help: "Five rounds instead of three, and more of everything.")
     var full = false
 
-    @Option(help: "The first of eighty ports on loopback for the clusters that are measured.")
+    @Option(help: "The first of five hundred ports on loopback for what is measured.")
     var basePort = 7_600
 
     func validate() throws {

@@ -1,6 +1,8 @@
 /// Results of single rounds or single requests, and what is quoted of them.
 struct Samples: Sendable {
-    private(set) var values: [Double] = []
+    private(set) var values: [Double]
+
+    init(_ values: Double...) { self.values = values }
 
     mutating func add(_ value: Double) { values.append(value) }
     mutating func add(_ others: Samples) { values += others.values }

@@ -4,6 +4,7 @@ import MembershipSimulation
 import Model
 import NIOCore
 import NIOPosix
+import ServiceLifecycle
 import Synchronization
 import Testing
 import Transport
@@ -81,22 +82,44 @@ import Wire
         #expect(throws: DatagramRefusal.malformed) { try seal.open([UInt8](repeating: 1, count: 1_401)) }
     }
 
-    @Test("two members find each other, garbage on the port is counted and skipped, and a silent one is found dead")
-    func service() async throws {
-        let seal = GossipSeal(try GossipKeyring.generate(), of: try ClusterID("0123456789abcdef0123456789abcdef"))
-        let ports = [27_461, 27_462]
-        let names = try [NodeID("n1"), NodeID("n2")]
+    private func seal() throws -> GossipSeal {
+        GossipSeal(try GossipKeyring.generate(), of: try ClusterID("0123456789abcdef0123456789abcdef"))
+    }
+
+    /// Each knows of all.
+    private func members(_ names: [String], ports: [Int], _ seal: GossipSeal) throws -> [GossipService] {
         let entries = try zip(names, ports).map { name, port in
-            RosterEntry(node: name, generation: Generation(1), profile: try profile("a", port: port))
+            RosterEntry(node: try NodeID(name), generation: Generation(1), profile: try profile("a", port: port))
         }
-        let services = try zip(names, ports).map { name, port in
+        return zip(entries, ports).map { entry, port in
             GossipService(
-                node: name, generation: Generation(1), profile: try profile("a", port: port), tuning: .fast,
+                node: entry.node, generation: entry.generation, profile: entry.profile, tuning: .fast,
                 address: HostPort(host: "127.0.0.1", port: port), seal: seal, coordinators: entries, logger: quiet)
         }
+    }
+
+    @Test("who is shut down says good-bye, and is held to have left by all")
+    func goodbye() async throws {
+        let services = try members(["n1", "n2", "n3"], ports: [27_463, 27_464, 27_465], seal())
+        let groups = services.map { ServiceGroup(services: [$0], logger: quiet) }
+        let tasks = groups.map { group in Task { try await group.run() } }
+        #expect(
+            await eventually { services.allSatisfy { one in services.allSatisfy { $0 === one || one.sees($0, .alive) } } })
+        await groups[2].triggerGracefulShutdown()
+        try await tasks[2].value
+        #expect(await eventually { services[..<2].allSatisfy { $0.sees(services[2], .left) } })
+        for task in tasks { task.cancel() }
+        for task in tasks { _ = try? await task.value }
+    }
+
+    @Test("two members find each other, garbage on the port is counted and skipped, and a silent one is found dead")
+    func service() async throws {
+        let ports = [27_461, 27_462]
+        let seal = try seal()
+        let services = try members(["n1", "n2"], ports: ports, seal)
         let tasks = services.map { service in Task { try await service.run() } }
         func sees(_ observer: Int, _ other: Int, _ status: MemberStatus) -> Bool {
-            services[observer].members.contains { $0.node == names[other] && $0.status == status && $0.heard }
+            services[observer].sees(services[other], status)
         }
         #expect(await eventually { sees(0, 1, .alive) && sees(1, 0, .alive) })
 
@@ -120,8 +143,14 @@ import Wire
         // Cancelled, not shut down: it says no good-bye.
         tasks[1].cancel()
         _ = try? await tasks[1].value
-        #expect(await eventually { sees(0, 1, .dead) || sees(0, 1, .suspect) })
+        #expect(await eventually { sees(0, 1, .dead) })
         tasks[0].cancel()
         _ = try? await tasks[0].value
+    }
+}
+
+extension GossipService {
+    fileprivate func sees(_ other: GossipService, _ status: MemberStatus) -> Bool {
+        members.contains { $0.node == other.ownRecord.node && $0.status == status && $0.heard }
     }
 }

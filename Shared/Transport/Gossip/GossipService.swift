@@ -128,7 +128,8 @@ package final class GossipService: Service {
             group.addTask { try await socket.run() }
             group.addTask {
                 // The good-bye needs the socket, so shutdown is awaited here and the socket's task is cancelled after it.
-                try? await gracefulShutdown()
+                // Who is cancelled is gone without a word.
+                guard (try? await gracefulShutdown()) != nil else { return }
                 self.step(.leave)
                 for await _ in self.departed.stream { break }
             }

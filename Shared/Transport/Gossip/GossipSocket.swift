@@ -6,11 +6,10 @@ package import Membership
 package import Model
 package import NIOCore
 import NIOPosix
-import ServiceLifecycle
 import Synchronization
 import Wire
 
-package final class GossipSocket: Service {
+package final class GossipSocket: Sendable {
     /// Totals since the start, for metrics.
     package struct Counters: Hashable, Sendable {
         package var received: UInt64 = 0
@@ -85,7 +84,7 @@ package final class GossipSocket: Service {
         }
     }
 
-    /// Binds and receives until shutdown.
+    /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before.
     package func run() async throws {
         let channel = try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
@@ -100,13 +99,11 @@ package final class GossipSocket: Service {
             .bind(host: address.host, port: address.port).get()
         state.withLock { $0.channel = channel }
         dueChanged()
-        await cancelWhenGracefulShutdown {
-            await withTaskCancellationHandler {
-                // It ends only by being closed, so there is nothing to learn from how.
-                try? await channel.closeFuture.get()
-            } onCancel: {
-                channel.close(promise: nil)
-            }
+        await withTaskCancellationHandler {
+            // It ends only by being closed, so there is nothing to learn from how.
+            try? await channel.closeFuture.get()
+        } onCancel: {
+            channel.close(promise: nil)
         }
         state.withLock { $0.channel = nil }
         alarm.withLock { $0?.task.cancel() }

@@ -1,0 +1,96 @@
+/// What is measured of every crowd, ours or not: how soon it sees who comes and who goes, and what it costs to know.
+struct CrowdFigures: Sendable {
+    /// Seconds until all pairs see each other, when all others join through one.
+    private(set) var joined = Samples()
+    /// Seconds from the end of a member to the first verdict, and to that of the last.
+    private(set) var firstDown = Samples()
+    private(set) var allDown = Samples()
+    /// Seconds from its restart, a second after, until all see it again.
+    private(set) var back = Samples()
+    private(set) var left = Samples()
+    /// Verdicts on members that were there.
+    private(set) var falseVerdicts = 0
+    private(set) var packetsPerSecond = Samples()
+    private(set) var bytesPerSecond = Samples()
+    /// Percent of a processor, of one member.
+    private(set) var processor = Samples()
+    /// MB, of one member.
+    private(set) var memory = Samples()
+
+    /// - Parameter seconds: for how long nothing happens but talk.
+    static func measure(_ crowd: any ComparedCrowd, trials: Int, idle seconds: Double) async throws -> CrowdFigures {
+        var figures = CrowdFigures()
+        for member in crowd.everybody { try crowd.start(member) }
+        figures.joined.add(try await crowd.wholeAgain("all have joined", within: 60))
+        try await figures.rest(crowd, seconds)
+        let start = ContinuousClock.now
+        var fallen: Set<Int> = []
+        for trial in 0..<trials {
+            // Never the first, through whom all others join.
+            let member = 1 + (trial * 7) % (crowd.count - 1)
+            fallen.insert(member)
+            try await figures.end(member, crowd, byLeaving: trial == trials - 1)
+        }
+        figures.falseVerdicts = crowd.sightings.falseVerdicts(except: fallen, since: start)
+        return figures
+    }
+
+    private mutating func rest(_ crowd: any ComparedCrowd, _ seconds: Double) async throws {
+        // The rumours of the join have to have run dry.
+        try await Task.sleep(for: .seconds(5))
+        let (before, start) = (try crowd.usage(), ContinuousClock.now)
+        try await Task.sleep(for: .seconds(seconds))
+        let (after, time) = (try crowd.usage(), (ContinuousClock.now - start).inSeconds * Double(crowd.count))
+        packetsPerSecond.add((after.packets - before.packets) / time)
+        if let before = before.bytes, let after = after.bytes { bytesPerSecond.add((after - before) / time) }
+        processor.add((after.processor - before.processor) / time * 100)
+        memory.add(after.memory / Double(crowd.count))
+    }
+
+    private mutating func end(_ member: Int, _ crowd: any ComparedCrowd, byLeaving: Bool) async throws {
+        let (start, others) = (ContinuousClock.now, crowd.everybody(but: member))
+        if byLeaving { try await crowd.leave(member) } else { await crowd.kill(member) }
+        let belief: Belief = byLeaving ? .left : .down
+        guard
+            let times = try await crowd.awaited(
+                within: 60, { crowd.sightings.times(belief, of: member, by: others, since: start) }),
+            let first = times.first, let last = times.last
+        else {
+            let known = crowd.sightings.since(start).filter { $0.subject == member }.map { "\($0.observer): \($0.belief)" }
+            throw BenchFailure(
+                "\(crowd.title), \(crowd.count) members: not all saw in a minute that \(member) had "
+                    + "\(byLeaving ? "left" : "ended"): \(known.joined(separator: ", "))")
+        }
+        if byLeaving {
+            left.add(last)
+        } else {
+            firstDown.add(first)
+            allDown.add(last)
+        }
+        try await Task.sleep(for: .seconds(1))
+        try crowd.start(member)
+        back.add(try await crowd.wholeAgain("the one that came back is seen by all", within: 60))
+    }
+}
+
+extension ComparedCrowd {
+    /// Seconds until everybody sees everybody.
+    func wholeAgain(_ what: String, within seconds: Double) async throws -> Double {
+        guard let time = try await whole(within: seconds) else {
+            throw BenchFailure("\(title), \(count) members: waited \(Int(seconds)) s until \(what)")
+        }
+        return time
+    }
+
+    static func with<Result>(_ make: () throws -> Self, _ work: (Self) async throws -> Result) async throws -> Result {
+        let crowd = try make()
+        do {
+            let result = try await work(crowd)
+            await crowd.end()
+            return result
+        } catch {
+            await crowd.end()
+            throw error
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import Membership
+
+/// Members of ours over real sockets on loopback, many in one process, and by turns with them serf's agents, one process each.
+///
+/// Serf stands beside our `lan` profile, whose times are its own; it has nothing like `fast`.
+enum SwimBench {
+    static func run(_ settings: BenchSettings, _ report: @escaping Benchmarks.Report) async throws {
+        if !SerfCrowd.isInstalled {
+            report(row("serf", "", nil, note: "not installed, so that ours is measured alone: apt-get install serf"))
+        }
+        let counts = settings.full ? [10, 30, 100, 200] : [10, 30, 100]
+        for count in counts {
+            let fast = try await GossipCrowd.with({ try GossipCrowd(count, .fast, basePort: settings.basePort + 100) }) {
+                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 6, idle: 10)
+            }
+            write(fast, nil, "fast", count, report)
+            let lan = try await GossipCrowd.with({ try GossipCrowd(count, .lan, basePort: settings.basePort + 100) }) {
+                try await CrowdFigures.measure($0, trials: settings.full ? 7 : 4, idle: 10)
+            }
+            var serf: CrowdFigures?
+            if SerfCrowd.isInstalled {
+                serf = try await SerfCrowd.with({ try SerfCrowd(count, basePort: settings.basePort + 100) }) {
+                    try await CrowdFigures.measure($0, trials: settings.full ? 7 : 4, idle: 10)
+                }
+            }
+            write(lan, serf, "lan", count, report)
+        }
+        try await SilenceRows.run(settings, report)
+    }
+
+    static func row(
+        _ row: String, _ unit: String, _ ours: Samples?, _ peer: Samples? = nil, ask: Double? = nil, note: String? = nil
+    ) -> BenchRow {
+        BenchRow(
+            bench: "swim", row: row, unit: unit, of: ours ?? Samples(), peer: peer, peerName: peer == nil ? nil : "serf",
+            ask: ask.map { .atMost($0) }, note: note)
+    }
+
+    private static func write(
+        _ ours: CrowdFigures, _ serf: CrowdFigures?, _ profile: String, _ count: Int, _ report: Benchmarks.Report
+    ) {
+        func say(_ name: String, _ unit: String, _ figure: KeyPath<CrowdFigures, Samples>, ask: Double? = nil) {
+            report(row("\(name), \(profile), \(count)", unit, ours[keyPath: figure], serf?[keyPath: figure], ask: ask))
+        }
+        let isFast = profile == "fast"
+        say("kill: first verdict", "s", \.firstDown)
+        say("kill: all know", "s", \.allDown, ask: count == 100 ? (isFast ? 2.1 : 10.2) : nil)
+        report(
+            row(
+                "verdicts on members that were there, \(profile), \(count)", "", Samples(Double(ours.falseVerdicts)),
+                serf.map { Samples(Double($0.falseVerdicts)) }, ask: 0))
+        say("restart: all know", "s", \.back, ask: 1)
+        say("leave: all know", "s", \.left, ask: 0.8)
+        say("join through one: all pairs", "s", \.joined, ask: count == 100 ? 3 : count == 200 ? 7 : nil)
+        say("idle: packets sent by a member", "/s", \.packetsPerSecond)
+        say("idle: payload sent by a member", "B/s", \.bytesPerSecond)
+        say("idle: processor of a member", "%", \.processor, ask: 0.15)
+        say("memory of a member", "MB", \.memory, ask: 10)
+        if let serf {
+            let product = [ours, serf].map { Samples($0.packetsPerSecond.median * $0.allDown.median) }
+            report(row("packets/s × seconds until all know, \(profile), \(count)", "", product[0], product[1]))
+        }
+    }
+}
