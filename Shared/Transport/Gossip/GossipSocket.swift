@@ -115,16 +115,17 @@ package final class GossipSocket: Sendable {
     package func dueChanged() {
         let due = due()
         guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
-        // One that rings too early asks again, and is set anew.
+        if loop.inEventLoop { return setAlarm(on: loop) }
+        // One that rings too early asks again, and is set anew: no reason to wake the thread.
         guard alarm.withLock({ $0.map { due < $0.due } ?? true }) else { return }
-        if loop.inEventLoop { setAlarm(on: loop) } else { loop.execute { self.setAlarm(on: loop) } }
+        loop.execute { self.setAlarm(on: loop) }
     }
 
     private func setAlarm(on loop: any EventLoop) {
         let due = due()
         alarm.withLock { alarm in
             if let alarm {
-                guard due < alarm.due else { return }
+                guard due != alarm.due else { return }
                 alarm.task.cancel()
             }
             let wait = max(due - BootClock.now(), .milliseconds(1))
