@@ -91,7 +91,7 @@ package struct Snapshot: Hashable, Sendable {
     /// Where the configuration stands in the log, at `id` or before it. Of two configurations the later one is the newer, wherever they
     /// were found: taken for as new as its snapshot, an old one would look newer than what took its place (matrixone #24966).
     package let configurationIndex: LogIndex
-    package let data: [UInt8]
+    package internal(set) var contents: SnapshotContents
 
     /// - Parameter configurationIndex: nil where only the snapshot's own place is known.
     /// - Precondition: the configuration does not stand behind `id`.
@@ -101,8 +101,11 @@ package struct Snapshot: Hashable, Sendable {
         self.id = id
         self.configuration = configuration
         self.configurationIndex = place
-        self.data = data
+        contents = SnapshotContents(data)
     }
+
+    /// All of its bytes; none when they are not in memory and cannot be read.
+    package var data: [UInt8] { contents.bytes(in: 0..<contents.count) ?? [] }
 
     /// Where a new group begins: no entry yet, and the founding members.
     package static func founding(_ configuration: MemberConfiguration) -> Snapshot {

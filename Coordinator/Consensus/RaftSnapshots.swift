@@ -7,22 +7,26 @@ import Model
 
 /// A snapshot on its way to a member.
 struct OutgoingSnapshot: Sendable {
-    let snapshot: Snapshot
+    private(set) var snapshot: Snapshot
     /// Of its bytes, CRC-32C.
     let checksum: UInt32
 
     init(_ snapshot: Snapshot) {
         self.snapshot = snapshot
-        checksum = CRC32C.of(snapshot.data)
+        checksum = snapshot.contents.checksum
     }
 
-    func chunk(at offset: Int, limit: Int, term: Term) -> SnapshotChunk {
-        let end = min(offset + limit, snapshot.data.count)
+    /// Nil when the bytes cannot be read now: the receiver asks again.
+    func chunk(at offset: Int, limit: Int, term: Term) -> SnapshotChunk? {
+        let end = min(offset + limit, snapshot.contents.count)
+        guard let bytes = snapshot.contents.bytes(in: offset..<end), bytes.count == end - offset else { return nil }
         return SnapshotChunk(
             term: term, snapshot: snapshot.id, configuration: snapshot.configuration,
-            configurationIndex: snapshot.configurationIndex, totalBytes: snapshot.data.count, checksum: checksum,
-            offset: offset, bytes: Array(snapshot.data[offset..<end]))
+            configurationIndex: snapshot.configurationIndex, totalBytes: snapshot.contents.count, checksum: checksum,
+            offset: offset, bytes: bytes)
     }
+
+    mutating func keep(_ contents: SnapshotContents) { snapshot.contents = contents }
 }
 
 /// A snapshot that is coming in.
@@ -68,8 +72,25 @@ extension Raft {
         let outgoing = newestOutgoing()
         leadership?.outgoing[peer] = outgoing
         progress.sendSnapshot(outgoing.snapshot.id, offset: 0, at: now)
-        messages.append(
-            to: peer, .snapshotChunk(outgoing.chunk(at: 0, limit: settings.snapshotChunkBytes, term: term)))
+        send(outgoing, from: 0, to: peer)
+    }
+
+    private mutating func send(_ outgoing: OutgoingSnapshot, from offset: Int, to peer: MemberID) {
+        guard let chunk = outgoing.chunk(at: offset, limit: settings.snapshotChunkBytes, term: term) else { return }
+        messages.append(to: peer, .snapshotChunk(chunk))
+    }
+
+    /// The bytes of the snapshot are kept elsewhere from here on, and not in memory.
+    package mutating func keepSnapshot(_ id: EntryID, in contents: SnapshotContents) {
+        guard snapshot.id == id, snapshot.contents.count == contents.count else { return }
+        snapshot.contents = contents
+        guard let outgoing = leadership?.outgoing else { return }
+        leadership?.outgoing = outgoing.mapValues { outgoing in
+            guard outgoing.snapshot.id == id else { return outgoing }
+            var kept = outgoing
+            kept.keep(contents)
+            return kept
+        }
     }
 
     /// The newest snapshot; its checksum is counted once for all members that it goes to.
@@ -79,12 +100,11 @@ extension Raft {
 
     mutating func sendChunk(to peer: MemberID, offset: Int, at now: LogicalInstant) {
         guard var progress = leadership?.progress[peer], progress.isInSnapshot, let outgoing = leadership?.outgoing[peer],
-            offset <= outgoing.snapshot.data.count
+            offset <= outgoing.snapshot.contents.count
         else { return }
         progress.sendSnapshot(outgoing.snapshot.id, offset: offset, at: now)
         leadership?.progress[peer] = progress
-        messages.append(
-            to: peer, .snapshotChunk(outgoing.chunk(at: offset, limit: settings.snapshotChunkBytes, term: term)))
+        send(outgoing, from: offset, to: peer)
     }
 
     mutating func handle(_ answer: SnapshotAnswer, from peer: MemberID, at now: LogicalInstant) {
@@ -94,7 +114,7 @@ extension Raft {
         if case .snapshot(_, answer.nextOffset, _) = progress.mode { return }
         guard let outgoing = leadership?.outgoing[peer], outgoing.snapshot.id == answer.snapshot, answer.nextOffset >= 0,
             // All of it is there: the answer to the last chunk is an acknowledgement, when the snapshot is on disk.
-            answer.nextOffset < outgoing.snapshot.data.count
+            answer.nextOffset < outgoing.snapshot.contents.count
         else { return }
         sendChunk(to: peer, offset: answer.nextOffset, at: now)
     }

@@ -17,6 +17,8 @@ package struct Coordinator: Sendable {
         case persisted(UInt64)
         /// The bytes of a state that was given out with `.encodeSnapshot`.
         case snapshotEncoded([UInt8], at: LogIndex)
+        /// The bytes of a durable snapshot need not be in memory any more.
+        case snapshotKept(SnapshotContents, of: EntryID)
         case connectionLost(MemberID)
         /// A local caller's command; `caller` is the shell's name for who waits.
         case propose(ProposedCommand, caller: UInt64)
@@ -176,6 +178,7 @@ package struct Coordinator: Sendable {
         case .snapshotEncoded(let bytes, let index):
             isEncoding = false
             raft.takeSnapshot(bytes, at: index)
+        case .snapshotKept(let contents, let id): raft.keepSnapshot(id, in: contents)
         case .connectionLost(let peer):
             noteGone(peer)
             raft.step(.connectionLost(peer), at: now)
@@ -372,7 +375,7 @@ package struct Coordinator: Sendable {
         let applied = raft.log.applied
         let isDue =
             applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries
-            && bytesSinceSnapshot >= raft.snapshot.data.count / 4
+            && bytesSinceSnapshot >= raft.snapshot.contents.count / 4
             || bytesSinceSnapshot >= settings.snapshotBytes
         guard isDue, !raft.isTakingSnapshot, !isEncoding else { return }
         bytesSinceSnapshot = 0

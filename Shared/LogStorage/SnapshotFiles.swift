@@ -88,6 +88,12 @@ package struct SnapshotFiles: Sendable {
         return Found(newest: nil, damaged: damaged)
     }
 
+    /// The body of a snapshot, where it lies.
+    package func body(of index: UInt64) throws(StorageError) -> SnapshotBody {
+        let file = try File(path(of: index), .read)
+        return SnapshotBody(count: try file.size() - Self.headerBytes, behind: Self.headerBytes, in: file)
+    }
+
     /// The index of the snapshot before the newest: down to here a log must reach that makes up for the newest one.
     package func formerIndex() throws(StorageError) -> UInt64? { try indices().dropLast().last }
 
@@ -123,5 +129,23 @@ package struct SnapshotFiles: Sendable {
         let body = Array(bytes[headerBytes...])
         guard number(UInt32.self, at: 36) == CRC32C.of(body) else { return nil }
         return Snapshot(index: number(UInt64.self, at: 12), term: number(UInt64.self, at: 20), body: body)
+    }
+}
+
+/// A snapshot's body on disk. It can be read for as long as somebody holds it, though its file be removed meanwhile.
+package final class SnapshotBody: Sendable {
+    package let count: Int
+    private let start: Int
+    private let file: File
+
+    fileprivate init(count: Int, behind start: Int, in file: consuming File) {
+        self.count = count
+        self.start = start
+        self.file = file
+    }
+
+    /// - Throws: `.unreadable`. What is read is not checked.
+    package func bytes(in range: Range<Int>) throws(StorageError) -> [UInt8] {
+        try file.read(range.lowerBound + start..<range.upperBound + start)
     }
 }

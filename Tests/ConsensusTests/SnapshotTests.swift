@@ -1,5 +1,6 @@
 import Consensus
 import Model
+import Synchronization
 import Testing
 
 /// Snapshots on their way to followers.
@@ -144,5 +145,50 @@ import Testing
         #expect(droppable(100, 299) == LogIndex(6))
         #expect(droppable(100, 99) == LogIndex(8))
         #expect(droppable(2, 300) == LogIndex(6))
+    }
+
+    @Test("a snapshot that is kept elsewhere is sent from there, and when it cannot be read just now, later")
+    func keptElsewhere() throws {
+        let gate = Gate()
+        var (group, leader) = try Group.elected()
+        group.compactEvery = 5
+        let away = try #require(group.names.first { $0 != leader })
+        group.isolate(away)
+        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        group.compactEvery = nil
+        let taken = try #require(group.raft(leader)?.snapshot)
+        #expect(taken.id.index > .zero)
+        let bytes = taken.data
+        let kept = SnapshotContents(count: bytes.count, checksum: CRC32C.of(bytes)) { range in
+            gate.isOpen ? Array(bytes[range]) : nil
+        }
+        group.members[leader]?.raft?.keepSnapshot(taken.id, in: kept)
+        group.heal()
+        try group.run(.milliseconds(300))
+        #expect(group.raft(away)?.log.base == .zero)
+        gate.isOpen = true
+        try group.run(.milliseconds(600))
+        #expect(group.raft(away)?.log.base == taken.id)
+        #expect(group.members[away]?.digest == group.members[leader]?.digest)
+    }
+
+    @Test("what is kept of another snapshot than the newest changes nothing")
+    func keptTooLate() throws {
+        var (group, leader) = try Group.elected()
+        group.compactEvery = 5
+        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        let taken = try #require(group.raft(leader)?.snapshot)
+        let other = EntryID(term: taken.id.term, index: taken.id.index.previous)
+        group.members[leader]?.raft?.keepSnapshot(
+            other, in: SnapshotContents(count: taken.data.count, checksum: 0) { _ in nil })
+        #expect(group.raft(leader)?.snapshot == taken && group.raft(leader)?.snapshot.data == taken.data)
+    }
+}
+
+private final class Gate: Sendable {
+    private let state = Mutex(false)
+    var isOpen: Bool {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
     }
 }

@@ -309,4 +309,24 @@ extension RaftStore {
         #expect(isLeft.withLock { $0 })
         #expect(FileManager.default.fileExists(atPath: folder.path + "/condemned"))
     }
+
+    @Test("a snapshot's bytes can be had from the disk, whole and in parts, as long as somebody may ask for them")
+    func keepsSnapshot() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in
+            let taken = Consensus.Snapshot(
+                id: EntryID(term: Term(1), index: LogIndex(7)),
+                configuration: try MemberConfiguration(voters: [MemberID(try NodeID("c1"))]),
+                configurationIndex: LogIndex(3), data: (0..<3_000).map { UInt8(truncatingIfNeeded: $0 / 3) })
+            #expect(await store.keep(taken) == nil)
+            try await store.write(persist(snapshot: taken))
+            let kept = try #require(await store.keep(taken))
+            for index in [20, 30] as [UInt64] { try await store.write(persist(snapshot: try snapshot(index))) }
+            #expect(await store.keep(taken) == nil)
+            #expect(kept == taken.contents)
+            #expect(kept.bytes(in: 0..<3_000) == taken.data)
+            #expect(kept.bytes(in: 2_990..<3_000) == Array(taken.data[2_990...]))
+            #expect(kept.bytes(in: 0..<0) == [])
+        }
+    }
 }

@@ -1,6 +1,7 @@
 package import Consensus
 import FoundationEssentials
 import Model
+import SwiftProtobuf
 package import Wire
 
 // Raft's values on the wire and in the log. Readers are total: a peer's certificate says who it is, not that it is sane.
@@ -117,6 +118,16 @@ extension Consensus.Snapshot: WireCodable {
         wire.configurationIndex = configurationIndex.number
         wire.data = Data(data)
         return wire
+    }
+}
+
+extension Consensus.Snapshot {
+    /// Where `data` stands in what `serialized()` gives, which has `count` bytes: before the last field.
+    func placeOfData(inBodyOf count: Int) -> Range<Int> {
+        var behind = ProtoRaftSnapshot()
+        behind.configurationIndex = configurationIndex.number
+        let end = count - ((try? behind.serializedBytes() as [UInt8])?.count ?? 0)
+        return end - contents.count..<end
     }
 }
 

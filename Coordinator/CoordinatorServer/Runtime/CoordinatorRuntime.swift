@@ -28,6 +28,12 @@ package actor CoordinatorRuntime {
         let result: Result<Void, StorageError>
     }
 
+    private struct Saved: Sendable {
+        let snapshot: Consensus.Snapshot
+        /// Whether entries behind it may have become superfluous.
+        let isNew: Bool
+    }
+
     private struct Encoded: Sendable {
         let bytes: [UInt8]
         let index: LogIndex
@@ -54,6 +60,8 @@ package actor CoordinatorRuntime {
     private let startedAt = BootClock.wallTime()
     private let written: (stream: AsyncStream<Written>, continuation: AsyncStream<Written>.Continuation)
     private let encoded: (stream: AsyncStream<Encoded>, continuation: AsyncStream<Encoded>.Continuation)
+    /// One at a time, as they are taken.
+    private let saved: (stream: AsyncStream<Saved>, continuation: AsyncStream<Saved>.Continuation)
     private let encoder = DispatchQueue(label: "coxswain.snapshot-encoder", qos: .utility)
     private var callers: [UInt64: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var readers: [UInt64: CheckedContinuation<Bool, Never>] = [:]
@@ -109,10 +117,15 @@ package actor CoordinatorRuntime {
         feed = TopologyFeed(core.catalog.topology)
         written = AsyncStream.makeStream(of: Written.self)
         encoded = AsyncStream.makeStream(of: Encoded.self)
+        saved = AsyncStream.makeStream(of: Saved.self)
     }
 
     /// Brings back what the disk holds, before anybody is served.
-    package func start() { step(.tick) }
+    package func start() {
+        step(.tick)
+        let snapshot = core.raft.snapshot
+        if snapshot.id.index > .zero { saved.continuation.yield(Saved(snapshot: snapshot, isNew: false)) }
+    }
 
     // MARK: - Stepping
 
@@ -230,7 +243,7 @@ package actor CoordinatorRuntime {
         exit(DiskFailureResponse.exitStatus)
     }
 
-    private func finish(_ done: Written) async {
+    private func finish(_ done: Written) {
         switch done.result {
         case .failure(let error): stop("the log was not written: \(error)")
         case .success:
@@ -238,7 +251,15 @@ package actor CoordinatorRuntime {
             step(.persisted(done.persist.sequence))
         }
         guard let snapshot = done.persist.snapshot else { return }
-        logger.info("snapshot", metadata: ["at": "\(snapshot.id)", "bytes": "\(snapshot.data.count)"])
+        logger.info("snapshot", metadata: ["at": "\(snapshot.id)", "bytes": "\(snapshot.contents.count)"])
+        saved.continuation.yield(Saved(snapshot: snapshot, isNew: true))
+    }
+
+    /// What follows a snapshot and nobody waits for: its bytes leave the memory, and the entries that it stands for the disk.
+    private func settle(_ saved: Saved) async {
+        let snapshot = saved.snapshot
+        if let kept = await store.keep(snapshot) { step(.snapshotKept(kept, of: snapshot.id)) }
+        guard saved.isNew else { return }
         do {
             try await store.compact(below: snapshot.id.index)
         } catch {
@@ -418,6 +439,7 @@ extension CoordinatorRuntime: Service {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.takeWrites() }
             group.addTask { await self.takeEncoded() }
+            group.addTask { await self.takeSaved() }
             group.addTask { await self.takeLinkEvents() }
             group.addTask { await self.takeRumours() }
             await group.waitForAll()
@@ -448,7 +470,7 @@ extension CoordinatorRuntime: Service {
     }
 
     /// The disk is looked at so often, whatever else happens; and a clock that has jumped is noticed.
-    private static let longestSleep = Span.milliseconds(250)
+    private static let longestSleep = Span.milliseconds(500)
 
     private func ring() {
         alarm = nil
@@ -471,7 +493,11 @@ extension CoordinatorRuntime: Service {
     }
 
     private func takeWrites() async {
-        for await done in written.stream { await finish(done) }
+        for await done in written.stream { finish(done) }
+    }
+
+    private func takeSaved() async {
+        for await snapshot in saved.stream { await settle(snapshot) }
     }
 
     private func takeEncoded() async {

@@ -219,6 +219,32 @@ package final class RaftStore: Sendable {
         }
     }
 
+    /// A snapshot's bytes as they lie on disk, so that they need not be held in memory. Beside everything else: all are read, once, to
+    /// be sure of them.
+    ///
+    /// - Returns: nil where they do not lie there: a snapshot that was not saved for want of space, or is none of the newest any more.
+    package func keep(_ snapshot: Consensus.Snapshot) async -> SnapshotContents? {
+        await withCheckedContinuation { continuation in
+            queue.async { continuation.resume(returning: self.contents(of: snapshot)) }
+        }
+    }
+
+    private func contents(of snapshot: Consensus.Snapshot) -> SnapshotContents? {
+        guard let body = try? snapshots.body(of: snapshot.id.index.number) else { return nil }
+        let (held, place) = (snapshot.contents, snapshot.placeOfData(inBodyOf: body.count))
+        guard place.lowerBound >= 0, place.count == held.count else { return nil }
+        let kept = SnapshotContents(count: held.count, checksum: held.checksum) { range in
+            try? body.bytes(in: range.lowerBound + place.lowerBound..<range.upperBound + place.lowerBound)
+        }
+        var (running, read) = (CRC32C(), 0)
+        while read < kept.count {
+            guard let part = kept.bytes(in: read..<min(read + 1 << 20, kept.count)), !part.isEmpty else { return nil }
+            running.update(part)
+            read += part.count
+        }
+        return running.value == kept.checksum ? kept : nil
+    }
+
     private func records(of persist: Persist) -> [NewRecord] {
         var records: [NewRecord] = []
         if persist.replacesLog, let snapshot = persist.snapshot { records.append(RaftRecord.reset(snapshot.id).record) }
