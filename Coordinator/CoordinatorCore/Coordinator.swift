@@ -106,6 +106,8 @@ package struct Coordinator: Sendable {
     /// Of the commands applied since the last snapshot.
     var bytesSinceSnapshot = 0
     var marks = StateMarks()
+    /// When the last command was applied.
+    var lastApplied: LogicalInstant
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
@@ -151,12 +153,14 @@ package struct Coordinator: Sendable {
         catalog = CatalogState(digest: codec.digest)
         planDue = now
         askDue = now
+        lastApplied = now
     }
 
     /// When `tick` is due.
     package var nextDeadline: LogicalInstant {
         let due = min(raft.nextDeadline, isAtRest ? planDue + settings.planInterval * 9 : planDue)
-        return handOver?.until.map { min($0, due) } ?? due
+        let deadline = handOver?.until.map { min($0, due) } ?? due
+        return restingSnapshotDue.map { min($0, deadline) } ?? deadline
     }
 
     /// Whether this member plans nothing and nobody waits for it: it has only old accusations to forget, and those can wait.
@@ -171,6 +175,7 @@ package struct Coordinator: Sendable {
         case .tick:
             raft.step(.tick, at: now)
             expire(at: now)
+            takeSnapshotIfDue(at: now)
             // Somewhat early where it is awake anyway: a leader plans with its heartbeats, and is not woken a second time.
             if now + settings.planInterval / 2 >= planDue { plan(at: now) }
         case .received(let message, let sender): receive(message, from: sender, at: now)
@@ -337,7 +342,7 @@ package struct Coordinator: Sendable {
             for entry in ready.committed { apply(entry, at: now) }
             freshReads += ready.reads
             for caller in ready.failedReads { actions.append(.readAnswered(caller: caller, isFresh: false)) }
-            takeSnapshotIfDue()
+            takeSnapshotIfDue(at: now)
         }
         answerFreshReads()
     }
@@ -352,6 +357,7 @@ package struct Coordinator: Sendable {
         }
         guard let command = codec.decode(bytes) else { return actions.append(.unreadable(entry.id.index)) }
         bytesSinceSnapshot += bytes.count
+        lastApplied = now
         let applied = catalog.apply(command, at: entry.id.index.number)
         marks.mix(bytes, applied)
         if let delta = applied.delta { actions.append(.publish(delta)) }
@@ -370,17 +376,26 @@ package struct Coordinator: Sendable {
     }
 
     /// So many entries are not enough before the log has grown by a quarter of what a snapshot takes: a large state is not written down
-    /// for every few small changes.
-    private mutating func takeSnapshotIfDue() {
-        let applied = raft.log.applied
+    /// for every few small changes. They are when nothing else is going on: a start would have to apply them all again.
+    private mutating func takeSnapshotIfDue(at now: LogicalInstant) {
         let isDue =
-            applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries
-            && bytesSinceSnapshot >= raft.snapshot.contents.count / 4
-            || bytesSinceSnapshot >= settings.snapshotBytes
+            hasManySinceSnapshot && bytesSinceSnapshot >= raft.snapshot.contents.count / 4
+            || bytesSinceSnapshot >= settings.snapshotBytes || restingSnapshotDue.map { $0 <= now } ?? false
         guard isDue, !raft.isTakingSnapshot, !isEncoding else { return }
         bytesSinceSnapshot = 0
         isEncoding = true
-        actions.append(.encodeSnapshot(catalog.snapshot, at: applied))
+        actions.append(.encodeSnapshot(catalog.snapshot, at: raft.log.applied))
+    }
+
+    private var hasManySinceSnapshot: Bool {
+        raft.log.applied.number >= raft.snapshot.id.index.number + settings.snapshotEntries
+    }
+
+    /// When a snapshot is taken because nothing was applied for a while; nil where there is too little to take one for, or one is
+    /// being taken.
+    private var restingSnapshotDue: LogicalInstant? {
+        guard bytesSinceSnapshot > 0, !isEncoding, !raft.isTakingSnapshot, hasManySinceSnapshot else { return nil }
+        return lastApplied + settings.snapshotRest
     }
 
     // MARK: - Reads

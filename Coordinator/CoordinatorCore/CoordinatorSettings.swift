@@ -47,6 +47,8 @@ package struct CoordinatorSettings: Sendable {
     package var leadershipDelay: Span
     /// Entries between two snapshots.
     package var snapshotEntries: UInt64
+    /// After so long without a command, so many entries are enough, however large the state.
+    package var snapshotRest: Span
     /// Bytes of commands between two snapshots.
     package var snapshotBytes: Int
     /// Commands that may wait here, for a leader or for its answer.
@@ -59,6 +61,7 @@ package struct CoordinatorSettings: Sendable {
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
         leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
+        snapshotRest: Span = .seconds(2),
         snapshotBytes: Int = 32 << 20, waitingCommands: Int = 16_384, groupRequests: Int = 64,
         handOverInterval: Span = .seconds(30)
     ) {
@@ -67,6 +70,7 @@ package struct CoordinatorSettings: Sendable {
         self.repairs = repairs
         self.leadershipDelay = leadershipDelay
         self.snapshotEntries = snapshotEntries
+        self.snapshotRest = snapshotRest
         self.snapshotBytes = snapshotBytes
         self.waitingCommands = waitingCommands
         self.groupRequests = groupRequests

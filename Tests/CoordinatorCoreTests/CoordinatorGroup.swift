@@ -10,6 +10,10 @@ import Synchronization
 final class Archive: Sendable {
     private let entries = Mutex<[CatalogEntry]>([])
     private let snapshots = Mutex<[CatalogSnapshot]>([])
+    /// Bytes of a snapshot beside its number.
+    private let padding: Int
+
+    init(padding: Int = 0) { self.padding = padding }
 
     /// The reason of an entry that this codec writes and does not read.
     static let unreadable = "unreadable"
@@ -32,7 +36,7 @@ final class Archive: Sendable {
             encodeSnapshot: { snapshot in
                 self.snapshots.withLock { snapshots in
                     snapshots.append(snapshot)
-                    return Self.bytes(snapshots.count - 1)
+                    return [UInt8](repeating: 0, count: self.padding) + Self.bytes(snapshots.count - 1)
                 }
             },
             decodeSnapshot: { bytes in self.snapshots.withLock { $0[Self.number(bytes)] } }, digest: { _ in [1] })
@@ -42,7 +46,7 @@ final class Archive: Sendable {
 struct CoordinatorGroup {
     private(set) var names: [MemberID]
     let founding: MemberConfiguration
-    let archive = Archive()
+    let archive: Archive
     var members: [MemberID: Coordinator] = [:]
     var outcomes: [UInt64: CommandOutcome] = [:]
     var reads: [UInt64: Bool] = [:]
@@ -62,11 +66,12 @@ struct CoordinatorGroup {
 
     /// - Parameter codec: how a member reads and writes; as everybody does, unless a test says otherwise.
     init(
-        settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20),
+        settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20), snapshotPadding: Int = 0,
         codec: @escaping (MemberID, CoordinatorCodec) -> CoordinatorCodec = { $1 }
     ) throws {
         self.settings = settings
         self.codec = codec
+        archive = Archive(padding: snapshotPadding)
         names = try (1...3).map { try MemberID(text: "c\($0)") }
         founding = try MemberConfiguration(voters: names)
         for name in names { try start(name) }

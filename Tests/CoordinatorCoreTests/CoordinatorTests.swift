@@ -222,6 +222,37 @@ import Testing
         }
     }
 
+    @Test(
+        "of a large state a snapshot is taken for few entries only when nothing was applied for a while, and for very few never"
+    )
+    func snapshotAtRest() throws {
+        let settings = CoordinatorSettings(snapshotEntries: 20, snapshotRest: .seconds(2))
+        var group = try CoordinatorGroup(settings: settings, snapshotPadding: 4_000)
+        let leader = try #require(group.leader)
+        var count = 0
+        func commit(_ more: Int) throws {
+            for _ in 0..<more {
+                count += 1
+                let write = ConfigurationWrite(key: "app.k\(count)", value: "1")
+                _ = try group.commit(.configure(.global, [write]), as: "r\(count)", at: leader)
+            }
+        }
+        func snapshots() -> [LogIndex] { group.names.compactMap { group.members[$0]?.raft.snapshot.id.index } }
+        try commit(30)
+        group.run(.milliseconds(100))
+        let first = snapshots()
+        #expect(first.allSatisfy { $0 > .zero })
+        try commit(25)
+        group.run(.milliseconds(1_800))
+        #expect(snapshots() == first)
+        group.run(.milliseconds(400))
+        let second = snapshots()
+        #expect(second == group.names.compactMap { group.members[$0]?.raft.log.applied })
+        try commit(10)
+        group.run(.seconds(5))
+        #expect(snapshots() == second)
+    }
+
     @Test("more commands than may wait are refused, also when they wait for the leader's answer")
     func bounded() throws {
         var group = try CoordinatorGroup(settings: CoordinatorSettings(waitingCommands: 3))

@@ -32,7 +32,10 @@ package enum CoordinatorProcess {
         let logger = Logger(label: "coordinator")
         let member = try await MemberFolder.open(configuration.data, options: configuration.log)
         member.tell(logger)
-        let (folder, store, recovered) = (member.folder, member.store, member.recovered)
+        let (id, folder, store, peers) = (member.id(of: configuration.node), member.folder, member.store, member.peers)
+        // Held no longer than until it is in the core: all of a snapshot is in it.
+        let recovered = (consume member).recovered
+        let entries = recovered.entries.count
         let identity = try configuration.identity()
         let keyring = try configuration.keyring()
         let contexts = LinkContexts(
@@ -42,7 +45,7 @@ package enum CoordinatorProcess {
             cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
-        let core = try Self.core(configuration, member.id(of: configuration.node), recovered)
+        let core = try Self.core(configuration, id, consume recovered)
         let loop = Self.consensusLoop()
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger, group: loop)
         let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
@@ -53,7 +56,7 @@ package enum CoordinatorProcess {
             coordinators: [], logger: logger,
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
-            core: core, store: store, peers: member.peers, links: links, gossip: gossip,
+            core: consume core, store: store, peers: peers, links: links, gossip: gossip,
             places: GroupPlaces(configuration.members),
             logger: logger, loop: loop)
         await runtime.start()
@@ -82,7 +85,7 @@ package enum CoordinatorProcess {
             "coordinator starts",
             metadata: [
                 "member": "\(runtime.id)", "store": "\(folder.store)", "generation": "\(folder.generation)",
-                "applied": "\(applied)", "entries": "\(recovered.entries.count)",
+                "applied": "\(applied)", "entries": "\(entries)",
             ])
         // Ended from the last to the first: leadership is somebody else's before anything here stops to answer.
         let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher, HandOver(runtime: runtime)]
