@@ -131,7 +131,7 @@ package struct Raft: Sendable {
             return reads.forwardDeadline.map { min($0, electionDeadline) } ?? electionDeadline
         }
         let due = min(leadership.heartbeatDue, leadership.quorumCheckDue)
-        return leadership.transfer.map { min($0.until, due) } ?? due
+        return min(leadership.transfer?.until ?? due, leadership.commitNewsDue ?? due, due)
     }
 
     // MARK: - Inputs
@@ -155,7 +155,8 @@ package struct Raft: Sendable {
 
     /// Appends a command at the leader. It is committed when `takeReady()` hands the entry of this name out, and never if another
     /// entry comes out at its index.
-    package mutating func propose(_ command: [UInt8]) throws(Refusal) -> EntryID {
+    /// - Parameter isAwaitedElsewhere: whether somebody waits for it at another member, which is then told of the commit at once.
+    package mutating func propose(_ command: [UInt8], isAwaitedElsewhere: Bool = false) throws(Refusal) -> EntryID {
         guard isLeader, let leadership else { throw .notLeader(leader) }
         guard !isTransferring else { throw .transferring }
         guard command.count <= settings.commandBytes else {
@@ -164,7 +165,9 @@ package struct Raft: Sendable {
         guard leadership.uncommittedBytes + command.count <= settings.uncommittedBytes else {
             throw .tooMuchUncommitted(bytes: leadership.uncommittedBytes, limit: settings.uncommittedBytes)
         }
-        return appendAsLeader(.command(command))
+        let id = appendAsLeader(.command(command))
+        if isAwaitedElsewhere { self.leadership?.promptThrough = id.index }
+        return id
     }
 
     /// Hands over the state machine's bytes as it was when `index` had been applied; when they are durable the log is cut behind them.

@@ -13,6 +13,10 @@ struct Leadership: Sendable {
     var quorumCheckDue: LogicalInstant
     /// Whether there is something that the members have not been sent.
     var hasNews = true
+    /// When they are told what was committed since, if no append goes out before.
+    var commitNewsDue: LogicalInstant?
+    /// Commits up to here are told at once: another member waits for them.
+    var promptThrough = LogIndex.zero
     /// The newest read round begun; counted up by this leader, never used twice.
     var round: UInt64 = 0
     /// The round that is on its way.
@@ -56,6 +60,7 @@ extension Raft {
             leadership?.quorumCheckDue = now + settings.electionTimeout
         }
         if let transfer = current.transfer, now >= transfer.until { leadership?.transfer = nil }
+        if let due = current.commitNewsDue, now >= due { leadership?.hasNews = true }
         if now >= current.heartbeatDue { sendHeartbeats(at: now) }
     }
 
@@ -88,6 +93,7 @@ extension Raft {
         beginReadRound(at: now)
         guard let current = leadership, current.hasNews else { return }
         leadership?.hasNews = false
+        leadership?.commitNewsDue = nil
         for peer in current.progress.keys.sorted() { send(to: peer, evenEmpty: true, at: now) }
     }
 
@@ -150,7 +156,9 @@ extension Raft {
             if !progress.isInSnapshot { leadership?.outgoing[peer] = nil }
             if rises { advanceCommit(at: now) }
             // What is news for all it is sent with the others. What was committed while it could be sent nothing it hears now.
-            if leadership?.hasNews == false { send(to: peer, evenEmpty: progress.toldCommit < log.commit, at: now) }
+            if let leadership, !leadership.hasNews {
+                send(to: peer, evenEmpty: leadership.commitNewsDue == nil && progress.toldCommit < log.commit, at: now)
+            }
             if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
             return
         case .rejected(let at, let hint):
@@ -200,8 +208,12 @@ extension Raft {
         for entry in log.entries(from: log.commit.next, bytes: .max) where entry.id.index <= index {
             self.leadership?.uncommittedBytes -= entry.content.weight
         }
+        if settings.commitNewsDelay == .zero || leadership.promptThrough > log.commit {
+            self.leadership?.hasNews = true
+        } else {
+            self.leadership?.commitNewsDue = leadership.commitNewsDue ?? now + settings.commitNewsDelay
+        }
         log.commit(to: index)
-        self.leadership?.hasNews = true
         continueChange(at: now)
     }
 }

@@ -5,6 +5,9 @@ package struct RaftSettings: Hashable, Sendable {
     /// The least time without a leader after which a member asks for votes; the actual one is drawn between it and its double.
     package var electionTimeout: Span
     package var heartbeatInterval: Span
+    /// How long word of a commit may wait for an append to travel with. Members apply that much later where nothing follows; where
+    /// proposals follow each other, half of all messages are spared.
+    package var commitNewsDelay: Span
     /// Appends on their way to one follower.
     package var inFlightMessages: Int
     package var inFlightBytes: Int
@@ -29,14 +32,16 @@ package struct RaftSettings: Hashable, Sendable {
     #endif
 
     package init(
-        electionTimeout: Span = .milliseconds(500), heartbeatInterval: Span = .milliseconds(100), inFlightMessages: Int = 128,
-        inFlightBytes: Int = 8 << 20, appendBytes: Int = 1 << 20, uncommittedBytes: Int = 64 << 20, commandBytes: Int = 4 << 20,
+        electionTimeout: Span = .milliseconds(500), heartbeatInterval: Span = .milliseconds(100),
+        commitNewsDelay: Span = .zero, inFlightMessages: Int = 128, inFlightBytes: Int = 8 << 20, appendBytes: Int = 1 << 20,
+        uncommittedBytes: Int = 64 << 20, commandBytes: Int = 4 << 20,
         snapshotChunkBytes: Int = 1 << 20, snapshotBytes: Int = 1 << 30, trailingEntries: UInt64 = 5_000,
         trailingBytes: Int = 16 << 20, waitingReads: Int = 65_536, diskTimeout: Span? = nil, promotionEntries: UInt64 = 1_000
     ) {
         precondition(heartbeatInterval > .zero && electionTimeout >= heartbeatInterval * 2, "heartbeats must outpace elections")
         self.electionTimeout = electionTimeout
         self.heartbeatInterval = heartbeatInterval
+        self.commitNewsDelay = commitNewsDelay
         self.inFlightMessages = inFlightMessages
         self.inFlightBytes = inFlightBytes
         self.appendBytes = appendBytes

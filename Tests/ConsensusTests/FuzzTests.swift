@@ -14,7 +14,9 @@ import Testing
     }
 
     private func live(_ seed: UInt64) throws {
-        var group = try Group(seed % 3 == 0 ? 5 : 3, joining: 2, seed: seed)
+        var settings = Group.settings
+        if seed % 4 > 1 { settings.commitNewsDelay = .milliseconds(10) }
+        var group = try Group(seed % 3 == 0 ? 5 : 3, joining: 2, seed: seed, settings: settings)
         group.slowDisks = true
         if seed % 2 == 0 { group.compactEvery = 5 }
         group.weather = Group.Weather(loss: seed % 20, doubles: seed % 15, reorders: true)

@@ -27,6 +27,8 @@ package struct GroupOptions: Sendable {
             inFlightMessages: 1 + Int(random.next() % 16), inFlightBytes: 4_000, appendBytes: 100 + Int(random.next() % 2_000),
             uncommittedBytes: 20_000, commandBytes: 1_000, snapshotChunkBytes: 64 + Int(random.next() % 500),
             snapshotBytes: 1 << 20, trailingEntries: random.next() % 20, waitingReads: 100)
+        // Not drawn, so that nothing else of a seed depends on it; and none of the seeds that once failed is among them.
+        if seed % 7 == 2 { settings.commitNewsDelay = .milliseconds(3) }
     }
 }
 
