@@ -193,7 +193,6 @@ extension Call {
 
     /// The members of the body's one JSON object.
     func members() throws(Problem) -> [String: JSONNode] {
-        if case .object(let members)? = PlainJSON.read(body) { return members }
         // A decoder takes other encodings than UTF-8 too; in JSON, all of them have zeros.
         guard !body.contains(0), let node = try? JSONDecoder().decode(JSONNode.self, from: Data(body)) else {
             throw Problem(

@@ -22,10 +22,17 @@ indirect enum JSONNode: Hashable, Sendable, Decodable {
         return .scalar(.number(String((value * 1_000).rounded() / 1_000)))
     }
 
+    /// Each wrong guess costs the making of an error, so they go by what requests mostly are: objects of texts.
     init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: AnyKey.self) {
             var members: [String: JSONNode] = [:]
-            for key in container.allKeys { members[key.stringValue] = try container.decode(JSONNode.self, forKey: key) }
+            for key in container.allKeys {
+                if let text = try? container.decode(String.self, forKey: key) {
+                    members[key.stringValue] = .string(text)
+                } else {
+                    members[key.stringValue] = try container.decode(JSONNode.self, forKey: key)
+                }
+            }
             self = .object(members)
         } else if var container = try? decoder.unkeyedContainer() {
             var elements: [JSONNode] = []
