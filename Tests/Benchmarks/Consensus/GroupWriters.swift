@@ -6,6 +6,7 @@ final class GroupWriters: Sendable {
     private struct State {
         var acknowledged: [(sent: ContinuousClock.Instant, at: ContinuousClock.Instant)] = []
         var failures = 0
+        var firstFailure: String?
         var hasStopped = false
     }
 
@@ -34,20 +35,29 @@ final class GroupWriters: Sendable {
         while !state.withLock({ $0.hasStopped }) {
             turn += 1
             let sent = ContinuousClock.now
-            let answer = try? await group.ask(
-                group.put("w\(writer)", "\(turn)"), at: members[turn % members.count], milliseconds: patience)
-            if answer?.status == 200 {
-                state.withLock { $0.acknowledged.append((sent, .now)) }
-            } else {
-                state.withLock { $0.failures += 1 }
-                // A member without a leader may answer at once.
-                try? await Task.sleep(for: .milliseconds(5))
+            let refusal: String
+            do {
+                let answer = try await group.ask(
+                    group.put("w\(writer)", "\(turn)"), at: members[turn % members.count], milliseconds: patience)
+                guard answer.status != 200 else {
+                    state.withLock { $0.acknowledged.append((sent, .now)) }
+                    continue
+                }
+                refusal = "\(answer.status) \(answer.body?.text ?? "")"
+            } catch { refusal = "\(error)" }
+            state.withLock { state in
+                state.failures += 1
+                state.firstFailure = state.firstFailure ?? "after \((.now - sent).inMilliseconds) ms: \(refusal)"
             }
+            // A member without a leader may answer at once.
+            try? await Task.sleep(for: .milliseconds(5))
         }
     }
 
     /// Answers other than success, and answers that never came.
     var failures: Int { state.withLock { $0.failures } }
+    /// The first of them in words.
+    var firstFailure: String? { state.withLock { $0.firstFailure } }
 
     /// The longest time without an acknowledgement between two instants, in milliseconds.
     func longestGap(from start: ContinuousClock.Instant, to end: ContinuousClock.Instant) -> Double {

@@ -15,6 +15,7 @@ enum OutageRows {
         _ groups: [any ComparedGroup], _ settings: BenchSettings, _ report: Benchmarks.Report
     ) async throws {
         var (gaps, usual, failures) = (Compared(groups), Compared(groups), Compared(groups))
+        var first: String?
         for round in 0..<(settings.full ? 11 : 5) {
             for (number, group) in groups.enumerated() {
                 let leader = try await group.leader()
@@ -32,13 +33,15 @@ enum OutageRows {
                     usual.add(writers.longestGap(from: before, to: start), of: number)
                 }
                 failures.add(Double(writers.failures), of: number)
+                first = first ?? writers.firstFailure.map { "; the first, of \(group.title), \($0)" }
             }
         }
         report(gaps.row("planned transfer, longest time without a write", "ms", ask: .atMost(20)))
         report(usual.row("the same without a transfer", "ms"))
         report(
             failures.row(
-                "writes refused or lost by a transfer", "", ask: .atMost(0), note: "median of \(gaps.samples[0].values.count)"))
+                "writes refused or lost by a transfer", "", ask: .atMost(0),
+                note: "median of \(gaps.samples[0].values.count)\(first ?? "")"))
     }
 
     static func failovers(
