@@ -105,8 +105,7 @@ enum SilenceRows {
     }
 
     private static func gather(_ crowd: some ComparedCrowd) async throws {
-        for member in crowd.everybody { try crowd.start(member) }
-        _ = try await crowd.wholeAgain("all have joined", within: 60)
+        _ = try await crowd.gather()
         // Members who have just met have longer to refute.
         try await Task.sleep(for: .seconds(6))
     }
