@@ -42,9 +42,11 @@ struct GossipQueue: Hashable, Sendable {
     }
 
     /// Takes what fits into `budget` bytes, and counts each as told once more; those told `limit` times are dropped.
-    /// - Parameter except: a subject that is told of anyway.
+    /// - Parameters:
+    ///   - counts: false when the listener may be gone: then it is as if nobody had been told.
+    ///   - except: a subject that is told of anyway.
     mutating func take(
-        budget: Int, limit: Int, except: NodeID?, from table: MemberTable, ourselves: MemberRecord,
+        budget: Int, limit: Int, counts: Bool, except: NodeID?, from table: MemberTable, ourselves: MemberRecord,
         into rumours: inout [MemberRecord]
     ) {
         var left = budget
@@ -59,6 +61,7 @@ struct GossipQueue: Hashable, Sendable {
             rumours.append(record)
             told.append(key)
         }
+        guard counts else { return }
         for var next in told {
             forget(next.subject)
             next.told += 1

@@ -13,6 +13,8 @@ struct Suspicion: Hashable, Sendable {
     private(set) var refusers: [NodeID] = []
     /// When the suspect was called for the last time before the verdict.
     var calledAt: LogicalInstant?
+    /// Whether others were asked what became of it.
+    var hasAsked = false
     private let shortest: Span
     private let longest: Span
     private let needed: Int
@@ -56,6 +58,8 @@ struct Suspicion: Hashable, Sendable {
 
     /// Whether the suspect has had a fair part of its shortest time to refute.
     func isRipe(at now: LogicalInstant) -> Bool { now - since >= shortest / 2 }
+    /// Whether another accuser would shorten it.
+    var wantsAccusers: Bool { accusers.count <= needed }
     /// How long it lasts when enough have confirmed.
     var shortestLength: Span { shortest }
     /// Its links were refused to so many that it is gone, not slow.

@@ -1,9 +1,22 @@
 package import Model
 
+/// What is believed of a member, for people to read.
+package struct MemberBelief: Hashable, Sendable {
+    package let member: Member
+    /// For how long it has had its status.
+    package let age: Span
+    /// Nil when no ping of ours was answered without a detour.
+    package let roundTrip: Span?
+}
+
 // What others may ask: the table as people and the control plane see it.
 extension Swim {
     /// All other members that we hold, in the order of their names.
     package var members: [Member] { table.all.sorted { $0.node < $1.node } }
+    /// The same, as they look now.
+    package func beliefs(at now: LogicalInstant) -> [MemberBelief] {
+        members.map { MemberBelief(member: $0, age: max(.zero, now - $0.since), roundTrip: roundTrip(to: $0.node)) }
+    }
     package func member(_ node: NodeID) -> Member? { table[node] }
     package func count(of status: MemberStatus) -> Int { table.count(of: status) }
     /// How many should be there and are not: dead, or in the roster and never heard of.

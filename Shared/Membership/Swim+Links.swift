@@ -30,7 +30,7 @@ extension Swim {
         let wait = min(max(usual, tuning.tick * 2), tuning.probeTimeout) * patience
         refusals.append(Refusal(node: other, sequence: number, endsAt: now + wait))
         let body = SwimMessage.Body.ping(sequence: number, target: other)
-        actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
+        actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
     }
 
     mutating func lookIntoRefusals(at now: LogicalInstant, _ actions: inout [Action]) {

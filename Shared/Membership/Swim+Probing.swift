@@ -80,7 +80,8 @@ extension Swim {
         let digest = digestIfDue(at: now)
         actions.append(
             .send(
-                message(.ping(sequence: number, target: target.node), first: accusation(of: target), digest: digest),
+                message(
+                    .ping(sequence: number, target: target.node), to: target, first: accusation(of: target), digest: digest),
                 to: target.profile.gossip))
     }
 
@@ -89,7 +90,20 @@ extension Swim {
         member.status == .alive || mutated(.hidesAccusations) ? nil : member.record
     }
 
+    /// Suspects that need our word come first. While several are suspect, every other probe goes to a neighbour of one of them: a rack
+    /// falls as a whole, and whoever stands beside the fallen is the likeliest to be down and not known to be.
     private mutating func nextTarget() -> Member? {
+        while !doubted.isEmpty {
+            let slot = doubted.removeFirst()
+            if needsOurWord(slot) { return table[slot] }
+        }
+        looksAround.toggle()
+        if looksAround, suspicions.entries.count > 1, !mutated(.looksNowhereElse),
+            let fallen = suspicions.entries.randomElement(using: &generator).flatMap({ table[$0.slot] }),
+            let neighbour = pick(1, where: { $0.status == .alive && $0.profile.zone == fallen.profile.zone }).first
+        {
+            return neighbour
+        }
         for _ in 0..<2 {
             while let slot = round.next() {
                 if let member = table[slot], member.isActive { return member }
@@ -194,7 +208,8 @@ extension Swim {
                 nackAt: now + tuning.probeTimeout * 4 / 5 - tuning.tick,
                 endsAt: now + tuning.probeInterval * (1 + tuning.healthCeiling)))
         let body = SwimMessage.Body.ping(sequence: own, target: target)
-        actions.append(.send(message(body, first: known.flatMap(accusation(of:))), to: known?.profile.gossip ?? address))
+        let ping = message(body, to: known, first: known.flatMap(accusation(of:)))
+        actions.append(.send(ping, to: known?.profile.gossip ?? address))
     }
 
     private mutating func serveRelays(at now: LogicalInstant, _ actions: inout [Action]) {

@@ -79,7 +79,7 @@ extension Swim {
                 findings[index].checking = true
                 findings[index].nextAt = now + tuning.probeTimeout * patience
                 let body = SwimMessage.Body.ping(sequence: sequence(), target: finding.node)
-                actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
+                actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
             }
         }
         // Who hears nobody has no word on others.

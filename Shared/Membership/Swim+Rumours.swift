@@ -180,6 +180,7 @@ extension Swim {
     private mutating func replace(_ slot: Int, with rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
         guard let member = table[slot] else { return }
         let isNewLife = rumour.life.generation != member.record.life.generation
+        if member.status == .dead, rumour.status == .alive, !isNewLife { counters.falsePositives += 1 }
         let accused = suspicions[slot]?.accusers ?? []
         table.update(slot) {
             $0.record = rumour

@@ -12,7 +12,7 @@ extension Swim {
         guard now - lastGossip >= wait else { return }
         lastGossip = now
         for member in pick(fanout, where: \.isActive) {
-            let message = message(.gossip)
+            let message = message(.gossip, to: member)
             guard !message.rumours.isEmpty else { break }
             actions.append(.send(message, to: member.profile.gossip))
         }
@@ -99,7 +99,7 @@ extension Swim {
         let body = SwimMessage.Body.ping(sequence: sequence(), target: member.node)
         actions.append(
             .send(
-                message(body, first: member.status == .dead ? member.record : nil, digest: digest(answer: true)),
+                message(body, to: member, first: member.status == .dead ? member.record : nil, digest: digest(answer: true)),
                 to: member.profile.gossip))
     }
 

@@ -17,6 +17,22 @@ extension Swim {
         spread(slot)
         actions.append(.memberChanged(rumour))
         seekSecondWitness(against: slot, on: rumour, &actions)
+        doubt(slot)
+    }
+
+    /// Those nearest to a suspect probe it next, so that it has its accusers in time, or is cleared, by rule and not by luck: as many
+    /// as it takes beside the first, and one who may be gone himself.
+    private mutating func doubt(_ slot: Int) {
+        guard needsOurWord(slot), let member = table[slot], doubted.count < SwimLimits.doubts, !doubted.contains(slot),
+            !mutated(.confirmsByLuck), isAmong(nearest: tuning.confirmations + 2, to: member.node)
+        else { return }
+        doubted.append(slot)
+    }
+
+    /// Whether another accuser would shorten the suspicion, and we are none yet.
+    func needsOurWord(_ slot: Int) -> Bool {
+        guard let suspicion = suspicions[slot] else { return false }
+        return suspicion.wantsAccusers && !suspicion.accusers.contains(node)
     }
 
     mutating func beginSuspicion(_ slot: Int, on rumour: MemberRecord, at now: LogicalInstant) {
@@ -61,7 +77,20 @@ extension Swim {
 
     mutating func judgeSuspects(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !suspicions.entries.isEmpty else { return }
-        for entry in suspicions.entries where isOver(entry, at: now, &actions) { condemn(entry, at: now, &actions) }
+        for entry in suspicions.entries {
+            askIfLong(entry, at: now)
+            if isOver(entry, at: now, &actions) { condemn(entry, at: now, &actions) }
+        }
+    }
+
+    /// A suspicion that outlasts its shortest time lacks accusers, or we have missed what became of it: whoever we compare with next
+    /// knows. A rumour ends after so many tellings, heard or not.
+    private mutating func askIfLong(_ entry: SuspicionList.Entry, at now: LogicalInstant) {
+        guard !entry.suspicion.hasAsked, now - entry.suspicion.since >= entry.suspicion.shortestLength,
+            !mutated(.waitsInDoubt)
+        else { return }
+        suspicions[entry.slot]?.hasAsked = true
+        nextSync = now
     }
 
     private mutating func isOver(
@@ -89,7 +118,7 @@ extension Swim {
     mutating func call(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) {
         guard let member = table[slot] else { return }
         let body = SwimMessage.Body.ping(sequence: sequence(), target: member.node)
-        actions.append(.send(message(body, first: accusation(of: member)), to: member.profile.gossip))
+        actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
     }
 
     private mutating func condemn(_ entry: SuspicionList.Entry, at now: LogicalInstant, _ actions: inout [Action]) {

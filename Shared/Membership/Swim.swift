@@ -91,6 +91,8 @@ package struct Swim: Hashable, Sendable {
         package var suspicions: UInt64 = 0
         package var refutations: UInt64 = 0
         package var verdicts: UInt64 = 0
+        /// Deaths that we held, by whosever verdict, and that were refuted.
+        package var falsePositives: UInt64 = 0
         package var lateTicks: UInt64 = 0
         /// Probes that only a link answered.
         package var savedByLink: UInt64 = 0
@@ -137,6 +139,10 @@ package struct Swim: Hashable, Sendable {
     var nextSequence: UInt64 = 0
     var relays: [Relay] = []
     var refusals: [Refusal] = []
+    /// Suspects to whom we are among the nearest: probed next.
+    var doubted: [Int] = []
+    /// Whether the next probe goes where others have fallen.
+    var looksAround = false
 
     var lastGossip: LogicalInstant
     var nextSync: LogicalInstant
@@ -293,7 +299,10 @@ package struct Swim: Hashable, Sendable {
     mutating func tellOfOurselves() { queue.insert(GossipQueue.ourselves, ownRecord.status) }
 
     /// Fills a message with rumours up to the size of a datagram: `first` before what the queue holds.
-    mutating func message(_ body: SwimMessage.Body, first: MemberRecord? = nil, digest: TableDigest? = nil) -> SwimMessage {
+    /// - Parameter listener: who gets it, where that may be somebody who is gone: what a suspect is told, nobody may have heard.
+    mutating func message(
+        _ body: SwimMessage.Body, to listener: Member? = nil, first: MemberRecord? = nil, digest: TableDigest? = nil
+    ) -> SwimMessage {
         var rumours: [MemberRecord] = []
         var budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body, digest: digest)
         if mutated(.ignoresBudget) { budget = 64 * 1_024 }
@@ -303,8 +312,9 @@ package struct Swim: Hashable, Sendable {
         }
         if !queue.isEmpty {
             queue.take(
-                budget: budget, limit: tuning.retransmits(members: memberCount), except: first?.node, from: table,
-                ourselves: ownRecord, into: &rumours)
+                budget: budget, limit: tuning.timesTold(members: memberCount),
+                counts: listener.map { $0.status == .alive } ?? true || mutated(.countsDeafEars), except: first?.node,
+                from: table, ourselves: ownRecord, into: &rumours)
         }
         let revision = mutated(.hidesRevision) ? .none : revision
         return SwimMessage(from: node, life: life, revision: revision, body: body, digest: digest, rumours: rumours)

@@ -8,6 +8,14 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case hidesAccusations
     /// A helper that heard nothing says nothing. (Lifeguard, LHA-Probe)
     case sendsNoNacks
+    /// What a suspect is told counts as told.
+    case countsDeafEars
+    /// Who confirms a suspicion is left to the order of probes.
+    case confirmsByLuck
+    /// Where some have fallen, nobody looks for more.
+    case looksNowhereElse
+    /// Who has missed what became of a suspect waits for the next comparison.
+    case waitsInDoubt
     /// Our own health changes none of our times. (Lifeguard, LHA-Probe)
     case ignoresOwnHealth
     /// A suspicion has its shortest time from the first accuser on. (Lifeguard, LHA-Suspicion; K = 0)

@@ -26,8 +26,8 @@ package struct SwimTuning: Hashable, Sendable {
     package var youthPatience: Int64
     /// Independent suspicions that bring a suspicion from its longest to its shortest (K of Lifeguard).
     package var confirmations: Int
-    /// A rumour is sent `retransmitFactor * ceil(log10(N + 1))` times by each member.
-    package var retransmitFactor: Int
+    /// A rumour is sent `ln N` and this many times by each member: of e^9, eight thousand rumours, one is missed by anybody.
+    package var certainty: Int
     /// What is held is compared with a random member's this often.
     package var syncInterval: Span
     /// The dead and the never heard of the roster are called this often, one at a time, so that every cut heals.
@@ -98,7 +98,7 @@ package struct SwimTuning: Hashable, Sendable {
         youth = .seconds(5)
         youthPatience = 3
         confirmations = 2
-        retransmitFactor = 4
+        certainty = 9
         reapAfter = .seconds(24 * 3_600)
         healthCeiling = 8
     }
@@ -109,14 +109,9 @@ package struct SwimTuning: Hashable, Sendable {
     }
 
     /// How often each member sends one rumour, in a cluster of `count`.
-    func retransmits(members count: Int) -> Int {
-        var digits = 1
-        var power = 10
-        while power < count + 1 {
-            digits += 1
-            power *= 10
-        }
-        return retransmitFactor * digits
+    func timesTold(members count: Int) -> Int {
+        // 1024 / ln 2
+        certainty + Int((logarithmOfTwoTo(Int64(count)) + 1_476) / 1_477)
     }
 }
 
@@ -138,6 +133,8 @@ enum SwimLimits {
     static let refusers = 2
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
+    /// Suspects that wait to be probed by us as one of those nearest to them: a rack's worth.
+    static let doubts = 64
     /// Suspects called because of one message.
     static let calls = 32
     /// Who speaks at once of a death (rule F7).

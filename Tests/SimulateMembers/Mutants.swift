@@ -39,6 +39,7 @@ struct Mutants {
         private static let guards: [SwimMutant: [String]] = [
             .refutesNothing: ["C19"], .hidesAccusations: ["buddy"], .sendsNoNacks: ["C1", "C1-lan"],
             .ignoresOwnHealth: ["C7", "C8", "C6"], .needsNoConfirmation: ["C8", "C7", "C6"],
+            .countsDeafEars: ["C31"], .confirmsByLuck: ["C31"], .looksNowhereElse: ["C31"], .waitsInDoubt: ["C31-missed"],
             .ignoresLateness: ["C5", "C4", "C7"],
             .judgesUnheard: ["C26"], .believesVerdicts: ["C10"], .judgesWhenSick: ["C7", "C8", "C6"],
             .ignoresGenerations: ["C14", "C13"], .acceptsOldNews: ["C18"], .neverCompares: ["C12", "C13"],

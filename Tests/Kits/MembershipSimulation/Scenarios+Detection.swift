@@ -138,6 +138,8 @@ extension Scenario {
         _ trial: inout Trial, _ world: inout World, _ victim: Int, _ span: Span, isSuspend: Bool, _ back: inout [Span]
     ) throws(Violation) {
         world.forgetWhatWas()
+        // It has just asked somebody, and will not be there for the answer.
+        world.run(untilPingOf: victim)
         world.freeze(victim)
         world.run(for: span)
         try trial.require(world.all(see: victim, as: .dead), "after \(span) it is not dead for all")

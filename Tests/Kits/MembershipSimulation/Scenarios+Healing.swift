@@ -113,6 +113,9 @@ extension Scenario {
                 tuning: world.tuning, seed: 99, at: world.now))
         world.input(.roster([RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))]), to: 20)
         world.forgetWhatWas()
+        // By the answer to its first ping.
+        let told = world.run(atMost: .seconds(5)) { $0.identities > 0 }
+        trial.note("told after", try trial.require(told, within: .milliseconds(200), "that it is over"))
         world.run(for: .seconds(10))
         try trial.require(world.identities == 1, "it is told \(world.identities) times that it is over")
         let believed = world.running.filter { $0 != 20 && $0 != 7 }.filter {

@@ -99,6 +99,13 @@ extension World {
         hosts[b].links.append(a)
     }
 
+    /// Runs until this member has sent a ping that is not answered yet.
+    package mutating func run(untilPingOf index: Int) {
+        let before = hosts[index].pings
+        let step = Span.microseconds(delay.lowerBound / 2)
+        while hosts[index].swim != nil, hosts[index].pings == before { run(for: step) }
+    }
+
     /// The process stands still; what is sent to it waits, as far as its buffer holds.
     package mutating func freeze(_ index: Int) {
         hosts[index].isFrozen = true

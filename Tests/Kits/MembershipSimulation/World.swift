@@ -32,6 +32,8 @@ package struct World {
         var inboxBytes = 0
         var isTickDue = false
         var processor: Int?
+        /// How many pings it has sent.
+        var pings = 0
         /// Ours, and those with whom it has open links: they notice at once when it ends.
         var links: [Int] = []
 
@@ -229,6 +231,7 @@ package struct World {
         traffic.packets += 1
         traffic.bytes += UInt64(size)
         traffic.largest = max(traffic.largest, size)
+        if case .ping = message.body { hosts[host].pings += 1 }
         guard let target = hostAt[address], passes(host, target) else { return }
         if loss > 0, random.next() % 1_000 < loss { return }
         trace.note(now, UInt64(host), UInt64(target), UInt64(size), "\(host) -> \(target) \(message.body)")
