@@ -29,7 +29,7 @@ package struct Scenario: Sendable, CustomStringConvertible {
         return trial
     }
 
-    package static let all: [Scenario] = detection + healing + joining + order + limits + reporting
+    package static let all: [Scenario] = detection + judging + healing + joining + order + limits + reporting
     package static func named(_ label: String) -> Scenario? { all.first { $0.label == label } }
 
     /// What only sockets, codecs and seals can show.

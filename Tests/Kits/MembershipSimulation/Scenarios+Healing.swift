@@ -95,6 +95,7 @@ extension Scenario {
     }
 
     private static func zombie(_ trial: inout Trial) throws(Violation) {
+        try answersZombie(trial)
         var world = try trial.cluster(20)
         world.kill(7, refusing: true)
         world.start(7, seeds: [0, 1, 2], generation: 5)
@@ -127,6 +128,27 @@ extension Scenario {
         try trial.require(world.traffic.packets < usual * 3 / 2, "\(world.traffic.packets) packets instead of \(usual)")
         try trial.require(world.falseVerdicts.isEmpty, "\(world.falseVerdicts.count) false verdicts")
         trial.close(world)
+    }
+
+    /// The answer to its ping says so, though nobody talks of it and it has compared nothing.
+    private static func answersZombie(_ trial: Trial) throws(Violation) {
+        var swim = member(trial)
+        func message(_ index: Int, _ generation: UInt64, _ body: SwimMessage.Body, _ rumours: [MemberRecord]) -> Swim.Input {
+            .received(
+                SwimMessage(
+                    from: World.node(index), life: Life(generation: Generation(generation), incarnation: 0), revision: .none,
+                    body: body, rumours: rumours), from: World.address(index))
+        }
+        let later = MemberRecord(
+            node: World.node(7), life: Life(generation: Generation(5), incarnation: 0), status: .alive,
+            profile: World.profile(7))
+        _ = swim.step(message(3, 1, .records, [later]), at: .origin)
+        let answer = swim.step(message(7, 3, .ping(sequence: 1, target: World.node(0)), []), at: .origin)
+        let isTold = answer.contains { action in
+            guard case .send(let message, _) = action else { return false }
+            return message.rumours.contains(later)
+        }
+        try trial.require(isTold, "the answer to its ping does not say that it is over")
     }
 
     private static func moved(_ trial: inout Trial) throws(Violation) {

@@ -84,7 +84,13 @@ extension Scenario {
             now = now + .milliseconds(25)
             for swim in swims.indices { _ = swims[swim].step(.tick, at: now) }
         }
+        // Somebody else has not forgotten them yet.
+        let late = MemberRecord(
+            node: World.node(77), life: Life(generation: Generation(2), incarnation: 0), status: .dead,
+            profile: World.profile(77), accuser: World.node(1))
+        for swim in swims.indices { _ = swims[swim].step(gossip([late], from: 50), at: now) }
         for swim in swims {
+            try trial.require(swim.member(World.node(77)) == nil, "it is reminded of the dead")
             try trial.require(swim.rememberedCount <= 2, "\(swim.rememberedCount) are remembered in the end")
             try trial.require(swim.queuedCount <= 2, "\(swim.queuedCount) rumours wait")
         }

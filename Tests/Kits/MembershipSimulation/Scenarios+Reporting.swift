@@ -7,7 +7,6 @@ extension Scenario {
     static let reporting: [Scenario] = [
         Scenario(
             "C31", "ten, or a third, that fall at once are dead for all within 3.7 seconds, and are told in batches", rack),
-        Scenario("C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it", missed),
         Scenario("F2", "a death is reported by two witnesses who have seen it themselves, until it is settled", witnesses),
         Scenario("F7", "few speak of a death at once; the others only if it is not settled by then", damped),
         Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
@@ -49,42 +48,6 @@ extension Scenario {
         try trial.require(told.count == fallen, "\(told.count) of \(fallen) are reported")
         trial.close(world)
         return all
-    }
-
-    private static func missed(_ trial: inout Trial) throws(Violation) {
-        var swim = member(trial)
-        var now = LogicalInstant.origin
-        func rumour(_ index: Int, _ status: MemberStatus, by accuser: Int? = nil) -> MemberRecord {
-            MemberRecord(
-                node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: status,
-                profile: World.profile(index), accuser: accuser.map(World.node))
-        }
-        for index in 1..<10 { _ = swim.step(gossip([rumour(index, .alive)], from: index), at: now) }
-        var isGone = false
-        /// Everybody answers but who is gone. Whether a comparison was asked for.
-        func tick() -> Bool {
-            now = now + swim.tuning.tick
-            var compares = false
-            for case .send(let message, let address) in swim.step(.tick, at: now) {
-                guard case .ping(let number, let target) = message.body else { continue }
-                compares = compares || message.digest != nil
-                if isGone, target == World.node(7) { continue }
-                let answer = SwimMessage(
-                    from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
-                    body: .ack(sequence: number), rumours: [])
-                _ = swim.step(.received(answer, from: address), at: now)
-            }
-            return compares
-        }
-        while now < .origin + .seconds(60) { _ = tick() }
-        while !tick() {}
-        // The next one would be in five seconds at the earliest.
-        let start = now
-        isGone = true
-        _ = swim.step(gossip([rumour(7, .suspect, by: 3)], from: 3), at: now)
-        while !tick(), now < start + .seconds(5) {}
-        trial.note("asked after", now - start)
-        try trial.require(now - start <= .seconds(2), "it is asked after \(now - start)")
     }
 
     private static func witnesses(_ trial: inout Trial) throws(Violation) {

@@ -99,6 +99,9 @@ extension World {
         hosts[b].links.append(a)
     }
 
+    /// How many pings it has sent.
+    package func pings(of index: Int) -> Int { hosts[index].pings }
+
     /// Runs until this member has sent a ping that is not answered yet.
     package mutating func run(untilPingOf index: Int) {
         let before = hosts[index].pings

@@ -1,0 +1,133 @@
+import Membership
+import Model
+import SimulationKit
+
+// How long a suspect has: one member by itself, and nine others whose part is written down.
+extension Scenario {
+    static let judging: [Scenario] = [
+        Scenario("C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it", missed),
+        Scenario("lone-accuser", "a suspect whom few accuse has longer than one whom three do", loneAccuser),
+        Scenario("link", "whose datagrams are lost, and who answers over its link, is accused by nobody", link),
+        Scenario("sick-judge", "who is not well gives a suspect longer, however many accuse it", sickJudge),
+    ]
+
+    /// One member and what it is told.
+    private struct Stage {
+        private(set) var swim: Swim
+        private(set) var now = LogicalInstant.origin
+        /// Who does not answer.
+        var gone: Int?
+        /// Whether that one answers over its link.
+        var hasLink = false
+        /// Whether the last tick asked for a comparison.
+        private(set) var hasCompared = false
+
+        init(_ trial: Trial) {
+            swim = Scenario.member(trial)
+            for index in 1..<10 { hear(rumour(index, .alive), from: index) }
+        }
+
+        func rumour(_ index: Int, _ status: MemberStatus, by accuser: Int? = nil) -> MemberRecord {
+            MemberRecord(
+                node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: status,
+                profile: World.profile(index), accuser: accuser.map(World.node))
+        }
+
+        mutating func hear(_ rumour: MemberRecord, from index: Int) {
+            _ = swim.step(Scenario.gossip([rumour], from: index), at: now)
+        }
+
+        /// Time passes by one tick. All others answer what they are asked, and as helpers, that they have heard nothing.
+        mutating func tick() {
+            now = now + swim.tuning.tick
+            hasCompared = false
+            for action in swim.step(.tick, at: now) {
+                if case .stream(let node, _, let number) = action, hasLink {
+                    _ = swim.step(.streamAnswered(node, sequence: number), at: now)
+                }
+                guard case .send(let message, let address) = action else { continue }
+                if case .pingRequest(let number, _, _) = message.body {
+                    reply(.nack(sequence: number), from: swim.members.first { $0.profile.gossip == address }?.node)
+                }
+                guard case .ping(let number, let target) = message.body else { continue }
+                hasCompared = hasCompared || message.digest != nil
+                if let gone, target == World.node(gone) { continue }
+                reply(.ack(sequence: number), from: target)
+            }
+        }
+
+        private mutating func reply(_ body: SwimMessage.Body, from node: NodeID?) {
+            guard let node, let member = swim.member(node) else { return }
+            let answer = SwimMessage(
+                from: node, life: Life(generation: Generation(1), incarnation: 0), revision: .none, body: body, rumours: [])
+            _ = swim.step(.received(answer, from: member.profile.gossip), at: now)
+        }
+
+        mutating func run(for span: Span) {
+            let end = now + span
+            while now < end { tick() }
+        }
+
+        /// - Returns: how long it takes until this one is held dead.
+        mutating func verdict(on index: Int) -> Span {
+            let start = now
+            while swim.member(World.node(index))?.status != .dead, now < start + .seconds(30) { tick() }
+            return now - start
+        }
+    }
+
+    private static func missed(_ trial: inout Trial) throws(Violation) {
+        var stage = Stage(trial)
+        stage.run(for: .seconds(60))
+        repeat { stage.tick() } while !stage.hasCompared
+        // The next one would be in five seconds at the earliest.
+        let start = stage.now
+        stage.gone = 7
+        stage.hear(stage.rumour(7, .suspect, by: 3), from: 3)
+        repeat { stage.tick() } while !stage.hasCompared && stage.now < start + .seconds(5)
+        trial.note("asked after", stage.now - start)
+        try trial.require(stage.now - start <= .seconds(2), "it is asked after \(stage.now - start)")
+    }
+
+    private static func loneAccuser(_ trial: inout Trial) throws(Violation) {
+        for (accusers, least, most) in [([3], 3_000, 8_000), ([3, 4, 5], 1_200, 1_500)] as [([Int], Int64, Int64)] {
+            var stage = Stage(trial)
+            stage.run(for: .seconds(60))
+            stage.gone = 7
+            for accuser in accusers { stage.hear(stage.rumour(7, .suspect, by: accuser), from: accuser) }
+            // With the first, we become the second, and nobody a third.
+            let time = stage.verdict(on: 7)
+            trial.note("\(accusers.count) accusers: dead", time)
+            try trial.require(
+                time >= .milliseconds(least) && time <= .milliseconds(most), "\(accusers.count) accuse, and it has \(time)")
+        }
+    }
+
+    private static func link(_ trial: inout Trial) throws(Violation) {
+        var stage = Stage(trial)
+        stage.run(for: .seconds(60))
+        (stage.gone, stage.hasLink) = (7, true)
+        stage.run(for: .seconds(30))
+        try trial.require(stage.swim.counters.suspicions == 0, "it is accused \(stage.swim.counters.suspicions) times")
+        trial.note("times that its link spoke for it", Int(stage.swim.counters.savedByLink))
+    }
+
+    private static func sickJudge(_ trial: inout Trial) throws(Violation) {
+        var stage = Stage(trial)
+        stage.run(for: .seconds(60))
+        // Accused again and again, it has reason to doubt itself.
+        for incarnation in 1...8 as ClosedRange<UInt64> {
+            var accusation = stage.swim.ownRecord
+            accusation.life.incarnation += incarnation
+            accusation.status = .suspect
+            accusation.accuser = World.node(2)
+            stage.hear(accusation, from: 2)
+        }
+        try trial.require(stage.swim.localHealth == 8, "its health is \(stage.swim.localHealth)")
+        stage.gone = 7
+        for accuser in [3, 4, 5] { stage.hear(stage.rumour(7, .suspect, by: accuser), from: accuser) }
+        let time = stage.verdict(on: 7)
+        trial.note("dead", time)
+        try trial.require(time >= .seconds(4), "it has \(time)")
+    }
+}
