@@ -1,7 +1,7 @@
 // One coordinator: consensus, the catalog that it replicates, the planners that run where the leader is, and the callers who wait.
 //
 // Commands from here and from other members take one way: wait for a leader, be handed in or passed on, be matched with what is
-// committed at their place. A caller always gets an answer, within a second; "unknown" is one, and the request id makes asking again
+// committed at their place. A caller always gets an answer, in time; "unknown" is one, and the request id makes asking again
 // safe. Everything that is proposed on its own account (failures, returns, repairs) follows from the committed state and from beliefs,
 // level-triggered, under request ids that name the state: a new leader carries on without having been told anything.
 
@@ -71,18 +71,31 @@ package struct Coordinator: Sendable {
         case member(MemberID, number: UInt64)
         /// Proposed on this member's own account.
         case itself(RequestID)
+
+        var isElsewhere: Bool {
+            if case .member = self { true } else { false }
+        }
     }
 
     struct Waiting: Sendable {
         let command: ProposedCommand
         let waiter: Waiter
         let until: LogicalInstant
+        /// The term in which the leader that it was passed on to said that it leads no more: a later one is waited for.
+        var refusedIn: Term?
+
+        init(command: ProposedCommand, waiter: Waiter, until: LogicalInstant) {
+            self.command = command
+            self.waiter = waiter
+            self.until = until
+        }
     }
 
     struct HandedIn: Sendable {
         let id: EntryID
-        let waiter: Waiter
-        let until: LogicalInstant
+        /// As every member will read it.
+        let entry: CatalogEntry
+        let item: Waiting
     }
 
     package let id: MemberID
@@ -133,7 +146,7 @@ package struct Coordinator: Sendable {
 
     struct HandedOn: Sendable {
         let item: Waiting
-        let leader: MemberID
+        let term: Term
     }
 
     struct Life: Hashable, Sendable {
@@ -220,114 +233,16 @@ package struct Coordinator: Sendable {
         case .raft(let message): raft.step(.received(message, from: sender), at: now)
         case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
         case .outcome(let outcome, let number):
-            guard let item = passedOn.removeValue(forKey: number)?.item else { return }
-            answer(item.waiter, outcome)
+            guard let passed = passedOn.removeValue(forKey: number) else { return }
+            guard outcome == .noLeader else { return answer(passed.item.waiter, outcome) }
+            // It was not handed in: this member has yet to hear who leads instead.
+            var item = passed.item
+            item.refusedIn = passed.term
+            waiting.append(item)
         case .death(let report): witnesses.note(report, at: now)
         case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
         case .waiting(let store): noteWaiting(store, from: sender)
         case .mark(let mark): take(mark, from: sender, at: now)
-        }
-    }
-
-    // MARK: - Commands
-
-    private mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, at now: LogicalInstant) {
-        let held = waiting.count + passedOn.count
-        guard held < settings.waitingCommands else {
-            return answer(waiter, .overloaded("\(held) commands wait already"))
-        }
-        // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
-        if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
-        // What no reader accepts must never be committed: no member could apply it, and none could ever start again. Asked here, at
-        // the member that the caller spoke to, so that the leader is not even sent it.
-        guard codec.decode(codec.encode(command.stamped(lastStamp))) != nil else {
-            let rejection = CatalogRejection(.invalidValue, "the command exceeds what an entry of the log may hold")
-            return answer(waiter, .done(.refused(rejection), catalog.topology.revision))
-        }
-        waiting.append(Waiting(command: command, waiter: waiter, until: now + settings.answerTime))
-    }
-
-    private mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
-        guard let leader = raft.leader else { return }
-        recallFrom(othersThan: leader)
-        guard !waiting.isEmpty, !raft.isTransferring else { return }
-        // What gathers while one write runs goes into the next, for the followers too: one message for many commands, and no later
-        // on our own disk than if it had been handed in at once.
-        if leader == id, raft.log.oldestWriteStartedAt != nil { return }
-        let commands = waiting
-        waiting = []
-        for item in commands {
-            if leader == id { handIn(item, wall: wall) } else { passOn(item, to: leader) }
-        }
-    }
-
-    /// What was passed on to a leader that is none any more is handed to the new one: committed twice, it is still applied once,
-    /// because its request id is known by then.
-    private mutating func recallFrom(othersThan leader: MemberID) {
-        let lost = passedOn.filter { $0.value.leader != leader }.keys.sorted()
-        for number in lost {
-            if let item = passedOn.removeValue(forKey: number)?.item { waiting.append(item) }
-        }
-    }
-
-    private mutating func handIn(_ item: Waiting, wall: WallTime) {
-        if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
-            return answer(item.waiter, .done(known.result, catalog.topology.revision))
-        }
-        guard !isDiskLow || item.command.command.isEssential else {
-            return answer(item.waiter, .diskFull("the leader's disk is nearly full"))
-        }
-        lastStamp = max(lastStamp, wall, catalog.time)
-        do throws(Raft.Refusal) {
-            let id = try raft.propose(codec.encode(item.command.stamped(lastStamp)))
-            handedIn[id.index, default: []].append(HandedIn(id: id, waiter: item.waiter, until: item.until))
-        } catch {
-            switch error {
-            case .notLeader: answer(item.waiter, .noLeader)
-            case .tooMuchUncommitted(let bytes, let limit):
-                answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
-            case .commandTooLarge(let bytes, let limit):
-                answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
-            case .transferring:
-                // Kept for the next leader, or for this one if it stays.
-                waiting.append(item)
-            case .changeUnderWay, .notCommittedInTerm, .notCaughtUp, .unknownMember, .alreadyMember, .notVoter, .noVoterLeft,
-                .twoVotes, .tooManyMembers:
-                preconditionFailure("\(error) is no refusal of a command")
-            }
-        }
-    }
-
-    private mutating func passOn(_ item: Waiting, to leader: MemberID) {
-        if case .member = item.waiter { return answer(item.waiter, .noLeader) }
-        lastNumber += 1
-        passedOn[lastNumber] = HandedOn(item: item, leader: leader)
-        actions.append(.send(.command(item.command, number: lastNumber), to: leader))
-    }
-
-    private mutating func answer(_ waiter: Waiter, _ outcome: CommandOutcome) {
-        switch waiter {
-        case .caller(let caller): actions.append(.answer(caller: caller, outcome))
-        case .member(let node, let number): actions.append(.send(.outcome(outcome, number: number), to: node))
-        case .itself(let request): underWay.removeAll { $0 == request }
-        }
-    }
-
-    private mutating func expire(at now: LogicalInstant) {
-        let overdue = waiting.filter { $0.until <= now }
-        waiting.removeAll { $0.until <= now }
-        for item in overdue { answer(item.waiter, .noLeader) }
-        for index in handedIn.keys.sorted() {
-            let late = handedIn[index]?.filter { $0.until <= now } ?? []
-            guard !late.isEmpty else { continue }
-            handedIn[index]?.removeAll { $0.until <= now }
-            if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
-            for item in late { answer(item.waiter, .unknown) }
-        }
-        for number in passedOn.keys.sorted() {
-            guard let item = passedOn[number]?.item, item.until <= now else { continue }
-            passedOn[number] = nil
-            answer(item.waiter, .unknown)
         }
     }
 
@@ -350,21 +265,24 @@ package struct Coordinator: Sendable {
     private mutating func apply(_ entry: Entry, at now: LogicalInstant) {
         noteCommitted(entry)
         defer { markIfDue(at: entry.id.index, now: now) }
-        let waiters = handedIn.removeValue(forKey: entry.id.index) ?? []
-        guard case .command(let bytes) = entry.content else {
-            for item in waiters { answer(item.waiter, .unknown) }
-            return
+        let expected = handedIn.removeValue(forKey: entry.id.index) ?? []
+        for lost in expected where lost.id != entry.id {
+            // Another leader's entry at the place where ours should have come to stand: ours is lost for good. A caller's is handed in
+            // again; what the planners want, they want of the state as it is now.
+            if case .itself = lost.item.waiter { answer(lost.item.waiter, .unknown) } else { waiting.append(lost.item) }
         }
-        guard let command = codec.decode(bytes) else { return actions.append(.unreadable(entry.id.index)) }
+        guard case .command(let bytes) = entry.content else { return }
+        let handedIn = expected.filter { $0.id == entry.id }
+        // What was handed in here was read then.
+        guard let command = handedIn.first?.entry ?? (try? codec.decode(bytes)) else {
+            return actions.append(.unreadable(entry.id.index))
+        }
         bytesSinceSnapshot += bytes.count
         lastApplied = now
         let applied = catalog.apply(command, at: entry.id.index.number)
         marks.mix(bytes, applied)
         if let delta = applied.delta { actions.append(.publish(delta)) }
-        for item in waiters {
-            // Another leader's entry at the place where ours should have come to stand: ours is lost, and may be handed in again.
-            answer(item.waiter, item.id == entry.id ? .done(applied.result, catalog.topology.revision) : .unknown)
-        }
+        for handed in handedIn { answer(handed.item.waiter, .done(applied.result, catalog.topology.revision)) }
     }
 
     private mutating func install(_ snapshot: Snapshot) {

@@ -7,13 +7,14 @@ package import Planning
 /// What the core needs of the world: forms of bytes and one digest.
 package struct CoordinatorCodec: Sendable {
     package let encode: @Sendable (CatalogEntry) -> [UInt8]
-    package let decode: @Sendable ([UInt8]) -> CatalogEntry?
+    package let decode: @Sendable ([UInt8]) throws(MalformedEntry) -> CatalogEntry
     package let encodeSnapshot: @Sendable (CatalogSnapshot) -> [UInt8]
     package let decodeSnapshot: @Sendable ([UInt8]) -> CatalogSnapshot?
     package let digest: AuditDigest
 
     package init(
-        encode: @escaping @Sendable (CatalogEntry) -> [UInt8], decode: @escaping @Sendable ([UInt8]) -> CatalogEntry?,
+        encode: @escaping @Sendable (CatalogEntry) -> [UInt8],
+        decode: @escaping @Sendable ([UInt8]) throws(MalformedEntry) -> CatalogEntry,
         encodeSnapshot: @escaping @Sendable (CatalogSnapshot) -> [UInt8],
         decodeSnapshot: @escaping @Sendable ([UInt8]) -> CatalogSnapshot?, digest: @escaping AuditDigest
     ) {
@@ -22,6 +23,23 @@ package struct CoordinatorCodec: Sendable {
         self.encodeSnapshot = encodeSnapshot
         self.decodeSnapshot = decodeSnapshot
         self.digest = digest
+    }
+}
+
+/// Why no reader takes an entry.
+package struct MalformedEntry: Error, Hashable, Sendable {
+    /// The field at fault, as the entry's form names it.
+    package let field: String
+    package let detail: String
+
+    package init(field: String, detail: String) {
+        self.field = field
+        self.detail = detail
+    }
+
+    /// What whoever wrote it is told.
+    package var rejection: CatalogRejection {
+        CatalogRejection(.invalidValue, "the request is outside what the cluster keeps: \(detail)", field: field)
     }
 }
 
@@ -38,7 +56,8 @@ package struct ReceivedReport: Hashable, Sendable {
 
 /// What holds for one member from its start. Where a configuration entry of the same meaning is committed, that stands over it.
 package struct CoordinatorSettings: Sendable {
-    /// How long a caller waits at most.
+    /// How long a caller waits at most. Three election time-outs outlast a change of leader (two until the silence is noticed at the
+    /// latest, and the votes): who asks meanwhile is answered by the next leader, instead of being told that there is none.
     package var answerTime: Span
     package var planInterval: Span
     package var repairs: RepairLimits

@@ -86,7 +86,7 @@ package enum GroupOrder: Hashable, Sendable {
 
 /// What everything above the consensus, the REST API first of all, asks of it.
 package protocol ControlPlane: Sendable {
-    /// Commits a command, here or through the leader. Answered within a second, one way or another.
+    /// Commits a command, here or through the leader. Answered in time, one way or another (see `CoordinatorSettings`).
     ///
     /// - Parameter fingerprint: a digest of what the caller sent; another one under the same id is refused.
     func propose(
@@ -101,7 +101,7 @@ package protocol ControlPlane: Sendable {
 
     func status() async -> CoordinatorStatus
 
-    /// Puts a wish that concerns the group itself; only the leader grants one. Answered within a second, one way or another.
+    /// Puts a wish that concerns the group itself; only the leader grants one. Answered in time, one way or another (see `CoordinatorSettings`).
     func steer(_ order: GroupOrder) async -> GroupOutcome
 
     /// The newest report of each agent's load and health, by way of whichever member got it.

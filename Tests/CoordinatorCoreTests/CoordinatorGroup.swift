@@ -29,9 +29,10 @@ final class Archive: Sendable {
                     return Self.bytes(entries.count - 1)
                 }
             },
-            decode: { bytes in
+            decode: { (bytes) throws(MalformedEntry) in
                 let entry = self.entries.withLock { $0[Self.number(bytes)] }
-                return entry.reason == Self.unreadable ? nil : entry
+                guard entry.reason != Self.unreadable else { throw MalformedEntry(field: "reason", detail: "unreadable") }
+                return entry
             },
             encodeSnapshot: { snapshot in
                 self.snapshots.withLock { snapshots in

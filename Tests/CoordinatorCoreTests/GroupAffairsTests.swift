@@ -53,7 +53,7 @@ import Testing
         #expect(group.groupOutcomes[1] == .unknown)
     }
 
-    @Test("a command whose place another leader's entry took is unknown too, and is not answered with what stands there")
+    @Test("a command whose place another leader's entry took is handed to that leader, and not answered with what stands there")
     func placeTaken() throws {
         var group = try CoordinatorGroup()
         let leader = try #require(group.leader)
@@ -73,7 +73,11 @@ import Testing
         #expect(group.members[next]?.raft.log.last.index == place)
         group.down = []
         group.run(.milliseconds(100))
-        for number: UInt64 in 1...2 { #expect(group.outcomes[1_000 + number] == .unknown) }
+        for number: UInt64 in 1...2 {
+            #expect(isDone(group.outcomes[1_000 + number]))
+            let key = ConfigurationKey(scope: .global, key: "app.lost\(number)")
+            #expect(group.topology(of: next).configuration[key]?.value == "1")
+        }
     }
 
     @Test("a leader that removes itself answers for it, and a command meanwhile is committed by the next leader")
@@ -100,6 +104,31 @@ import Testing
         #expect(group.groupOutcomes[1] == .done)
         let next = try #require(group.leader)
         #expect(next != leader && (next == chosen || !isChosen))
+    }
+
+    @Test("a command that is passed on to a member that leads no more waits for the next leader, and is not refused")
+    func passedOnTooLate() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let others = group.names.filter { $0 != leader }
+        let (successor, late) = (others[0], others[1])
+        group.step(.transferLeadership(to: successor, caller: 1), at: leader)
+        // One member hears of the transfer later than the others.
+        var held: [(from: MemberID, to: MemberID, message: CoordinatorMessage)] = []
+        while !group.wire.isEmpty {
+            let next = group.wire.removeFirst()
+            if next.to == late { held.append(next) } else { group.step(.received(next.message, from: next.from), at: next.to) }
+        }
+        #expect(group.leader == successor)
+        let command = ProposedCommand(
+            command: .configure(.global, [ConfigurationWrite(key: "app.late", value: "1")]), actor: try Principal("tester"),
+            requestID: try RequestID("late"))
+        group.step(.propose(command, caller: 9), at: late)
+        group.deliver()
+        #expect(group.outcomes[9] == nil)
+        group.wire = held
+        group.run(.milliseconds(50))
+        #expect(isDone(group.outcomes[9]))
     }
 
     @Test("a transfer to a member that is down is given up, and the leader goes on")

@@ -13,7 +13,8 @@ struct StateMarkTests {
         try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000)) { name, codec in
             guard wrong.contains(name.description) else { return codec }
             return CoordinatorCodec(
-                encode: codec.encode, decode: { bytes in codec.decode(bytes).map { Self.twist($0, by: name) } },
+                encode: codec.encode,
+                decode: { (bytes) throws(MalformedEntry) in Self.twist(try codec.decode(bytes), by: name) },
                 encodeSnapshot: codec.encodeSnapshot, decodeSnapshot: codec.decodeSnapshot, digest: codec.digest)
         }
     }

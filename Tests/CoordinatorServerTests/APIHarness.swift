@@ -29,13 +29,16 @@ final class InstantPlane: ControlPlane, Sendable {
         traceID: String
     ) async throws(ControlPlaneError) -> CommandResult {
         if isLeaderless.withLock({ $0 }) { throw .noLeader }
+        let entry = CatalogEntry(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
+            time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        do throws(MalformedEntry) {
+            _ = try CoordinatorCodec.standard.decode(CoordinatorCodec.standard.encode(entry))
+        } catch { return .refused(error.rejection) }
         let place = index.withLock { index -> UInt64 in
             index += 1
             return index
         }
-        let entry = CatalogEntry(
-            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
-            time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
         return state.withLock { state in
             let applied = state.apply(entry, at: place)
             if let delta = applied.delta { feed.publish(delta, leadingTo: state.topology) }

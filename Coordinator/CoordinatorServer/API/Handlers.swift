@@ -166,15 +166,11 @@ struct Handlers: Sendable {
         }
         let reason = HTTPField.Name("X-Reason").flatMap { call.headers[$0] } ?? ""
         let trace = HTTPField.Name("traceparent").flatMap { call.headers[$0] } ?? ""
-        let entry = CatalogEntry(
-            command: command, actor: actor, reason: text(reason, atMost: CatalogLimits.textBytes), requestID: request,
-            fingerprint: fingerprint(call), traceID: text(trace, atMost: 64), time: now)
-        try checkForm(entry)
         let result: CommandResult
         do throws(ControlPlaneError) {
             result = try await plane.propose(
-                command, by: actor, reason: entry.reason, requestID: request, fingerprint: entry.fingerprint,
-                traceID: entry.traceID)
+                command, by: actor, reason: text(reason, atMost: CatalogLimits.textBytes), requestID: request,
+                fingerprint: fingerprint(call), traceID: text(trace, atMost: 64))
         } catch { throw Problem(error) }
         return try unwrap(result)
     }
@@ -188,15 +184,6 @@ struct Handlers: Sendable {
             kept.append(scalar)
         }
         return String(kept)
-    }
-
-    /// Whether members will be able to read the entry: asked before it is handed in, and told by the field at fault.
-    private func checkForm(_ entry: CatalogEntry) throws(Problem) {
-        do throws(WireError) { _ = try CatalogEntry(bytes: entry.serialized()) } catch {
-            throw Problem(
-                .unprocessableContent, "INVALID_VALUE", "the request is outside what the cluster keeps: \(error)",
-                hint: "make the value that is named smaller", field: error.field)
-        }
     }
 
     private func unwrap(_ result: CommandResult) throws(Problem) -> CommandPayload {

@@ -24,6 +24,9 @@ final class Rehearsal: ControlPlane {
         let entry = CatalogEntry(
             command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
             time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        do throws(MalformedEntry) {
+            _ = try CoordinatorCodec.standard.decode(CoordinatorCodec.standard.encode(entry))
+        } catch { return .refused(error.rejection) }
         return copy.withLock { copy in
             var state = copy ?? start
             let applied = state.apply(entry, at: state.index + 1)

@@ -98,6 +98,9 @@ package enum CoordinatorProcess {
         withExtendedLifetime(folder) {}
     }
 
+    /// Longer than a client takes from an answer to its next command, and shorter than anybody who watches a follower would notice.
+    private static let commitNewsDelay = Span.milliseconds(3)
+
     /// The event loop on which consensus runs. On a machine with cores to spare it is one of its own, so that clients' handshakes and
     /// bulk never hold back a heartbeat. On a small one all connections share one loop with it: there a thread more is only a change of
     /// threads more for each request, several times its work. To be called once, before anything else asks for a loop.
@@ -119,14 +122,17 @@ package enum CoordinatorProcess {
         let raft = Raft(
             id: id,
             settings: RaftSettings(
-                electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat),
+                electionTimeout: configuration.electionTimeout, heartbeatInterval: configuration.heartbeat,
+                commitNewsDelay: Self.commitNewsDelay),
             hardState: recovered.hardState, snapshot: recovered.snapshot ?? .founding(founding), entries: recovered.entries,
             seed: UInt64.random(in: .min ... .max), at: now)
         return Coordinator(
             id: raft.id, raft: raft, codec: .standard,
             memberZones: Dictionary(uniqueKeysWithValues: configuration.members.map { ($0.node, $0.zone) }),
             settings: CoordinatorSettings(
-                repairs: RepairLimits(delay: configuration.repairDelay), leadershipDelay: configuration.leadershipDelay),
+                answerTime: max(.seconds(1), configuration.electionTimeout * 3),
+                repairs: RepairLimits(delay: configuration.repairDelay),
+                leadershipDelay: configuration.leadershipDelay),
             at: now)
     }
 
@@ -142,8 +148,14 @@ package enum CoordinatorProcess {
 extension CoordinatorCodec {
     /// Protocol buffers, and SHA-256 for the audit trail.
     static let standard = CoordinatorCodec(
-        encode: { $0.serialized() }, decode: { try? CatalogEntry(bytes: $0) }, encodeSnapshot: { $0.serializedInParts() },
-        decodeSnapshot: { try? CatalogSnapshot(parts: $0) }, digest: { Digest.sha256($0) })
+        encode: { $0.serialized() },
+        decode: { (bytes) throws(MalformedEntry) in
+            do throws(WireError) { return try CatalogEntry(bytes: bytes) } catch {
+                throw MalformedEntry(field: error.field, detail: "\(error)")
+            }
+        },
+        encodeSnapshot: { $0.serializedInParts() }, decodeSnapshot: { try? CatalogSnapshot(parts: $0) },
+        digest: { Digest.sha256($0) })
 }
 
 /// Gives leadership away before the process stops, so that nobody waits for a time-out.

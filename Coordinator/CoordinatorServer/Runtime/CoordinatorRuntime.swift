@@ -339,7 +339,7 @@ package actor CoordinatorRuntime {
         return false
     }
 
-    /// Commits a command, here or through the leader; always answers, within a second.
+    /// Commits a command, here or through the leader; always answers, in time.
     package func commit(_ command: ProposedCommand) async -> CommandOutcome {
         guard !hasEnded else { return .noLeader }
         lastCaller += 1

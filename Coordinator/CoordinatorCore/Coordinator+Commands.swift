@@ -1,0 +1,123 @@
+// The way of a command: it waits for a leader, is handed in or passed on, and is kept until it is committed or its time is up. A leader
+// that leads no more, and an entry that another leader's displaced, only send it back to wait.
+
+import Catalog
+import Consensus
+import Model
+
+extension Coordinator {
+    mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, at now: LogicalInstant) {
+        let held = waiting.count + passedOn.count
+        guard held < settings.waitingCommands else {
+            return answer(waiter, .overloaded("\(held) commands wait already"))
+        }
+        // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
+        if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
+        waiting.append(Waiting(command: command, waiter: waiter, until: now + settings.answerTime))
+    }
+
+    mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
+        guard let leader = raft.leader else { return }
+        recallFromEarlierTerms()
+        guard !waiting.isEmpty, !raft.isTransferring else { return }
+        // What gathers while one write runs goes into the next, for the followers too: one message for many commands, and no later
+        // on our own disk than if it had been handed in at once.
+        if leader == id, raft.log.oldestWriteStartedAt != nil { return }
+        let commands = waiting
+        waiting = []
+        for item in commands {
+            if item.refusedIn == raft.term {
+                waiting.append(item)
+            } else if leader == id {
+                handIn(item, wall: wall)
+            } else {
+                passOn(item, to: leader)
+            }
+        }
+    }
+
+    /// What was passed on to a leader that is none any more is handed to the new one: committed twice, it is still applied once,
+    /// because its request id is known by then.
+    private mutating func recallFromEarlierTerms() {
+        guard !passedOn.isEmpty else { return }
+        let lost = passedOn.filter { $0.value.term != raft.term }.keys.sorted()
+        for number in lost {
+            if let item = passedOn.removeValue(forKey: number)?.item { waiting.append(item) }
+        }
+    }
+
+    private mutating func handIn(_ item: Waiting, wall: WallTime) {
+        if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
+            return answer(item.waiter, .done(known.result, catalog.topology.revision))
+        }
+        guard !isDiskLow || item.command.command.isEssential else {
+            return answer(item.waiter, .diskFull("the leader's disk is nearly full"))
+        }
+        lastStamp = max(lastStamp, wall, catalog.time)
+        guard let (bytes, entry) = written(item, at: lastStamp) else { return }
+        do throws(Raft.Refusal) {
+            let id = try raft.propose(bytes, isAwaitedElsewhere: item.waiter.isElsewhere)
+            handedIn[id.index, default: []].append(HandedIn(id: id, entry: entry, item: item))
+        } catch {
+            switch error {
+            case .notLeader: answer(item.waiter, .noLeader)
+            case .tooMuchUncommitted(let bytes, let limit):
+                answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
+            case .commandTooLarge(let bytes, let limit):
+                answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
+            case .transferring:
+                // Kept for the next leader, or for this one if it stays.
+                waiting.append(item)
+            case .changeUnderWay, .notCommittedInTerm, .notCaughtUp, .unknownMember, .alreadyMember, .notVoter, .noVoterLeft,
+                .twoVotes, .tooManyMembers:
+                preconditionFailure("\(error) is no refusal of a command")
+            }
+        }
+    }
+
+    /// The command's bytes, and what is read back from them. What no reader accepts must never be committed: no member could apply it,
+    /// and none could ever start again.
+    /// - Returns: nil when it is refused for that, and the caller answered.
+    private mutating func written(_ item: Waiting, at time: WallTime) -> (bytes: [UInt8], entry: CatalogEntry)? {
+        let bytes = codec.encode(item.command.stamped(time))
+        do throws(MalformedEntry) { return (bytes, try codec.decode(bytes)) } catch {
+            answer(item.waiter, .done(.refused(error.rejection), catalog.topology.revision))
+            return nil
+        }
+    }
+
+    private mutating func passOn(_ item: Waiting, to leader: MemberID) {
+        if case .member = item.waiter { return answer(item.waiter, .noLeader) }
+        // Asked here too, so that the leader is not even sent it.
+        guard written(item, at: lastStamp) != nil else { return }
+        lastNumber += 1
+        passedOn[lastNumber] = HandedOn(item: item, term: raft.term)
+        actions.append(.send(.command(item.command, number: lastNumber), to: leader))
+    }
+
+    mutating func answer(_ waiter: Waiter, _ outcome: CommandOutcome) {
+        switch waiter {
+        case .caller(let caller): actions.append(.answer(caller: caller, outcome))
+        case .member(let node, let number): actions.append(.send(.outcome(outcome, number: number), to: node))
+        case .itself(let request): underWay.removeAll { $0 == request }
+        }
+    }
+
+    mutating func expire(at now: LogicalInstant) {
+        let overdue = waiting.filter { $0.until <= now }
+        waiting.removeAll { $0.until <= now }
+        for item in overdue { answer(item.waiter, .noLeader) }
+        for index in handedIn.keys.sorted() {
+            let late = handedIn[index]?.filter { $0.item.until <= now } ?? []
+            guard !late.isEmpty else { continue }
+            handedIn[index]?.removeAll { $0.item.until <= now }
+            if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
+            for handed in late { answer(handed.item.waiter, .unknown) }
+        }
+        for number in passedOn.keys.sorted() {
+            guard let item = passedOn[number]?.item, item.until <= now else { continue }
+            passedOn[number] = nil
+            answer(item.waiter, .unknown)
+        }
+    }
+}
