@@ -128,7 +128,7 @@ package struct Raft: Sendable {
     package var nextDeadline: LogicalInstant {
         guard fault == nil else { return LogicalInstant(microseconds: .max) }
         guard let leadership else {
-            return reads.forwardDeadline.map { min($0, electionDeadline) } ?? electionDeadline
+            return reads.deadline.map { min($0, electionDeadline) } ?? electionDeadline
         }
         let due = min(leadership.heartbeatDue, leadership.quorumCheckDue)
         return min(leadership.transfer?.until ?? due, leadership.commitNewsDue ?? due, due)
@@ -188,7 +188,7 @@ package struct Raft: Sendable {
         if isLeader {
             leaderTick(at: now)
         } else {
-            if let due = reads.forwardDeadline, now >= due { reads.failForwarded() }
+            reconsiderForwarded(at: now)
             if now >= electionDeadline { campaign(at: now) }
         }
     }

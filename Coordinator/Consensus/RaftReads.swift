@@ -18,14 +18,25 @@ struct ReadRound: Sendable {
 struct ReadQueue: Sendable {
     /// Wait for the next round, or for a leader to be asked.
     var waiting: [ReadOrigin] = []
-    /// Under way to the leader under `number`.
-    private var forwarded: [UInt64] = []
-    private(set) var forwardDeadline: LogicalInstant?
+    /// Under way to the leader under `number`; nil when none is.
+    private var question: Question?
     /// Of the last question to a leader. Begins anywhere, so that an answer to this member's former life, in the same term, is not
     /// taken for one to this: it could tell of a commit that is too old.
     private(set) var number: UInt64
     private var confirmed: [ConfirmedRead] = []
     private var failed: [UInt64] = []
+
+    /// Reads that the leader is asked about, all at once.
+    private struct Question: Sendable {
+        let reads: [UInt64]
+        /// When they fail.
+        let until: LogicalInstant
+        /// When the leader is asked again: the question or its answer may be lost, and asking twice does no harm.
+        var again: LogicalInstant
+    }
+
+    /// When `reconsider` is due.
+    var deadline: LogicalInstant? { question.map { min($0.until, $0.again) } }
 
     init(numbersAfter number: UInt64) { self.number = number }
 
@@ -33,29 +44,36 @@ struct ReadQueue: Sendable {
     mutating func fail(_ id: UInt64) { failed.append(id) }
 
     /// Takes all waiting local reads for one question to the leader; nil while one is under way or when none waits.
-    mutating func takeForward(until deadline: LogicalInstant) -> UInt64? {
-        guard forwarded.isEmpty, !waiting.isEmpty else { return nil }
-        for origin in waiting {
-            if case .local(let id) = origin { forwarded.append(id) }
-        }
+    mutating func takeForward(until end: LogicalInstant, askingAgainAt again: LogicalInstant) -> UInt64? {
+        guard question == nil, !waiting.isEmpty else { return nil }
+        let local = waiting.compactMap { origin in if case .local(let id) = origin { id } else { nil } }
         waiting = []
-        guard !forwarded.isEmpty else { return nil }
+        guard !local.isEmpty else { return nil }
         number += 1
-        forwardDeadline = deadline
+        question = Question(reads: local, until: end, again: again)
+        return number
+    }
+
+    /// Gives up the question under way when its time is over, or says under which number to ask it again.
+    mutating func reconsider(at now: LogicalInstant, next: LogicalInstant) -> UInt64? {
+        guard let current = question, now >= min(current.until, current.again) else { return nil }
+        guard now < current.until else {
+            failForwarded()
+            return nil
+        }
+        question?.again = next
         return number
     }
 
     mutating func answered(_ answer: UInt64, index: LogIndex) {
-        guard answer == number else { return }
-        for id in forwarded { confirm(id, at: index) }
-        forwarded = []
-        forwardDeadline = nil
+        guard answer == number, let reads = question?.reads else { return }
+        for id in reads { confirm(id, at: index) }
+        question = nil
     }
 
     mutating func failForwarded() {
-        failed += forwarded
-        forwarded = []
-        forwardDeadline = nil
+        failed += question?.reads ?? []
+        question = nil
         // An answer that is still on its way belongs to nobody any more.
         number += 1
     }
@@ -122,7 +140,19 @@ extension Raft {
 
     mutating func forwardReads(at now: LogicalInstant) {
         guard case .follower(let leader?) = role else { return failWaitingReads() }
-        guard let number = reads.takeForward(until: now + settings.electionTimeout) else { return }
+        let number = reads.takeForward(
+            until: now + settings.electionTimeout, askingAgainAt: now + settings.heartbeatInterval)
+        if let number { ask(leader, number) }
+    }
+
+    /// A question that is not answered is put again with each heartbeat interval: what was lost costs that long, not an election
+    /// time-out and the reads. Whichever answer comes first is as good as any, for each was given after the question.
+    mutating func reconsiderForwarded(at now: LogicalInstant) {
+        guard let number = reads.reconsider(at: now, next: now + settings.heartbeatInterval), let leader else { return }
+        ask(leader, number)
+    }
+
+    private mutating func ask(_ leader: MemberID, _ number: UInt64) {
         messages.append(to: leader, .readRequest(ReadRequest(term: term, number: number)))
     }
 

@@ -87,7 +87,10 @@ import Testing
             group.crash(follower)
             group.start(follower)
         } else {
+            // It would be asked again.
+            group.block(follower, leader)
             try group.run(.milliseconds(110))
+            group.heal()
             #expect(group.members[follower]?.failed == [1])
         }
         try group.run(.milliseconds(40))
