@@ -42,6 +42,7 @@ enum MetricHelp {
         "coxswain_raft_has_leader": "1 while this member knows a leader, else 0.",
         "coxswain_raft_is_leader": "1 while this member leads, else 0.",
         "coxswain_raft_leader_changes_total": "Times this member saw the leader change.",
+        "coxswain_raft_state_differences_total": "Marks of other members' states unlike this one's: each is damage.",
         "coxswain_raft_dropped_total": "Messages between members that were not taken, or not sent, by reason.",
         "coxswain_raft_is_member": "Whether this store belongs to the group, as far as it knows.",
         "coxswain_raft_members_connected": "Members to which a link stands, this one included.",
