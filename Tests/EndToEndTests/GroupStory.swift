@@ -8,9 +8,11 @@ enum GroupStory {
     /// `make test-long` takes its time.
     static let isLong = ProcessInfo.processInfo.environment["LONG"] == "1"
 
-    /// - Parameter prepare: what is to be done before anything runs.
+    /// - Parameters:
+    ///   - rounds: how often the same group and load live through it when there is time; otherwise once.
+    ///   - prepare: what is to be done before anything runs.
     static func tell(
-        members: Int = 3, prepare: (CoordinatorGroup) throws -> Void = { _ in },
+        roundsWhenLong rounds: Int = 1, members: Int = 3, prepare: (CoordinatorGroup) throws -> Void = { _ in },
         _ story: (CoordinatorGroup, RegisterLoad) async throws -> Void
     ) async throws {
         let group = try await CoordinatorGroup(size: members)
@@ -18,7 +20,10 @@ enum GroupStory {
             try prepare(group)
             for name in group.names { try group.start(name) }
             try await group.waitFor("a leader") { _ in true }
-            judge(try await RegisterLoad.during(group) { load in try await story(group, load) })
+            let report = try await RegisterLoad.during(group) { load in
+                for _ in 0..<(isLong ? rounds : 1) { try await story(group, load) }
+            }
+            judge(report)
         } catch {
             for name in group.names { print("--- \(name)\n\(group.tail(of: name))") }
             await group.tearDown()

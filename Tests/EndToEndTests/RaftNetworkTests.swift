@@ -26,7 +26,7 @@ struct RaftNetworkTests {
         var outage: Duration?
         if Self.leavesQuorum(cuts, of: group.names) { outage = try await load.nextWrite("with \(cuts) cut") }
         try await meanwhile()
-        try await Task.sleep(for: max(.zero, span - (ContinuousClock.now - began)))
+        try await load.letItRun(for: span, since: began)
         try network.heal(cuts)
         try await load.nextWrite("with \(cuts) mended")
         return outage

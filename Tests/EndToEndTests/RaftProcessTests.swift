@@ -6,38 +6,32 @@ import Testing
 @Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"))
 struct RaftProcessTests {
     @Test(
-        "members that are killed, leaders and followers, one or all, lose nothing that was acknowledged",
-        arguments: [GroupStory.isLong ? 8 : 1])
-    func killed(times: Int) async throws {
-        try await GroupStory.tell { group, load in
-            for _ in 0..<times {
-                let leader = try await group.leader()
-                let follower = try #require(group.names.first { $0 != leader })
-                for victims in [[leader], [follower], [leader, follower], group.names] {
-                    for name in victims { try group.kill(name) }
-                    if victims == [leader] { try await group.waitFor("another leader") { $0["leader"]?.string != leader } }
-                    if victims.count == 1 { try await load.nextWrite("without \(victims)") }
-                    for name in victims { try group.start(name) }
-                    try await load.nextWrite("with \(victims) again")
-                }
+        "members that are killed, leaders and followers, one or all, lose nothing that was acknowledged")
+    func killed() async throws {
+        try await GroupStory.tell(roundsWhenLong: 8) { group, load in
+            let leader = try await group.leader()
+            let follower = try #require(group.names.first { $0 != leader })
+            for victims in [[leader], [follower], [leader, follower], group.names] {
+                for name in victims { try group.kill(name) }
+                if victims == [leader] { try await group.waitFor("another leader") { $0["leader"]?.string != leader } }
+                if victims.count == 1 { try await load.nextWrite("without \(victims)") }
+                for name in victims { try group.start(name) }
+                try await load.nextWrite("with \(victims) again")
             }
         }
     }
 
     @Test(
         "a leader whose machine is gone without a word is followed by another",
-        .enabled(if: CoordinatorGroup.network == nil, "\(CoordinatorGroup.network ?? "")"),
-        arguments: [GroupStory.isLong ? 5 : 1])
-    func lostPower(times: Int) async throws {
-        try await GroupStory.tell { group, load in
-            for _ in 0..<times {
-                let leader = try await group.leader()
-                try group.cutPower(of: leader)
-                let outage = try await load.nextWrite("without \(leader)'s machine")
-                print("  \(outage.inMilliseconds) ms until the next write")
-                try group.restorePower(of: leader)
-                try await group.waitFor("\(leader) is back") { CoordinatorGroup.isConnected(leader, in: $0) }
-            }
+        .enabled(if: CoordinatorGroup.network == nil, "\(CoordinatorGroup.network ?? "")"))
+    func lostPower() async throws {
+        try await GroupStory.tell(roundsWhenLong: 5) { group, load in
+            let leader = try await group.leader()
+            try group.cutPower(of: leader)
+            let outage = try await load.nextWrite("without \(leader)'s machine")
+            print("  \(outage.inMilliseconds) ms until the next write")
+            try group.restorePower(of: leader)
+            try await group.waitFor("\(leader) is back") { CoordinatorGroup.isConnected(leader, in: $0) }
         }
     }
 
@@ -52,31 +46,28 @@ struct RaftProcessTests {
             try await load.nextWrite("when \(leader) goes on")
             try await group.process(follower).pause(for: .seconds(seconds))
             try await load.nextWrite("when \(follower) goes on")
-            try await Task.sleep(for: .seconds(1))
+            try await load.letItRun(for: .seconds(1))
         }
     }
 
     @Test(
-        "a leader that is told to stop hands over first, and ends within seconds although its clients keep their connections",
-        arguments: [GroupStory.isLong ? 5 : 1])
-    func stopped(times: Int) async throws {
-        try await GroupStory.tell { group, load in
-            for _ in 0..<times {
-                let leader = try await group.leader()
-                let process = try group.process(leader)
-                let sleeper = try await group.sleepingClient(of: leader)
-                let told = ContinuousClock.now
-                process.terminate()
-                try await group.waitFor("another leader") { $0["leader"]?.string != leader }
-                try await expectEventually("\(leader) ends", within: 2) { !process.isRunning }
-                let span = ContinuousClock.now - told
-                print("  \(leader) ended \(span.inMilliseconds) ms after it was told to")
-                #expect(span < .seconds(3))
-                #expect(process.waitForStatus() == 0)
-                await sleeper.wakeAndClose()
-                try group.start(leader)
-                try await load.nextWrite("with \(leader) again")
-            }
+        "a leader that is told to stop hands over first, and ends within seconds although its clients keep their connections")
+    func stopped() async throws {
+        try await GroupStory.tell(roundsWhenLong: 5) { group, load in
+            let leader = try await group.leader()
+            let process = try group.process(leader)
+            let sleeper = try await group.sleepingClient(of: leader)
+            let told = ContinuousClock.now
+            process.terminate()
+            try await group.waitFor("another leader") { $0["leader"]?.string != leader }
+            try await expectEventually("\(leader) ends", within: 2) { !process.isRunning }
+            let span = ContinuousClock.now - told
+            print("  \(leader) ended \(span.inMilliseconds) ms after it was told to")
+            #expect(span < .seconds(3))
+            #expect(process.waitForStatus() == 0)
+            await sleeper.wakeAndClose()
+            try group.start(leader)
+            try await load.nextWrite("with \(leader) again")
         }
     }
 

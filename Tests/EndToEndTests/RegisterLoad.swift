@@ -80,6 +80,11 @@ final class RegisterLoad: Sendable {
         return load.state.withLock { $0.report }
     }
 
+    /// Waits for nothing in particular: the clients go on, and what is wrong has time to show in what they are answered.
+    func letItRun(for span: Duration, since start: ContinuousClock.Instant = .now) async throws {
+        try await Task.sleep(until: start + span, clock: .continuous)
+    }
+
     /// Waits until a write is done that was begun after now.
     /// - Returns: how long that took.
     @discardableResult
