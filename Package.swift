@@ -61,10 +61,11 @@ var targets: [Target] = [
     coreTests("Replication", uses: ["Model"]),
     coreTests("Movement", uses: ["Model"]),
     coreTests("AgentCore", uses: ["Catalog", "Membership", "Model", "Movement", "Replication", "RoutingTable"]),
-    coreTests("Consensus", uses: ["Model"]),
+    coreTests("Consensus", uses: ["ConsensusKit", "Model"]),
     coreTests("Catalog", uses: ["Model"]),
     coreTests("Planning", uses: ["Catalog", "Model"]),
     coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
+    kit("ConsensusKit", uses: ["Consensus", "Model"]),
     kit("SimulationKit", uses: ["Model"]),
     kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),
     .executableTarget(
@@ -84,7 +85,7 @@ var targets: [Target] = [
         path: "Tests/LinearizabilityTests", swiftSettings: settings),
     kit("TraceKit"),
     .testTarget(
-        name: "ConversationTests", dependencies: ["Consensus", "Model", "TraceKit"].map { .byName(name: $0) },
+        name: "ConversationTests", dependencies: ["Consensus", "ConsensusKit", "Model", "TraceKit"].map { .byName(name: $0) },
         path: "Tests/ConversationTests", exclude: ["Conversations"], swiftSettings: settings),
     .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
 ]

@@ -1,46 +1,30 @@
 import Client
-import Glibc
 import KeyEncoding
 import Launching
 import Model
 
 /// The time from a process's end to the next acknowledgement: of a write to what the agent led, of a command to the coordinators.
 enum FailoverBench {
-    /// How a process ends.
-    private enum End: String, CaseIterable {
-        /// Its connections close at once: the others notice that.
-        case killed = "kill -9"
-        /// Its connections stay and say nothing, as those of a machine without power: only timeouts tell.
-        case frozen = "kill -STOP"
-    }
-
     static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
         let repetitions = settings.full ? 9 : 5
         try await BenchCluster.with(agents: 3, settings) { cluster in
             try await cluster.makeTable("kept", cuts: [])
-            for end in End.allCases { try await agents(cluster, end, repetitions, report) }
-            for end in End.allCases { try await coordinators(cluster, end, repetitions, report) }
-        }
-    }
-
-    private static func bring(_ end: End, to name: String, of cluster: BenchCluster) {
-        switch end {
-        case .killed: cluster.local.children.kill(name)
-        case .frozen: if let process = cluster.local.children.process(of: name) { kill(process, SIGSTOP) }
+            for end in ProcessEnd.allCases { try await agents(cluster, end, repetitions, report) }
+            for end in ProcessEnd.allCases { try await coordinators(cluster, end, repetitions, report) }
         }
     }
 
     // MARK: - Agents
 
     private static func agents(
-        _ cluster: BenchCluster, _ end: End, _ repetitions: Int, _ report: Benchmarks.Report
+        _ cluster: BenchCluster, _ end: ProcessEnd, _ repetitions: Int, _ report: Benchmarks.Report
     ) async throws {
         var (times, usual) = (Samples(), Samples())
         var failures: [String] = []
         for _ in 0..<repetitions {
             try await waitUntilWhole(cluster)
-            let writers = SteadyWriters(cluster.client(patience: 500), table: "kept")
-            let round = try await writers.around(4, keys: (0..<64).map { "k\($0)" }) { () -> (Double?, Double, String) in
+            let writers = RestlessWriters(4, rows: (0..<64).map { "k\($0)" }, of: "kept", cluster.client(patience: 500))
+            let round = try await writers.around { () -> (Double?, Double, String) in
                 try await Task.sleep(for: .milliseconds(500))
                 guard let gateway = try await cluster.route(of: "kept").partitions.first?.gateway,
                     let victim = cluster.agent(atGateway: gateway)
@@ -48,7 +32,7 @@ enum FailoverBench {
                 let before = ContinuousClock.now
                 try await Task.sleep(for: .seconds(1))
                 let killed = ContinuousClock.now
-                bring(end, to: victim.name, of: cluster)
+                end.bring(to: victim.name, of: cluster.local.children)
                 let dead = ContinuousClock.now
                 let next = try? await cluster.eventually("a write", within: 30, everyMilliseconds: 5) {
                     writers.firstAcknowledged(sentAfter: dead)
@@ -81,27 +65,25 @@ enum FailoverBench {
     // MARK: - Coordinators
 
     private static func coordinators(
-        _ cluster: BenchCluster, _ end: End, _ repetitions: Int, _ report: Benchmarks.Report
+        _ cluster: BenchCluster, _ end: ProcessEnd, _ repetitions: Int, _ report: Benchmarks.Report
     ) async throws {
         var (times, usual) = (Samples(), Samples())
         var failures: [String] = []
         for _ in 0..<repetitions {
             let leader = try await cluster.leader()
             let others = cluster.local.coordinators.filter { $0.node.name != leader }
-            let writers = EntryWriters(cluster.calls, endpoints: others.map { "https://\($0.address($0.api))" })
+            let writers = RestlessWriters(entriesAt: others.map { "https://\($0.address($0.api))" }, cluster.calls)
             let round = try await writers.around { () -> (Double?, Double) in
                 try await Task.sleep(for: .milliseconds(500))
                 let before = ContinuousClock.now
                 try await Task.sleep(for: .seconds(1))
                 let killed = ContinuousClock.now
-                bring(end, to: leader, of: cluster)
+                end.bring(to: leader, of: cluster.local.children)
                 let dead = ContinuousClock.now
                 let next = try? await cluster.eventually("a commit", within: 30, everyMilliseconds: 5) {
-                    writers.acknowledgements.first { $0.sent >= dead }?.at
+                    writers.firstAcknowledged(sentAfter: dead)
                 }
-                let marks = [before] + writers.acknowledgements.map(\.at).filter { $0 > before && $0 < killed } + [killed]
-                let gap = zip(marks, marks.dropFirst()).map { ($1 - $0).inMilliseconds }.max() ?? 0
-                return (next.map { ($0 - killed).inMilliseconds }, gap)
+                return (next.map { ($0 - killed).inMilliseconds }, writers.longestGap(from: before, to: killed))
             }
             usual.add(round.1)
             if let time = round.0 { times.add(time) } else { failures.append("no commit for 30 s") }

@@ -17,8 +17,8 @@ enum SplitBench {
                 // Each split before this one made one partition more below it.
                 let place = number + pauses.values.count
                 let names = (0..<keys).map { name(partition: number, $0) }
-                let writers = SteadyWriters(cluster.client(), table: "cut")
-                let outcome = try await writers.around(16, keys: names) { () -> (BenchCluster.Outcome, Double, Double) in
+                let writers = RestlessWriters(16, rows: names, of: "cut", cluster.client())
+                let outcome = try await writers.around { () -> (BenchCluster.Outcome, Double, Double) in
                     try await Task.sleep(for: .milliseconds(700))
                     let partition = try await cluster.route(of: "cut").partitions[place]
                     let before = ContinuousClock.now

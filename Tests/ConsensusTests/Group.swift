@@ -2,41 +2,16 @@
 // decides everything. After each event the promises of Raft are checked (Raft figure 3).
 
 import Consensus
+import ConsensusKit
 import Model
 
 struct Violation: Error, CustomStringConvertible {
     let description: String
 }
 
-/// What a member's disk holds for certain, and the writes that are still in its cache, in order.
-struct Disk: Sendable {
-    var hardState = HardState()
-    var snapshot: Snapshot
-    var entries: [Entry] = []
-    var cache: [Persist] = []
-
-    init(_ founding: MemberConfiguration) { snapshot = .founding(founding) }
-
-    /// Makes the oldest write in the cache durable.
-    mutating func flushOne() -> Persist {
-        let write = cache.removeFirst()
-        hardState = write.hardState
-        if let newer = write.snapshot {
-            if write.replacesLog { entries = [] }
-            snapshot = newer
-            entries.removeAll { $0.id.index <= newer.id.index }
-        }
-        if let first = write.entries.first {
-            entries.removeAll { $0.id.index >= first.id.index }
-            entries += write.entries.filter { $0.id.index > snapshot.id.index }
-        }
-        return write
-    }
-}
-
 struct Member: Sendable {
     var raft: Raft?
-    var disk: Disk
+    var disk: RaftDisk
     /// The state machine: a chain of digests, so that order and content both count.
     var digest: UInt64 = 0
     var applied: LogIndex = .zero
@@ -80,7 +55,7 @@ struct Group {
         random = SeededGenerator(seed: seed)
         founding = try MemberConfiguration(voters: Array(names.prefix(count)))
         for name in names {
-            members[name] = Member(disk: Disk(founding))
+            members[name] = Member(disk: RaftDisk(founding))
             start(name)
         }
     }
@@ -100,7 +75,7 @@ struct Group {
         crash(name)
         let fresh = MemberID(name.node, store: StoreID(store))
         names.append(fresh)
-        members[fresh] = Member(disk: Disk(founding))
+        members[fresh] = Member(disk: RaftDisk(founding))
         start(fresh)
         return fresh
     }
@@ -118,11 +93,11 @@ struct Group {
         members[name] = member
     }
 
-    /// Kills the process; what was in the disk's cache survives as far as luck goes, in order.
+    /// Kills the process; what was under way to the disk survives as far as luck goes, in order.
     mutating func crash(_ name: MemberID) {
-        let survive = members[name].map { Int.random(in: 0...$0.disk.cache.count, using: &random) } ?? 0
-        for _ in 0..<survive { _ = members[name]?.disk.flushOne() }
-        members[name]?.disk.cache = []
+        let survive = members[name].map { Int.random(in: 0...$0.disk.underWay.count, using: &random) } ?? 0
+        for _ in 0..<survive { _ = members[name]?.disk.finishOldest() }
+        members[name]?.disk.loseWrites()
         members[name]?.raft = nil
     }
 
@@ -167,7 +142,7 @@ struct Group {
     mutating func settle(_ name: MemberID) throws {
         while let ready = members[name]?.raft?.takeReady(at: now) {
             for envelope in ready.messages { post(envelope, from: name) }
-            if let write = ready.persist { members[name]?.disk.cache.append(write) }
+            if let write = ready.persist { members[name]?.disk.begin(write) }
             members[name]?.faults += ready.faults
             if let snapshot = ready.install { try install(snapshot, at: name) }
             for entry in ready.committed { try apply(entry, at: name) }
@@ -180,11 +155,11 @@ struct Group {
     }
 
     mutating func flush(_ name: MemberID) throws {
-        while members[name]?.disk.cache.isEmpty == false { try flushOne(name) }
+        while members[name]?.disk.underWay.isEmpty == false { try flushOne(name) }
     }
 
     mutating func flushOne(_ name: MemberID) throws {
-        guard members[name]?.disk.cache.isEmpty == false, let write = members[name]?.disk.flushOne() else { return }
+        guard let write = members[name]?.disk.finishOldest() else { return }
         for envelope in write.answers { post(envelope, from: name) }
         members[name]?.raft?.step(.persisted(write.sequence), at: now)
     }

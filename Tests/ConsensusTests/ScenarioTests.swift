@@ -1,4 +1,5 @@
 import Consensus
+import ConsensusKit
 import Model
 import Testing
 
@@ -51,7 +52,7 @@ import Testing
 
         try append([], after: last)
         #expect(group.wire.map(\.message) == [answer(last.index)])
-        #expect(group.members[other]?.disk.cache.isEmpty == true)
+        #expect(group.members[other]?.disk.underWay.isEmpty == true)
 
         let entry = Entry(id: EntryID(term: term, index: last.index.next), content: .command([1]))
         try append([entry], after: last)

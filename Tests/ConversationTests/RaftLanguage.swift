@@ -1,6 +1,7 @@
 // The commands of conversations about Raft; Tests/README.md lists them.
 
 import Consensus
+import ConsensusKit
 import Model
 import TraceKit
 

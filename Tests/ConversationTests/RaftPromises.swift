@@ -1,4 +1,5 @@
 import Consensus
+import ConsensusKit
 import Model
 
 /// What Raft promises whatever happens (Raft figure 3). A conversation that breaks one is never a conversation to be kept.

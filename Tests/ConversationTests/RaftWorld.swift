@@ -1,4 +1,5 @@
 import Consensus
+import ConsensusKit
 import Model
 
 /// A group of members with their disks, and the messages on their way. Time passes only by command; messages arrive in the order in

@@ -10,6 +10,17 @@ struct GroupMembersTests {
         group.leader.flatMap { group.members[$0]?.raft.configuration }
     }
 
+    /// A group to which a coordinator was declared, and has come.
+    private static func grown() throws -> (group: CoordinatorGroup, leader: MemberID, newcomer: MemberID) {
+        var group = try CoordinatorGroup()
+        let newcomer = MemberID(try NodeID("c4"), store: StoreID(4))
+        let leader = try #require(group.leader)
+        try group.declare(newcomer.node, as: "declare", at: leader)
+        try group.start(newcomer)
+        group.run(.seconds(2))
+        return (group, leader, newcomer)
+    }
+
     @Test("a node that comes with an empty disk takes its own place by itself, having asked whomever it reached")
     func wipedStore() throws {
         var group = try CoordinatorGroup()
@@ -51,14 +62,7 @@ struct GroupMembersTests {
     @Test(
         "a declared coordinator becomes a learner when it comes, votes when it is promoted, and stays away when it is removed")
     func growth() throws {
-        var group = try CoordinatorGroup()
-        let newcomer = MemberID(try NodeID("c4"), store: StoreID(4))
-        let leader = try #require(group.leader)
-        let declared = CoordinatorDescriptor(
-            node: newcomer.node, zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"))
-        _ = try group.commit(.declareCoordinator(declared), as: "declare", at: leader)
-        try group.start(newcomer)
-        group.run(.seconds(2))
+        var (group, leader, newcomer) = try Self.grown()
         #expect(Self.configuration(group)?.learners == [newcomer])
         group.step(.changeMembers([.promote(newcomer)], caller: 1), at: leader)
         group.run(.milliseconds(200))
@@ -74,14 +78,7 @@ struct GroupMembersTests {
 
     @Test("where a coordinator is reached stays known until it is out: the others may need its word to be rid of it")
     func removalNeedsTheRemoved() throws {
-        var group = try CoordinatorGroup()
-        let newcomer = MemberID(try NodeID("c4"), store: StoreID(4))
-        let leader = try #require(group.leader)
-        let declared = CoordinatorDescriptor(
-            node: newcomer.node, zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"))
-        _ = try group.commit(.declareCoordinator(declared), as: "declare", at: leader)
-        try group.start(newcomer)
-        group.run(.seconds(2))
+        var (group, leader, newcomer) = try Self.grown()
         group.step(.changeMembers([.promote(newcomer)], caller: 1), at: leader)
         group.run(.milliseconds(200))
         group.down.insert(try #require(group.names.first { $0 != leader && $0 != newcomer }))
@@ -91,5 +88,13 @@ struct GroupMembersTests {
         group.run(.seconds(3))
         #expect(group.groupOutcomes[2] == .done)
         #expect(group.members[leader]?.catalog.coordinators.isEmpty == true)
+    }
+}
+
+extension CoordinatorGroup {
+    fileprivate mutating func declare(_ node: NodeID, as request: String, at leader: MemberID) throws {
+        let addresses = NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3")
+        let declared = CoordinatorDescriptor(node: node, zone: try ZoneName("a"), addresses: addresses)
+        _ = try commit(.declareCoordinator(declared), as: request, at: leader)
     }
 }

@@ -7,22 +7,6 @@ import Testing
 @testable import CoordinatorServer
 
 @Suite("A member's data folder, whole or damaged (C2)") struct MemberFolderTests {
-    private final class Place {
-        let path = FileManager.default.temporaryDirectory.path + "/member-\(UUID().uuidString)"
-        deinit { try? FileManager.default.removeItem(atPath: path) }
-
-        func names(_ inner: String = "") throws -> [String] {
-            try FileManager.default.contentsOfDirectory(atPath: path + "/" + inner).sorted()
-        }
-
-        func edit(_ name: String, _ change: (inout Data) -> Void) throws {
-            let url = URL(fileURLWithPath: path + "/" + name)
-            var data = try Data(contentsOf: url)
-            change(&data)
-            try data.write(to: url)
-        }
-    }
-
     private static let options = LogOptions(segmentBytes: 16 << 10, reserveBytes: 0)
 
     private func write(_ count: UInt64, to store: RaftStore) async throws {
@@ -33,17 +17,14 @@ import Testing
             let persist = Persist(
                 sequence: entry.id.index.number, hardState: HardState(term: Term(1)), hardStateChanged: true, snapshot: nil,
                 replacesLog: false, entries: [entry], answers: [])
-            let result = await withCheckedContinuation { continuation in
-                store.write(persist) { continuation.resume(returning: $0) }
-            }
-            try result.get()
+            try await store.write(persist)
         }
     }
 
     @Test(
         "a founding member whose log is damaged comes back as another, empty member; the damaged data and the reason are kept")
     func damaged() async throws {
-        let place = Place()
+        let place = StorePlace()
         let node = try NodeID("c1")
         try DataFolder.markFounding(place.path)
         do {
@@ -75,14 +56,11 @@ import Testing
 
     @Test("a member that was condemned while it ran is set aside at its next start, and once only")
     func condemned() async throws {
-        let place = Place()
+        let place = StorePlace()
         do {
             let member = try await MemberFolder.open(place.path, options: Self.options)
             try await write(1, to: member.store)
-            let result = await withCheckedContinuation { continuation in
-                member.store.condemn(because: "it lacks what is committed") { continuation.resume(returning: $0) }
-            }
-            try result.get()
+            try await member.store.condemn(because: "it lacks what is committed").get()
         }
         do {
             let member = try await MemberFolder.open(place.path, options: Self.options)
@@ -94,7 +72,7 @@ import Testing
 
     @Test("a founding member whose identity cannot be read comes back as another member: its data is nobody's")
     func identityDamaged() async throws {
-        let place = Place()
+        let place = StorePlace()
         try DataFolder.markFounding(place.path)
         do { try await write(3, to: MemberFolder.open(place.path, options: Self.options).store) }
         try place.edit("store") { $0[20] ^= 1 }
@@ -106,7 +84,7 @@ import Testing
 
     @Test("a setting aside that was interrupted after the identity is carried on: the old log is nobody's")
     func interrupted() async throws {
-        let place = Place()
+        let place = StorePlace()
         do { try await write(3, to: MemberFolder.open(place.path, options: Self.options).store) }
         _ = try DataFolder.setAside(["snapshots"], in: place.path, because: "interrupted")
         let member = try await MemberFolder.open(place.path, options: Self.options)
@@ -116,7 +94,7 @@ import Testing
 
     @Test("another version's log is neither damaged nor set aside")
     func otherVersion() async throws {
-        let place = Place()
+        let place = StorePlace()
         do { try await write(1, to: MemberFolder.open(place.path, options: Self.options).store) }
         let segment = try #require(place.names("log").first { $0.hasPrefix("segment-") })
         try place.edit("log/" + segment) { data in

@@ -13,16 +13,11 @@ import Wire
 
 /// A member's store in a folder of its own, opened and left as a process would.
 private final class StoreFolder {
-    let path: String
-    private let isOurs: Bool
+    private let place: StorePlace
+    var path: String { place.path }
     var options = LogOptions(segmentBytes: 16 << 10, reserveBytes: 0, spaceInterval: .milliseconds(5))
 
-    init(on disk: SmallDisk? = nil) {
-        path = (disk?.path ?? FileManager.default.temporaryDirectory.path) + "/member-\(UUID().uuidString)"
-        isOurs = disk == nil
-    }
-
-    deinit { if isOurs { try? FileManager.default.removeItem(atPath: path) } }
+    init(on disk: SmallDisk? = nil) { place = StorePlace(on: disk) }
 
     /// Runs one life of a member.
     func run<Answer>(_ body: (RaftStore, RaftStore.Recovered) async throws -> Answer) async throws -> Answer {
@@ -34,25 +29,8 @@ private final class StoreFolder {
 
     func recovered() async throws -> RaftStore.Recovered { try await run { $1 } }
 
-    func names(_ inner: String) throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: path + "/" + inner).sorted()
-    }
-
-    func edit(_ name: String, _ change: (inout Data) -> Void) throws {
-        let url = URL(fileURLWithPath: path + "/" + name)
-        var data = try Data(contentsOf: url)
-        change(&data)
-        try data.write(to: url)
-    }
-}
-
-extension RaftStore {
-    fileprivate func write(_ persist: Persist) async throws {
-        let result = await withCheckedContinuation { continuation in
-            write(persist) { continuation.resume(returning: $0) }
-        }
-        try result.get()
-    }
+    func names(_ inner: String) throws -> [String] { try place.names(inner) }
+    func edit(_ name: String, _ change: (inout Data) -> Void) throws { try place.edit(name, change) }
 }
 
 @Suite struct RaftStoreTests {
@@ -278,9 +256,7 @@ extension RaftStore {
         folder.options.onDiskFailure = DiskFailureResponse { error in failed.withLock { $0.append(error) } }
         try await folder.run { store, _ in
             fails.withLock { $0 = true }
-            let result = await withCheckedContinuation { continuation in
-                store.condemn(because: "a test") { continuation.resume(returning: $0) }
-            }
+            let result = await store.condemn(because: "a test")
             #expect(throws: StorageError.self) { try result.get() }
         }
         #expect(failed.withLock { $0 } == [.syncFailed(path: folder.path + "/condemned.tmp", code: EIO)])

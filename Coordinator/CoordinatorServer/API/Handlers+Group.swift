@@ -145,6 +145,12 @@ extension Problem {
         func again(_ code: String, _ detail: String, hint: String = "ask again in a moment") -> Problem {
             Problem(.conflict, code, detail, hint: hint, isRetryable: true, retryAfter: 1)
         }
+        func wrong(
+            _ code: String, _ detail: String, hint: String = "coxctl raft status names them",
+            _ status: HTTPResponse.Status = .conflict
+        ) -> Problem {
+            Problem(status, code, detail, hint: hint, field: "node")
+        }
         switch refusal {
         case .notLeader:
             guard let leader = status.leader, leader != status.id else {
@@ -161,23 +167,16 @@ extension Problem {
         case .notCaughtUp(let member, let behind):
             self = again("NOT_CAUGHT_UP", "\(member) is \(behind) entries behind, or has not answered lately")
         case .unknownMember(let member):
-            self.init(
-                .notFound, "MEMBER_NOT_FOUND", "\(member) is no member", hint: "coxctl raft status names them", field: "node")
+            self = wrong("MEMBER_NOT_FOUND", "\(member) is no member", .notFound)
         case .alreadyMember(let member):
-            self.init(
-                .conflict, "ALREADY_MEMBER", "\(member) is that already", hint: "coxctl raft status shows it", field: "node")
-        case .notVoter(let member):
-            self.init(.conflict, "NOT_A_VOTER", "\(member) is no voter", hint: "coxctl raft status names them", field: "node")
+            self = wrong("ALREADY_MEMBER", "\(member) is that already", hint: "coxctl raft status shows it")
+        case .notVoter(let member): self = wrong("NOT_A_VOTER", "\(member) is no voter")
         case .noVoterLeft:
-            self.init(
-                .conflict, "LAST_VOTER", "nobody would be left to vote", hint: "add and promote another member first",
-                field: "node")
+            self = wrong("LAST_VOTER", "nobody would be left to vote", hint: "add and promote another member first")
         case .twoVotes(let node):
-            self.init(
-                .conflict, "TWO_VOTES", "\(node) would have two votes", hint: "one store of it votes already", field: "node")
+            self = wrong("TWO_VOTES", "\(node) would have two votes", hint: "one store of it votes already")
         case .tooManyMembers(let limit):
-            self.init(
-                .conflict, "LIMIT_REACHED", "a group has at most \(limit) members", hint: "remove one first", field: "node")
+            self = wrong("LIMIT_REACHED", "a group has at most \(limit) members", hint: "remove one first")
         case .tooMuchUncommitted, .commandTooLarge: self.init(ControlPlaneError.overloaded("too much waits to be committed"))
         }
     }

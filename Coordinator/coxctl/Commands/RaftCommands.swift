@@ -87,11 +87,7 @@ struct RaftPromote: ClusterCommand {
     @Flag(inversion: .prefixedNo, help: "Whether to wait until it votes.") var wait = true
 
     func act(_ session: Session) async throws {
-        try await session.steer(.post, "/raft/members/\(ControlClient.encode(node)):promote", wait: wait)
-        guard wait else { return }
-        try await session.waitForGroup("\(node) does not vote yet; see: coxctl raft status") { group in
-            group.isSettled && group.members.contains { $0.node == node && $0.role == "voter" }
-        }
+        try await session.make(node, "voter", by: "promote", waiting: wait, else: "\(node) does not vote yet")
     }
 }
 
@@ -103,10 +99,19 @@ struct RaftDemote: ClusterCommand {
     @Flag(inversion: .prefixedNo, help: "Whether to wait until it votes no more.") var wait = true
 
     func act(_ session: Session) async throws {
-        try await session.steer(.post, "/raft/members/\(ControlClient.encode(node)):demote", wait: wait)
-        guard wait else { return }
-        try await session.waitForGroup("\(node) votes still; see: coxctl raft status") { group in
-            group.isSettled && group.members.contains { $0.node == node && $0.role == "learner" }
+        try await session.make(node, "learner", by: "demote", waiting: wait, else: "\(node) votes still")
+    }
+}
+
+extension Session {
+    /// Gives a member another role in the group: `promote` and `demote` are one order, with a help text each.
+    fileprivate func make(
+        _ node: String, _ role: String, by action: String, waiting: Bool, else failure: String
+    ) async throws {
+        try await steer(.post, "/raft/members/\(ControlClient.encode(node)):\(action)", wait: waiting)
+        guard waiting else { return }
+        try await waitForGroup("\(failure); see: coxctl raft status") { group in
+            group.isSettled && group.members.contains { $0.node == node && $0.role == role }
         }
     }
 }

@@ -1,16 +1,7 @@
-import Glibc
 import Launching
 
 /// How long nobody's write is acknowledged while leadership changes hands.
 enum OutageRows {
-    /// How a leader ends.
-    enum End: String, CaseIterable {
-        /// Its connections close: whoever listens knows at once.
-        case killed = "kill -9"
-        /// Its connections stay and say nothing, as those of a machine without power. Only time-outs tell.
-        case frozen = "kill -STOP"
-    }
-
     static func transfers(
         _ groups: [any ComparedGroup], _ settings: BenchSettings, _ report: Benchmarks.Report
     ) async throws {
@@ -21,7 +12,7 @@ enum OutageRows {
                 let leader = try await group.leader()
                 let others = group.members.filter { $0 != leader }
                 let successor = others[round % others.count]
-                let writers = GroupWriters(group, at: group.members, patience: 3_000)
+                let writers = RestlessWriters(group, at: group.members, patience: 3_000)
                 try await writers.around {
                     try await Task.sleep(for: .milliseconds(500))
                     let before = ContinuousClock.now
@@ -45,7 +36,8 @@ enum OutageRows {
     }
 
     static func failovers(
-        _ groups: [any ComparedGroup], _ timing: GroupTiming, _ end: End, _ settings: BenchSettings, _ report: Benchmarks.Report
+        _ groups: [any ComparedGroup], _ timing: GroupTiming, _ end: ProcessEnd, _ settings: BenchSettings,
+        _ report: Benchmarks.Report
     ) async throws {
         var times = Compared(groups)
         for _ in 0..<(settings.full ? 9 : 5) {
@@ -63,17 +55,14 @@ enum OutageRows {
     }
 
     /// Milliseconds from the leader's end to the first acknowledgement of a write that was handed in after it.
-    private static func failover(_ group: any ComparedGroup, _ end: End) async throws -> Double {
+    private static func failover(_ group: any ComparedGroup, _ end: ProcessEnd) async throws -> Double {
         let children = group.cluster.local.children
         let leader = try await group.leader()
-        let writers = GroupWriters(group, at: group.members.filter { $0 != leader }, patience: 300)
+        let writers = RestlessWriters(group, at: group.members.filter { $0 != leader }, patience: 300)
         let time = try await writers.around {
             try await Task.sleep(for: .milliseconds(500))
             let start = ContinuousClock.now
-            switch end {
-            case .killed: children.kill(leader.name)
-            case .frozen: if let process = children.process(of: leader.name) { kill(process, SIGSTOP) }
-            }
+            end.bring(to: leader.name, of: children)
             let dead = ContinuousClock.now
             let first = try await group.cluster.eventually("\(group.title) to take writes", everyMilliseconds: 2) {
                 writers.firstAcknowledged(sentAfter: dead)

@@ -26,7 +26,7 @@ enum RaftBench {
     private static func failovers(
         _ groups: [any ComparedGroup], _ timing: GroupTiming, _ settings: BenchSettings, _ report: Benchmarks.Report
     ) async {
-        for end in OutageRows.End.allCases {
+        for end in ProcessEnd.allCases {
             await attempt("failovers, \(end.rawValue)", settings, report) {
                 try await OutageRows.failovers(groups, timing, end, settings, report)
             }

@@ -43,7 +43,7 @@ struct HandDrivenGroup {
     private var lives: UInt64 = 0
 
     /// All of them start, and nobody leads. What seeds draw is fixed: nothing happens by chance, and a disk is slow only when told.
-    init(members: Int, snapshotEvery: UInt64 = 1_000, _ bug: PlantedBug?) throws(Violation) {
+    init(members: Int, snapshotEvery: UInt64, _ bug: PlantedBug?) throws(Violation) {
         isSound = bug == nil
         var options = RaftRun(seed: 1, bug: bug).options
         (options.members, options.spares, options.snapshotEvery) = (members, 0, snapshotEvery)
@@ -156,6 +156,12 @@ struct HandDrivenGroup {
     mutating func put(at host: Int) throws(Violation) {
         let number = UInt64(requests.count) + 1
         try ask(.put(key: Self.key, value: number), .write(number), at: host)
+    }
+
+    /// As before, and everything happens that follows from it.
+    mutating func commit(at host: Int) throws(Violation) {
+        try put(at: host)
+        try settle()
     }
 
     mutating func get(at host: Int) throws(Violation) { try ask(.get(key: Self.key), .read(0), at: host) }

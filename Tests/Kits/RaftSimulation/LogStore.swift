@@ -241,6 +241,7 @@ private struct Replay {
         return first + [.write(file: file, at: tail.lowerBound, Array(repeating: 0, count: tail.count))]
     }
 
+    /// By the rule that the product's `RaftReplay` follows, told once more on purpose: the simulation imports no shell.
     private mutating func take(_ line: LogLine) {
         switch line {
         case .entry(let entry):

@@ -19,10 +19,10 @@ package struct Scenario: Sendable {
         Scenario("read during round", GroupScenarios.readDuringRound),
         Scenario("late read answer", GroupScenarios.lateReadAnswer),
         Scenario("write outlives entries", GroupScenarios.writeOutlivesEntries),
-        Scenario("snapshot within tail", GroupScenarios.snapshotWithinTail),
+        Scenario("snapshot within tail", snapshotEvery: 4, GroupScenarios.snapshotWithinTail),
         Scenario("change is cut", GroupScenarios.changeIsCut),
-        Scenario("half-committed change", GroupScenarios.halfCommittedChange),
-        Scenario("leaver has longest log", GroupScenarios.leaverHasLongestLog),
+        Scenario("half-committed change", members: 5, GroupScenarios.halfCommittedChange),
+        Scenario("leaver has longest log", members: 4, GroupScenarios.leaverHasLongestLog),
         Scenario("learner has vote", GroupScenarios.learnerHasVote),
         Scenario("term skew", GroupScenarios.termSkew),
         Scenario("successor dies", GroupScenarios.successorDies),
@@ -31,6 +31,19 @@ package struct Scenario: Sendable {
     private init(_ name: String, _ story: @escaping @Sendable (PlantedBug?) throws(Violation) -> Void) {
         self.name = name
         self.story = story
+    }
+
+    /// A story of a group: the first of its members leads, and what clients were told is judged at the end.
+    private init(
+        _ name: String, members: Int = 3, snapshotEvery: UInt64 = 1_000,
+        _ story: @escaping @Sendable (inout HandDrivenGroup) throws(Violation) -> Void
+    ) {
+        self.init(name) { (bug: PlantedBug?) throws(Violation) in
+            var group = try HandDrivenGroup(members: members, snapshotEvery: snapshotEvery, bug)
+            try group.elect(0)
+            try story(&group)
+            try group.verdict()
+        }
     }
 
     /// Plays it with a planted bug or none.

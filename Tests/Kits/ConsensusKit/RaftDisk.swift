@@ -1,19 +1,18 @@
-import Consensus
-import Model
+package import Consensus
 
 /// What a member's disk holds for certain, and the writes that are under way to it, in order.
-struct RaftDisk {
-    private(set) var hardState = HardState()
-    private(set) var snapshot: Snapshot
-    private(set) var entries: [Entry] = []
-    private(set) var underWay: [Persist] = []
+package struct RaftDisk: Sendable {
+    package private(set) var hardState = HardState()
+    package private(set) var snapshot: Snapshot
+    package private(set) var entries: [Entry] = []
+    package private(set) var underWay: [Persist] = []
 
-    init(_ founding: MemberConfiguration) { snapshot = .founding(founding) }
+    package init(_ founding: MemberConfiguration) { snapshot = .founding(founding) }
 
-    mutating func begin(_ write: Persist) { underWay.append(write) }
+    package mutating func begin(_ write: Persist) { underWay.append(write) }
 
     /// Makes the oldest write durable; nil when none is under way.
-    mutating func finishOldest() -> Persist? {
+    package mutating func finishOldest() -> Persist? {
         guard !underWay.isEmpty else { return nil }
         let write = underWay.removeFirst()
         hardState = write.hardState
@@ -30,10 +29,10 @@ struct RaftDisk {
     }
 
     /// The machine has lost its power: what was under way is gone.
-    mutating func loseWrites() { underWay = [] }
+    package mutating func loseWrites() { underWay = [] }
 
     /// Whether what stands at `id`, or a snapshot of it, would be read back.
-    func holds(_ id: EntryID) -> Bool {
+    package func holds(_ id: EntryID) -> Bool {
         id.index <= snapshot.id.index || entries.contains { $0.id == id }
     }
 }
