@@ -28,6 +28,16 @@ import Testing
         return [.snapshotAnswer(SnapshotAnswer(term: Term(term), snapshot: id, nextOffset: offset))]
     }
 
+    /// A member is cut off, and needs a snapshot by now.
+    private static func leftBehind() throws -> (group: Group, leader: MemberID, away: MemberID) {
+        var (group, leader) = try Group.elected()
+        group.compactEvery = 5
+        let away = try #require(group.names.first { $0 != leader })
+        group.isolate(away)
+        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        return (group, leader, away)
+    }
+
     @Test("a new leader with the same snapshot goes on where the old one stopped")
     func resumes() throws {
         var group = try Group(3)
@@ -63,11 +73,7 @@ import Testing
 
     @Test("an answer that comes twice does not call for two chunks")
     func doubledAnswers() throws {
-        var (group, leader) = try Group.elected()
-        group.compactEvery = 5
-        let away = try #require(group.names.first { $0 != leader })
-        group.isolate(away)
-        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        var (group, _, away) = try Self.leftBehind()
         group.heal()
         group.weather.doubles = 100
         var chunks = 0
@@ -150,11 +156,7 @@ import Testing
     @Test("a snapshot that is kept elsewhere is sent from there, and when it cannot be read just now, later")
     func keptElsewhere() throws {
         let gate = Gate()
-        var (group, leader) = try Group.elected()
-        group.compactEvery = 5
-        let away = try #require(group.names.first { $0 != leader })
-        group.isolate(away)
-        for number in 0..<20 { try group.propose("x\(number)", at: leader); try group.run(.milliseconds(5)) }
+        var (group, leader, away) = try Self.leftBehind()
         group.compactEvery = nil
         let taken = try #require(group.raft(leader)?.snapshot)
         #expect(taken.id.index > .zero)
@@ -170,6 +172,21 @@ import Testing
         try group.run(.milliseconds(600))
         #expect(group.raft(away)?.log.base == taken.id)
         #expect(group.members[away]?.digest == group.members[leader]?.digest)
+    }
+
+    @Test("a snapshot that is being sent goes on from where its bytes are kept by then")
+    func keptMeanwhile() throws {
+        var (group, leader, away) = try Self.leftBehind()
+        group.compactEvery = nil
+        let taken = try #require(group.raft(leader)?.snapshot)
+        let lost = SnapshotContents(count: taken.data.count, checksum: CRC32C.of(taken.data)) { _ in nil }
+        group.members[leader]?.raft?.keepSnapshot(taken.id, in: lost)
+        group.heal()
+        try group.run(.milliseconds(300))
+        #expect(group.raft(away)?.log.base == .zero)
+        group.members[leader]?.raft?.keepSnapshot(taken.id, in: SnapshotContents(taken.data))
+        try group.run(.milliseconds(600))
+        #expect(group.raft(away)?.log.base == taken.id)
     }
 
     @Test("what is kept of another snapshot than the newest changes nothing")

@@ -76,6 +76,25 @@ struct GroupMembersTests {
         #expect(group.members[leader]?.catalog.coordinators.isEmpty == true)
     }
 
+    @Test("a node that was removed can be declared anew, and be removed again")
+    func comesAgain() throws {
+        var (group, leader, member) = try Self.grown()
+        for round: UInt64 in 1...2 {
+            _ = try group.commit(.dismissCoordinator(member.node), as: "dismiss-\(round)", at: leader)
+            group.step(.changeMembers([.remove(member)], caller: round), at: leader)
+            group.run(.seconds(2))
+            #expect(Self.configuration(group)?.members.contains { $0.node == member.node } == false)
+            #expect(group.members[leader]?.catalog.coordinators.isEmpty == true, "after round \(round)")
+            guard round == 1 else { break }
+            group.down.insert(member)
+            try group.declare(member.node, as: "declare-again", at: leader)
+            member = MemberID(member.node, store: StoreID(5))
+            try group.start(member)
+            group.run(.seconds(2))
+            #expect(Self.configuration(group)?.learners == [member])
+        }
+    }
+
     @Test("where a coordinator is reached stays known until it is out: the others may need its word to be rid of it")
     func removalNeedsTheRemoved() throws {
         var (group, leader, newcomer) = try Self.grown()

@@ -52,6 +52,7 @@ struct StateMarkTests {
         let present = group.names.filter { $0 != old }
         for name in present {
             #expect(present.allSatisfy { group.members[name]?.marks.mark(of: $0, at: LogIndex(384)) != nil }, "\(name)")
+            #expect(group.members[name]?.marks.mark(of: old, at: LogIndex(128)) == nil, "of one that is no member any more")
         }
     }
 
@@ -78,6 +79,42 @@ struct StateMarkTests {
         try fill(&group, to: 140)
         #expect(group.faults.isEmpty)
         #expect(Set(group.alarms.map(\.at)).count == 3)
+    }
+
+    @Test("a mark that comes twice is one alarm, and one member's word puts nobody out")
+    func twice() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000))
+        let follower = try #require(group.follower)
+        let other = try #require(group.names.first { $0 != follower })
+        try fill(&group, to: 130)
+        let mark = StateMark(index: LogIndex(128), hash: 1)
+        for _ in 1...2 { group.step(.received(.mark(mark), from: other), at: follower) }
+        #expect(group.alarms.count == 1 && group.faults.isEmpty)
+    }
+
+    @Test("a mark is of what stands in the entries, of what they came to, and of all that was decided before")
+    func parts() {
+        func mark(_ bytes: [UInt8], _ result: CommandResult, _ head: [UInt8]) -> StateMark? {
+            var marks = StateMarks()
+            marks.mix(bytes, AppliedEntry(result: result, delta: nil, audit: nil))
+            return marks.mark(at: LogIndex(StateMarks.interval), trail: head)
+        }
+        let marks = [
+            mark([1], .accepted(.nothing), [1]), mark([2], .accepted(.nothing), [1]), mark([1], .accepted(.version(1)), [1]),
+            mark([1], .accepted(.nothing), [2]),
+        ]
+        #expect(Set(marks).count == marks.count && !marks.contains(nil))
+    }
+
+    @Test("the newest marks of a member are kept, and no more of them")
+    func bounded() throws {
+        var marks = StateMarks()
+        let member = try MemberID(text: "c1")
+        for number: UInt64 in 1...100 {
+            marks.note(StateMark(index: LogIndex(number * StateMarks.interval), hash: number), of: member)
+        }
+        #expect(marks.mark(of: member, at: LogIndex(StateMarks.interval)) == nil)
+        #expect(marks.mark(of: member, at: LogIndex(100 * StateMarks.interval))?.hash == 100)
     }
 
     @Test("marks of another form, of strangers, and of what is not known here are left alone")

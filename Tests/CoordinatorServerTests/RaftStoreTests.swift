@@ -286,6 +286,18 @@ private final class StoreFolder {
         #expect(FileManager.default.fileExists(atPath: folder.path + "/condemned"))
     }
 
+    @Test("a snapshot that lies on disk otherwise than in memory is not read from there")
+    func keepsNoDamagedSnapshot() async throws {
+        let folder = StoreFolder()
+        try await folder.run { store, _ in
+            let taken = try snapshot(7, bytes: 3_000)
+            try await store.write(persist(snapshot: taken))
+            let name = try #require(folder.names("snapshots").last)
+            try folder.edit("snapshots/" + name) { $0[$0.count / 2] ^= 1 }
+            #expect(await store.keep(taken) == nil)
+        }
+    }
+
     @Test("a snapshot's bytes can be had from the disk, whole and in parts, as long as somebody may ask for them")
     func keepsSnapshot() async throws {
         let folder = StoreFolder()

@@ -22,12 +22,13 @@ import Testing
         return (swim, now)
     }
 
-    private func received(_ body: SwimMessage.Body, rumour: Bool = false, incarnation: UInt64 = 0) -> Swim.Input {
-        let life = Life(generation: Generation(1), incarnation: incarnation)
-        let record = MemberRecord(node: World.node(1), life: life, status: .alive, profile: World.profile(1))
+    private func received(_ body: SwimMessage.Body, from number: Int = 1, rumour: Bool = false) -> Swim.Input {
+        let life = Life(generation: Generation(1), incarnation: 0)
+        let record = MemberRecord(
+            node: World.node(number), life: life, status: .alive, profile: World.profile(number))
         return .received(
-            SwimMessage(from: World.node(1), life: life, revision: .none, body: body, rumours: rumour ? [record] : []),
-            from: World.address(1))
+            SwimMessage(from: World.node(number), life: life, revision: .none, body: body, rumours: rumour ? [record] : []),
+            from: World.address(number))
     }
 
     @Test("while nothing is under way the next tick is due with the next probe, and it is not late then")
@@ -52,6 +53,39 @@ import Testing
         #expect(swim.tickDue == now + .milliseconds(-50) + swim.tuning.tick)
         _ = swim.step(.tick, at: now)
         #expect(swim.counters.lateTicks == late)
+    }
+
+    @Test("what somebody waits for makes the next tick due at once", arguments: ["a refused link", "a ping for another"])
+    func wakesForOthers(what: String) throws {
+        var (swim, now) = try rested()
+        now = now + .milliseconds(1)
+        let request = SwimMessage.Body.pingRequest(sequence: 1, target: World.node(2), address: World.address(2))
+        _ = swim.step(what == "a refused link" ? .linkRefused(World.node(1)) : received(request), at: now)
+        #expect(swim.tickDue == now + swim.tuning.tick)
+        _ = swim.step(.tick, at: swim.tickDue)
+        #expect(swim.tickDue == now + swim.tuning.tick * 2)
+    }
+
+    @Test("as long as somebody is under suspicion, and a death is to be reported, every tick is due")
+    func watches() throws {
+        var (swim, now) = try rested()
+        _ = swim.step(received(.ack(sequence: 0), from: 2, rumour: true), at: now)
+        let end = now + .seconds(20)
+        var reports = 0
+        // Node 1 answers no more, and node 2 does.
+        while now < end {
+            now = swim.tickDue
+            for action in swim.step(.tick, at: now) {
+                if case .reportDeaths = action { reports += 1 }
+                guard case .send(let message, World.address(2)) = action, case .ping(let number, _) = message.body else {
+                    continue
+                }
+                _ = swim.step(received(.ack(sequence: number), from: 2), at: now)
+            }
+            guard swim.counters.suspicions > 0 else { continue }
+            try #require(swim.tickDue == now + swim.tuning.tick, "at \(now), after \(reports) reports")
+        }
+        #expect(reports > 1)
     }
 
     @Test("a tick that comes half a period behind its time is late, after a rest too")
