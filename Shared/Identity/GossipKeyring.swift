@@ -5,11 +5,14 @@ package import FoundationEssentials
 
 /// AES-256-GCM keys by id. A sealed message is `key id (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`.
 ///
-/// Nonces are random: with 96 bits, a key may seal 2^32 messages before a repetition is worth a thought (NIST SP 800-38D §8.3),
-/// which is years of gossip of a hundred members.
+/// A nonce must never come twice under one key. Whoever counts its messages gives nonces of its own (see `GossipSeal`); random ones,
+/// of 96 bits, are good for 2^32 messages (NIST SP 800-38D §8.3).
 package struct GossipKeyring: Hashable, Sendable {
     /// Bytes that sealing adds.
-    package static let overhead = 1 + 12 + 16
+    package static let overhead = 1 + nonceBytes + 16
+    package static let nonceBytes = 12
+    /// Keys of one ring: two are held while they are exchanged; more means that somebody forgot to remove some.
+    package static let mostKeys = 8
 
     private let keys: [UInt8: [UInt8]]
     /// The id of the key that seals.
@@ -28,10 +31,49 @@ package struct GossipKeyring: Hashable, Sendable {
         try GossipKeyring(keys: [1: try SecureRandom.bytes(32)], primary: 1)
     }
 
+    // MARK: - Exchanging keys
+
+    // A key is exchanged in three steps, each of which every member has taken before the next: it is installed, so that all can open
+    // what it seals; it is used; and the old one is removed. At no moment does anybody seal what another cannot open.
+
+    /// The ids of all keys, in order.
+    package var ids: [UInt8] { keys.keys.sorted() }
+
+    /// With one key more, which opens and does not seal yet.
+    /// - Throws: `malformed` for a key of another length, an id that another key has, or a full ring. The same key again is no mistake.
+    package func installing(_ key: [UInt8], as id: UInt8) throws(IdentityError) -> GossipKeyring {
+        if let held = keys[id], held != key { throw .malformed("gossip keyring: another key has the id \(id)") }
+        guard keys[id] != nil || keys.count < Self.mostKeys else {
+            throw .malformed("gossip keyring: \(keys.count) keys are held, remove those that nobody uses")
+        }
+        var more = keys
+        more[id] = key
+        return try GossipKeyring(keys: more, primary: primary)
+    }
+
+    /// Sealing with another of its keys.
+    /// - Throws: `unknownSealingKey`.
+    package func using(_ id: UInt8) throws(IdentityError) -> GossipKeyring {
+        guard keys[id] != nil else { throw .unknownSealingKey(id) }
+        return try GossipKeyring(keys: keys, primary: id)
+    }
+
+    /// Without a key: what it sealed does not open any more. Who never had it is no mistake.
+    /// - Throws: `malformed` for the key that seals.
+    package func removing(_ id: UInt8) throws(IdentityError) -> GossipKeyring {
+        guard id != primary else { throw .malformed("gossip keyring: key \(id) is in use, use another first") }
+        return try GossipKeyring(keys: keys.filter { $0.key != id }, primary: primary)
+    }
+
+    // MARK: - Sealing
+
     /// Seals `message`, bound to `context` (the cluster's id): opened under another context it is refused.
-    package func seal(_ message: [UInt8], context: [UInt8]) throws(IdentityError) -> [UInt8] {
+    /// - Parameter given: a nonce that this key has not had before; a random one, if nil.
+    package func seal(_ message: [UInt8], context: [UInt8], nonce given: [UInt8]? = nil) throws(IdentityError) -> [UInt8] {
         guard let key = keys[primary] else { throw .unknownSealingKey(primary) }
-        let nonce = try SecureRandom.bytes(12)
+        let nonce: [UInt8]
+        if let given { nonce = given } else { nonce = try SecureRandom.bytes(Self.nonceBytes) }
+        precondition(nonce.count == Self.nonceBytes, "a nonce has \(Self.nonceBytes) bytes, not \(nonce.count)")
         let cipher = try Owned(EVP_CIPHER_CTX_new(), "sealing") { EVP_CIPHER_CTX_free($0) }
         let state = cipher.pointer
         try Libcrypto.require(EVP_EncryptInit_ex(state, EVP_aes_256_gcm(), nil, key, nonce), "sealing")

@@ -66,6 +66,7 @@ import Wire
         let seal = GossipSeal(keys, of: cluster)
         let sealed = try seal.seal([1, 2, 3])
         #expect(try seal.open(sealed) == [1, 2, 3])
+        #expect(throws: DatagramRefusal.replayed) { try seal.open(sealed) }
         #expect(throws: DatagramRefusal.forged) {
             try GossipSeal(keys, of: ClusterID("ffffffffffffffffffffffffffffffff")).open(sealed)
         }

@@ -17,10 +17,13 @@ package final class GossipSocket: Sendable {
         package var malformed: UInt64 = 0
         package var unknownKey: UInt64 = 0
         package var forged: UInt64 = 0
+        package var replayed: UInt64 = 0
         /// Opened, but no message of ours.
         package var unreadable: UInt64 = 0
         /// Not sent: no such address, too long, or the socket was not open or not writable.
         package var unsent: UInt64 = 0
+
+        package init() {}
     }
 
     private let address: HostPort
@@ -150,6 +153,7 @@ package final class GossipSocket: Sendable {
             case .malformed: return count { $0.malformed += 1 }
             case .unknownKey: return count { $0.unknownKey += 1 }
             case .forged: return count { $0.forged += 1 }
+            case .replayed: return count { $0.replayed += 1 }
             }
         }
         guard let message = try? SwimMessage(bytes: plain) else { return count { $0.unreadable += 1 } }
