@@ -1,5 +1,6 @@
 package import Membership
 package import Model
+package import Transport
 
 /// Everything that an agent says about itself at one moment: for its status endpoint, its metrics, and the report that it sends to
 /// the coordinators.
@@ -16,9 +17,12 @@ package struct AgentStatus: Sendable {
     /// Since the start of the process.
     package var uptime: Span
     /// All other members that SWIM holds, in the order of their names.
-    package var members: [Member]
+    package var members: [MemberBelief]
     package var localHealth: Int64
     package var swim: Swim.Counters
+    /// Nil until the socket is open.
+    package var datagrams: GossipSocket.Counters?
+    package var streams: StreamProber.Counters?
     /// The applied routing revision.
     package var revision: Revision
     /// The newest revision that anybody has told of; greater than `revision` while this agent is behind.
@@ -41,8 +45,9 @@ package struct AgentStatus: Sendable {
 
     package init(
         node: NodeID, cluster: ClusterID, zone: ZoneName, store: StoreID, generation: Generation, session: SessionID,
-        addresses: NodeAddresses, version: String, uptime: Span, members: [Member] = [], localHealth: Int64 = 0,
-        swim: Swim.Counters = Swim.Counters(), revision: Revision, newestRevision: Revision, revisionAge: Span,
+        addresses: NodeAddresses, version: String, uptime: Span, members: [MemberBelief] = [], localHealth: Int64 = 0,
+        swim: Swim.Counters = Swim.Counters(), datagrams: GossipSocket.Counters? = nil, streams: StreamProber.Counters? = nil,
+        revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
         engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [],
         machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
@@ -60,6 +65,8 @@ package struct AgentStatus: Sendable {
         self.members = members
         self.localHealth = localHealth
         self.swim = swim
+        self.datagrams = datagrams
+        self.streams = streams
         self.revision = revision
         self.newestRevision = newestRevision
         self.revisionAge = revisionAge

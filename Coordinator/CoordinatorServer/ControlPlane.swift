@@ -1,6 +1,7 @@
 package import Catalog
 package import Consensus
 package import CoordinatorCore
+package import Membership
 package import Model
 
 /// How fresh the state must be that a caller reads.
@@ -43,7 +44,7 @@ package struct CoordinatorStatus: Hashable, Sendable {
     package struct Peer: Hashable, Sendable {
         package let id: NodeID
         package let member: MemberID
-        package let part: MemberStatus.Part
+        package let part: Consensus.MemberStatus.Part
         /// Nil where neither the catalog nor this member's settings say.
         package let zone: ZoneName?
         package let addresses: NodeAddresses?
@@ -106,6 +107,9 @@ package protocol ControlPlane: Sendable {
 
     /// The newest report of each agent's load and health, by way of whichever member got it.
     func reports() async -> [NodeID: LoadReading]
+
+    /// What this member's failure detector believes of the others: rumour, where the catalog is the word (rule F1).
+    func beliefs() async -> [NodeID: MemberBelief]
 
     /// The topology that this member has applied, and what comes.
     var feed: TopologyFeed { get }

@@ -23,6 +23,7 @@ struct TextTable {
 
         private static func text(_ value: JSONValue) -> String {
             switch value {
+            case .array(let elements) where elements.isEmpty: "-"
             case .array(let elements):
                 elements.map { element in
                     element["node"]?.string.map { name in name + (isLearner(element) ? "*" : "") } ?? text(element)

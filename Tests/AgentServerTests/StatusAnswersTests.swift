@@ -2,6 +2,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
+import Membership
 import Model
 import NIOCore
 import NIOEmbedded
@@ -39,12 +40,30 @@ import Testing
             report = AgentStatus(
                 node: node, cluster: try ClusterID("0123456789abcdef0123456789abcdef"), zone: try ZoneName("a"),
                 store: StoreID(1), generation: Generation(2), session: SessionID(5), addresses: addresses, version: "0.1",
-                uptime: .seconds(3), revision: routes.revision, newestRevision: routes.revision, revisionAge: .zero,
+                uptime: .seconds(3), members: try Self.beliefs(), revision: routes.revision, newestRevision: routes.revision,
+                revisionAge: .zero,
                 partitions: [
                     PartitionReport(
                         partition: partition.id, epoch: Epoch(3), isPrimary: true, role: .inSync, rows: 10, bytes: 1_000,
                         readsPerSecond: 1, writesPerSecond: 2, lag: .milliseconds(4), last: .zero, applied: .zero)
                 ], engine: engine, fsyncs: 17)
+        }
+
+        /// One member, whom another accuses.
+        private static func beliefs() throws -> [MemberBelief] {
+            let profile = MemberProfile(
+                kind: .agent, zone: try ZoneName("a"), gossip: "127.0.0.1:3", link: "127.0.0.1:2", store: StoreID(1),
+                session: .none)
+            var swim = Swim(
+                node: try NodeID("n1"), generation: Generation(1), profile: profile, tuning: .fast, seed: 1, at: .origin)
+            let rumour = MemberRecord(
+                node: try NodeID("n2"), life: Life(generation: Generation(6), incarnation: 4), status: .suspect,
+                profile: profile, accuser: try NodeID("n3"))
+            let message = SwimMessage(
+                from: try NodeID("n3"), life: Life(generation: Generation(1), incarnation: 0), revision: .none, body: .gossip,
+                rumours: [rumour])
+            _ = swim.step(.received(message, from: "127.0.0.1:9"), at: .origin)
+            return swim.beliefs(at: .origin + .milliseconds(250))
         }
 
         func write(_ mutations: [Mutation], to: PartitionID, at: Epoch) async throws(DataRefusal) -> Position {
@@ -79,7 +98,7 @@ import Testing
         for part in [
             #""node_id":"n1""#, #""partition_id":7"#, #""role":"primary""#, #""epoch":3"#, #""revision":"1:12""#,
             #""fsyncs":17"#,
-            #""health":"healthy""#,
+            #""health":"healthy""#, #""status":"suspect""#, #""incarnation":4"#, #""age_ms":250"#, #""accusers":["n3"]"#,
         ] {
             #expect(body.contains(part), "\(part) in \(body)")
         }
@@ -96,6 +115,9 @@ import Testing
                 #expect(known.contains(line.prefix { $0 != " " && $0 != "{" }), "\(line)")
             }
         }
+        #expect(body.contains("coxswain_gossip_members{state=\"suspect\"} 1\n"))
+        #expect(body.contains("coxswain_gossip_false_positives_total 0\n"))
+        #expect(body.contains("coxswain_gossip_decrypt_failures_total{reason=\"replayed\"} 0\n"))
         #expect(body.contains("coxswain_partitions{role=\"primary\"} 1\n"))
         #expect(body.hasSuffix("further 1\n"))
     }

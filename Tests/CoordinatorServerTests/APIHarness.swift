@@ -8,6 +8,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import Identity
+import Membership
 import Model
 import NIOCore
 import Synchronization
@@ -66,6 +67,9 @@ final class InstantPlane: ControlPlane, Sendable {
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
 
     func reports() async -> [NodeID: LoadReading] { [:] }
+    func beliefs() async -> [NodeID: MemberBelief] { rumours.withLock { $0 } }
+    /// What the failure detector is taken to believe.
+    let rumours = Mutex<[NodeID: MemberBelief]>([:])
 }
 
 enum Known {

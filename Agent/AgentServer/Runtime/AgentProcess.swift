@@ -146,7 +146,7 @@ package struct AgentParts {
                 store: folder.store, session: .none),
             tuning: SwimTuning.named(configuration.tuning.gossipProfile ?? "fast") ?? .fast,
             address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: credentials.seal,
-            coordinators: credentials.coordinators.compactMap(\.rosterEntry), logger: logger,
+            coordinators: credentials.coordinators.compactMap(\.rosterEntry), endpoint: endpoint, logger: logger,
             roundTrip: { meters.roundTrip.record($0) })
         let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
         let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, logger: logger)
@@ -185,7 +185,11 @@ package struct AgentParts {
         (self.membership, self.session, self.links) = (membership, session, links)
         (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
         services =
-            [worker, mirror, links, listener, copies, runtime, membership, rumours, session, statistics, gateway, status]
+            [
+                worker, mirror, links, listener, copies, runtime, membership, rumours,
+                LinkWatch(links: links, gossip: membership),
+                session, statistics, gateway, status,
+            ]
             + (metrics.map { [$0] } ?? [])
     }
 

@@ -91,8 +91,9 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return AgentStatus(
             node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
             generation: identity.generation, session: session?.status.session ?? .none, addresses: configuration.addresses,
-            version: Self.version, uptime: now - startedAt, members: membership?.members ?? [],
+            version: Self.version, uptime: now - startedAt, members: membership?.beliefs ?? [],
             localHealth: membership?.localHealth ?? 0, swim: membership?.protocolCounters ?? Swim.Counters(),
+            datagrams: membership?.socketCounters, streams: membership?.streamCounters,
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
             revisionAge: max(.zero, now - (session?.status.heardAt ?? startedAt)), connectedTo: session?.status.coordinator,
             partitions: partitions,
@@ -148,7 +149,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     package func received(_ event: SessionEvent) async {
         switch event {
-        case .connected, .disconnected, .registrationRefused: break
+        case .connected, .registrationRefused: break
+        case .disconnected(let coordinator): late.withLock { $0.membership }?.linkFailed(to: coordinator)
         case .registered(let session): late.withLock { $0.membership }?.registered(session)
         case .topology(let topology): runtime.inbox.put(.topology(topology))
         case .delta(let delta): runtime.inbox.put(.delta(delta))

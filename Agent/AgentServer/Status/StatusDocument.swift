@@ -30,10 +30,31 @@ struct StatusDocument: Encodable {
         let zone: String
         let generation: UInt64
         let incarnation: UInt64
+        /// For how long it has had this status.
+        let ageMs: Int64
+        let roundTripMs: Double?
+        /// Who accuses it, or accused it until it was held dead.
+        let accusers: [String]
 
         private enum CodingKeys: String, CodingKey {
             case nodeID = "node_id"
             case kind, status, zone, generation, incarnation
+            case ageMs = "age_ms"
+            case roundTripMs = "rtt_ms"
+            case accusers
+        }
+
+        init(_ belief: MemberBelief) {
+            let member = belief.member
+            nodeID = member.node.name
+            kind = "\(member.profile.kind)"
+            status = "\(member.status)"
+            zone = member.profile.zone.name
+            generation = member.record.life.generation.number
+            incarnation = member.record.life.incarnation
+            ageMs = belief.age.milliseconds
+            roundTripMs = belief.roundTrip.map { Double($0.microseconds) / 1_000 }
+            accusers = member.accusers.map(\.name)
         }
     }
 
@@ -141,11 +162,7 @@ struct StatusDocument: Encodable {
             store: String(status.store.number, radix: 16), generation: status.generation.number, session: status.session.number,
             version: status.version, gateway: status.addresses.service, link: status.addresses.link,
             gossip: status.addresses.gossip, uptimeMs: status.uptime.milliseconds)
-        members = status.members.map {
-            MemberEntry(
-                nodeID: $0.node.name, kind: "\($0.profile.kind)", status: "\($0.status)", zone: $0.profile.zone.name,
-                generation: $0.record.life.generation.number, incarnation: $0.record.life.incarnation)
-        }
+        members = status.members.map(MemberEntry.init)
         localHealth = status.localHealth
         routing = Routing(
             revision: status.revision.description, newestRevisionHeard: status.newestRevision.description,

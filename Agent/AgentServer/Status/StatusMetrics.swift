@@ -1,6 +1,7 @@
 import Identity
 import Membership
 import Model
+import Transport
 
 /// `/metrics` of one status, in the Prometheus text format. Labels are bounded: none names a partition or a node.
 struct StatusMetrics {
@@ -28,11 +29,37 @@ struct StatusMetrics {
         family(
             "gossip_members", "gauge", "Members that this node holds, by their status.",
             MemberStatus.allCases.map { state in
-                ("state=\"\(state)\"", String(status.members.count { $0.status == state }))
+                ("state=\"\(state)\"", String(status.members.count { $0.member.status == state }))
             })
         family("gossip_local_health", "gauge", "Local health multiplier; 0 is healthy.", [("", String(status.localHealth))])
         family("gossip_probes_total", "counter", "Probes sent.", [("", String(status.swim.probes))])
-        family("gossip_probe_failures_total", "counter", "Probes unanswered.", [("", String(status.swim.failedProbes))])
+        let streams = status.streams ?? StreamProber.Counters()
+        family(
+            "gossip_probe_failures_total", "counter", "Probes unanswered: by any way, or by the member's link.",
+            [
+                ("kind=\"all\"", String(status.swim.failedProbes)), ("kind=\"link_silent\"", String(streams.silent)),
+                ("kind=\"link_refused\"", String(streams.refused)), ("kind=\"link_not_asked\"", String(streams.overflowed)),
+            ])
+        family(
+            "gossip_probes_saved_by_link_total", "counter", "Probes that only the member's link answered.",
+            [("", String(status.swim.savedByLink))])
+        family(
+            "gossip_refused_links_total", "counter", "Links that ended or were refused, and were looked into.",
+            [("", String(status.swim.refusedLinks))])
+        family("gossip_verdicts_total", "counter", "Members held dead by own judgement.", [("", String(status.swim.verdicts))])
+        family(
+            "gossip_false_positives_total", "counter", "Members held dead who refuted it.",
+            [("", String(status.swim.falsePositives))])
+        let datagrams = status.datagrams ?? GossipSocket.Counters()
+        family(
+            "gossip_decrypt_failures_total", "counter", "Datagrams that did not open.",
+            [
+                ("reason=\"unknown_key\"", String(datagrams.unknownKey)), ("reason=\"forged\"", String(datagrams.forged)),
+                ("reason=\"replayed\"", String(datagrams.replayed)),
+            ])
+        family(
+            "gossip_malformed_total", "counter", "Datagrams that were none of ours.",
+            [("", String(datagrams.malformed + datagrams.unreadable))])
         family("gossip_suspicions_total", "counter", "Suspicions held.", [("", String(status.swim.suspicions))])
         family(
             "gossip_refutations_total", "counter", "Suspicions of this node refuted.", [("", String(status.swim.refutations))])

@@ -1,6 +1,7 @@
 import Catalog
 import FoundationEssentials
 import KeyEncoding
+import Membership
 import Model
 
 /// How the catalog's values look to callers: names and forms that clients rely on.
@@ -17,7 +18,9 @@ enum Documents {
         node.session == .none && node.status == .healthy ? "JOINING" : node.status.rawValue.uppercased()
     }
 
-    static func node(_ node: NodeDescriptor, in topology: Topology, report reading: LoadReading?) -> JSONNode {
+    static func node(_ node: NodeDescriptor, in topology: Topology, report reading: LoadReading?, belief: MemberBelief? = nil)
+        -> JSONNode
+    {
         let report = reading.flatMap { $0.isFresh ? $0.report : nil }
         return .object([
             "node_id": .string(node.id.name), "endpoint": .string(node.addresses.service), "status": .string(status(node)),
@@ -30,7 +33,7 @@ enum Documents {
                 "gateway": .string(node.addresses.service),
             ]),
             "metrics": metrics(report), "engine": report.map { engine($0.engine) } ?? .null,
-            "reported_seconds_ago": .measure(reading?.age.seconds),
+            "reported_seconds_ago": .measure(reading?.age.seconds), "gossip": belief.map(gossip) ?? .null,
         ])
     }
 
@@ -51,6 +54,16 @@ enum Documents {
         members["disk_total_bytes"] = .number(machine.diskTotalBytes)
         members["disk_free_bytes"] = .number(machine.diskFreeBytes)
         return .object(members)
+    }
+
+    /// What the member that answers believes of the node, and who says so. The catalog's word is `status`.
+    private static func gossip(_ belief: MemberBelief) -> JSONNode {
+        .object([
+            "status": .string("\(belief.member.status)"), "seconds": .measure(belief.age.seconds),
+            "accusers": .array(belief.member.accusers.map { .string($0.name) }),
+            "rtt_ms": .measure(belief.roundTrip.map { Double($0.microseconds) / 1_000 }),
+            "incarnation": .number(belief.member.record.life.incarnation),
+        ])
     }
 
     private static func engine(_ health: EngineHealth) -> JSONNode {

@@ -65,7 +65,7 @@ extension Handlers {
 
     func topology(_ call: Call) async throws(Problem) -> Response {
         let state = try await catalog(call)
-        let reports = await plane.reports()
+        let (reports, beliefs) = (await plane.reports(), await plane.beliefs())
         let topology = state.topology
         return Response(
             json: .object([
@@ -73,7 +73,7 @@ extension Handlers {
                 "revision": .string(topology.revision.description),
                 "nodes": .array(
                     topology.nodes.values.sorted { $0.id < $1.id }
-                        .map { Documents.node($0, in: topology, report: reports[$0.id]) }),
+                        .map { Documents.node($0, in: topology, report: reports[$0.id], belief: beliefs[$0.id]) }),
                 "tables": .array(
                     topology.tables.values.sorted { $0.name < $1.name }
                         .map { Documents.table($0, in: topology, cluster: settings.clusterName) }),
@@ -90,11 +90,11 @@ extension Handlers {
                 hint: "ask the coordinators of the cluster that you mean", field: "id")
         }
         let topology = try await catalog(call).topology
-        let reports = await plane.reports()
+        let (reports, beliefs) = (await plane.reports(), await plane.beliefs())
         return Response(
             json: .array(
                 topology.nodes.values.sorted { $0.id < $1.id }
-                    .map { Documents.node($0, in: topology, report: reports[$0.id]) }))
+                    .map { Documents.node($0, in: topology, report: reports[$0.id], belief: beliefs[$0.id]) }))
     }
 
     // MARK: - Nodes

@@ -3,6 +3,7 @@ import Consensus
 import CoordinatorCore
 import FoundationEssentials
 import Hummingbird
+import Membership
 import Model
 import Synchronization
 
@@ -53,6 +54,7 @@ final class Rehearsal: ControlPlane {
     /// Whether consensus would take it, only asking it would tell.
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
     func reports() async -> [NodeID: LoadReading] { await real.reports() }
+    func beliefs() async -> [NodeID: MemberBelief] { await real.beliefs() }
 }
 
 extension Response {

@@ -68,13 +68,23 @@ struct CoordinatorMetrics: Sendable {
         }
         let protocolCounters = gossip.protocolCounters
         counter("gossip_probes_total", protocolCounters.probes)
-        counter("gossip_probe_failures_total", protocolCounters.failedProbes)
+        let streams = gossip.streamCounters
+        counter("gossip_probe_failures_total", [("kind", "all")], protocolCounters.failedProbes)
+        counter("gossip_probe_failures_total", [("kind", "link_silent")], streams?.silent ?? 0)
+        counter("gossip_probe_failures_total", [("kind", "link_refused")], streams?.refused ?? 0)
+        counter("gossip_probe_failures_total", [("kind", "link_not_asked")], streams?.overflowed ?? 0)
+        counter("gossip_probes_saved_by_link_total", protocolCounters.savedByLink)
+        counter("gossip_refused_links_total", protocolCounters.refusedLinks)
+        counter("gossip_verdicts_total", protocolCounters.verdicts)
+        counter("gossip_false_positives_total", protocolCounters.falsePositives)
         counter("gossip_suspicions_total", protocolCounters.suspicions)
         counter("gossip_refutations_total", protocolCounters.refutations)
         counter("gossip_late_ticks_total", protocolCounters.lateTicks)
         gauge("gossip_local_health", Double(gossip.localHealth))
         let socket = gossip.socketCounters
-        counter("gossip_decrypt_failures_total", (socket?.unknownKey ?? 0) + (socket?.forged ?? 0))
+        counter("gossip_decrypt_failures_total", [("reason", "unknown_key")], socket?.unknownKey ?? 0)
+        counter("gossip_decrypt_failures_total", [("reason", "forged")], socket?.forged ?? 0)
+        counter("gossip_decrypt_failures_total", [("reason", "replayed")], socket?.replayed ?? 0)
         counter("gossip_malformed_total", (socket?.malformed ?? 0) + (socket?.unreadable ?? 0))
     }
 

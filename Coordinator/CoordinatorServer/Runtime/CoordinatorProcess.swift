@@ -53,14 +53,14 @@ package enum CoordinatorProcess {
             node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
             tuning: configuration.gossip, address: configuration.listen.gossip,
             seal: GossipSeal(keyring, of: configuration.cluster),
-            coordinators: [], logger: logger,
+            coordinators: [], endpoint: endpoint, logger: logger,
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
             core: consume core, store: store, peers: peers, links: links, gossip: gossip,
             places: GroupPlaces(configuration.members),
             logger: logger, loop: loop)
         await runtime.start()
-        let sessions = AgentSessions(backend: runtime, logger: logger)
+        let sessions = AgentSessions(backend: runtime, logger: logger) { gossip.linkFailed(to: $0) }
         let listener = LinkListener(
             endpoint: endpoint, address: configuration.listen.link,
             handlers: [.raft: { await runtime.serve($0) }, .session: { await sessions.serve($0) }], logger: logger)

@@ -77,6 +77,7 @@ extension CoordinatorRuntime: Service {
             case .disconnected(let node), .refused(let node): peer = node
             case .connected: continue
             }
+            gossip.linkFailed(to: peer)
             let members = core.raft.configuration.members.filter { $0.node == peer }
             // Somebody who is no member yet is gone too.
             for member in members.isEmpty ? [MemberID(peer)] : members { step(.connectionLost(member)) }

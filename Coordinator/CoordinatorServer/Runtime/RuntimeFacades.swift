@@ -3,6 +3,7 @@
 package import Catalog
 import Consensus
 import CoordinatorCore
+package import Membership
 package import Model
 import Transport
 package import Wire
@@ -35,6 +36,9 @@ extension CoordinatorRuntime: ControlPlane {
 
     package func status() async -> CoordinatorStatus { statusNow }
     package func reports() async -> [NodeID: LoadReading] { reportsNow }
+    package nonisolated func beliefs() async -> [NodeID: MemberBelief] {
+        Dictionary(gossip.beliefs.map { ($0.member.node, $0) }) { first, _ in first }
+    }
 }
 
 extension CoordinatorRuntime: SessionBackend {

@@ -18,11 +18,14 @@ package final class AgentSessions: Sendable {
     }
 
     private let backend: any SessionBackend
+    private let ended: @Sendable (NodeID) -> Void
     private let logger: Logger
     private let open = Mutex<[NodeID: Int]>([:])
 
-    package init(backend: any SessionBackend, logger: Logger) {
+    /// - Parameter ended: told of each session that is over, and why is not known.
+    package init(backend: any SessionBackend, logger: Logger, ended: @escaping @Sendable (NodeID) -> Void = { _ in }) {
         self.backend = backend
+        self.ended = ended
         self.logger = logger
     }
 
@@ -56,6 +59,7 @@ package final class AgentSessions: Sendable {
             open[node] = left > 0 ? left : nil
         }
         logger.info("session closed", metadata: ["agent": "\(node)"])
+        ended(node)
     }
 }
 

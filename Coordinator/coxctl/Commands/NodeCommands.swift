@@ -18,7 +18,8 @@ struct NodeList: ClusterCommand {
         session.show(
             answer.body,
             [
-                .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"), .init("ENDPOINT", "endpoint"),
+                .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"), .init("GOSSIP", "gossip.status"),
+                .init("ACCUSED BY", "gossip.accusers"), .init("ENDPOINT", "endpoint"),
                 .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
                 .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
             ])

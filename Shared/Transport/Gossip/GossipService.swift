@@ -28,6 +28,7 @@ package final class GossipService: Service {
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
     private let seal: any DatagramSealing
+    private let streams: StreamProber?
     private let roundTrip: @Sendable (Span) -> Void
     private let drops = Mutex<UInt64>(0)
     private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
@@ -38,11 +39,12 @@ package final class GossipService: Service {
     /// - Parameters:
     ///   - address: where the socket is bound; `profile.gossip` is what others are told.
     ///   - coordinators: the configured group: who is called first, and always. Ourselves are left out.
+    ///   - endpoint: who we are on links, over which silent members are asked as well; without one, silence is all that is known.
     ///   - roundTrip: told how long each answered ping took.
     package init(
         node: NodeID, generation: Generation, profile: MemberProfile, tuning: SwimTuning, address: HostPort,
-        seal: any DatagramSealing, coordinators: [RosterEntry], logger: Logger,
-        roundTrip: @escaping @Sendable (Span) -> Void = { _ in }
+        seal: any DatagramSealing, coordinators: [RosterEntry], endpoint: LinkEndpoint? = nil,
+        logger: Logger, roundTrip: @escaping @Sendable (Span) -> Void = { _ in }
     ) {
         core = Mutex(
             Swim(
@@ -52,6 +54,7 @@ package final class GossipService: Service {
         self.logger = logger
         self.address = address
         self.seal = seal
+        streams = endpoint.map { StreamProber(endpoint: $0, deadline: tuning.probeInterval) }
         self.roundTrip = roundTrip
         departed = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (events, continuation) = AsyncStream.makeStream(of: GossipEvent.self, bufferingPolicy: .bufferingNewest(4_096))
@@ -88,13 +91,18 @@ package final class GossipService: Service {
 
     package func registered(_ session: SessionID) { step(.registered(session)) }
 
+    /// A link to this node was refused, or has ended and it was not we who ended it: its process may be gone. A false alarm costs a ping.
+    package func linkFailed(to node: NodeID) { step(.linkRefused(node)) }
+
     // MARK: - What is believed
 
     package var members: [Member] { core.withLock { $0.members } }
+    package var beliefs: [MemberBelief] { core.withLock { $0.beliefs(at: BootClock.now()) } }
     package var ownRecord: MemberRecord { core.withLock { $0.ownRecord } }
     package var newestRevision: Revision { core.withLock { $0.newestRevision } }
     package var protocolCounters: Swim.Counters { core.withLock { $0.counters } }
     package var socketCounters: GossipSocket.Counters? { socket.withLock { $0?.counters } }
+    package var streamCounters: StreamProber.Counters? { streams?.counters }
     package var localHealth: Int64 { core.withLock { $0.localHealth } }
     /// Messages without effect.
     package var dropped: UInt64 { drops.withLock { $0 } }
@@ -126,6 +134,7 @@ package final class GossipService: Service {
         step(.roster(coordinators.withLock { $0 }))
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await socket.run() }
+            if let streams { group.addTask { await streams.run { self.heard($1, to: $0) } } }
             group.addTask {
                 // The good-bye needs the socket, so shutdown is awaited here and the socket's task is cancelled after it.
                 // Who is cancelled is gone without a word.
@@ -136,6 +145,13 @@ package final class GossipService: Service {
             try await group.next()
             group.cancelAll()
             try await group.waitForAll()
+        }
+    }
+
+    private func heard(_ answer: StreamProber.Answer, to question: StreamProber.Question) {
+        switch answer {
+        case .here: step(.streamAnswered(question.node, sequence: question.sequence))
+        case .refused: step(.linkRefused(question.node))
         }
     }
 
@@ -163,8 +179,8 @@ package final class GossipService: Service {
                 continuation.yield(.identityInUse(record))
             case .identityDisputed(let record):
                 logger.error("two processes live under one name", metadata: ["other": "\(record)"])
-            // Whoever drives links answers it; without one, silence is all that is known.
-            case .stream: break
+            case .stream(let node, let address, let sequence):
+                streams?.ask(StreamProber.Question(node: node, address: address, sequence: sequence))
             case .departed: departed.continuation.yield()
             case .dropped: drops.withLock { $0 += 1 }
             }

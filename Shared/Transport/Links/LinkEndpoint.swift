@@ -70,6 +70,7 @@ extension Conversation {
         switch self {
         case .raft: role == .coordinator
         case .session, .replication, .copy: role == .node
+        case .probe: role == .node || role == .coordinator
         }
     }
 }

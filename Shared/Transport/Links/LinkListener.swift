@@ -31,14 +31,15 @@ package final class LinkListener: Service {
     private let group: any EventLoopGroup
     private let state = Mutex<(counters: Counters, port: Int?)>((Counters(), nil))
 
-    /// - Parameter handlers: the conversations that are held here; all others are refused.
+    /// - Parameter handlers: the conversations that are held here; all others are refused, but for `.probe`, which is over when both have
+    ///   said who they are.
     package init(
         endpoint: LinkEndpoint, address: HostPort, handlers: [Conversation: Handler], limits: LinkLimits = LinkLimits(),
         logger: Logger, group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {
         self.endpoint = endpoint
         self.address = address
-        self.handlers = handlers
+        self.handlers = handlers.merging([.probe: { _ in }]) { given, _ in given }
         self.limits = limits
         self.logger = logger
         self.group = group

@@ -10,6 +10,8 @@ package enum Conversation: String, Hashable, Sendable, CaseIterable, WireEnumera
     case replication
     /// One snapshot from a primary to a learner, both ways.
     case copy
+    /// Nothing but the two first frames: a silent member's process shows that it is there.
+    case probe
 
     package var wire: ProtoConversation {
         switch self {
@@ -17,6 +19,7 @@ package enum Conversation: String, Hashable, Sendable, CaseIterable, WireEnumera
         case .session: .session
         case .replication: .replication
         case .copy: .copy
+        case .probe: .probe
         }
     }
 }

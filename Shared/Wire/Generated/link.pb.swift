@@ -29,6 +29,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
   case session // = 2
   case replication // = 3
   case copy // = 4
+  case probe // = 5
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -42,6 +43,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     case 2: self = .session
     case 3: self = .replication
     case 4: self = .copy
+    case 5: self = .probe
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -53,6 +55,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     case .session: return 2
     case .replication: return 3
     case .copy: return 4
+    case .probe: return 5
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -64,6 +67,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     .session,
     .replication,
     .copy,
+    .probe,
   ]
 
 }
@@ -449,7 +453,7 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
 fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoConversation: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CONVERSATION_UNSPECIFIED\0\u{1}CONVERSATION_RAFT\0\u{1}CONVERSATION_SESSION\0\u{1}CONVERSATION_REPLICATION\0\u{1}CONVERSATION_COPY\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CONVERSATION_UNSPECIFIED\0\u{1}CONVERSATION_RAFT\0\u{1}CONVERSATION_SESSION\0\u{1}CONVERSATION_REPLICATION\0\u{1}CONVERSATION_COPY\0\u{1}CONVERSATION_PROBE\0")
 }
 
 nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
