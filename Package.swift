@@ -53,7 +53,7 @@ var targets: [Target] = [
     core("Planning", in: "Coordinator", uses: ["Catalog", "Model"]),
     core("CoordinatorCore", in: "Coordinator", uses: ["Catalog", "Consensus", "Membership", "Model", "Planning"]),
     coreTests("Model"),
-    coreTests("Membership", uses: ["MembershipSimulation", "Model", "SimulationKit", "simulate-members"]),
+    coreTests("Membership", uses: ["MembershipSimulation", "Model", "RunnerKit", "SimulationKit", "simulate-members"]),
     coreTests("RoutingTable", uses: ["Model"]),
     coreTests("Access", uses: ["Model"]),
     coreTests("KeyEncoding", uses: ["Model"]),
@@ -78,11 +78,12 @@ var targets: [Target] = [
         path: "Tests/SimulateMembers", swiftSettings: settings),
     .testTarget(
         name: "SimulationTests",
-        dependencies: ["Consensus", "Model", "RaftSimulation", "SimulationKit", "simulate"].map { .byName(name: $0) },
+        dependencies: ["Consensus", "Model", "RaftSimulation", "RunnerKit", "SimulationKit", "simulate"].map { .byName(name: $0) },
         path: "Tests/SimulationTests", swiftSettings: settings),
     .testTarget(
         name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },
         path: "Tests/LinearizabilityTests", swiftSettings: settings),
+    kit("RunnerKit"),
     kit("TraceKit"),
     .testTarget(
         name: "ConversationTests", dependencies: ["Consensus", "ConsensusKit", "Model", "TraceKit"].map { .byName(name: $0) },

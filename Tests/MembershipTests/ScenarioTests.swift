@@ -1,5 +1,5 @@
-import Foundation
 import MembershipSimulation
+import RunnerKit
 import SimulationKit
 import Testing
 
@@ -31,15 +31,6 @@ extension Scenario: CustomTestStringConvertible {
 
     /// Asks the runner beside the tests.
     private func digest(of label: String, seed: UInt64) throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
-            .appending(path: "simulate-members")
-        process.arguments = ["--seed", "\(seed)", "--digest", label]
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: output, as: UTF8.self)
+        try Runner.output(of: "simulate-members", ["--seed", "\(seed)", "--digest", label])
     }
 }

@@ -1,6 +1,6 @@
-import Foundation
 import Model
 import RaftSimulation
+import RunnerKit
 import SimulationKit
 import Testing
 
@@ -102,14 +102,6 @@ import Testing
 
     /// Asks the runner beside the tests.
     private func digest(of seed: String) throws -> String {
-        let process = Process()
-        process.executableURL = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "simulate")
-        process.arguments = ["--digest", seed]
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return String(decoding: output, as: UTF8.self)
+        try Runner.output(of: "simulate", ["--digest", seed])
     }
 }
