@@ -1,4 +1,4 @@
-import Consensus
+@testable import Consensus
 import Model
 import Synchronization
 import Testing
@@ -172,6 +172,16 @@ import Testing
         try group.run(.milliseconds(600))
         #expect(group.raft(away)?.log.base == taken.id)
         #expect(group.members[away]?.digest == group.members[leader]?.digest)
+    }
+
+    @Test("no chunk is made of bytes that cannot all be read", arguments: [nil, [], [0, 1, 2, 3]] as [[UInt8]?])
+    func readShort(bytes: [UInt8]?) throws {
+        let id = EntryID(term: Term(1), index: LogIndex(9))
+        let configuration = try MemberConfiguration(voters: [MemberID(text: "a")])
+        var outgoing = OutgoingSnapshot(Snapshot(id: id, configuration: configuration, data: data))
+        #expect(outgoing.chunk(at: 0, limit: 5, term: Term(1))?.bytes == [0, 1, 2, 3, 4])
+        outgoing.keep(SnapshotContents(count: data.count, checksum: CRC32C.of(data)) { _ in bytes })
+        #expect(outgoing.chunk(at: 0, limit: 5, term: Term(1)) == nil)
     }
 
     @Test("a snapshot that is being sent goes on from where its bytes are kept by then")

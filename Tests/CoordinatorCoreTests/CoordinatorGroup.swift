@@ -63,14 +63,17 @@ struct CoordinatorGroup {
     var lastCaller: UInt64 = 0
 
     private let settings: CoordinatorSettings
+    private let trailingEntries: UInt64
     private let codec: (MemberID, CoordinatorCodec) -> CoordinatorCodec
 
     /// - Parameter codec: how a member reads and writes; as everybody does, unless a test says otherwise.
     init(
-        settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20), snapshotPadding: Int = 0,
+        settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20), trailingEntries: UInt64 = 5_000,
+        snapshotPadding: Int = 0,
         codec: @escaping (MemberID, CoordinatorCodec) -> CoordinatorCodec = { $1 }
     ) throws {
         self.settings = settings
+        self.trailingEntries = trailingEntries
         self.codec = codec
         archive = Archive(padding: snapshotPadding)
         names = try (1...3).map { try MemberID(text: "c\($0)") }
@@ -84,7 +87,9 @@ struct CoordinatorGroup {
         if !names.contains(name) { names.append(name) }
         lastCaller += 1
         let raft = Raft(
-            id: name, settings: RaftSettings(electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20)),
+            id: name,
+            settings: RaftSettings(
+                electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20), trailingEntries: trailingEntries),
             snapshot: .founding(founding), seed: lastCaller, at: now)
         let zones = Dictionary(
             uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })

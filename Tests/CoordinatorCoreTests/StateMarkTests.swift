@@ -9,22 +9,38 @@ struct StateMarkTests {
     private static let twisted = "twisted"
 
     /// A group in which c1, and perhaps c2, read what the reason marks otherwise than it was written: their state machine is another.
-    private func group(wrong: [String]) throws -> CoordinatorGroup {
+    private func group(
+        wrong: [String], reading other: @escaping @Sendable (MemberID) -> Command = Self.colour
+    ) throws -> CoordinatorGroup {
         try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000)) { name, codec in
-            guard wrong.contains(name.description) else { return codec }
+            let isWrong = wrong.contains(name.description)
             return CoordinatorCodec(
                 encode: codec.encode,
-                decode: { (bytes) throws(MalformedEntry) in Self.twist(try codec.decode(bytes), by: name) },
-                encodeSnapshot: codec.encodeSnapshot, decodeSnapshot: codec.decodeSnapshot, digest: codec.digest)
+                decode: { (bytes) throws(MalformedEntry) in
+                    let entry = try codec.decode(bytes)
+                    return isWrong ? Self.twist(entry, to: other(name)) : entry
+                },
+                encodeSnapshot: codec.encodeSnapshot, decodeSnapshot: codec.decodeSnapshot, digest: Self.digest)
         }
     }
 
-    private static func twist(_ entry: CatalogEntry, by name: MemberID) -> CatalogEntry {
+    /// The trail's head tells what was decided.
+    private static func digest(of bytes: [UInt8]) -> [UInt8] {
+        var hash = StateHash()
+        hash.mix(bytes)
+        return (0..<8).map { UInt8(truncatingIfNeeded: hash.value >> (8 * $0)) }
+    }
+
+    /// Another value for each.
+    private static func colour(at name: MemberID) -> Command {
+        .configure(.global, [ConfigurationWrite(key: "app.colour", value: "\"\(name)\"")])
+    }
+
+    private static func twist(_ entry: CatalogEntry, to other: Command) -> CatalogEntry {
         guard entry.reason == twisted else { return entry }
         return CatalogEntry(
-            command: .configure(.global, [ConfigurationWrite(key: "app.colour", value: "\"\(name)\"")]), actor: entry.actor,
-            reason: entry.reason, requestID: entry.requestID, fingerprint: entry.fingerprint, traceID: entry.traceID,
-            time: entry.time)
+            command: other, actor: entry.actor, reason: entry.reason, requestID: entry.requestID,
+            fingerprint: entry.fingerprint, traceID: entry.traceID, time: entry.time)
     }
 
     private func fill(_ group: inout CoordinatorGroup, to index: UInt64, reason: String = "") throws {
@@ -39,7 +55,7 @@ struct StateMarkTests {
 
     @Test("members in the same state raise no alarm, those that begin anew or from a snapshot included")
     func same() throws {
-        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 50))
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 50), trailingEntries: 10)
         let old = try #require(group.follower)
         let fresh = MemberID(old.node, store: StoreID(0xF2))
         try fill(&group, to: 140)
@@ -47,6 +63,8 @@ struct StateMarkTests {
         try fill(&group, to: 200)
         try group.start(fresh)
         group.run(.seconds(2))
+        // No place where a mark is due.
+        try #require(group.members[fresh].map { $0.marks.hash == nil && $0.raft.snapshot.id.index > .zero } == true)
         try fill(&group, to: 400)
         #expect(group.alarms.isEmpty && group.faults.isEmpty)
         let present = group.names.filter { $0 != old }
@@ -79,6 +97,33 @@ struct StateMarkTests {
         try fill(&group, to: 140)
         #expect(group.faults.isEmpty)
         #expect(Set(group.alarms.map(\.at)).count == 3)
+    }
+
+    @Test("who once decided something else is found out at every mark, though all that came since was applied alike")
+    func staysKnown() throws {
+        var group = try group(wrong: ["c1", "c2"], reading: { .dismissCoordinator($0.node) })
+        try fill(&group, to: 20, reason: Self.twisted)
+        try fill(&group, to: 260)
+        #expect(Set(group.alarms.filter { $0.index == LogIndex(256) }.map(\.at)).count == 3)
+    }
+
+    @Test("marks that come before one's own are compared when that is due")
+    func early() throws {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(snapshotEntries: 10_000))
+        let follower = try #require(group.follower)
+        let others = group.names.filter { $0 != follower }
+        try fill(&group, to: 100)
+        // What the others say at 128 is lost on this member.
+        group.down.insert(follower)
+        try fill(&group, to: 130)
+        group.down.remove(follower)
+        for other in others {
+            group.step(.received(.mark(StateMark(index: LogIndex(128), hash: 1)), from: other), at: follower)
+        }
+        #expect(group.alarms.isEmpty && group.faults.isEmpty)
+        group.run(.milliseconds(500))
+        #expect(Set(group.alarms.filter { $0.at == follower }.map(\.of)) == Set(others))
+        #expect(group.faults == [follower: .stateDiffers(LogIndex(128))])
     }
 
     @Test("a mark that comes twice is one alarm, and one member's word puts nobody out")

@@ -88,6 +88,55 @@ import Testing
     }
 
     @Test(
+        "what comes when a part of its batch is written stands behind the part that waits",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func amidBatch() async throws {
+        let disk = try SmallDisk(bytes: 1 << 20)
+        let log = try Self.open(disk)
+        let asked = Mutex<[Int]>([])
+        let done = Mutex<[Int]>([])
+        /// Whoever is answered asks for one more: before the others of its batch are put aside.
+        @Sendable func submit(_ number: Int) {
+            asked.withLock { asked in
+                asked.append(number)
+                log.submit([Self.record(number)]) { result in
+                    guard case .success = result else { return }
+                    done.withLock { $0.append(number) }
+                    if number < 100 { submit(number + 100) }
+                }
+            }
+        }
+        try disk.fill()
+        for number in 0..<60 { submit(number) }
+        try await eventually("a write waits") { if case .full = log.space { true } else { false } }
+        try disk.makeRoom()
+        try await eventually("all are written") { done.withLock { $0.count } == 120 }
+        #expect(done.withLock { $0 } == asked.withLock { $0 })
+    }
+
+    @Test(
+        "an unfinished write is cut off on a full disk too, though no copy of it can be kept",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func torn() async throws {
+        // No room for a second segment, whose space could be used.
+        let disk = try SmallDisk(bytes: 100 << 10)
+        do {
+            let log = try Self.open(disk)
+            for number in 1...2 { _ = try await log.append([Self.record(number)]) }
+        }
+        let segment = URL(fileURLWithPath: disk.path + "/log/segment-00000000000000000001")
+        var bytes = try Data(contentsOf: segment)
+        let first = SegmentHeader.bytes + RecordFormat.encodedBytes(payload: Self.record(1).payload.count)
+        bytes.resetBytes(in: first + 40..<bytes.count)
+        try bytes.write(to: segment)
+        try disk.fill()
+        var found = 0
+        let log = try Self.open(disk) { _ in found += 1 }
+        #expect(found == 1)
+        #expect(log.torn?.record == RecordNumber(2))
+    }
+
+    @Test(
         "a log that was stopped on a full disk opens on it again, says so, and goes on when there is space",
         .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
     func restart() async throws {

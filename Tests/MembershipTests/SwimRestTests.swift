@@ -13,13 +13,18 @@ import Testing
         _ = swim.step(received(.ack(sequence: 0), rumour: true), at: now)
         while swim.tickDue - now <= swim.tuning.tick {
             now = now + swim.tuning.tick
-            for case .send(let message, _) in swim.step(.tick, at: now) {
-                guard case .ping(let number, _) = message.body else { continue }
-                _ = swim.step(received(.ack(sequence: number)), at: now)
-            }
+            tick(&swim, at: now)
             try #require(now < .origin + .seconds(10))
         }
         return (swim, now)
+    }
+
+    /// Who is pinged answers at once.
+    private func tick(_ swim: inout Swim, at now: LogicalInstant) {
+        for case .send(let message, _) in swim.step(.tick, at: now) {
+            guard case .ping(let number, _) = message.body else { continue }
+            _ = swim.step(received(.ack(sequence: number)), at: now)
+        }
     }
 
     private func received(_ body: SwimMessage.Body, from number: Int = 1, rumour: Bool = false) -> Swim.Input {
@@ -38,10 +43,17 @@ import Testing
         let probes = swim.counters.probes
         #expect(swim.tickDue - now > swim.tuning.tick * 2 && swim.tickDue - now <= swim.tuning.probeInterval)
         now = swim.tickDue
-        _ = swim.step(.tick, at: now)
+        tick(&swim, at: now)
         #expect(swim.counters.probes == probes + 1)
         #expect(swim.counters.lateTicks == late)
         #expect(swim.tickDue == now + swim.tuning.tick)
+        // From one tick behind a probe to the next probe is the longest rest.
+        now = swim.tickDue
+        tick(&swim, at: now)
+        #expect(swim.tickDue - now == swim.tuning.probeInterval - swim.tuning.tick)
+        tick(&swim, at: swim.tickDue)
+        #expect(swim.counters.probes == probes + 2)
+        #expect(swim.counters.lateTicks == late)
     }
 
     @Test("what is to be told makes the next tick due at once, and that one is not late")
