@@ -7,7 +7,7 @@ import ArgumentParser
 struct BenchSettings: Sendable {
     /// More rounds, and larger tables.
     let full: Bool
-    /// Of the parts called raft only these groups of rows; all where none is named.
+    /// Of the parts called raft or swim only these groups of rows; all where none is named.
     var rows: [String] = []
     /// Clusters of the benches use the eighty ports from here; crowds of members the four hundred from a hundred above.
     let basePort: Int
@@ -44,7 +44,7 @@ struct BenchSettings: Sendable {
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Only these parts.", valueName: "part"))
     var only: [String] = []
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Of the raft part only these rows.", valueName: "rows"))
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Of the parts raft and swim only these rows.", valueName: "rows"))
     var rows: [String] = []
 
     @Flag(help: "One JSON object for each row.")
