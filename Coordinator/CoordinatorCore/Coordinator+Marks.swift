@@ -4,7 +4,8 @@
 // that it would send, are not the group's. Each judges itself, so that no member is put out by another's word.
 //
 // A quorum that is wrong in the same way cannot be told from one that is right, and where no quorum agrees nobody stops: then people
-// must look. A mark that is lost on its way is not sent again; the next one comes soon.
+// must look. A mark that is lost on its way is not sent again. What was decided differently shows in every later one, through the
+// trail; a value that differs shows in the marks of its own interval alone.
 
 package import Consensus
 import Catalog
