@@ -78,7 +78,9 @@ var targets: [Target] = [
         path: "Tests/SimulateMembers", swiftSettings: settings),
     .testTarget(
         name: "SimulationTests",
-        dependencies: ["Consensus", "Model", "RaftSimulation", "RunnerKit", "SimulationKit", "simulate"].map { .byName(name: $0) },
+        dependencies: ["Consensus", "Model", "RaftSimulation", "RunnerKit", "SimulationKit", "simulate"].map {
+            .byName(name: $0)
+        },
         path: "Tests/SimulationTests", swiftSettings: settings),
     .testTarget(
         name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },
