@@ -42,16 +42,19 @@ extension Coordinator {
         guard !passedOn.isEmpty else { return }
         let lost = passedOn.filter { $0.value.term != raft.term }.keys.sorted()
         for number in lost {
-            if let item = passedOn.removeValue(forKey: number)?.item { waiting.append(item) }
+            guard var item = passedOn.removeValue(forKey: number)?.item else { continue }
+            item.mayBeApplied = true
+            // What the planners want, they want of the state as it is now.
+            if case .itself = item.waiter { answer(item, .unknown) } else { waiting.append(item) }
         }
     }
 
     private mutating func handIn(_ item: Waiting, wall: WallTime) {
         if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
-            return answer(item.waiter, .done(known.result, catalog.topology.revision))
+            return answer(item, .done(known.result, catalog.topology.revision))
         }
         guard !isDiskLow || item.command.command.isEssential else {
-            return answer(item.waiter, .diskFull("the leader's disk is nearly full"))
+            return answer(item, .diskFull("the leader's disk is nearly full"))
         }
         lastStamp = max(lastStamp, wall, catalog.time)
         guard let (bytes, entry) = written(item, at: lastStamp) else { return }
@@ -60,11 +63,11 @@ extension Coordinator {
             handedIn[id.index, default: []].append(HandedIn(id: id, entry: entry, item: item))
         } catch {
             switch error {
-            case .notLeader: answer(item.waiter, .noLeader)
+            case .notLeader: answer(item, .noLeader)
             case .tooMuchUncommitted(let bytes, let limit):
-                answer(item.waiter, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
+                answer(item, .overloaded("\(bytes) of \(limit) bytes wait to be committed"))
             case .commandTooLarge(let bytes, let limit):
-                answer(item.waiter, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
+                answer(item, .overloaded("a command of \(bytes) bytes is above the limit of \(limit)"))
             case .transferring:
                 // Kept for the next leader, or for this one if it stays.
                 waiting.append(item)
@@ -81,18 +84,24 @@ extension Coordinator {
     private mutating func written(_ item: Waiting, at time: WallTime) -> (bytes: [UInt8], entry: CatalogEntry)? {
         let bytes = codec.encode(item.command.stamped(time))
         do throws(MalformedEntry) { return (bytes, try codec.decode(bytes)) } catch {
-            answer(item.waiter, .done(.refused(error.rejection), catalog.topology.revision))
+            answer(item, .done(.refused(error.rejection), catalog.topology.revision))
             return nil
         }
     }
 
     private mutating func passOn(_ item: Waiting, to leader: MemberID) {
-        if case .member = item.waiter { return answer(item.waiter, .noLeader) }
+        if case .member = item.waiter { return answer(item, .noLeader) }
         // Asked here too, so that the leader is not even sent it.
         guard written(item, at: lastStamp) != nil else { return }
         lastNumber += 1
         passedOn[lastNumber] = HandedOn(item: item, term: raft.term)
         actions.append(.send(.command(item.command, number: lastNumber), to: leader))
+    }
+
+    /// What became of it, as far as that can be said.
+    mutating func answer(_ item: Waiting, _ outcome: CommandOutcome) {
+        if case .done = outcome { return answer(item.waiter, outcome) }
+        answer(item.waiter, item.mayBeApplied ? .unknown : outcome)
     }
 
     mutating func answer(_ waiter: Waiter, _ outcome: CommandOutcome) {
@@ -104,20 +113,24 @@ extension Coordinator {
     }
 
     mutating func expire(at now: LogicalInstant) {
+        for (read, _) in freshReads.filter({ $0.until <= now }) {
+            actions.append(.readAnswered(caller: read.id, isFresh: false))
+        }
+        freshReads.removeAll { $0.until <= now }
         let overdue = waiting.filter { $0.until <= now }
         waiting.removeAll { $0.until <= now }
-        for item in overdue { answer(item.waiter, .noLeader) }
+        for item in overdue { answer(item, .noLeader) }
         for index in handedIn.keys.sorted() {
             let late = handedIn[index]?.filter { $0.item.until <= now } ?? []
             guard !late.isEmpty else { continue }
             handedIn[index]?.removeAll { $0.item.until <= now }
             if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
-            for handed in late { answer(handed.item.waiter, .unknown) }
+            for handed in late { answer(handed.item, .unknown) }
         }
         for number in passedOn.keys.sorted() {
             guard let item = passedOn[number]?.item, item.until <= now else { continue }
             passedOn[number] = nil
-            answer(item.waiter, .unknown)
+            answer(item, .unknown)
         }
     }
 }

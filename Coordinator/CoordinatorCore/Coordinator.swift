@@ -83,6 +83,8 @@ package struct Coordinator: Sendable {
         let until: LogicalInstant
         /// The term in which the leader that it was passed on to said that it leads no more: a later one is waited for.
         var refusedIn: Term?
+        /// Whether a leader that leads no more had it: nobody can say any more that it was not handed in.
+        var mayBeApplied = false
 
         init(command: ProposedCommand, waiter: Waiter, until: LogicalInstant) {
             self.command = command
@@ -111,16 +113,19 @@ package struct Coordinator: Sendable {
     var waiting: [Waiting] = []
     var handedIn: [LogIndex: [HandedIn]] = [:]
     var passedOn: [UInt64: HandedOn] = [:]
-    var lastNumber: UInt64 = 0
+    /// Of the last command that was passed on.
+    var lastNumber: UInt64
     /// Whether a state is on its way to becoming bytes.
     var isEncoding = false
     /// Confirmed reads that wait for the state machine.
-    var freshReads: [ConfirmedRead] = []
+    var freshReads: [(read: ConfirmedRead, until: LogicalInstant)] = []
     /// Of the commands applied since the last snapshot.
     var bytesSinceSnapshot = 0
     var marks = StateMarks()
     /// When the last command was applied.
     var lastApplied: LogicalInstant
+    /// The term of the last entry that was applied.
+    var appliedTerm = Term.zero
     var witnesses = WitnessBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
@@ -154,10 +159,13 @@ package struct Coordinator: Sendable {
         let session: SessionID
     }
 
+    /// - Parameter number: from the shell's random source: commands that are passed on are numbered after it, so that an answer to this
+    ///   member's former life is not taken for one to this.
     package init(
         id: MemberID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
-        settings: CoordinatorSettings = CoordinatorSettings(), at now: LogicalInstant
+        settings: CoordinatorSettings = CoordinatorSettings(), numbersAfter number: UInt64, at now: LogicalInstant
     ) {
+        lastNumber = number
         self.id = id
         self.raft = raft
         self.codec = codec
@@ -179,7 +187,8 @@ package struct Coordinator: Sendable {
     /// Whether this member plans nothing and nobody waits for it: it has only old accusations to forget, and those can wait.
     private var isAtRest: Bool {
         !raft.isLeader && raft.isMember && !isStopping && handOver == nil && waiting.isEmpty && handedIn.isEmpty
-            && passedOn.isEmpty && groupRequests.isEmpty && underWay.isEmpty && absentSince.isEmpty && unevenSince == nil
+            && passedOn.isEmpty && freshReads.isEmpty && groupRequests.isEmpty && underWay.isEmpty && absentSince.isEmpty
+            && unevenSince == nil
     }
 
     /// - Parameter wall: the wall clock, for the time that entries carry (rule C4).
@@ -234,7 +243,7 @@ package struct Coordinator: Sendable {
         case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
         case .outcome(let outcome, let number):
             guard let passed = passedOn.removeValue(forKey: number) else { return }
-            guard outcome == .noLeader else { return answer(passed.item.waiter, outcome) }
+            guard outcome == .noLeader else { return answer(passed.item, outcome) }
             // It was not handed in: this member has yet to hear who leads instead.
             var item = passed.item
             item.refusedIn = passed.term
@@ -254,8 +263,9 @@ package struct Coordinator: Sendable {
             if let persist = ready.persist { actions.append(.persist(persist)) }
             actions += ready.faults.map { .fault($0) }
             if let snapshot = ready.install { install(snapshot) }
-            for entry in ready.committed { apply(entry, at: now) }
-            freshReads += ready.reads
+            // A state that differs from the group's is not served, nor made to differ more.
+            for entry in ready.committed where raft.fault == nil { apply(entry, at: now) }
+            freshReads += ready.reads.map { ($0, now + settings.answerTime) }
             for caller in ready.failedReads { actions.append(.readAnswered(caller: caller, isFresh: false)) }
             takeSnapshotIfDue(at: now)
         }
@@ -266,10 +276,18 @@ package struct Coordinator: Sendable {
         noteCommitted(entry)
         defer { markIfDue(at: entry.id.index, now: now) }
         let expected = handedIn.removeValue(forKey: entry.id.index) ?? []
-        for lost in expected where lost.id != entry.id {
-            // Another leader's entry at the place where ours should have come to stand: ours is lost for good. A caller's is handed in
-            // again; what the planners want, they want of the state as it is now.
-            if case .itself = lost.item.waiter { answer(lost.item.waiter, .unknown) } else { waiting.append(lost.item) }
+        // Another leader's entry at the place where ours should have come to stand: ours is lost for good.
+        for lost in expected where lost.id != entry.id { handInAgain(lost.item) }
+        if entry.id.term > appliedTerm {
+            appliedTerm = entry.id.term
+            // So is what should have come to stand behind it: in a log terms never fall.
+            for index in handedIn.keys.sorted() {
+                let lost = handedIn[index]?.filter { $0.id.term < entry.id.term } ?? []
+                guard !lost.isEmpty else { continue }
+                handedIn[index]?.removeAll { $0.id.term < entry.id.term }
+                if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
+                for lost in lost { handInAgain(lost.item) }
+            }
         }
         guard case .command(let bytes) = entry.content else { return }
         let handedIn = expected.filter { $0.id == entry.id }
@@ -282,7 +300,12 @@ package struct Coordinator: Sendable {
         let applied = catalog.apply(command, at: entry.id.index.number)
         marks.mix(bytes, applied)
         if let delta = applied.delta { actions.append(.publish(delta)) }
-        for handed in handedIn { answer(handed.item.waiter, .done(applied.result, catalog.topology.revision)) }
+        for handed in handedIn { answer(handed.item, .done(applied.result, catalog.topology.revision)) }
+    }
+
+    /// A caller's; what the planners want, they want of the state as it is now.
+    private mutating func handInAgain(_ item: Waiting) {
+        if case .itself = item.waiter { answer(item, .unknown) } else { waiting.append(item) }
     }
 
     private mutating func install(_ snapshot: Snapshot) {
@@ -321,9 +344,10 @@ package struct Coordinator: Sendable {
     private mutating func answerFreshReads() {
         guard !freshReads.isEmpty else { return }
         let applied = raft.log.applied
-        let (due, later) = (freshReads.filter { $0.index <= applied }, freshReads.filter { $0.index > applied })
-        freshReads = later
-        for read in due { actions.append(.readAnswered(caller: read.id, isFresh: true)) }
+        let due = freshReads.filter { $0.read.index <= applied }
+        guard !due.isEmpty else { return }
+        freshReads.removeAll { $0.read.index <= applied }
+        for (read, _) in due { actions.append(.readAnswered(caller: read.id, isFresh: true)) }
     }
 
     private mutating func noteDeath(_ report: DeathReport, at now: LogicalInstant) {

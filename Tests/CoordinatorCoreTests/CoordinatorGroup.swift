@@ -82,19 +82,25 @@ struct CoordinatorGroup {
         run(.seconds(1))
     }
 
-    /// Starts a member with an empty disk.
-    mutating func start(_ name: MemberID) throws {
+    /// Starts a member anew with what it had on its disk: all that it had, for disks are prompt here.
+    mutating func restart(_ name: MemberID) throws { try start(name, with: members[name]?.raft) }
+
+    /// Starts a member with an empty disk, or with one on which all of `former` is.
+    mutating func start(_ name: MemberID, with former: Raft? = nil) throws {
         if !names.contains(name) { names.append(name) }
         lastCaller += 1
         let raft = Raft(
             id: name,
             settings: RaftSettings(
                 electionTimeout: .milliseconds(100), heartbeatInterval: .milliseconds(20), trailingEntries: trailingEntries),
-            snapshot: .founding(founding), seed: lastCaller, at: now)
+            hardState: former?.hardState ?? HardState(), snapshot: former?.snapshot ?? .founding(founding),
+            entries: former.map { $0.log.entries(from: $0.snapshot.id.index.next, bytes: .max) } ?? [], seed: lastCaller,
+            at: now)
         let zones = Dictionary(
             uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })
         members[name] = Coordinator(
-            id: name, raft: raft, codec: codec(name, archive.codec), memberZones: zones, settings: settings, at: now)
+            id: name, raft: raft, codec: codec(name, archive.codec), memberZones: zones, settings: settings,
+            numbersAfter: lastCaller * 1_000, at: now)
     }
 
     var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }

@@ -131,6 +131,51 @@ import Testing
         #expect(isDone(group.outcomes[9]))
     }
 
+    private func setting(_ key: String) throws -> ProposedCommand {
+        ProposedCommand(
+            command: .configure(.global, [ConfigurationWrite(key: key, value: "1")]), actor: try Principal("tester"),
+            requestID: try RequestID(key))
+    }
+
+    /// Of the command that is on its way to the leader.
+    private func numberOfCommand(in group: CoordinatorGroup) -> UInt64? {
+        group.wire.lazy.compactMap { if case .command(_, let number) = $0.message { number } else { nil } }.first
+    }
+
+    @Test("an answer to a member's former life is not taken for one to what it asks in this one")
+    func formerLife() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        group.step(.propose(try setting("app.first"), caller: 1), at: leader)
+        group.run(.milliseconds(100))
+        let done = try #require(group.outcomes[1])
+        group.step(.propose(try setting("app.former"), caller: 2), at: follower)
+        let former = try #require(numberOfCommand(in: group))
+        group.wire = []
+        try group.restart(follower)
+        group.run(.milliseconds(50))
+        group.step(.propose(try setting("app.now"), caller: 3), at: follower)
+        _ = try #require(numberOfCommand(in: group))
+        group.step(.received(.outcome(done, number: former), from: leader), at: follower)
+        #expect(group.outcomes[3] == nil && group.outcomes[2] == nil)
+        group.run(.milliseconds(100))
+        #expect(isDone(group.outcomes[3]))
+    }
+
+    @Test("of what an earlier leader had, and may have committed, nobody says that it was not handed in")
+    func mayBeApplied() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        group.step(.propose(try setting("app.lost"), caller: 7), at: follower)
+        group.wire = []
+        group.down = [leader]
+        for name in group.names where name != leader { group.step(.diskSpace(isLow: true), at: name) }
+        group.run(.milliseconds(800))
+        #expect(group.leader != nil && group.outcomes[7] == .unknown)
+    }
+
     @Test("a transfer to a member that is down is given up, and the leader goes on")
     func givenUp() throws {
         var group = try CoordinatorGroup()

@@ -56,7 +56,7 @@ import Testing
             snapshot: .founding(try MemberConfiguration(voters: [id])), seed: 1, at: now)
         var coordinator = Coordinator(
             id: id, raft: raft, codec: Archive().codec, memberZones: [id.node: try ZoneName("z")],
-            settings: CoordinatorSettings(planInterval: .seconds(3_600)), at: now)
+            settings: CoordinatorSettings(planInterval: .seconds(3_600)), numbersAfter: 0, at: now)
         while !coordinator.raft.hasCommittedInTerm {
             now = now + .milliseconds(10)
             step(&coordinator, .tick, at: now)

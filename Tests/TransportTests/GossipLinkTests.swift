@@ -46,7 +46,7 @@ import Wire
         }
     }
 
-    private func peers(_ count: Int, ports first: Int) throws -> [Peer] {
+    private func peers(_ count: Int, ports first: Int, _ tuning: SwimTuning) throws -> [Peer] {
         let authority = try TestAuthority()
         let keyring = try GossipKeyring.generate()
         func profile(_ index: Int) throws -> MemberProfile {
@@ -61,7 +61,7 @@ import Wire
             let endpoint = try authority.endpoint("n\(index)")
             let valve = Valve(GossipSeal(keyring, of: authority.cluster))
             let gossip = GossipService(
-                node: entries[index].node, generation: Generation(1), profile: entries[index].profile, tuning: .fast,
+                node: entries[index].node, generation: Generation(1), profile: entries[index].profile, tuning: tuning,
                 address: HostPort(host: "127.0.0.1", port: first + 2 * index), seal: valve, coordinators: entries,
                 endpoint: endpoint, logger: quiet)
             let links = PeerLinks(endpoint: endpoint, conversation: .replication, logger: quiet)
@@ -85,12 +85,13 @@ import Wire
 
     @Test("whom no datagram reaches, and whose process answers on its links, is not held dead")
     func deaf() async throws {
-        let peers = try peers(4, ports: 9_520)
+        // A second for each handshake: beside other work two cores may not manage four of them in a quarter.
+        let peers = try peers(4, ports: 9_520, .lan)
         let tasks = peers.map { peer in Task { await peer.run() } }
         #expect(await whole(peers))
         peers[3].valve.isShut.withLock { $0 = true }
         // Every probe of it by each of the three, for longer than the longest patience with a silent one.
-        #expect(await eventually { peers.map(\.gossip.protocolCounters.savedByLink).reduce(0, +) >= 40 })
+        #expect(await eventually { peers.map(\.gossip.protocolCounters.savedByLink).reduce(0, +) >= 20 })
         #expect(peers.allSatisfy { $0.gossip.protocolCounters.verdicts == 0 })
         #expect(peers.allSatisfy { peer in peer.gossip.members.allSatisfy { $0.status != .dead } })
         for task in tasks { task.cancel() }
@@ -99,7 +100,7 @@ import Wire
 
     @Test("a process whose links are reset and refused is dead for all long before its silence would tell")
     func gone() async throws {
-        let peers = try peers(4, ports: 9_540)
+        let peers = try peers(4, ports: 9_540, .fast)
         let tasks = peers.map { peer in Task { await peer.run() } }
         #expect(await whole(peers))
         let start = ContinuousClock.now

@@ -28,9 +28,12 @@ package final class ConfigurationEvents: Sendable {
 
     private struct Newest: Sendable {
         var to = Revision.none
-        /// No more than there are watchers.
+        /// Of watchers that came and went too, up to the bound: the next change empties it.
         var told: [WatchedKeys: Told] = [:]
     }
+
+    /// Events that are kept at once; whoever watches yet other keys has his made for himself.
+    private static let mostTold = 1_024
 
     private let newest = Mutex(Newest())
 
@@ -46,7 +49,9 @@ package final class ConfigurationEvents: Sendable {
         newest.withLock { newest in
             if to > newest.to { newest = Newest(to: to) }
             // Most stand at the same place, and the first of them gets there first.
-            if to == newest.to, newest.told[keys] == nil { newest.told[keys] = Told(from: from, event: event) }
+            if to == newest.to, newest.told[keys] == nil, newest.told.count < Self.mostTold {
+                newest.told[keys] = Told(from: from, event: event)
+            }
         }
         return event
     }

@@ -133,7 +133,7 @@ package enum CoordinatorProcess {
                 answerTime: max(.seconds(1), configuration.electionTimeout * 3),
                 repairs: RepairLimits(delay: configuration.repairDelay),
                 leadershipDelay: configuration.leadershipDelay),
-            at: now)
+            numbersAfter: UInt64.random(in: 0...(.max >> 3)), at: now)
     }
 
     private static func profile(_ configuration: CoordinatorConfiguration, _ store: StoreID) -> MemberProfile {

@@ -63,15 +63,18 @@ extension CoordinatorRuntime {
     }
 
     /// Not an exit: a restart loop would help nobody. The member is silent and not ready; where its store contradicts what the group
-    /// knows, the next start begins another one.
+    /// knows, the next start begins another one. Where its state does, agents and watchers must not hear more of it: there it is one.
     func takeNoPart(after fault: Fault) {
         logger.critical("this store takes no part any more", metadata: ["fault": "\(fault)"])
         switch fault {
         case .conflictWithCommitted, .commitBeyondLog, .stateDiffers:
-            store.condemn(because: "consensus: \(fault)") { [logger] result in
-                guard case .failure(let error) = result else { return }
-                logger.critical(
-                    "the store is not condemned: do not start it again, remove it", metadata: ["error": "\(error)"])
+            store.condemn(because: "consensus: \(fault)") { [logger, loop] result in
+                if case .failure(let error) = result {
+                    logger.critical(
+                        "the store is not condemned: do not start it again, remove it", metadata: ["error": "\(error)"])
+                }
+                guard case .stateDiffers = fault else { return }
+                loop.execute { self.assumeIsolated { $0.stop("this member's state is not the group's") } }
             }
         case .secondLeader: break
         }
