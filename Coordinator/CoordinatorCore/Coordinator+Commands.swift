@@ -42,10 +42,7 @@ extension Coordinator {
         guard !passedOn.isEmpty else { return }
         let lost = passedOn.filter { $0.value.term != raft.term }.keys.sorted()
         for number in lost {
-            guard var item = passedOn.removeValue(forKey: number)?.item else { continue }
-            item.mayBeApplied = true
-            // What the planners want, they want of the state as it is now.
-            if case .itself = item.waiter { answer(item, .unknown) } else { waiting.append(item) }
+            if let item = passedOn.removeValue(forKey: number)?.item { handInAgain(item, mayBeApplied: true) }
         }
     }
 

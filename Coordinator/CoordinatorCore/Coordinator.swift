@@ -280,13 +280,14 @@ package struct Coordinator: Sendable {
         for lost in expected where lost.id != entry.id { handInAgain(lost.item) }
         if entry.id.term > appliedTerm {
             appliedTerm = entry.id.term
-            // So is what should have come to stand behind it: in a log terms never fall.
+            // So is what should have come to stand behind it: in a log terms never fall. What stands before it came with a snapshot,
+            // or did not: only the request id tells.
             for index in handedIn.keys.sorted() {
                 let lost = handedIn[index]?.filter { $0.id.term < entry.id.term } ?? []
                 guard !lost.isEmpty else { continue }
                 handedIn[index]?.removeAll { $0.id.term < entry.id.term }
                 if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
-                for lost in lost { handInAgain(lost.item) }
+                for lost in lost { handInAgain(lost.item, mayBeApplied: index < entry.id.index) }
             }
         }
         guard case .command(let bytes) = entry.content else { return }
@@ -304,8 +305,11 @@ package struct Coordinator: Sendable {
     }
 
     /// A caller's; what the planners want, they want of the state as it is now.
-    private mutating func handInAgain(_ item: Waiting) {
-        if case .itself = item.waiter { answer(item, .unknown) } else { waiting.append(item) }
+    mutating func handInAgain(_ item: Waiting, mayBeApplied: Bool = false) {
+        if case .itself = item.waiter { return answer(item, .unknown) }
+        var item = item
+        item.mayBeApplied = item.mayBeApplied || mayBeApplied
+        waiting.append(item)
     }
 
     private mutating func install(_ snapshot: Snapshot) {

@@ -102,7 +102,7 @@ package protocol ControlPlane: Sendable {
 
     func status() async -> CoordinatorStatus
 
-    /// Puts a wish that concerns the group itself; only the leader grants one. Answered in time, one way or another (see `CoordinatorSettings`).
+    /// Puts a wish that concerns the group itself; only the leader grants one. Answered in time, one way or another, as `propose` is.
     func steer(_ order: GroupOrder) async -> GroupOutcome
 
     /// The newest report of each agent's load and health, by way of whichever member got it.

@@ -2,7 +2,7 @@ package import Model
 
 /// Every time and count of the protocol that depends on the network. Three named sets; each figure states what it trades.
 package struct SwimTuning: Hashable, Sendable {
-    /// How often the shell calls `tick`: the resolution of every other time here.
+    /// How soon the next tick is due while anything is under way: the resolution of every other time here.
     package var tick: Span
     /// One member is probed per interval (SWIM's protocol period).
     package var probeInterval: Span

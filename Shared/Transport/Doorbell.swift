@@ -47,6 +47,7 @@ package final class Doorbell: Sendable {
             if isRung { continuation.resume() }
         }
     }
+
     /// Waits for the next ring, for so long at the most, or until the task is cancelled.
     ///
     /// - Returns: whether it rang.
