@@ -75,12 +75,9 @@ extension Coordinator {
         }
     }
 
-    /// The command's bytes, and what is read back from them. What no reader accepts must never be committed: no member could apply it,
-    /// and none could ever start again.
-    /// - Returns: nil when it is refused for that, and the caller answered.
+    /// - Returns: nil when no reader would accept it, and the caller was answered.
     private mutating func written(_ item: Waiting, at time: WallTime) -> (bytes: [UInt8], entry: CatalogEntry)? {
-        let bytes = codec.encode(item.command.stamped(time))
-        do throws(MalformedEntry) { return (bytes, try codec.decode(bytes)) } catch {
+        do throws(MalformedEntry) { return try codec.written(item.command.stamped(time)) } catch {
             answer(item, .done(.refused(error.rejection), catalog.topology.revision))
             return nil
         }

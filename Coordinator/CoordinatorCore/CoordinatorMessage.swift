@@ -25,7 +25,7 @@ package struct ProposedCommand: Hashable, Sendable {
         self.traceID = traceID
     }
 
-    func stamped(_ time: WallTime) -> CatalogEntry {
+    package func stamped(_ time: WallTime) -> CatalogEntry {
         CatalogEntry(
             command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
             time: time)

@@ -24,6 +24,13 @@ package struct CoordinatorCodec: Sendable {
         self.decodeSnapshot = decodeSnapshot
         self.digest = digest
     }
+
+    /// The entry's bytes, and what every member will read from them. What no reader accepts must never be committed: no member could
+    /// apply it, and none could ever start again.
+    package func written(_ entry: CatalogEntry) throws(MalformedEntry) -> (bytes: [UInt8], entry: CatalogEntry) {
+        let bytes = encode(entry)
+        return (bytes, try decode(bytes))
+    }
 }
 
 /// Why no reader takes an entry.

@@ -22,10 +22,7 @@ extension WireCodable {
     package init(bytes: [UInt8]) throws(WireError) {
         let message: Wire
         do {
-            var options = BinaryDecodingOptions()
-            options.messageDepthLimit = 16
-            options.discardUnknownFields = true
-            message = try Wire(serializedBytes: bytes, options: options)
+            message = try Wire(serializedBytes: bytes, options: .strict)
         } catch {
             throw WireError(Wire.protoMessageName, .malformed)
         }
@@ -40,6 +37,16 @@ extension WireCodable {
             // Only a missing required field or 2 GiB can cause it: proto3 has no required fields, and no value is that large.
             preconditionFailure("\(Wire.protoMessageName) cannot be written: \(error)")
         }
+    }
+}
+
+extension BinaryDecodingOptions {
+    /// How every message of ours is read: not deep, and nothing is kept that this version does not know.
+    package static var strict: Self {
+        var options = BinaryDecodingOptions()
+        options.messageDepthLimit = 16
+        options.discardUnknownFields = true
+        return options
     }
 }
 

@@ -12,6 +12,7 @@ import Membership
 import Model
 import NIOCore
 import Synchronization
+import Transport
 
 /// A control plane of one member without a log: commands are applied at once to a real catalog.
 final class InstantPlane: ControlPlane, Sendable {
@@ -30,11 +31,11 @@ final class InstantPlane: ControlPlane, Sendable {
         traceID: String
     ) async throws(ControlPlaneError) -> CommandResult {
         if isLeaderless.withLock({ $0 }) { throw .noLeader }
-        let entry = CatalogEntry(
-            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
-            time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        let proposed = ProposedCommand(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID)
+        let entry: CatalogEntry
         do throws(MalformedEntry) {
-            _ = try CoordinatorCodec.standard.decode(CoordinatorCodec.standard.encode(entry))
+            entry = try CoordinatorCodec.standard.written(proposed.stamped(BootClock.wallTime())).entry
         } catch { return .refused(error.rejection) }
         let place = index.withLock { index -> UInt64 in
             index += 1

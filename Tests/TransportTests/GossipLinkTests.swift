@@ -34,14 +34,7 @@ import Wire
                 group.addTask { _ = try? await listener.run() }
                 group.addTask { _ = try? await gossip.run() }
                 group.addTask { await links.run() }
-                group.addTask {
-                    for await event in links.events {
-                        switch event {
-                        case .disconnected(let node), .refused(let node): gossip.linkFailed(to: node)
-                        case .connected: break
-                        }
-                    }
-                }
+                group.addTask { try? await LinkWatch(links: links, gossip: gossip).run() }
             }
         }
     }

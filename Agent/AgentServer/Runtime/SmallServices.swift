@@ -95,23 +95,6 @@ struct RumourService: Service {
     }
 }
 
-/// Tells the failure detector of links that end or are refused: nothing says sooner that a process is gone.
-struct LinkWatch: Service {
-    let links: PeerLinks
-    let gossip: GossipService
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            for await event in links.events {
-                switch event {
-                case .disconnected(let node), .refused(let node): gossip.linkFailed(to: node)
-                case .connected: break
-                }
-            }
-        }
-    }
-}
-
 extension ClusterCredentials {
     var seal: GossipSeal { GossipSeal(keyring, of: cluster) }
 }

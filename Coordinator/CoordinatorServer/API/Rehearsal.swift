@@ -1,11 +1,11 @@
 import Catalog
 import Consensus
 import CoordinatorCore
-import FoundationEssentials
 import Hummingbird
 import Membership
 import Model
 import Synchronization
+import Transport
 
 /// A control plane on which nothing happens: commands are applied to a copy of the catalog, by the same rules with the same
 /// refusals, and forgotten. What `?dry_run=true` asks.
@@ -22,11 +22,11 @@ final class Rehearsal: ControlPlane {
         traceID: String
     ) async throws(ControlPlaneError) -> CommandResult {
         let start = try await catalog(.linearizable)
-        let entry = CatalogEntry(
-            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID,
-            time: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)))
+        let proposed = ProposedCommand(
+            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID)
+        let entry: CatalogEntry
         do throws(MalformedEntry) {
-            _ = try CoordinatorCodec.standard.decode(CoordinatorCodec.standard.encode(entry))
+            entry = try CoordinatorCodec.standard.written(proposed.stamped(BootClock.wallTime())).entry
         } catch { return .refused(error.rejection) }
         return copy.withLock { copy in
             var state = copy ?? start

@@ -56,16 +56,6 @@ extension CatalogSnapshot {
     }
 }
 
-extension BinaryDecodingOptions {
-    /// As `WireCodable` reads.
-    fileprivate static var strict: Self {
-        var options = BinaryDecodingOptions()
-        options.messageDepthLimit = 16
-        options.discardUnknownFields = true
-        return options
-    }
-}
-
 /// A message's outermost fields.
 private enum MessageFields {
     /// Ranges of whole fields, consecutive, each of `size` bytes or somewhat more but the last.
