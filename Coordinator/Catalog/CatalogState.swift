@@ -69,6 +69,11 @@ package struct CatalogState: Sendable, Equatable {
     /// The first answer under a request id, so that a member can repeat it before it plans anything.
     package func answer(to id: RequestID) -> RequestRecord? { snapshot.requests[id] ?? snapshot.proposals[id] }
 
+    /// Whether a request that was first applied behind the entry at `index` could be applied once more, since its answer may be forgotten.
+    package func mayHaveForgotten(since index: UInt64) -> Bool {
+        snapshot.requests.mayHaveForgotten(since: index) || snapshot.proposals.mayHaveForgotten(since: index)
+    }
+
     /// Whether a join token with this secret is open: asked before a refusal would cost an entry of the log.
     package func hasJoinToken(_ id: String, secretDigest: [UInt8]) -> Bool {
         snapshot.joinTokens[id]?.secretDigest == secretDigest

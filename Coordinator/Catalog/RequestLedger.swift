@@ -25,6 +25,8 @@ package struct RequestLedger: Hashable, Sendable {
     /// Oldest first, behind `forgotten` that are no more: an array that loses its first element moves all the others.
     private var order: [RequestID] = []
     private var forgotten = 0
+    /// The index of the newest entry whose request is forgotten, or one behind it.
+    private var forgottenUpTo: UInt64 = 0
 
     package init() {}
 
@@ -34,6 +36,8 @@ package struct RequestLedger: Hashable, Sendable {
             byID[record.id] = record
             order.append(record.id)
         }
+        // What was forgotten before the first of them is not written down: anything may have been.
+        forgottenUpTo = records.first?.index ?? 0
     }
 
     /// Oldest first.
@@ -48,6 +52,9 @@ package struct RequestLedger: Hashable, Sendable {
 
     /// The first answer under `id`, unless it has been forgotten.
     package subscript(id: RequestID) -> RequestRecord? { byID[id] }
+
+    /// Whether a request that was first applied behind the entry at `index` may be one that is forgotten.
+    package func mayHaveForgotten(since index: UInt64) -> Bool { forgottenUpTo > index }
 
     /// Forgets what is older than the window at `time`.
     mutating func forget(at time: WallTime) {
@@ -66,7 +73,9 @@ package struct RequestLedger: Hashable, Sendable {
 
     private mutating func drop(_ count: Int) {
         guard count > 0 else { return }
-        for id in order[forgotten...].prefix(count) { byID[id] = nil }
+        for id in order[forgotten...].prefix(count) {
+            if let record = byID.removeValue(forKey: id) { forgottenUpTo = max(forgottenUpTo, record.index) }
+        }
         forgotten += count
         guard forgotten > CatalogLimits.requests / 4 else { return }
         order.removeFirst(forgotten)

@@ -6,14 +6,16 @@ import Consensus
 import Model
 
 extension Coordinator {
-    mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, at now: LogicalInstant) {
+    /// - Parameter known: the newest entry that was applied where the command first came from its caller; what it may have led to
+    ///   stands behind that.
+    mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, knownUpTo known: LogIndex, at now: LogicalInstant) {
         let held = waiting.count + passedOn.count
         guard held < settings.waitingCommands else {
             return answer(waiter, .overloaded("\(held) commands wait already"))
         }
         // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
         if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
-        waiting.append(Waiting(command: command, waiter: waiter, until: now + settings.answerTime))
+        waiting.append(Waiting(command: command, waiter: waiter, knownUpTo: known, until: now + settings.answerTime))
     }
 
     mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
@@ -50,6 +52,8 @@ extension Coordinator {
         if let known = catalog.answer(to: item.command.requestID), known.fingerprint == item.command.fingerprint {
             return answer(item, .done(known.result, catalog.topology.revision))
         }
+        // It may have been applied on another way, so long ago that nobody remembers: a link that stalls can keep one copy for minutes.
+        guard !catalog.mayHaveForgotten(since: item.knownUpTo.number) else { return answer(item.waiter, .unknown) }
         guard !isDiskLow || item.command.command.isEssential else {
             return answer(item, .diskFull("the leader's disk is nearly full"))
         }
@@ -89,7 +93,7 @@ extension Coordinator {
         guard written(item, at: lastStamp) != nil else { return }
         lastNumber += 1
         passedOn[lastNumber] = HandedOn(item: item, term: raft.term)
-        actions.append(.send(.command(item.command, number: lastNumber), to: leader))
+        actions.append(.send(.command(item.command, number: lastNumber, knownUpTo: item.knownUpTo), to: leader))
     }
 
     /// What became of it, as far as that can be said.

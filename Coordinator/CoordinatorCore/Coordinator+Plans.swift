@@ -163,7 +163,7 @@ extension Coordinator {
         waiting.append(
             Waiting(
                 command: ProposedCommand(command: command, actor: actor, reason: reason, requestID: request),
-                waiter: .itself(request),
+                waiter: .itself(request), knownUpTo: raft.log.applied,
                 until: now + settings.answerTime))
     }
 }

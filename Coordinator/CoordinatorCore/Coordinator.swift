@@ -80,15 +80,18 @@ package struct Coordinator: Sendable {
     struct Waiting: Sendable {
         let command: ProposedCommand
         let waiter: Waiter
+        /// The newest entry that was applied where it first came from its caller.
+        let knownUpTo: LogIndex
         let until: LogicalInstant
         /// The term in which the leader that it was passed on to said that it leads no more: a later one is waited for.
         var refusedIn: Term?
         /// Whether a leader that leads no more had it: nobody can say any more that it was not handed in.
         var mayBeApplied = false
 
-        init(command: ProposedCommand, waiter: Waiter, until: LogicalInstant) {
+        init(command: ProposedCommand, waiter: Waiter, knownUpTo: LogIndex, until: LogicalInstant) {
             self.command = command
             self.waiter = waiter
+            self.knownUpTo = knownUpTo
             self.until = until
         }
     }
@@ -209,7 +212,8 @@ package struct Coordinator: Sendable {
         case .connectionLost(let peer):
             noteGone(peer)
             raft.step(.connectionLost(peer), at: now)
-        case .propose(let command, let caller): enqueue(command, for: .caller(caller), at: now)
+        case .propose(let command, let caller):
+            enqueue(command, for: .caller(caller), knownUpTo: raft.log.applied, at: now)
         case .read(let caller): raft.read(caller)
         case .deathReported(let report): noteDeath(report, at: now)
         case .believed(let node, let generation, let session, let isAlive):
@@ -240,7 +244,8 @@ package struct Coordinator: Sendable {
     private mutating func receive(_ message: CoordinatorMessage, from sender: MemberID, at now: LogicalInstant) {
         switch message {
         case .raft(let message): raft.step(.received(message, from: sender), at: now)
-        case .command(let command, let number): enqueue(command, for: .member(sender, number: number), at: now)
+        case .command(let command, let number, let known):
+            enqueue(command, for: .member(sender, number: number), knownUpTo: known, at: now)
         case .outcome(let outcome, let number):
             guard let passed = passedOn.removeValue(forKey: number) else { return }
             guard outcome == .noLeader else { return answer(passed.item, outcome) }

@@ -63,8 +63,9 @@ package struct DeathReport: Hashable, Sendable {
 
 package enum CoordinatorMessage: Hashable, Sendable {
     case raft(Message)
-    /// A follower's command for the leader; `number` is the follower's, for the answer.
-    case command(ProposedCommand, number: UInt64)
+    /// A follower's command for the leader; `number` is the follower's, for the answer. When it came to the follower, that had applied
+    /// everything up to `knownUpTo`.
+    case command(ProposedCommand, number: UInt64, knownUpTo: LogIndex)
     case outcome(CommandOutcome, number: UInt64)
     case death(DeathReport)
     /// An agent's report, passed on by the member that got it (rule C7: never through the log).

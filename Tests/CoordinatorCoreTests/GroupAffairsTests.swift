@@ -131,15 +131,41 @@ import Testing
         #expect(isDone(group.outcomes[9]))
     }
 
-    private func setting(_ key: String) throws -> ProposedCommand {
+    private func setting(_ key: String, as request: String? = nil) throws -> ProposedCommand {
         ProposedCommand(
             command: .configure(.global, [ConfigurationWrite(key: key, value: "1")]), actor: try Principal("tester"),
-            requestID: try RequestID(key))
+            requestID: try RequestID(request ?? key))
     }
 
     /// Of the command that is on its way to the leader.
     private func numberOfCommand(in group: CoordinatorGroup) -> UInt64? {
-        group.wire.lazy.compactMap { if case .command(_, let number) = $0.message { number } else { nil } }.first
+        group.wire.lazy.compactMap { if case .command(_, let number, _) = $0.message { number } else { nil } }.first
+    }
+
+    @Test("a command that a link held back until its first answer was forgotten is not carried out once more")
+    func heldBackForLong() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let follower = try #require(group.follower)
+        let command = try setting("app.held")
+        group.step(.propose(command, caller: 1), at: follower)
+        let held = try #require(group.wire.first { if case .command = $0.message { true } else { false } })
+        group.wire = []
+        group.step(.propose(command, caller: 2), at: leader)
+        group.run(.milliseconds(50))
+        #expect(isDone(group.outcomes[2]))
+        for number in 0...CatalogLimits.requests {
+            group.step(.propose(try setting("app.other\(number % 2)", as: "other-\(number)"), caller: 3), at: leader)
+            if number % 1_000 == 0 { group.run(.milliseconds(20)) }
+        }
+        group.run(.milliseconds(50))
+        #expect(group.members[leader]?.catalog.answer(to: command.requestID) == nil)
+        group.step(.received(held.message, from: held.from), at: leader)
+        #expect(group.members[leader]?.raft.log.last.index == group.members[leader]?.raft.log.applied)
+        guard case .outcome(.unknown, _)? = group.wire.last?.message else {
+            Issue.record("\(String(describing: group.wire.last)) is no answer that it is unknown")
+            return
+        }
     }
 
     @Test("an answer to a member's former life is not taken for one to what it asks in this one")

@@ -14,7 +14,8 @@ extension CoordinatorMessage: WireCodable {
             self = .command(
                 ProposedCommand(
                     command: entry.command, actor: entry.actor, reason: entry.reason, requestID: entry.requestID,
-                    fingerprint: entry.fingerprint, traceID: entry.traceID), number: command.number)
+                    fingerprint: entry.fingerprint, traceID: entry.traceID), number: command.number,
+                knownUpTo: LogIndex(try Check.counter(command.knownUpTo, "Command.known_up_to")))
         case .outcome(let outcome): self = .outcome(try CommandOutcome(wire: outcome), number: outcome.number)
         case .death(let death):
             self = .death(
@@ -35,12 +36,13 @@ extension CoordinatorMessage: WireCodable {
         var wire = ProtoCoordinatorMessage()
         switch self {
         case .raft(let message): wire.raft = message.wire
-        case .command(let command, let number):
+        case .command(let command, let number, let known):
             let entry = CatalogEntry(
                 command: command.command, actor: command.actor, reason: command.reason, requestID: command.requestID,
                 fingerprint: command.fingerprint, traceID: command.traceID, time: WallTime(milliseconds: 0))
             wire.command.entry = entry.wire
             wire.command.number = number
+            wire.command.knownUpTo = known.number
         case .outcome(let outcome, let number):
             outcome.write(to: &wire.outcome)
             wire.outcome.number = number

@@ -123,6 +123,9 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
 
     package var number: UInt64 = 0
 
+    /// The newest entry that the sender had applied when it got the command.
+    package var knownUpTo: UInt64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -430,7 +433,7 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCoordinatorMessage.Command: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".Command"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entry\0\u{1}number\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entry\0\u{1}number\0\u{3}known_up_to\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -440,6 +443,7 @@ nonisolated extension ProtoCoordinatorMessage.Command: SwiftProtobuf.Message, Sw
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._entry) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.knownUpTo) }()
       default: break
       }
     }
@@ -456,12 +460,16 @@ nonisolated extension ProtoCoordinatorMessage.Command: SwiftProtobuf.Message, Sw
     if self.number != 0 {
       try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 2)
     }
+    if self.knownUpTo != 0 {
+      try visitor.visitSingularUInt64Field(value: self.knownUpTo, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCoordinatorMessage.Command, rhs: ProtoCoordinatorMessage.Command) -> Bool {
     if lhs._entry != rhs._entry {return false}
     if lhs.number != rhs.number {return false}
+    if lhs.knownUpTo != rhs.knownUpTo {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
