@@ -193,13 +193,14 @@ if !coresOnly {
             "coxswain-agent", in: "Agent", uses: ["AgentServer", "Settings"], and: [arguments]),
         program(
             "coxswain-coordinator", in: "Coordinator", uses: ["CoordinatorServer", "Settings"], and: [arguments]),
+        shell("LoadLedger", in: "Coordinator", uses: ["Client", "Model"]),
         shell("Launching", in: "Coordinator", uses: ["Identity", "LogStorage", "Model", "Settings"]),
         program(
             // It reads the logs of both sides, so it knows the records of both.
             "coxctl", in: "Coordinator",
             uses: [
                 "Access", "Catalog", "Client", "Consensus", "CoordinatorServer", "DurableLog", "Identity", "KeyEncoding",
-                "Launching", "LogStorage", "Model", "Replication", "Settings", "Wire",
+                "Launching", "LoadLedger", "LogStorage", "Model", "Replication", "Settings", "Wire",
             ],
             and: nio + [arguments, httpClient]),
         program(
@@ -230,7 +231,7 @@ if !coresOnly {
             name: "CoxctlTests",
             dependencies: [
                 "Catalog", "Client", "Consensus", "CoordinatorServer", "DurableLog", "KeyEncoding", "LogStorage", "Model",
-                "Replication", "Wire", "coxctl",
+                "LoadLedger", "Replication", "Wire", "coxctl",
             ].map { .byName(name: $0) } + [arguments], path: "Tests/CoxctlTests",
             swiftSettings: settings),
         shellTests("Engine", uses: ["KeyEncoding", "Model"]),

@@ -2,6 +2,7 @@ import Client
 import Foundation
 import Model
 import Testing
+import LoadLedger
 
 @testable import coxctl
 

@@ -5,6 +5,7 @@ import Client
 import FoundationEssentials
 import Glibc
 import Launching
+import LoadLedger
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

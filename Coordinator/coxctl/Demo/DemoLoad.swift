@@ -5,6 +5,7 @@
 import Client
 import Model
 import Synchronization
+import LoadLedger
 
 /// Rows that the load may write, and what it was promised of them.
 struct LoadTable: Sendable {

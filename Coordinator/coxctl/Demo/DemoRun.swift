@@ -5,6 +5,7 @@ import FoundationEssentials
 import KeyEncoding
 import Launching
 import Model
+import LoadLedger
 
 struct DemoFailure: Error, CustomStringConvertible {
     let description: String

@@ -1,4 +1,5 @@
 import Client
+import LoadLedger
 
 /// What a look at every row of a ledger found.
 struct LedgerAudit: Sendable {

@@ -1,5 +1,6 @@
 import Client
 import Synchronization
+import LoadLedger
 
 /// The ledger of a running load: many writers, one book, and a file if it is to outlive the process.
 final class LedgerBook: Sendable {

@@ -9,6 +9,7 @@
 import Client
 import Glibc
 import Model
+import LoadLedger
 
 /// Which rows a ledger speaks of.
 struct LedgerSubject: Hashable, Sendable {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Client
 import KeyEncoding
 import Model
+import LoadLedger
 
 struct Workload: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

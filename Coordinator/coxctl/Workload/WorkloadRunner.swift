@@ -2,6 +2,7 @@
 
 import Client
 import Model
+import LoadLedger
 
 struct WorkloadPlan: Sendable {
     var kind = WorkloadKind.a

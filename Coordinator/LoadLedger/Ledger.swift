@@ -1,11 +1,11 @@
 // What a load was promised, and whether the promise was kept.
 
-import Client
+package import Client
 import Model
 
 /// Every acknowledged write, and every write of which nobody knows. Each write of a load has a value of its own.
-struct Ledger: Sendable {
-    enum Event: Hashable, Sendable {
+package struct Ledger: Sendable {
+    package enum Event: Hashable, Sendable {
         /// Noted before it is sent: an answer may never come.
         case sent(key: String, value: String)
         case acknowledged(key: String, value: String, at: CoxswainClient.Receipt)
@@ -13,12 +13,17 @@ struct Ledger: Sendable {
         case refused(key: String, value: String)
     }
 
-    struct Entry: Hashable, Sendable {
-        let value: String
-        let receipt: CoxswainClient.Receipt
+    package struct Entry: Hashable, Sendable {
+        package let value: String
+        package let receipt: CoxswainClient.Receipt
+
+        package init(value: String, receipt: CoxswainClient.Receipt) {
+            self.value = value
+            self.receipt = receipt
+        }
     }
 
-    enum Finding: Hashable, Sendable {
+    package enum Finding: Hashable, Sendable {
         case kept
         /// The row has the value of a write whose outcome was unknown: it happened after all.
         case unknownHappened
@@ -31,23 +36,27 @@ struct Ledger: Sendable {
     /// Sent, and neither acknowledged nor refused.
     private var open: [String: Set<String>] = [:]
     private var places: Set<CoxswainClient.Receipt> = []
-    private(set) var acknowledgedCount = 0
-    private(set) var refusedCount = 0
+    private var acknowledged: [String: Int] = [:]
+    package private(set) var acknowledgedCount = 0
+    package private(set) var refusedCount = 0
     /// Keys of writes that were acknowledged at a place in the order that another write has: two histories of one partition.
-    private(set) var conflicts: [String] = []
+    package private(set) var conflicts: [String] = []
 
-    init() {}
+    package init() {}
 
-    var unknownCount: Int { open.values.reduce(0) { $0 + $1.count } }
+    package var unknownCount: Int { open.values.reduce(0) { $0 + $1.count } }
     /// The keys of which at least one write was acknowledged, sorted.
-    var keys: [String] { newest.keys.sorted() }
+    package var keys: [String] { newest.keys.sorted() }
+    /// How many writes of a key were acknowledged.
+    package func acknowledged(of key: String) -> Int { acknowledged[key] ?? 0 }
 
-    mutating func note(_ event: Event) {
+    package mutating func note(_ event: Event) {
         switch event {
         case .sent(let key, let value): open[key, default: []].insert(value)
         case .acknowledged(let key, let value, let receipt):
             settle(key, value)
             acknowledgedCount += 1
+            acknowledged[key, default: 0] += 1
             if !places.insert(receipt).inserted { conflicts.append(key) }
             // Acknowledgements may arrive in another order than the writes have; epochs rise over splits and moves too.
             if newest[key].map({ $0.receipt.position < receipt.position }) ?? true {
@@ -66,7 +75,7 @@ struct Ledger: Sendable {
     }
 
     /// Judges what a strong read of a key gave while nobody wrote to it; nil for a key of which nothing was promised.
-    func judge(_ key: String, found: String?) -> Finding? {
+    package func judge(_ key: String, found: String?) -> Finding? {
         guard let newest = newest[key] else { return nil }
         if found == newest.value { return .kept }
         if let found, open[key]?.contains(found) == true { return .unknownHappened }

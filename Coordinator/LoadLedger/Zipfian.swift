@@ -2,7 +2,7 @@ import Glibc
 
 /// Picks items so that few are asked for often: the generator of Gray et al. (SIGMOD 1994) that YCSB uses, its popular items
 /// scattered over the whole range by a hash.
-struct Zipfian {
+package struct Zipfian: Sendable {
     private let items: UInt64
     private let theta: Double
     private let zeta: Double
@@ -10,7 +10,7 @@ struct Zipfian {
     private let eta: Double
 
     /// - Precondition: at least one item.
-    init(items: UInt64, theta: Double = 0.99) {
+    package init(items: UInt64, theta: Double = 0.99) {
         precondition(items > 0, "no items")
         self.items = items
         self.theta = theta
@@ -23,7 +23,7 @@ struct Zipfian {
     }
 
     /// The rank of the next item: 0 is the most popular.
-    func rank(_ random: inout some RandomNumberGenerator) -> UInt64 {
+    package func rank(_ random: inout some RandomNumberGenerator) -> UInt64 {
         let uniform = Double.random(in: 0..<1, using: &random)
         let scaled = uniform * zeta
         if scaled < 1 || items == 1 { return 0 }
@@ -32,7 +32,7 @@ struct Zipfian {
     }
 
     /// The next item, popular ones scattered.
-    func item(_ random: inout some RandomNumberGenerator) -> UInt64 { Self.hash(rank(&random)) % items }
+    package func item(_ random: inout some RandomNumberGenerator) -> UInt64 { Self.hash(rank(&random)) % items }
 
     /// FNV-1a over the eight bytes.
     private static func hash(_ value: UInt64) -> UInt64 {
