@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite bench bench-raft bench-swim lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite chaos bench bench-raft bench-swim lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -73,6 +73,13 @@ sim-swim:
 sim-swim-mutants:
 	CORES_ONLY=1 swift build -c release -Xswiftc -DMUTANTS --scratch-path .build-mutants --product simulate-members
 	.build-mutants/release/simulate-members --mutants $(ONLY)
+
+## chaos: a real cluster on a network of its own is broken in every way for MINUTES, and every acknowledged write is audited (as root);
+## SEED=N draws the same trouble again, ONLY='kill cut' makes these kinds alone
+MINUTES ?= 10
+chaos: release
+	swift build -c release --product chaos
+	.build/release/chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 ## traces-rewrite: writes down anew what follows in the conversations, after a change that was meant; read the diff before you keep it
 traces-rewrite:

@@ -213,6 +213,12 @@ if !coresOnly {
         shellTests("Wire", uses: ["Model"]),
         kit("ProcessKit"),
         kit("DiskKit", uses: ["ProcessKit"]),
+        .executableTarget(
+            name: "chaos",
+            dependencies: [
+                "Client", "DiskKit", "Identity", "KeyEncoding", "Launching", "Model", "ProcessKit", "Settings",
+                "LoadLedger", "SimulationKit",
+            ].map { .byName(name: $0) } + [arguments], path: "Tests/Chaos", swiftSettings: settings),
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),

@@ -4,7 +4,7 @@ import FoundationEssentials
 import Glibc
 import Identity
 package import Model
-import Settings
+package import Settings
 
 /// Where one agent will listen.
 package struct AgentSpec: Hashable, Sendable {
@@ -16,6 +16,9 @@ package struct AgentSpec: Hashable, Sendable {
     package var gossip = 7_461
     /// On loopback, whatever the host.
     package var status = 7_471
+    /// Where its data lie, relative to its folder.
+    package var data = "data"
+    package var tuning: AgentFile.Tuning?
 
     package init(node: NodeID, zone: ZoneName, host: String) {
         self.node = node
@@ -51,12 +54,13 @@ package struct AgentFiles {
             throw IdentityError.file(path: folder, reason: "there is an agent here already; nothing was changed")
         }
         try SecretFile.write(Array((token + "\n").utf8), to: "\(folder)/join.token")
-        let settings = AgentFile(
-            nodeID: spec.node.name, zone: spec.zone.name, data: "data",
+        var settings = AgentFile(
+            nodeID: spec.node.name, zone: spec.zone.name, data: spec.data,
             listen: .init(
                 gateway: spec.address(spec.gateway), link: spec.address(spec.link), gossip: spec.address(spec.gossip),
                 status: "127.0.0.1:\(spec.status)"),
             coordinators: coordinators, join: .init(tokenFile: "join.token", authorityPin: pin))
+        settings.tuning = spec.tuning
         try Folder.write(settings, to: "\(folder)/agent.json")
     }
 }

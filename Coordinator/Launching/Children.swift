@@ -23,6 +23,8 @@ package final class Children: Sendable {
     private struct State {
         /// By name: the process that runs under it now.
         var running: [String: pid_t] = [:]
+        /// By name: how the last one ended that ended by itself, as waitpid(2) tells it.
+        var ends: [String: Int32] = [:]
         var guardian: Guard?
         var closed = false
     }
@@ -60,6 +62,7 @@ package final class Children: Sendable {
             state.guardian = guardian
             let process = try Self.spawn(program, arguments, group: guardian.process, log: log)
             state.running[name] = process
+            state.ends[name] = nil
             return process
         }
     }
@@ -130,10 +133,16 @@ package final class Children: Sendable {
             var status: Int32 = 0
             guard waitpid(process, &status, WNOHANG) == 0 else {
                 state.running[name] = nil
+                state.ends[name] = status
                 return false
             }
             return true
         }
+    }
+
+    /// How the process that was started last under `name` ended, if nobody ended it: a status as waitpid(2) tells it.
+    package func endStatus(of name: String) -> Int32? {
+        isRunning(name) ? nil : state.withLock { $0.ends[name] }
     }
 
     /// `kill -9`, and waits for the end.

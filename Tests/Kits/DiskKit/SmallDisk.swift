@@ -6,6 +6,8 @@ package import ProcessKit
 /// however this process ends. Reached by way of the child's root folder.
 package final class SmallDisk: Sendable {
     package let path: String
+    /// The same for a process that `prefix` puts there. Who resolves links in paths, as SQLite does, finds nothing by `path`.
+    package let inside: String
     private let child: HeldChild
 
     /// Why there can be none here, or nil when there can.
@@ -28,7 +30,11 @@ package final class SmallDisk: Sendable {
             setUp: "mkdir -p \"$1\" && mount -t tmpfs -o size=$2 tmpfs \"$1\"", cleanUp: "rmdir \"$1\" 2>/dev/null",
             arguments: [folder, String(bytes)])
         path = "/proc/\(child.identifier)/root\(folder)"
+        inside = folder
     }
+
+    /// What to put before a program and its arguments for it to see the disk where the child does; it is the process that was started.
+    package var prefix: [String] { ["/usr/bin/env", "nsenter", "-t", String(child.identifier), "-m", "--"] }
 
     /// Writes a file until no byte of space is left but what is given.
     package func fill(leaving bytes: Int = 0) throws {

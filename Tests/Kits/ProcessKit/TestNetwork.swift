@@ -11,9 +11,15 @@ import Synchronization
 
 package final class TestNetwork: Sendable {
     private struct Host {
-        let child: HeldChild
+        /// In whose network it lives.
+        let process: pid_t
+        /// Nil where that is we ourselves.
+        let child: HeldChild?
         let number: Int
     }
+
+    /// `CLONE_NEWNET`.
+    private static let newNetwork: Int32 = 0x4000_0000
 
     private let router: HeldChild
     private let hosts = Mutex<[String: Host]>([:])
@@ -56,23 +62,43 @@ package final class TestNetwork: Sendable {
     /// - Returns: its address.
     @discardableResult
     package func add(_ name: String) throws -> String {
-        let child = try HeldChild(namespaces: ["-n"], setUp: "ip link set lo up")
+        let child = try HeldChild(namespaces: ["-n"])
+        return try add(name, in: child.identifier, heldBy: child)
+    }
+
+    /// Makes this process a host, after `leaveMachine`.
+    @discardableResult
+    package func addOwn(_ name: String) throws -> String { try add(name, in: getpid(), heldBy: nil) }
+
+    /// Gives this process a network of its own with nothing in it. A thread has what the thread had that made it, so this comes
+    /// before there is another one.
+    package static func leaveMachine() throws {
+        typealias Unshare = @convention(c) (Int32) -> Int32
+        guard let symbol = dlsym(nil, "unshare"), unsafeBitCast(symbol, to: Unshare.self)(Self.newNetwork) == 0 else {
+            throw HeldChild.Refused("no network of its own for this process: error \(errno)")
+        }
+        // Foundation talks to itself over loopback before it starts the first program for us.
+        _ = try HeldChild(namespaces: [], setUp: "ip link set lo up")
+    }
+
+    private func add(_ name: String, in process: pid_t, heldBy child: HeldChild?) throws -> String {
         let number = try hosts.withLock { hosts in
             guard hosts[name] == nil else { throw HeldChild.Refused("there is a host \(name) already") }
             let number = (hosts.values.map(\.number).max() ?? 0) + 1
-            hosts[name] = Host(child: child, number: number)
+            hosts[name] = Host(process: process, child: child, number: number)
             return number
         }
         try configure(
-            router,
+            router.identifier,
             [
-                "link add host\(number) type veth peer name eth0 netns \(child.identifier)",
+                "link add host\(number) type veth peer name eth0 netns \(process)",
                 "addr add 198.18.\(number).1/24 dev host\(number)", "link set host\(number) up",
             ])
         try configure(
-            child,
+            process,
             [
-                "addr add 198.18.\(number).2/24 dev eth0", "link set eth0 up", "route add default via 198.18.\(number).1",
+                "link set lo up", "addr add 198.18.\(number).2/24 dev eth0", "link set eth0 up",
+                "route add default via 198.18.\(number).1",
             ])
         return Self.address(number)
     }
@@ -84,12 +110,12 @@ package final class TestNetwork: Sendable {
     /// From now on, nothing of what goes in these directions arrives.
     package func cut(_ new: [Cut]) throws {
         let fresh = cuts.withLock { cuts in new.filter { cuts.insert($0).inserted } }
-        try configure(router, try fresh.map { "rule add \(try rule($0))" })
+        try configure(router.identifier, try fresh.map { "rule add \(try rule($0))" })
     }
 
     package func heal(_ old: [Cut]) throws {
         let gone = cuts.withLock { cuts in old.filter { cuts.remove($0) != nil } }
-        try configure(router, try gone.map { "rule del \(try rule($0))" })
+        try configure(router.identifier, try gone.map { "rule del \(try rule($0))" })
     }
 
     package func healAll() throws { try heal(cuts.withLock { $0.sorted() }) }
@@ -102,18 +128,17 @@ package final class TestNetwork: Sendable {
 
     /// What to put before a program and its arguments for it to run on a host; it is the process that was started, not a child of it.
     package func prefix(on name: String) throws -> [String] {
-        ["/usr/bin/env", "nsenter", "-t", String(try host(name).child.identifier), "-n", "--"]
+        ["/usr/bin/env", "nsenter", "-t", String(try host(name).process), "-n", "--"]
     }
 
     /// Puts the calling thread on a host, for good: the sockets that it makes from now on are that host's.
     package func enter(_ name: String) throws {
         // Declared for C with GNU extensions only, which Swift's module of the C library leaves out.
         typealias SetNamespace = @convention(c) (Int32, Int32) -> Int32
-        let newNetwork: Int32 = 0x4000_0000
         guard let symbol = dlsym(nil, "setns") else { throw HeldChild.Refused("this C library has no setns") }
-        let file = open("/proc/\(try host(name).child.identifier)/ns/net", O_RDONLY | O_CLOEXEC)
+        let file = open("/proc/\(try host(name).process)/ns/net", O_RDONLY | O_CLOEXEC)
         defer { close(file) }
-        guard file >= 0, unsafeBitCast(symbol, to: SetNamespace.self)(file, newNetwork) == 0 else {
+        guard file >= 0, unsafeBitCast(symbol, to: SetNamespace.self)(file, Self.newNetwork) == 0 else {
             throw HeldChild.Refused("host \(name) cannot be entered: error \(errno)")
         }
     }
@@ -128,11 +153,11 @@ package final class TestNetwork: Sendable {
     }
 
     /// Lines of ip(8), all of them or an error.
-    private func configure(_ child: HeldChild, _ lines: [String]) throws {
+    private func configure(_ host: pid_t, _ lines: [String]) throws {
         guard !lines.isEmpty else { return }
         let (process, input, errors) = (Process(), Pipe(), Pipe())
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["nsenter", "-t", String(child.identifier), "-n", "--", "ip", "-batch", "-"]
+        process.arguments = ["nsenter", "-t", String(host), "-n", "--", "ip", "-batch", "-"]
         process.standardInput = input
         process.standardError = errors
         try process.run()

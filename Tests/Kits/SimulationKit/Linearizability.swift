@@ -17,8 +17,8 @@ package enum Linearizability {
     /// - Parameter limit: of states looked at, for each key.
     package static func check(_ history: [Call], limit: Int = 5_000_000) -> Verdict {
         var undecided: [Int] = []
-        for key in Set(history.map(\.key)).sorted() {
-            switch checkOne(key, history.filter { $0.key == key }, limit: limit) {
+        for (key, calls) in Dictionary(grouping: history, by: \.key).sorted(by: { $0.key < $1.key }) {
+            switch checkOne(key, calls, limit: limit) {
             case .linearizable: break
             case .undecided: undecided.append(key)
             case let violated: return violated
