@@ -18,9 +18,16 @@ extension Swim {
         members.map { MemberBelief(member: $0, age: max(.zero, now - $0.since), roundTrip: roundTrip(to: $0.node)) }
     }
     package func member(_ node: NodeID) -> Member? { table[node] }
+    package func status(of node: NodeID) -> MemberStatus? { table[node]?.status }
     package func count(of status: MemberStatus) -> Int { table.count(of: status) }
     /// How many should be there and are not: dead, or in the roster and never heard of.
     package var missingCount: Int { table.missing.slots.count }
+    /// Equal for members that hold the same lives for alive, themselves included.
+    package var agreement: UInt32 {
+        var sums = table.digest
+        sums.toggle(node, life)
+        return sums.folded(to: 1)[0]
+    }
     /// How many are remembered at all, and how many rumours wait to be told.
     package var rememberedCount: Int { table.all.count }
     package var queuedCount: Int { queue.count }

@@ -5,7 +5,8 @@
 //   simulate-members --seed N            with another seed; 1 by default
 //   simulate-members --digest LABEL      only the digest of one story's trace, which is the same in every process
 //   simulate-members --mutants [NAME]    turns off each rule whose name holds NAME, and tells which story fails without it
-//   simulate-members --scale N           a cluster of N members: detection, false alarms, traffic, healing
+//   simulate-members --scale N           a cluster of N members: joining, detection, false alarms, traffic, healing
+//   simulate-members --idle SECONDS      how long that cluster is watched for false alarms
 
 import Foundation
 import Membership
@@ -19,12 +20,14 @@ enum SimulateMembers {
         var arguments = CommandLine.arguments.dropFirst()
         var seed: UInt64 = 1
         var only = ""
+        var count: Int?
+        var idle: Int64?
         while let option = arguments.popFirst() {
             switch option {
             case "--seed": seed = arguments.popFirst().flatMap { UInt64($0) } ?? 1
             case "--only": only = arguments.popFirst() ?? ""
-            case "--scale":
-                return scale(arguments.popFirst().flatMap { Int($0) } ?? 1_000, seed)
+            case "--scale": count = arguments.popFirst().flatMap { Int($0) } ?? 1_000
+            case "--idle": idle = arguments.popFirst().flatMap { Int64($0) }
             case "--mutants":
                 let name = arguments.first?.hasPrefix("--") == false ? arguments.popFirst() : nil
                 exit(Mutants(seed: seed).hunt(name ?? "") ? 0 : 1)
@@ -34,6 +37,7 @@ enum SimulateMembers {
                 exit(2)
             }
         }
+        if let count { return scale(count, seed, idle: idle) }
         exit(stories(only, seed) ? 0 : 1)
     }
 
@@ -53,21 +57,22 @@ enum SimulateMembers {
         return failed == 0
     }
 
-    /// Above a thousand, all share one table.
-    private static func scale(_ count: Int, _ seed: UInt64) {
-        let isShared = count > 2_000
+    /// Above some thousands, all share one table, of which each keeps its differences: for each to lose half of the others, or to meet
+    /// all of them anew, would leave nothing to share, so there it is as many as memory takes.
+    private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?) {
+        let isShared = count > 3_000
         say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
         let start = ContinuousClock.now
         var cluster = LargeCluster(count, isShared: isShared, seed: seed) { name, value in say("  \(name): \(value)") }
-        if !isShared { cluster.join() }
+        if isShared { cluster.restart(count / 20) } else { cluster.join() }
         let before = clock()
-        let idle: Int64 = isShared ? 30 : 300
+        let idle = idle ?? (isShared ? 30 : 600)
         cluster.idle(for: .seconds(idle), loss: 10)
         let percent = Double(clock() - before) / Double(CLOCKS_PER_SEC) / Double(idle) / Double(count) * 100
         say("  of a core per member, network and all: \((percent * 10_000).rounded() / 10_000) %")
         cluster.kill(5, refusing: false)
         cluster.kill(5, refusing: true)
-        if !isShared { cluster.split(for: .seconds(30)) }
+        cluster.split(isShared ? count / 20 : nil, for: .seconds(30))
         say("  largest memory: \(largestMemory) MB; \(cluster.world.events) events in \(start.duration(to: .now))")
     }
 

@@ -7,6 +7,9 @@ import SimulationKit
 package struct LargeCluster {
     package private(set) var world: World
     private let count: Int
+    private let isShared: Bool
+    /// What all begin with, where they share it.
+    private let known: MemberTable
     private let say: (String, String) -> Void
 
     /// - Parameters:
@@ -17,18 +20,19 @@ package struct LargeCluster {
         _ count: Int, isShared: Bool, seed: UInt64, tuning: SwimTuning = .fast, say: @escaping (String, String) -> Void
     ) {
         self.count = count
+        self.isShared = isShared
         self.say = say
+        let records = (0..<(isShared ? count : 0)).map { index in
+            MemberRecord(
+                node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: .alive,
+                profile: World.profile(index))
+        }
+        known = MemberTable(of: records, at: .origin)
         world = World(seed: seed, tuning: tuning)
         world.bufferBytes = 1 << 20
         world.mostVerdicts = 100_000
         world.reserve(count - 1)
         if isShared {
-            let records = (0..<count).map { index in
-                MemberRecord(
-                    node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: .alive,
-                    profile: World.profile(index))
-            }
-            let known = MemberTable(of: records, at: .origin)
             for index in 0..<count {
                 world.begin(
                     index,
@@ -61,6 +65,25 @@ package struct LargeCluster {
         say("all join at once: all pairs", all == nil ? "not in time" : seconds(world.now - start))
         say("  packets, bytes per member", "\(world.traffic.packets / UInt64(count)), \(world.traffic.bytes / UInt64(count))")
         world.run(for: world.tuning.youth + .seconds(5))
+    }
+
+    /// Many processes at once begin a new life, with what they all share for their roster.
+    package mutating func restart(_ some: Int) {
+        world.forgetWhatWas()
+        let start = world.now
+        for index in 0..<some { world.kill(index, refusing: true) }
+        for index in 0..<some {
+            world.begin(
+                index,
+                Swim(
+                    node: World.node(index), generation: Generation(2), profile: World.profile(index), tuning: world.tuning,
+                    seed: UInt64(index) &* 104_729, at: world.now, known: known))
+        }
+        let time = world.run(atMost: .seconds(60)) { $0.agrees }
+        say("\(some) of them start anew at once: all pairs", seconds(time.map { _ in world.now - start }))
+        say("  packets, bytes per member", "\(world.traffic.packets / UInt64(count)), \(world.traffic.bytes / UInt64(count))")
+        world.run(for: world.tuning.youth + .seconds(5))
+        say("  held dead though alive", "\(Set(world.falseVerdicts.map(\.of)).count)")
     }
 
     package mutating func idle(for span: Span, loss: UInt64) {
@@ -106,17 +129,19 @@ package struct LargeCluster {
         say("  held dead though alive", "\(Set(world.falseVerdicts.map(\.of)).count)")
     }
 
-    package mutating func split(for span: Span) {
+    /// Cuts the first of them off from the others for a while: a half, if not told how many.
+    package mutating func split(_ some: Int? = nil, for span: Span) {
         world.forgetWhatWas()
-        let half = count / 2
+        let half = some ?? count / 2
         world.passes = { from, to in (from < half) == (to < half) }
         world.run(for: span)
-        let dead = world.running.allSatisfy { (world.swim($0)?.count(of: .dead) ?? 0) >= half - 20 }
+        let dead = world.running.allSatisfy { (world.swim($0)?.count(of: .dead) ?? 0) >= ($0 < half ? count - half : half) }
         world.forgetWhatWas()
         world.passes = { _, _ in true }
         let time = world.run(atMost: .seconds(120)) { $0.isWhole }
         let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
-        say("half/half split of \(span.milliseconds / 1_000) s\(dead ? "" : " (not complete)"): healed", seconds(time))
+        let name = some.map { "\($0) cut off from the others" } ?? "half/half split"
+        say("\(name) for \(span.milliseconds / 1_000) s\(dead ? "" : " (not all dead by then)"): healed", seconds(time))
         say("  verdicts of a half about its own; packets per member", "\(own); \(world.traffic.packets / UInt64(count))")
     }
 }

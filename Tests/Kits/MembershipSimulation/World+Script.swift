@@ -40,7 +40,9 @@ extension World {
     package mutating func reserve(_ index: Int) {
         while hosts.count <= index {
             let next = hosts.count
-            hosts.append(Host(address: Self.address(next)))
+            let nobody = Swim(
+                node: Self.node(next), generation: Generation(0), profile: Self.profile(next), tuning: tuning, seed: 0, at: now)
+            hosts.append(Host(swim: nobody, address: Self.address(next)))
             hostAt[Self.address(next)] = next
             indexOf[Self.node(next)] = next
         }
@@ -72,23 +74,25 @@ extension World {
     package mutating func begin(_ index: Int, _ swim: Swim) {
         hosts[index].life += 1
         hosts[index].swim = swim
+        hosts[index].runs = true
         hosts[index].isFrozen = false
         hosts[index].isTickDue = false
+        hosts[index].alarm = nil
         hosts[index].emptyInbox()
         departed.remove(index)
-        queue.push(
-            .tick(index, life: hosts[index].life),
-            at: now + .microseconds(Int64(random.next() % UInt64(tuning.tick.microseconds))))
+        // Those that start together do not tick together.
+        setAlarm(index, at: now + .microseconds(Int64(random.next() % UInt64(tuning.tick.microseconds))))
     }
 
     /// The process is gone.
     /// - Parameter refusing: whether its machine is there and says so; if not, the whole host is gone.
     package mutating func kill(_ index: Int, refusing: Bool) {
-        hosts[index].swim = nil
+        hosts[index].runs = false
+        hosts[index].alarm = nil
         hosts[index].life += 1
         hosts[index].refuses = refusing
         guard refusing else { return }
-        for other in hosts[index].links where hosts[other].swim != nil {
+        for other in hosts[index].links where hosts[other].runs {
             queue.push(.linkRefused(at: other, by: index), at: now + travel())
         }
     }
@@ -106,7 +110,7 @@ extension World {
     package mutating func run(untilPingOf index: Int) {
         let before = hosts[index].pings
         let step = Span.microseconds(delay.lowerBound / 2)
-        while hosts[index].swim != nil, hosts[index].pings == before { run(for: step) }
+        while hosts[index].runs, hosts[index].pings == before { run(for: step) }
     }
 
     /// The process stands still; what is sent to it waits, as far as its buffer holds.
@@ -120,8 +124,7 @@ extension World {
         hosts[index].isFrozen = false
         hosts[index].unwellUntil = now
         if isSuspend { hosts[index].emptyInbox() }
-        // Its timer has rung long ago.
-        if hosts[index].isTickDue { queue.push(.tick(index, life: hosts[index].life), at: now) }
+        queue.push(.wake(index), at: now)
     }
 
     /// Who is cut off is not well until some time after `heal`.
@@ -136,7 +139,7 @@ extension World {
     package mutating func feed() {
         for index in hosts.indices where hosts[index].processor != nil {
             hosts[index].processor = nil
-            if hosts[index].isTickDue { queue.push(.tick(index, life: hosts[index].life), at: now) }
+            queue.push(.wake(index), at: now)
         }
     }
 
@@ -152,10 +155,16 @@ extension World {
     /// Whether everybody who runs holds all others who run for alive, and has heard of them.
     package var isWhole: Bool {
         let running = running
-        return running.allSatisfy { index in
-            guard let swim = hosts[index].swim else { return false }
-            return swim.count(of: .alive) == running.count - 1 && swim.missingCount == 0
+        return running.allSatisfy {
+            hosts[$0].swim.count(of: .alive) == running.count - 1 && hosts[$0].swim.missingCount == 0
         }
+    }
+
+    /// Whether everybody who runs holds the same lives for alive.
+    package var agrees: Bool {
+        guard let first = running.first else { return true }
+        let sum = hosts[first].swim.agreement
+        return isWhole && running.allSatisfy { hosts[$0].swim.agreement == sum }
     }
 
     package func all(see index: Int, as status: MemberStatus) -> Bool { share(seeing: index, as: status) == 1 }
@@ -165,7 +174,7 @@ extension World {
         let node = Self.node(index)
         let others = running.filter { $0 != index }
         guard !others.isEmpty else { return 1 }
-        return Double(others.count { hosts[$0].swim?.member(node)?.status == status }) / Double(others.count)
+        return Double(others.count { hosts[$0].swim.status(of: node) == status }) / Double(others.count)
     }
 
     package var falseVerdicts: [Verdict] { verdicts.filter(\.isFalse) }

@@ -7,7 +7,10 @@ package import SimulationKit
 
 package struct World {
     enum Event {
-        case tick(Int, life: Int)
+        /// The alarm of this number rings.
+        case tick(Int, alarm: UInt64)
+        /// A process that stood still, or had no time, goes on.
+        case wake(Int)
         case datagram(SwimMessage, from: String, to: Int)
         /// A ping over a link arrives, or its answer.
         case stream(from: Int, to: Int, fromLife: Int, sequence: UInt64)
@@ -18,7 +21,10 @@ package struct World {
     }
 
     struct Host {
-        var swim: Swim?
+        /// What it was at last, where it does not run: kept apart from that, since a copy of it for each look would cost more than all
+        /// that is simulated.
+        var swim: Swim
+        var runs = false
         var address: String
         var generation: UInt64 = 0
         /// Rises with each start and end: events of an earlier one are void.
@@ -30,6 +36,8 @@ package struct World {
         var unwellUntil = LogicalInstant.origin
         var inbox: [(message: SwimMessage, from: String)] = []
         var inboxBytes = 0
+        /// As in a real process, it is woken when its next tick is due, and not before.
+        var alarm: (number: UInt64, at: LogicalInstant)?
         var isTickDue = false
         var processor: Int?
         /// How many pings it has sent.
@@ -109,6 +117,7 @@ package struct World {
     var indexOf: [NodeID: Int] = [:]
     var processors: [Processor] = []
     var queue = EventQueue<Event>()
+    var alarms: UInt64 = 0
     var random: SeededGenerator
 
     package init(seed: UInt64, tuning: SwimTuning = .fast) {
@@ -117,8 +126,8 @@ package struct World {
     }
 
     package var count: Int { hosts.count }
-    package func swim(_ index: Int) -> Swim? { hosts[index].swim }
-    package var running: [Int] { hosts.indices.filter { hosts[$0].swim != nil } }
+    package func swim(_ index: Int) -> Swim? { hosts[index].runs ? hosts[index].swim : nil }
+    package var running: [Int] { hosts.indices.filter { hosts[$0].runs } }
 
     // MARK: - Time
 
@@ -145,10 +154,12 @@ package struct World {
     private mutating func handle(_ event: Event) {
         events += 1
         switch event {
-        case .tick(let host, let life):
-            guard hosts[host].life == life else { return }
+        case .tick(let host, let alarm):
+            guard hosts[host].alarm?.number == alarm else { return }
+            hosts[host].alarm = nil
             hosts[host].isTickDue = true
             wake(host)
+        case .wake(let host): wake(host)
         case .datagram(let message, let from, let host): deliver(message, from: from, to: host)
         case .stream(let from, let host, let life, let sequence): stream(from: from, to: host, life, sequence)
         case .streamAnswer(let host, let life, let by, let sequence):
@@ -160,7 +171,7 @@ package struct World {
     }
 
     private mutating func deliver(_ message: SwimMessage, from: String, to host: Int) {
-        guard hosts[host].swim != nil else { return }
+        guard hosts[host].runs else { return }
         let size = message.encodedBytes
         // The kernel drops what does not fit.
         guard hosts[host].inboxBytes + size <= bufferBytes else { return }
@@ -171,7 +182,7 @@ package struct World {
 
     /// A process that can run reads its socket until it is empty, and only then looks at its timer.
     private mutating func wake(_ host: Int) {
-        guard hosts[host].swim != nil, !hosts[host].isFrozen else { return }
+        guard hosts[host].runs, !hosts[host].isFrozen else { return }
         guard let processor = hosts[host].processor else { return work(host) }
         if !processors[processor].waiting.contains(host) { processors[processor].waiting.append(host) }
         if !processors[processor].isBusy { turn(processor) }
@@ -196,14 +207,23 @@ package struct World {
         guard hosts[host].isTickDue else { return }
         hosts[host].isTickDue = false
         step(host, .tick)
-        queue.push(.tick(host, life: hosts[host].life), at: now + tuning.tick)
     }
 
     // MARK: - Steps
 
     mutating func step(_ host: Int, _ input: Swim.Input) {
-        guard let actions = hosts[host].swim?.step(input, at: now), !actions.isEmpty else { return }
+        guard hosts[host].runs else { return }
+        let actions = hosts[host].swim.step(input, at: now)
+        setAlarm(host, at: hosts[host].swim.tickDue)
         for action in actions { perform(action, host) }
+    }
+
+    /// One that rings already is left as it is, unless it would ring too late.
+    mutating func setAlarm(_ host: Int, at due: LogicalInstant) {
+        guard !hosts[host].isTickDue, hosts[host].alarm.map({ due < $0.at }) ?? true else { return }
+        alarms += 1
+        hosts[host].alarm = (alarms, due)
+        queue.push(.tick(host, alarm: alarms), at: due)
     }
 
     private mutating func perform(_ action: Swim.Action, _ host: Int) {
@@ -248,7 +268,7 @@ package struct World {
     /// gone its machine refuses.
     private mutating func stream(from: Int, to: Int, _ life: Int, _ sequence: UInt64) {
         guard reaches(to, from) else { return }
-        if hosts[to].swim == nil {
+        if !hosts[to].runs {
             guard hosts[to].refuses else { return }
             queue.push(.linkRefused(at: from, by: to), at: now + travel())
         } else if !hosts[to].isFrozen, hosts[to].processor == nil {
@@ -261,7 +281,7 @@ package struct World {
         trace.note(
             now, UInt64(host) << 32 | UInt64(subject), UInt64(record.status.rawValue), record.life.incarnation,
             "\(host) holds \(subject) \(record.status)")
-        let isWell = hosts[subject].swim != nil && hosts[subject].unwellUntil < now
+        let isWell = hosts[subject].runs && hosts[subject].unwellUntil < now
         switch record.status {
         case .dead where verdicts.count < mostVerdicts:
             verdicts.append(
