@@ -2,43 +2,44 @@ import Model
 
 /// Whose rumours still have to be spread, each a limited number of times. Least told first; of those, good news before bad, the newest
 /// first. A rumour is what we hold of its subject when it is told, so there is one per member, and a newer one takes the older's place.
+///
+/// While half of a large cluster falls, every datagram takes a dozen of thousands: so a heap, in which what was replaced stays until it
+/// comes up.
 struct GossipQueue: Hashable, Sendable {
     /// Ourselves; others are their slots.
     static let ourselves = -1
 
-    private struct Key: Hashable, Sendable, Comparable {
+    private struct Key: Hashable, Sendable {
         var told: Int
         let status: MemberStatus
         let number: UInt64
         let subject: Int
 
-        /// Less means later, and dropped sooner.
-        static func < (a: Self, b: Self) -> Bool {
-            (b.told, b.status.rawValue, a.number) < (a.told, a.status.rawValue, b.number)
+        func isBefore(_ other: Self) -> Bool {
+            (told, status.rawValue, other.number) < (other.told, other.status.rawValue, number)
         }
     }
 
-    /// The next one is the last.
+    /// A binary heap; the first is the next, and is never one that was replaced.
     private var keys: [Key] = []
-    /// Looked up only.
+    /// Those that count. Looked up only.
     private var key: [Int: Key] = [:]
     private var nextNumber: UInt64 = 0
 
-    var isEmpty: Bool { keys.isEmpty }
-    var count: Int { keys.count }
+    var isEmpty: Bool { key.isEmpty }
+    var count: Int { key.count }
     /// Whether there is news that nobody was told yet.
-    var isFresh: Bool { keys.last?.told == 0 }
+    var isFresh: Bool { keys.first?.told == 0 }
 
     mutating func insert(_ subject: Int, _ status: MemberStatus) {
-        forget(subject)
         nextNumber += 1
         add(Key(told: 0, status: status, number: nextNumber, subject: subject))
-        if keys.count > SwimLimits.rumours { key[keys.removeFirst().subject] = nil }
+        tidy()
     }
 
     mutating func forget(_ subject: Int) {
-        guard let old = key.removeValue(forKey: subject) else { return }
-        keys.remove(at: place(of: old))
+        key[subject] = nil
+        tidy()
     }
 
     /// Takes what fits into `budget` bytes, and counts each as told once more; those told `limit` times are dropped.
@@ -51,36 +52,80 @@ struct GossipQueue: Hashable, Sendable {
     ) {
         var left = budget
         var told: [Key] = []
-        var index = keys.count
-        while index > 0, left >= SwimLimits.leastWeight, told.count < SwimLimits.rumoursOfMessage {
-            index -= 1
-            let key = keys[index]
-            let record = key.subject == Self.ourselves ? ourselves : table[key.subject]?.record
-            guard let record, record.node != except, record.weight <= left else { continue }
+        var passed: [Key] = []
+        while left >= SwimLimits.leastWeight, told.count < SwimLimits.rumoursOfMessage, passed.count < SwimLimits.passedOver,
+            let next = pop()
+        {
+            let record = next.subject == Self.ourselves ? ourselves : table[next.subject]?.record
+            guard let record, record.node != except, record.weight <= left else {
+                passed.append(next)
+                continue
+            }
             left -= record.weight
             rumours.append(record)
-            told.append(key)
+            told.append(next)
         }
-        guard counts else { return }
+        for next in passed { add(next) }
         for var next in told {
-            forget(next.subject)
-            next.told += 1
-            if next.told < limit { add(next) }
+            if counts { next.told += 1 }
+            if next.told < limit { add(next) } else { key[next.subject] = nil }
         }
+        tidy()
     }
 
+    // MARK: - The heap
+
+    private func isCurrent(_ candidate: Key) -> Bool { key[candidate.subject] == candidate }
+
+    /// Whatever was held of its subject counts no more.
     private mutating func add(_ new: Key) {
-        keys.insert(new, at: place(of: new))
         key[new.subject] = new
+        keys.append(new)
+        var child = keys.count - 1
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard keys[child].isBefore(keys[parent]) else { return }
+            keys.swapAt(child, parent)
+            child = parent
+        }
     }
 
-    private func place(of wanted: Key) -> Int {
-        var low = 0
-        var high = keys.count
-        while low < high {
-            let middle = (low + high) / 2
-            if keys[middle] < wanted { low = middle + 1 } else { high = middle }
+    /// The next that counts.
+    private mutating func pop() -> Key? {
+        while let first = removeFirst() {
+            if isCurrent(first) { return first }
         }
-        return low
+        return nil
+    }
+
+    private mutating func removeFirst() -> Key? {
+        guard let first = keys.first, let last = keys.popLast() else { return nil }
+        guard !keys.isEmpty else { return first }
+        keys[0] = last
+        var parent = 0
+        while true {
+            var least = parent
+            for child in 2 * parent + 1...2 * parent + 2 where child < keys.count && keys[child].isBefore(keys[least]) {
+                least = child
+            }
+            guard least != parent else { return first }
+            keys.swapAt(parent, least)
+            parent = least
+        }
+    }
+
+    /// Keeps the first one that counts in front, the heap not much longer than what counts in it, and that within its bound: the worst
+    /// go, a few more than must, since each time all are sorted.
+    private mutating func tidy() {
+        if key.count > SwimLimits.rumours || keys.count > 2 * key.count + 64 {
+            // Sorted is a heap.
+            keys = keys.filter(isCurrent).sorted { $0.isBefore($1) }
+            if keys.count > SwimLimits.rumours {
+                let kept = SwimLimits.rumours * 15 / 16
+                for dropped in keys[kept...] { key[dropped.subject] = nil }
+                keys.removeSubrange(kept...)
+            }
+        }
+        while let first = keys.first, !isCurrent(first) { _ = removeFirst() }
     }
 }

@@ -121,6 +121,9 @@ enum SwimLimits {
     static let rumours = 4_096
     /// Rumours of one message: what a codec admits.
     static let rumoursOfMessage = 64
+    /// Rumours that are passed over because they do not fit what is left of a datagram: who looks at thousands to find a short one pays
+    /// more for it than it is worth.
+    static let passedOver = 16
     /// Bytes below which no record fits.
     static let leastWeight = 84
     /// Relays kept at once: one helper serves few origins in a period; more is a flood.
