@@ -15,15 +15,16 @@ struct Refusal: Hashable, Sendable {
 extension Swim {
     mutating func linkRefused(_ other: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
         guard phase == .running, !mutated(.ignoresRefusals), let slot = table.slot(of: other) else { return }
-        counters.refusedLinks += 1
-        lookInto(slot, at: now, &actions)
+        if lookInto(slot, at: now, &actions) { counters.refusedLinks += 1 }
     }
 
     /// Pings somebody whose links are refused, or were to others: if no answer comes soon, we are one more who knows.
-    mutating func lookInto(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) {
+    /// - Returns: false when there is nothing to look into, or it is being done.
+    @discardableResult
+    mutating func lookInto(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) -> Bool {
         guard let member = table[slot], member.isActive, member.heard, refusals.count < SwimLimits.refusals,
             !refusals.contains(where: { $0.node == member.node })
-        else { return }
+        else { return false }
         let other = member.node
         let number = sequence()
         let usual = roundTrips[slot].map { $0 * 4 } ?? tuning.probeTimeout
@@ -31,6 +32,7 @@ extension Swim {
         refusals.append(Refusal(node: other, sequence: number, endsAt: now + wait))
         let body = SwimMessage.Body.ping(sequence: number, target: other)
         actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
+        return true
     }
 
     mutating func lookIntoRefusals(at now: LogicalInstant, _ actions: inout [Action]) {
@@ -54,7 +56,9 @@ extension Swim {
         guard number <= nextSequence else { return }
         lastAck = now
         lastAnswered = max(lastAnswered, number)
-        if let slot = table.slot(of: other), let suspicion = suspicions[slot], number > suspicion.number {
+        // However long ago it was asked, it took part in a handshake a moment ago. Where that takes longer than the rest of a period,
+        // the suspicion has begun meanwhile.
+        if let slot = table.slot(of: other), let suspicion = suspicions[slot] {
             suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
         }
         guard let current = probe, current.sequence == number, current.target == other else { return }

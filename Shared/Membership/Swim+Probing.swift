@@ -10,7 +10,7 @@ struct Probe: Hashable, Sendable {
     var isEscalated = false
     /// Who was asked to help, and has said nothing yet.
     var silent: [NodeID] = []
-    var hasHelpers = false
+    var asked = 0
 }
 
 /// A ping that we sent for somebody else.
@@ -123,7 +123,7 @@ extension Swim {
         guard !mutated(.asksNoHelpers) else { return }
         let helpers = pick(tuning.helpers) { $0.status == .alive && $0.node != target.node }
         probe.silent = helpers.map(\.node)
-        probe.hasHelpers = !helpers.isEmpty
+        probe.asked = helpers.count
         for helper in helpers {
             let body = SwimMessage.Body.pingRequest(
                 sequence: probe.sequence, target: target.node, address: target.profile.gossip)
@@ -133,9 +133,10 @@ extension Swim {
 
     private mutating func probeFailed(_ probe: Probe, at now: LogicalInstant, _ actions: inout [Action]) {
         counters.failedProbes += 1
+        if probe.silent.count == probe.asked { counters.unheardProbes += 1 }
         // Helpers who do not even say "nack" point at our own link or load (Lifeguard, LHA-Probe); unless they are in doubt themselves,
         // as when many fall at once.
-        sicken(by: probe.hasHelpers ? Int64(probe.silent.count { table[$0]?.status == .alive }) : 1)
+        sicken(by: probe.asked > 0 ? Int64(probe.silent.count { table[$0]?.status == .alive }) : 1)
         accuse(probe.target, refused: false, at: now, &actions)
     }
 

@@ -9,6 +9,11 @@ extension Swim {
             return confirm(slot, by: rumour, at: now, &actions)
         }
         counters.suspicions += 1
+        if member.status == .dead {
+            // It has refuted since, and is accused anew: that death is none, and whoever was to hear of it need not.
+            counters.falsePositives += member.record.life.generation == rumour.life.generation ? 1 : 0
+            findings.removeAll { $0.slot == slot }
+        }
         table.update(slot) {
             $0.record = rumour
             $0.since = now

@@ -88,6 +88,8 @@ package struct Swim: Hashable, Sendable {
     package struct Counters: Hashable, Sendable {
         package var probes: UInt64 = 0
         package var failedProbes: UInt64 = 0
+        /// Those among them in which no helper was heard either, or there was none: more likely our own fault than the member's.
+        package var unheardProbes: UInt64 = 0
         package var suspicions: UInt64 = 0
         package var refutations: UInt64 = 0
         package var verdicts: UInt64 = 0
@@ -299,17 +301,21 @@ package struct Swim: Hashable, Sendable {
     mutating func tellOfOurselves() { queue.insert(GossipQueue.ourselves, ownRecord.status) }
 
     /// Fills a message with rumours up to the size of a datagram: `first` before what the queue holds.
-    /// - Parameter listener: who gets it, where that may be somebody who is gone: what a suspect is told, nobody may have heard.
+    /// - Parameters:
+    ///   - listener: who gets it, where that may be somebody who is gone: what a suspect is told, nobody may have heard.
+    ///   - whole: a comparison; made shorter where it does not fit beside `first`.
     mutating func message(
-        _ body: SwimMessage.Body, to listener: Member? = nil, first: MemberRecord? = nil, digest: TableDigest? = nil
+        _ body: SwimMessage.Body, to listener: Member? = nil, first: MemberRecord? = nil, digest whole: TableDigest? = nil
     ) -> SwimMessage {
         var rumours: [MemberRecord] = []
-        var budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body, digest: digest)
+        var budget = Limits.datagramBytes - SwimMessage.overhead(from: node, body: body)
         if mutated(.ignoresBudget) { budget = 64 * 1_024 }
         if let first {
             budget -= first.weight
             rumours.append(first)
         }
+        let digest = whole?.fitting(budget)
+        budget -= digest?.weight ?? 0
         if !queue.isEmpty {
             queue.take(
                 budget: budget, limit: tuning.timesTold(members: memberCount),

@@ -8,6 +8,7 @@ import Model
 package struct TableDigest: Hashable, Sendable {
     /// Sums of one digest, at most: with them a datagram is two thirds full, and 10,000 members are forty to a bucket.
     package static let mostSums = 256
+    static let fewestSums = 8
 
     /// A power of two of them: the sender's choice, by the size of its table.
     package let sums: [UInt32]
@@ -21,6 +22,16 @@ package struct TableDigest: Hashable, Sendable {
 
     /// Bytes that a codec may spend on it.
     var weight: Int { 4 * sums.count + 8 }
+
+    /// The same in at most so many bytes: fewer buckets, of more members each; nil when not even the fewest fit.
+    func fitting(_ bytes: Int) -> TableDigest? {
+        var folded = self
+        while folded.weight > bytes, folded.sums.count > Self.fewestSums {
+            let half = folded.sums.count / 2
+            folded = TableDigest(sums: (0..<half).map { folded.sums[$0] ^ folded.sums[$0 + half] }, answer: answer)
+        }
+        return folded.weight <= bytes ? folded : nil
+    }
 
     /// Sums over lives: those who are alive, or suspect and not judged yet. The dead and the gone are left out, so that one who has
     /// forgotten them is not reminded.
@@ -44,7 +55,7 @@ package struct TableDigest: Hashable, Sendable {
 
         /// About four members to a bucket.
         static func buckets(members: Int) -> Int {
-            var count = 8
+            var count = fewestSums
             while count < mostSums, count * 4 < members { count *= 2 }
             return count
         }

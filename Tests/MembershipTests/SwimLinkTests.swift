@@ -65,6 +65,55 @@ import Testing
         #expect(swim.member(World.node(3))?.status == .alive)
     }
 
+    @Test("links that are refused again and again are looked into once at a time, and those of the dead never")
+    func counted() {
+        var swim = swim(knowing: 5)
+        for _ in 0..<10 { _ = swim.step(.linkRefused(World.node(3)), at: .origin) }
+        #expect(swim.counters.refusedLinks == 1)
+        _ = swim.step(message(.gossip, from: 4, [record(5, .suspect, by: 4, refused: true)]), at: .origin)
+        _ = swim.step(message(.gossip, from: 2, [record(5, .dead, by: 2, refused: true)]), at: .origin)
+        #expect(swim.member(World.node(5))?.status == .dead)
+        #expect(swim.step(.linkRefused(World.node(5)), at: .origin).isEmpty)
+        #expect(swim.counters.refusedLinks == 1)
+    }
+
+    @Test("a suspect whose link answers after the suspicion began is there, and has its time anew")
+    func lateAnswer() throws {
+        var swim = swim(knowing: 3)
+        var now = LogicalInstant.origin + swim.tuning.youth
+        _ = swim.step(.tick, at: now)
+        var asked: [(number: UInt64, answered: LogicalInstant)] = []
+        var longest = Span.zero
+        let end = now + .seconds(60)
+        var began: LogicalInstant?
+        while now < end, swim.member(World.node(1))?.status != .dead {
+            now = now + swim.tuning.tick
+            // The others answer at once, and help; its link takes a handshake of a whole period.
+            while let first = asked.first, first.answered <= now {
+                _ = swim.step(.streamAnswered(World.node(1), sequence: asked.removeFirst().number), at: now)
+            }
+            for action in swim.step(.tick, at: now) {
+                if case .stream(World.node(1), _, let number) = action {
+                    asked.append((number, now + swim.tuning.probeInterval))
+                }
+                if case .send(let request, let address) = action, case .pingRequest(let number, _, _) = request.body,
+                    let helper = swim.members.first(where: { $0.profile.gossip == address }),
+                    let index = Int(helper.node.name.dropFirst())
+                {
+                    _ = swim.step(self.message(.nack(sequence: number), from: index), at: now)
+                }
+                guard case .send(let message, _) = action, case .ping(let number, let target) = message.body,
+                    target != World.node(1), let index = Int(target.name.dropFirst())
+                else { continue }
+                _ = swim.step(self.message(.ack(sequence: number), from: index), at: now)
+            }
+            if swim.member(World.node(1))?.status == .suspect { began = began ?? now }
+            longest = began.map { now - $0 } ?? .zero
+        }
+        #expect(swim.member(World.node(1))?.status == .suspect)
+        #expect(longest > .seconds(30))
+    }
+
     @Test("two witnesses of refused links are a verdict at once; two of silence are not")
     func verdict() {
         for refused in [true, false] {

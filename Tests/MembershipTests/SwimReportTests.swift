@@ -1,0 +1,62 @@
+import Membership
+import MembershipSimulation
+import Model
+import Testing
+
+/// What is reported, and what not any more.
+@Suite struct SwimReportTests {
+    private func record(
+        _ index: Int, _ status: MemberStatus, incarnation: UInt64 = 0, by accuser: Int? = nil, refused: Bool = false
+    ) -> MemberRecord {
+        MemberRecord(
+            node: World.node(index), life: Life(generation: Generation(1), incarnation: incarnation), status: status,
+            profile: World.profile(index), accuser: accuser.map(World.node), refused: refused)
+    }
+
+    private func gossip(_ rumours: [MemberRecord], from index: Int = 1) -> Swim.Input {
+        .received(
+            SwimMessage(
+                from: World.node(index), life: Life(generation: Generation(1), incarnation: 0), revision: .none, body: .gossip,
+                rumours: rumours), from: World.address(index))
+    }
+
+    /// Time passes; all but those who are gone answer.
+    private func run(_ swim: inout Swim, from now: inout LogicalInstant, for span: Span, gone: Set<Int>) -> [DeathFindings] {
+        var reports: [DeathFindings] = []
+        let end = now + span
+        while now < end {
+            now = now + swim.tuning.tick
+            for action in swim.step(.tick, at: now) {
+                if case .reportDeaths(let report) = action { reports.append(report) }
+                guard case .send(let message, _) = action, case .ping(let number, let target) = message.body,
+                    let index = Int(target.name.dropFirst()), !gone.contains(index)
+                else { continue }
+                let answer = SwimMessage(
+                    from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: .ack(sequence: number), rumours: [])
+                _ = swim.step(.received(answer, from: World.address(index)), at: now)
+            }
+        }
+        return reports
+    }
+
+    @Test("a death that was refuted, and of which only the next accusation reaches us, is reported no more")
+    func refutedUnheard() throws {
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
+        _ = swim.step(gossip((1...6).map { record($0, .alive) }), at: .origin)
+        var now = LogicalInstant.origin + swim.tuning.youth
+        _ = swim.step(.tick, at: now)
+        for accuser in [4, 5] {
+            _ = swim.step(gossip([record(3, .suspect, by: accuser, refused: true)], from: accuser), at: now)
+        }
+        let told = run(&swim, from: &now, for: .seconds(4), gone: [3])
+        #expect(swim.status(of: World.node(3)) == .dead)
+        #expect(told.count > 2 && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+        // Its refutation was lost on the way; somebody accuses it again.
+        _ = swim.step(gossip([record(3, .suspect, incarnation: 1, by: 4)], from: 4), at: now)
+        #expect(swim.status(of: World.node(3)) == .suspect)
+        #expect(swim.counters.falsePositives == 1)
+        #expect(run(&swim, from: &now, for: .seconds(1), gone: []).isEmpty)
+    }
+}
