@@ -33,9 +33,10 @@ func coreTests(_ name: String, uses extra: [String] = []) -> Target {
 
 /// What tests of several modules share; as pure as the cores, so that a simulation is the same in every process. (TraceKit alone
 /// reads and writes files.)
-func kit(_ name: String, uses dependencies: [String] = []) -> Target {
+func kit(_ name: String, uses dependencies: [String] = [], and products: [Target.Dependency] = []) -> Target {
     .target(
-        name: name, dependencies: dependencies.map { .byName(name: $0) }, path: "Tests/Kits/\(name)", swiftSettings: settings)
+        name: name, dependencies: dependencies.map { .byName(name: $0) } + products, path: "Tests/Kits/\(name)",
+        swiftSettings: settings)
 }
 
 var targets: [Target] = [
@@ -206,13 +207,15 @@ if !coresOnly {
         program(
             "Benchmarks", in: "Tests",
             uses: [
-                "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "Identity", "KeyEncoding",
+                "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "GossipKit", "Identity",
+                "KeyEncoding",
                 "Launching", "LogStorage", "Membership", "Model", "RoutingTable", "Settings", "Transport",
             ],
             and: nio + [.product(name: "NIOHTTP1", package: "swift-nio"), arguments, lifecycle, logging]),
         shellTests("Wire", uses: ["Model"]),
         kit("ProcessKit"),
         kit("DiskKit", uses: ["ProcessKit"]),
+        kit("GossipKit", uses: ["Identity", "Membership", "Model", "Transport"], and: [logging, lifecycle]),
         .executableTarget(
             name: "chaos",
             dependencies: [
@@ -223,7 +226,8 @@ if !coresOnly {
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),
         shellTests(
-            "Transport", uses: ["Identity", "Membership", "MembershipSimulation", "Model", "Wire"],
+            "Transport",
+            uses: ["GossipKit", "Identity", "Membership", "MembershipSimulation", "Model", "ProcessKit", "Wire"],
             and: nio + [logging, lifecycle]),
         shellTests(
             "Telemetry", uses: ["Model"],

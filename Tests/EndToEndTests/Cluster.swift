@@ -1,14 +1,19 @@
 import Foundation
 import NIOHTTP1
+import ProcessKit
 import Synchronization
 
-/// A cluster of real processes on this machine: three coordinators and five agents in three zones, in a folder of its own.
+/// A cluster of real processes on this machine: three coordinators and five agents in three zones, in a folder of its own. They share
+/// its loopback, or each is a host of a network of their own.
 final class Cluster: Sendable {
     static let coordinators = ["c1", "c2", "c3"]
     static let agents = ["n1", "n2", "n3", "n4", "n5"]
     private static let zones = ["a", "b", "c", "a", "b"]
 
-    struct AgentPorts: Sendable { let gateway, link, gossip, status: Int }
+    struct AgentPorts: Sendable {
+        let gateway, link, gossip, status: Int
+        var host = "127.0.0.1"
+    }
     struct CoordinatorPorts: Sendable {
         let api, link, gossip, metrics: Int
         var host = "127.0.0.1"
@@ -21,24 +26,30 @@ final class Cluster: Sendable {
     let operators: HTTP
     /// Without a certificate: what clients are.
     let clients: HTTP
+    private let network: TestNetwork?
+    /// An agent's status is on its host's loopback: who reads it has to be there. Empty where all are.
+    private let visitors: [String: HTTP]
     private let processes = Mutex<[String: Running]>([:])
+    /// The host that operators and clients are on.
+    static let outside = "outside"
 
     /// Makes the folder with the operator's commands; nothing runs yet.
-    init() async throws {
+    init(on network: TestNetwork? = nil) async throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "coxswain-e2e-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let ports = Ports.free(4 * (Self.coordinators.count + Self.agents.count))
+        self.network = network
+        try network?.add(Self.outside)
         var agentPorts: [String: AgentPorts] = [:]
         var coordinatorPorts: [String: CoordinatorPorts] = [:]
-        for (index, name) in Self.coordinators.enumerated() {
-            let own = ports[(4 * index)...]
-            coordinatorPorts[name] = CoordinatorPorts(
-                api: own[4 * index], link: own[4 * index + 1], gossip: own[4 * index + 2], metrics: own[4 * index + 3])
-        }
-        for (index, name) in Self.agents.enumerated() {
-            let first = 4 * (Self.coordinators.count + index)
-            agentPorts[name] = AgentPorts(
-                gateway: ports[first], link: ports[first + 1], gossip: ports[first + 2], status: ports[first + 3])
+        let ports = Ports.free(4 * (Self.coordinators.count + Self.agents.count))
+        for (index, name) in (Self.coordinators + Self.agents).enumerated() {
+            let (own, host) = (Array(ports[(4 * index)...]), try network?.add(name) ?? "127.0.0.1")
+            if index < Self.coordinators.count {
+                coordinatorPorts[name] = CoordinatorPorts(
+                    api: own[0], link: own[1], gossip: own[2], metrics: own[3], host: host)
+            } else {
+                agentPorts[name] = AgentPorts(gateway: own[0], link: own[1], gossip: own[2], status: own[3], host: host)
+            }
         }
         self.agentPorts = agentPorts
         self.coordinatorPorts = coordinatorPorts
@@ -46,8 +57,14 @@ final class Cluster: Sendable {
         let authority = folder.appending(path: "authority.crt")
         operators = try HTTP(
             authority: authority,
-            identity: (folder.appending(path: "operator.crt"), folder.appending(path: "operator.key")))
-        clients = try HTTP(authority: authority)
+            identity: (folder.appending(path: "operator.crt"), folder.appending(path: "operator.key")),
+            on: await network?.loops(on: Self.outside))
+        clients = try HTTP(authority: authority, on: await network?.loops(on: Self.outside))
+        var visitors: [String: HTTP] = [:]
+        if let network {
+            for name in Self.agents { visitors[name] = try HTTP(authority: authority, on: await network.loops(on: name)) }
+        }
+        self.visitors = visitors
     }
 
     // MARK: Processes
@@ -60,7 +77,7 @@ final class Cluster: Sendable {
         let file = name.hasPrefix("c") ? "coordinator.json" : "agent.json"
         let running = try Running(
             program, ["--config", folder.appending(path: "\(name)/\(file)").path] + arguments,
-            log: folder.appending(path: "\(name).out"))
+            by: network?.prefix(on: name) ?? [], log: folder.appending(path: "\(name).out"))
         processes.withLock { $0[name] = running }
     }
 
@@ -75,7 +92,8 @@ final class Cluster: Sendable {
             throw Failure("no ports for \(name)")
         }
         try await ClusterFiles.configureAgent(
-            name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder)
+            name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder,
+            by: network?.prefix(on: Self.outside) ?? [])
         try start(name)
     }
 
@@ -91,6 +109,7 @@ final class Cluster: Sendable {
         kill(processes.withLock { Array($0.keys) })
         await operators.close()
         await clients.close()
+        for visitor in visitors.values { await visitor.close() }
         if ProcessInfo.processInfo.environment["COXSWAIN_KEEP"] == nil { try? FileManager.default.removeItem(at: folder) }
     }
 
@@ -113,7 +132,7 @@ final class Cluster: Sendable {
                 guard let ports = coordinatorPorts[name] else { continue }
                 do {
                     let answer = try await operators.send(
-                        method, "https://127.0.0.1:\(ports.api)/api/v1\(path)", body: body, headers: headers)
+                        method, "https://\(ports.host):\(ports.api)/api/v1\(path)", body: body, headers: headers)
                     if answer.status != 503 { return answer }
                     last = "\(name): 503 \(answer.text)"
                 } catch {
@@ -129,7 +148,7 @@ final class Cluster: Sendable {
     func leader() async throws -> String {
         for name in Self.coordinators where process(name) != nil {
             guard let ports = coordinatorPorts[name] else { continue }
-            let status = try? await operators.send(.GET, "https://127.0.0.1:\(ports.api)/api/v1/cluster/status", within: 2)
+            let status = try? await operators.send(.GET, "https://\(ports.host):\(ports.api)/api/v1/cluster/status", within: 2)
             if let leader = status?.json["raft"]?["leader"]?.string ?? status?.json["leader"]?.string { return leader }
         }
         throw Failure("no leader")
@@ -197,9 +216,24 @@ final class Cluster: Sendable {
 
     func status(of agent: String) async throws -> [String: JSON] {
         guard let ports = agentPorts[agent] else { throw Failure("no agent \(agent)") }
-        let answer = try await clients.send(.GET, "http://127.0.0.1:\(ports.status)/status", within: 2)
+        let answer = try await read("/status", of: agent, at: ports.status)
         guard answer.status == 200 else { throw Failure("\(agent): \(answer.status) \(answer.text)") }
         return answer.json
+    }
+
+    /// The value of one series without labels.
+    func meter(_ name: String, of agent: String) async throws -> Double {
+        guard let ports = agentPorts[agent] else { throw Failure("no agent \(agent)") }
+        let text = try await read("/metrics", of: agent, at: ports.status).text
+        let line = text.split(separator: "\n").first { $0.hasPrefix("coxswain_\(name) ") }
+        guard let value = line.flatMap({ $0.split(separator: " ").last }).flatMap({ Double($0) }) else {
+            throw Failure("\(agent) does not say \(name)")
+        }
+        return value
+    }
+
+    private func read(_ path: String, of agent: String, at port: Int) async throws -> HTTP.Answer {
+        try await (visitors[agent] ?? clients).send(.GET, "http://127.0.0.1:\(port)\(path)", within: 2)
     }
 
     /// Where a key lives, as one running agent knows it.

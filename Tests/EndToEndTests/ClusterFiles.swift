@@ -19,7 +19,7 @@ enum ClusterFiles {
     /// The agent's configuration, and a join token of its own.
     static func configureAgent(
         _ name: String, zone: String, ports: Cluster.AgentPorts, coordinators: [String: Cluster.CoordinatorPorts],
-        in folder: URL
+        in folder: URL, by prefix: [String] = []
     ) async throws {
         let own = folder.appending(path: name)
         try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
@@ -28,7 +28,7 @@ enum ClusterFiles {
             [
                 "node", "join-token", "create", "--node", name, "--context", folder.appending(path: "context.json").path,
                 "--output", "json",
-            ])
+            ], by: prefix)
         guard outcome.status == 0,
             let fields = try? JSONDecoder().decode([String: JSON].self, from: Data(outcome.output.utf8)),
             let token = fields["token"]?.string, let pin = fields["authority_pin"]?.string
@@ -36,13 +36,13 @@ enum ClusterFiles {
         let tokenFile = own.appending(path: "join-token")
         try Data(token.utf8).write(to: tokenFile)
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: tokenFile.path)
-        let endpoints = coordinators.sorted { $0.key < $1.key }.map { "\"https://127.0.0.1:\($0.value.api)\"" }
+        let endpoints = coordinators.sorted { $0.key < $1.key }.map { "\"https://\($0.value.host):\($0.value.api)\"" }
         let text = """
             {
               "node_id": "\(name)", "zone": "\(zone)", "data": "data",
               "listen": {
-                "gateway": "127.0.0.1:\(ports.gateway)", "link": "127.0.0.1:\(ports.link)",
-                "gossip": "127.0.0.1:\(ports.gossip)", "status": "127.0.0.1:\(ports.status)",
+                "gateway": "\(ports.host):\(ports.gateway)", "link": "\(ports.host):\(ports.link)",
+                "gossip": "\(ports.host):\(ports.gossip)", "status": "127.0.0.1:\(ports.status)",
               },
               "coordinators": [\(endpoints.joined(separator: ", "))],
               "join": { "token_file": "join-token", "authority_pin": "\(pin)" },

@@ -3,6 +3,7 @@
 // 127.0.0.1, get free ports; and `scp` copies between those folders.
 
 import Foundation
+import ProcessKit
 import Synchronization
 import Testing
 

@@ -1,3 +1,5 @@
+import GossipKit
+
 /// What is measured of every crowd, ours or not: how soon it sees who comes and who goes, and what it costs to know.
 struct CrowdFigures: Sendable {
     /// Seconds until all pairs see each other, when all others join through one.
@@ -20,8 +22,9 @@ struct CrowdFigures: Sendable {
     /// - Parameter seconds: for how long nothing happens but talk.
     static func measure(_ crowd: any ComparedCrowd, trials: Int, idle seconds: Double) async throws -> CrowdFigures {
         var figures = CrowdFigures()
+        let empty = try crowd.usage()
         figures.joined.add(try await crowd.gather())
-        try await figures.rest(crowd, seconds)
+        try await figures.rest(crowd, seconds, since: empty)
         let start = ContinuousClock.now
         var fallen: Set<Int> = []
         for trial in 0..<trials {
@@ -30,11 +33,13 @@ struct CrowdFigures: Sendable {
             fallen.insert(member)
             try await figures.end(member, crowd, byLeaving: trial == trials - 1)
         }
-        figures.falseVerdicts = crowd.sightings.falseVerdicts(except: fallen, since: start)
+        figures.falseVerdicts = crowd.sightings.falseVerdicts(except: fallen, since: start).count
         return figures
     }
 
-    private mutating func rest(_ crowd: any ComparedCrowd, _ seconds: Double) async throws {
+    private mutating func rest(
+        _ crowd: any ComparedCrowd, _ seconds: Double, since empty: CrowdUsage
+    ) async throws {
         // The rumours of the join have to have run dry.
         try await Task.sleep(for: .seconds(5))
         let (before, start) = (try crowd.usage(), ContinuousClock.now)
@@ -43,7 +48,7 @@ struct CrowdFigures: Sendable {
         packetsPerSecond.add((after.packets - before.packets) / time)
         if let before = before.bytes, let after = after.bytes { bytesPerSecond.add((after - before) / time) }
         processor.add((after.processor - before.processor) / time * 100)
-        memory.add(after.memory / Double(crowd.count))
+        memory.add((after.memory - empty.memory) / Double(crowd.count))
     }
 
     private mutating func end(_ member: Int, _ crowd: any ComparedCrowd, byLeaving: Bool) async throws {
@@ -91,17 +96,5 @@ extension ComparedCrowd {
         try await Task.sleep(for: .seconds(1))
         for member in everybody(but: 0) { try start(member) }
         return try await wholeAgain("all had joined", within: 60)
-    }
-
-    static func with<Result>(_ make: () throws -> Self, _ work: (Self) async throws -> Result) async throws -> Result {
-        let crowd = try make()
-        do {
-            let result = try await work(crowd)
-            await crowd.end()
-            return result
-        } catch {
-            await crowd.end()
-            throw error
-        }
     }
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import GossipKit
 import Launching
 import Synchronization
 

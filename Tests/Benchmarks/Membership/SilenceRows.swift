@@ -1,3 +1,4 @@
+import GossipKit
 import Membership
 
 /// Members that are there and cannot be heard: a host that is gone, a process that stands still, a network that loses.
@@ -5,7 +6,7 @@ enum SilenceRows {
     static func run(_ settings: BenchSettings, _ report: @escaping Benchmarks.Report) async throws {
         let port = settings.basePort + 100
         for (profile, tuning) in [("fast", SwimTuning.fast), ("lan", .lan)] {
-            try await GossipCrowd.with({ try GossipCrowd(30, tuning, basePort: port) }) { crowd in
+            try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + 30), tuning) }) { crowd in
                 try await stalls(crowd, profile, profile == "fast" ? fastStalls : lanStalls, settings, report)
                 try await blackHole(crowd, profile, report)
             }
@@ -16,7 +17,7 @@ enum SilenceRows {
             }
         }
         for share in [0.05, 0.2, 0.4] {
-            try await GossipCrowd.with({ try GossipCrowd(50, .lan, basePort: port) }) { crowd in
+            try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + 50), .lan) }) { crowd in
                 try await loss(crowd, share, seconds: settings.full ? 60 : 20, report)
             }
         }
@@ -65,7 +66,7 @@ enum SilenceRows {
         report(
             row(
                 "\(crowd.title), \(profile), 30: host gone: verdicts on others", "",
-                Double(crowd.sightings.falseVerdicts(except: [member], since: start)), ask: 0))
+                Double(crowd.sightings.falseVerdicts(except: [member], since: start).count), ask: 0))
     }
 
     private static func loss(
@@ -86,7 +87,7 @@ enum SilenceRows {
         var (atHealthy, all) = (0, 0)
         for sick in [1, 4, 16] {
             for seconds in [2.0, 8, 16, 32] {
-                try await GossipCrowd.with({ try GossipCrowd(64, .lan, basePort: port) }) { crowd in
+                try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + 64), .lan) }) { crowd in
                     try await gather(crowd)
                     let (start, members) = (ContinuousClock.now, Array(1...sick))
                     while ContinuousClock.now - start < .seconds(66) {

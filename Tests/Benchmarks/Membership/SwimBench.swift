@@ -1,3 +1,4 @@
+import GossipKit
 import Membership
 
 /// Members of ours over real sockets on loopback, many in one process, and by turns with them serf's agents, one process each.
@@ -10,11 +11,12 @@ enum SwimBench {
         }
         let counts = settings.full ? [10, 30, 100, 200] : [10, 30, 100]
         for count in counts where settings.rows.isEmpty || settings.rows.contains("\(count)") {
-            let fast = try await GossipCrowd.with({ try GossipCrowd(count, .fast, basePort: settings.basePort + 100) }) {
+            let ports = (1...count).map { settings.basePort + 99 + $0 }
+            let fast = try await GossipCrowd.with({ try GossipCrowd(ports: ports, .fast) }) {
                 try await CrowdFigures.measure($0, trials: settings.full ? 13 : 5, idle: 10)
             }
             write(fast, nil, "fast", count, report)
-            let lan = try await GossipCrowd.with({ try GossipCrowd(count, .lan, basePort: settings.basePort + 100) }) {
+            let lan = try await GossipCrowd.with({ try GossipCrowd(ports: ports, .lan) }) {
                 try await CrowdFigures.measure($0, trials: settings.full ? 7 : 3, idle: 10)
             }
             var serf: CrowdFigures?

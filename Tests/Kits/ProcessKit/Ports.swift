@@ -1,11 +1,11 @@
 import Foundation
 
 /// Ports that nobody uses at the moment, for TCP and UDP alike.
-enum Ports {
+package enum Ports {
     /// Below those that Linux gives to outgoing connections: one of these could sit on the port of a process that is down for a moment.
     private static let range: Range<UInt16> = 10_000..<32_000
 
-    static func free(_ count: Int) -> [Int] {
+    package static func free(_ count: Int) -> [Int] {
         var sockets: [Int32] = []
         defer { for socket in sockets { close(socket) } }
         var ports: [Int] = []

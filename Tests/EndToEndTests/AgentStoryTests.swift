@@ -1,0 +1,173 @@
+import Foundation
+import ProcessKit
+import Testing
+
+/// What agents believe of one of them that stands still, leaves or starts again: real processes, whose links are there as well.
+@Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"), .cluster) struct AgentStoryTests {
+    @Test(
+        "an agent that stands still for half a second is held dead by nobody, and holds nobody dead", .timeLimit(.minutes(10)))
+    func shortStall() async throws {
+        let cluster = try await Cluster.whole()
+        let watch = try await AgentWatch(cluster)
+        for _ in 0..<3 {
+            try await #require(cluster.process(AgentWatch.one)).pause(for: .milliseconds(500))
+            try await watch.goesOn()
+        }
+        #expect(try watch.said("dead") == [])
+        try await watch.wait(for: "alive")
+    }
+
+    @Test(
+        "an agent that stands still for ten seconds is dead for all, once, and back for all, and holds nobody dead",
+        .timeLimit(.minutes(10)))
+    func longStall() async throws {
+        let cluster = try await Cluster.whole()
+        let watch = try await AgentWatch(cluster)
+        try await #require(cluster.process(AgentWatch.one)).pause(for: .seconds(10))
+        try await watch.wait(for: "alive")
+        try await watch.goesOn()
+        #expect(try watch.said("dead").sorted() == AgentWatch.others.map { "\($0): \(AgentWatch.one)" })
+        try await cluster.waitForHealth()
+    }
+
+    @Test(
+        "an agent that is stopped and started ten times has left, and is back, each time, and is never held dead",
+        .timeLimit(.minutes(10)))
+    func restarts() async throws {
+        let cluster = try await Cluster.whole()
+        let watch = try await AgentWatch(cluster)
+        for _ in 0..<10 {
+            let life = try #require(try await watch.entry(at: "n1")?["generation"]?.number)
+            let process = try #require(cluster.process(AgentWatch.one))
+            process.terminate()
+            try await expectEventually("it has ended", within: 20) { !process.isRunning }
+            try await watch.wait(for: "left")
+            try cluster.start(AgentWatch.one)
+            try await watch.wait(for: "alive", above: life)
+        }
+        #expect(try watch.said("dead") == [])
+        try await cluster.waitForHealth()
+    }
+}
+
+/// The same of agents on hosts of their own, when datagrams and links between some of them are cut.
+@Suite(
+    .serialized, .enabled(if: Programs.areBuilt, "the programs are not built"),
+    .enabled(if: TestNetwork.missing == nil, "\(TestNetwork.missing ?? "")"))
+struct AgentNetworkTests {
+    private typealias Cut = TestNetwork.Cut
+
+    private static func between(_ some: [String], _ others: [String]) -> [Cut] {
+        some.flatMap { one in others.flatMap { [Cut(from: one, to: $0), Cut(from: $0, to: one)] } }
+    }
+
+    @Test(
+        "agents that are cut off hold nobody dead whom they cannot judge, nobody of their own side is lost, and every cut heals",
+        .timeLimit(.minutes(15)))
+    func cuts() async throws {
+        let network = try TestNetwork()
+        let cluster = try await Cluster(on: network)
+        do {
+            try cluster.startCoordinators()
+            try await expectEventually("a leader", within: 15) { try await !cluster.leader().isEmpty }
+            try await cluster.startAgents()
+            try await cluster.waitForHealth()
+
+            // Two that do not reach each other, and are reached by all others.
+            var watch = try await AgentWatch(cluster)
+            try network.cut(Self.between(["n4"], ["n5"]))
+            for _ in 0..<3 { try await watch.goesOn() }
+            #expect(try watch.said("dead") == [])
+            try network.healAll()
+
+            // One that reaches nobody.
+            watch = try await AgentWatch(cluster)
+            let all = Cluster.agents + Cluster.coordinators
+            try network.cut(Self.between(["n5"], all.filter { $0 != "n5" }))
+            try await watch.wait(for: "dead")
+            try network.healAll()
+            try await watch.wait(for: "alive", within: 35)
+            #expect(try watch.said("dead").sorted() == AgentWatch.others.map { "\($0): n5" })
+            try await cluster.waitForHealth()
+
+            // Two sides.
+            watch = try await AgentWatch(cluster)
+            let small = ["n1", "n5", "c1"]
+            try network.cut(Self.between(small, all.filter { !small.contains($0) }))
+            try await watch.wait(for: "dead", by: ["n2", "n3", "n4"])
+            try network.healAll()
+            try await watch.wait(for: "alive", within: 35)
+            try await watch.goesOn()
+            let wrong = try watch.said("dead").filter { said in
+                let sides = said.split(separator: ": ").map { small.contains(String($0)) }
+                return sides.first == sides.last
+            }
+            #expect(wrong == [])
+            try await cluster.waitForHealth()
+        } catch {
+            for name in Cluster.coordinators + Cluster.agents { print("--- \(name)\n\(cluster.tail(of: name))") }
+            await cluster.tearDown()
+            throw error
+        }
+        await cluster.tearDown()
+    }
+}
+
+/// What agents hold of one of them, as they say, and what they came to hold of anybody, as they wrote it down, since it began.
+private struct AgentWatch {
+    static let one = "n5"
+    static let others = Cluster.agents.filter { $0 != one }
+
+    private let cluster: Cluster
+    private var start: [String: Int] = [:]
+
+    /// Begins when all others hold the one alive.
+    init(_ cluster: Cluster) async throws {
+        self.cluster = cluster
+        try await wait(for: "alive")
+        for agent in Cluster.agents { start[agent] = try lines(of: agent).count }
+    }
+
+    func entry(at agent: String) async throws -> JSON? {
+        try await cluster.status(of: agent)["members"]?.array.first { $0["node_id"]?.string == Self.one }
+    }
+
+    /// Waits until every other agent holds the one in a status.
+    func wait(
+        for status: String, by observers: [String] = others, above generation: Double = 0, within seconds: Double = 20
+    ) async throws {
+        for observer in observers {
+            try await expectEventually("\(Self.one) is \(status) for \(observer)", within: seconds) {
+                let entry = try await entry(at: observer)
+                return entry?["status"]?.string == status && (entry?["generation"]?.number ?? 0) > generation
+            }
+        }
+    }
+
+    /// Waits for as long as a suspicion would take that nobody refutes.
+    func goesOn() async throws {
+        for agent in Cluster.agents {
+            let before = try await cluster.meter("gossip_probes_total", of: agent)
+            try await expectEventually("\(agent) probes others", within: 30) {
+                try await cluster.meter("gossip_probes_total", of: agent) >= before + 12
+            }
+        }
+    }
+
+    /// Who came to hold whom in a status: `n1: n5`.
+    func said(_ status: String) throws -> [String] {
+        try Cluster.agents.flatMap { agent in
+            try lines(of: agent).dropFirst(start[agent] ?? 0).compactMap { line in
+                guard let fields = try? JSONDecoder().decode([String: JSON].self, from: Data(line.utf8)),
+                    fields["msg"]?.string == "member", fields["status"]?.string == status,
+                    let member = fields["member"]?.string
+                else { return nil }
+                return "\(agent): \(member)"
+            }
+        }
+    }
+
+    private func lines(of agent: String) throws -> [Substring] {
+        try String(contentsOf: cluster.folder.appending(path: "\(agent).out"), encoding: .utf8).split(separator: "\n")
+    }
+}
