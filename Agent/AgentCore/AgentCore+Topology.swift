@@ -237,10 +237,23 @@ extension AgentCore {
 
     /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
-        guard let local = locals[id], local.isDamaged, let descriptor = topology.partitions[id],
-            !isBehind(descriptor, local), ownReplica(of: descriptor)?.role == .learner
+        guard let local = locals[id], local.isDamaged, local.retryAt.map({ $0 <= now }) ?? true,
+            let descriptor = topology.partitions[id], !isBehind(descriptor, local), ownReplica(of: descriptor)?.role == .learner
         else { return }
         drop(id, at: now)
+    }
+
+    /// Takes up what the engine failed at a while ago: a removal that it did not do, a copy that it could not keep.
+    mutating func tryAgain(at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
+            guard let due = local.retryAt, due <= now else { continue }
+            if local.isDropping {
+                locals[id]?.retryAt = nil
+                actions.append(.drop(id, local.storage))
+            } else {
+                rebuildIfLearner(id, at: now)
+            }
+        }
     }
 
     /// A damaged copy of a partition that a split has ended goes once no child counts on it: none of them is in sync here, or they have

@@ -45,6 +45,8 @@ package struct AgentSettings: Hashable, Sendable {
     package var beatInterval: Span = .milliseconds(200)
     /// A holder that is behind by more changes gets no grant before it has caught up.
     package var exclusionsPerGrant = 256
+    /// What the engine could not do is tried again after so long: what ails the disk may last, and each attempt has its price.
+    package var enginePause: Span = .seconds(1)
 
     package init() {}
 }
@@ -163,9 +165,9 @@ package struct AgentCore: Sendable {
         case .dropped(let id, let storage): dropped(id, storage, at: now)
         case .failed(let id, let what):
             locals[id]?.damage = what
+            locals[id]?.retryAt = now + settings.enginePause
             give(id, .retired)
             actions.append(.damaged(id, what))
-            rebuildIfLearner(id, at: now)
         case .copyEnded(let id, let peer):
             locals[id]?.copying.remove(peer)
             give(id, .snapshotSending(to: peer, at: nil))
@@ -189,6 +191,7 @@ package struct AgentCore: Sendable {
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         proposeReadiness(at: now)
         giveUpDamaged(at: now)
+        tryAgain(at: now)
         abandonDamagedParents(at: now)
         cleanUp(at: now)
     }

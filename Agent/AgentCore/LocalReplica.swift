@@ -20,6 +20,8 @@ struct LocalReplica: Sendable {
     /// Nothing in the log says where it starts.
     var lacksFirstRecord = false
     var damage: String?
+    /// The engine failed at it: before that nothing is tried again.
+    var retryAt: LogicalInstant?
 
     /// It serves no more, and only a new copy will.
     var isDamaged: Bool { damage != nil || replica?.haltReason != nil }

@@ -113,6 +113,37 @@ import Testing
         #expect(world.partitions[0].inSync.count == 3)
     }
 
+    @Test("an engine that cannot make a copy is asked again now and then, not all the time, until it can (F6)")
+    func noRoomForCopy() throws {
+        let world = try world(seed: 7)
+        write(world, for: .milliseconds(300))
+        world.catalog.move(world.partitions[0].id, from: world.order[1], to: world.order[3])
+        let target = world.machines[world.order[3]]!
+        target.makesNothing = true
+        write(world, for: .seconds(10))
+        #expect((5...11).contains(target.refusedCreations), "\(target.refusedCreations)")
+        target.makesNothing = false
+        world.damages = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.count == 3)
+    }
+
+    @Test("a damaged copy that the engine could not remove at first is removed later, and built anew (F6)")
+    func removalFails() throws {
+        let world = try world(seed: 5)
+        write(world, for: .milliseconds(300))
+        let machine = world.machines[world.order[1]]!
+        machine.removesNothing = true
+        world.give(machine, [.failed(world.partitions[0].id, "no room")])
+        write(world, for: .seconds(3))
+        #expect(world.partitions[0].inSync.count == 2)
+        machine.removesNothing = false
+        write(world, for: .seconds(3))
+        world.damages = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.count == 3)
+    }
+
     @Test("a primary whose disk has lost acknowledged entries does not impose its log on the others (E4)", arguments: 1...6)
     func lostTail(seed: UInt64) throws {
         let world = try world(seed: seed)

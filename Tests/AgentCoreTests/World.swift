@@ -42,6 +42,10 @@ final class World {
         var engine: [PartitionID: Held] = [:]
         var synced: [PartitionID: Held] = [:]
         var engineFreeAt = LogicalInstant.origin
+        /// While its engine makes nothing, and how often it was asked to all the same; while it removes nothing.
+        var makesNothing = false
+        var refusedCreations = 0
+        var removesNothing = false
         var savedTopology = Topology()
         /// Partitions of which the engine holds part of a snapshot.
         var importing: [PartitionID: LogPoint] = [:]
@@ -343,6 +347,9 @@ final class World {
         case .checksum(let id, _, let position):
             guard let held = machine.engine[id] else { return }
             give(machine, [.checksummed(id, position, held.rows.reduce(0) { $0 ^ ($1 &* 0x9E37_79B9_7F4A_7C15) })])
+        case .create(let descriptor, _) where machine.makesNothing:
+            machine.refusedCreations += 1
+            give(machine, [.failed(descriptor.id, "no room")])
         case .create(let descriptor, let storage):
             machine.engine[descriptor.id] = Held(storage: storage, range: descriptor.range)
             machine.synced[descriptor.id] = machine.engine[descriptor.id]
@@ -361,6 +368,7 @@ final class World {
             }
             machine.synced = machine.engine
             give(machine, [.childrenInstalled(parent: parent)])
+        case .drop(let id, _) where machine.removesNothing: give(machine, [.failed(id, "no room")])
         case .drop(let id, let storage):
             machine.engine[id] = nil
             machine.synced[id] = nil
