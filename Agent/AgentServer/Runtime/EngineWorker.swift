@@ -32,12 +32,18 @@ final class EngineWorker: Service {
     private let engine: any StorageEngine
     private let events: @Sendable (AgentInput) -> Void
     private let logger: Logger
+    /// How long a job waits for room on the disk before its partition counts as failed here, and others serve it (rule F6).
+    private let roomPatience: Duration
     private let lanes = Mutex<[StorageID: Lane]>([:])
     private let started = Mailbox<Lane>()
 
-    init(engine: any StorageEngine, logger: Logger, events: @escaping @Sendable (AgentInput) -> Void) {
+    init(
+        engine: any StorageEngine, logger: Logger, roomPatience: Duration = .seconds(10),
+        events: @escaping @Sendable (AgentInput) -> Void
+    ) {
         self.engine = engine
         self.logger = logger
+        self.roomPatience = roomPatience
         self.events = events
     }
 
@@ -76,7 +82,7 @@ final class EngineWorker: Service {
             for job in Self.merged(jobs) {
                 if case .sync = job, !isDirty { continue }
                 do throws(EngineError) {
-                    try await carryOut(job, in: lane.storage)
+                    try await carryOutWithRoom(job, in: lane.storage)
                     isDirty =
                         switch job {
                         case .sync: false
@@ -88,6 +94,28 @@ final class EngineWorker: Service {
                     logger.error("the engine failed", metadata: ["storage": "\(lane.storage)", "error": "\(error)"])
                     if let partition = job.partition { events(.failed(partition, "\(error)")) }
                 }
+            }
+        }
+    }
+
+    private static let roomInterval = Duration.milliseconds(200)
+
+    /// Carries a job out, and waits where the disk is full: the entries are in the log and nothing of them is lost, and a copy that is
+    /// thrown away for a moment's want of room costs all of it once more. Those behind it in the lane wait with it.
+    private func carryOutWithRoom(_ job: EngineJob, in storage: StorageID) async throws(EngineError) {
+        var start: ContinuousClock.Instant?
+        while true {
+            do throws(EngineError) {
+                try await carryOut(job, in: storage)
+                if start != nil { logger.notice("there is room again", metadata: ["storage": "\(storage)"]) }
+                return
+            } catch {
+                // What belongs to no partition comes again by itself.
+                guard case .diskFull = error, job.partition != nil else { throw error }
+                if start == nil { logger.error("the disk is full; waiting for room", metadata: ["storage": "\(storage)"]) }
+                let since = start ?? .now
+                start = since
+                guard .now < since + roomPatience, (try? await Task.sleep(for: Self.roomInterval)) != nil else { throw error }
             }
         }
     }
