@@ -175,7 +175,7 @@ package actor CoxswainClient {
                     if answer.problem.code == "PARTITION_FENCED" { attempt -= 1 }
                     wait = pause
                 }
-                last = .refused(answer.problem)
+                last = policy.failure(after: outcome, answer.problem)
             } catch {
                 guard case .unreachable = error else { throw error }
                 last = error

@@ -57,6 +57,14 @@ package struct RetryPolicy: Sendable {
         }
     }
 
+    /// What a caller is told when the time is up after this outcome. Where nobody answered, nobody refused.
+    package func failure(after outcome: Outcome, _ problem: Problem) -> ClientError {
+        switch outcome {
+        case .answered: .refused(problem)
+        case .notSent, .unanswered: .unreachable(problem.detail)
+        }
+    }
+
     /// Doubles with each attempt, and is spread over half of itself, so that callers do not come back together.
     func pause(_ attempt: Int, random: inout some RandomNumberGenerator) -> Span {
         let grown = Self.pauses.first * (1 << Int64(min(attempt, 10)))

@@ -29,6 +29,16 @@ import Testing
         if case .refresh = decide(.notSent) {} else { Issue.record("not asked again") }
     }
 
+    @Test("when the time is up, who was never answered is told that nobody answers, and not that somebody refused")
+    func timeIsUp() {
+        let silence = Problem(status: 0, body: .object(["detail": .string("10.0.0.1: connection refused")]))
+        for outcome in [RetryPolicy.Outcome.notSent, .unanswered] {
+            #expect(RetryPolicy().failure(after: outcome, silence) == .unreachable("10.0.0.1: connection refused"))
+        }
+        let fence = Problem(status: 503, body: .object(["code": .string("PARTITION_FENCED")]))
+        #expect(RetryPolicy().failure(after: answered(503, "PARTITION_FENCED"), fence) == .refused(fence))
+    }
+
     @Test("a refusal by the wrong node mends the route")
     func misdirected() {
         guard case .mend(let wait) = decide(answered(421, "NOT_HERE")) else {
