@@ -144,7 +144,7 @@ extension Transaction {
         operation.epoch = joined
         if source == nil {
             partition.operation = nil
-            operation.cleanups += dropDeadReplicas(of: &partition)
+            operation.cleanups += dropSurplus(of: &partition)
             putRaised(partition)
             end(operation, as: .succeeded)
         } else {
@@ -154,20 +154,26 @@ extension Transaction {
         return .nothing
     }
 
-    /// After a repair: learners on failed nodes leave while there are more replicas than the table asks for. Their data is recorded
-    /// for removal when the nodes return.
-    private func dropDeadReplicas(of partition: inout PartitionDescriptor) -> [Cleanup] {
+    /// After a repair: learners leave while there are more replicas than the table asks for, those on failed nodes first. One on a node
+    /// that has just come back goes too: its place is taken, and nobody would ever take the copy too many away. Their data is recorded
+    /// for removal.
+    private func dropSurplus(of partition: inout PartitionDescriptor) -> [Cleanup] {
         guard let wanted = table(partition.table)?.replicationFactor else { return [] }
+        let learners = partition.replicas.filter { $0.role == .learner }
         var cleanups: [Cleanup] = []
-        for replica in partition.replicas where partition.replicas.count > wanted && replica.role == .learner {
-            switch node(replica.node)?.status {
-            case .failed, .decommissioned, nil:
-                partition.replicas.removeAll { $0.node == replica.node }
-                cleanups.append(Cleanup(node: replica.node, storage: replica.storage, partition: partition.id))
-            case .healthy, .suspected, .draining: break
-            }
+        for replica in learners.filter({ isGone($0.node) }) + learners.filter({ !isGone($0.node) }) {
+            guard partition.replicas.count > wanted else { break }
+            partition.replicas.removeAll { $0.node == replica.node }
+            cleanups.append(Cleanup(node: replica.node, storage: replica.storage, partition: partition.id))
         }
         return cleanups
+    }
+
+    private func isGone(_ node: NodeID) -> Bool {
+        switch self.node(node)?.status {
+        case .failed, .decommissioned, nil: true
+        case .healthy, .suspected, .draining: false
+        }
     }
 
     /// The fenced primary gives its role away: the point of no return of a move or transfer (rules M2, M5). It stays in sync.

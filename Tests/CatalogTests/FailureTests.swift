@@ -123,6 +123,23 @@ import Testing
         #expect(operation.phase == .succeeded && operation.cleanups.map(\.node) == [n2])
     }
 
+    @Test("a node that comes back just before its copy is made elsewhere does not leave the partition with one too many (F5)")
+    func repairDropsReturned() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        #expect(try world.fail(n2).isAccepted)
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        try world.start(node: 2, generation: 2)
+        let epoch = try partition(world, id).epoch
+        #expect(try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: epoch), from: n1).isAccepted)
+        let after = try partition(world, id)
+        #expect(after.replicas.map(\.node) == [n1, n3, n4] && after.inSync == [n1, n3, n4] && after.operation == nil)
+        let operation = try #require(world.topology.operations.values.first { $0.kind.partition == id })
+        #expect(operation.phase == .succeeded && operation.cleanups.map(\.node) == [n2])
+    }
+
     @Test("a primary with a damaged copy leaves the in-sync set for another to be promoted, but never as its last member (F6)")
     func primaryEvictsItself() throws {
         var world = World()
