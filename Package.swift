@@ -219,9 +219,13 @@ if !coresOnly {
         .executableTarget(
             name: "chaos",
             dependencies: [
-                "Client", "DiskKit", "Identity", "KeyEncoding", "Launching", "Model", "ProcessKit", "Settings",
-                "LoadLedger", "SimulationKit",
+                "Client", "DiskKit", "Identity", "KeyEncoding", "Launching", "LoadLedger", "Model", "ProcessKit", "Settings",
+                "SimulationKit",
             ].map { .byName(name: $0) } + [arguments], path: "Tests/Chaos", swiftSettings: settings),
+        .testTarget(
+            name: "ChaosTests",
+            dependencies: ["Client", "LoadLedger", "Model", "ProcessKit", "SimulationKit", "chaos"].map { .byName(name: $0) },
+            path: "Tests/ChaosTests", swiftSettings: settings),
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
         shellTests("Identity", uses: ["Access", "KeyEncoding", "Model"], and: nio),

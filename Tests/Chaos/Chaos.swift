@@ -69,7 +69,7 @@ struct ChaosCommand: AsyncParsableCommand {
         let plan = ChaosPlan(seed: seed, span: .seconds(minutes * 60), kinds: only.isEmpty ? Trouble.allCases : only)
         let report = try await ChaosRun.run(plan, folder: "\(folder)/chaos-\(seed)", keeps: keep)
         for line in report.figures { print(line) }
-        for finding in report.findings { print("FAILED \(finding)") }
+        if !report.findings.isEmpty { print("\(report.findings.count) checks failed, as told above") }
         if let kept = report.kept { print("history, logs and data are kept in \(kept)") }
         print("\(report.acknowledged) acknowledged, \(report.audited) audited, \(report.lost) lost, seed \(seed)")
         guard report.isClean else { throw ExitCode.failure }

@@ -42,10 +42,11 @@ struct ChaosRun: Sendable {
         do {
             report = try await run.whole()
         } catch {
-            report = ChaosReport(findings: ["\(error)"])
+            run.diary.finding("\(error)")
+            report = ChaosReport()
             await run.cluster.end()
         }
-        report.findings += run.diary.findings
+        report.findings = run.diary.findings
         if report.isClean, !keeps {
             // A clean run leaves nothing that anybody would miss.
             try? FileManager.default.removeItem(atPath: path)

@@ -13,47 +13,76 @@ struct Operator: Sendable {
     private static let mostPartitions = 16
     private static let patience = Duration.seconds(20)
 
+    /// What is asked of one partition.
+    private struct Wish {
+        let name: String
+        let partition: JSONValue
+        let body: JSONValue
+    }
+
+    /// Everything that is left to chance, drawn before anything is looked at: what is done next time shall not depend on what this time
+    /// came to.
+    private struct Draw {
+        let kind: Int
+        let place, first, second: UInt64
+        let regret: Duration?
+
+        init(_ random: inout SeededGenerator) {
+            kind = Int.random(in: 0..<10, using: &random)
+            (place, first, second) = (random.next(), random.next(), random.next())
+            regret = Int.random(in: 0..<10, using: &random) == 0 ? random.span(0.05...5) : nil
+        }
+    }
+
     func act(_ random: inout SeededGenerator) async throws {
-        // All draws come first: what is done next time shall not depend on what this time came to.
-        let (place, kind) = (UInt64.random(in: 0 ... .max, using: &random), Int.random(in: 0..<10, using: &random))
-        let (choice, cut) = (UInt64.random(in: 0 ... .max, using: &random), UInt64.random(in: 0 ... .max, using: &random))
-        let regret = Int.random(in: 0..<10, using: &random) == 0 ? random.span(0.05...5) : nil
-        guard let topology = try? await cluster.topology(), let partitions = topology["partitions"]?.array, !partitions.isEmpty
+        let draw = Draw(&random)
+        guard let partitions = try? await cluster.topology()["partitions"]?.array, let wish = wish(draw, among: partitions),
+            let table = wish.partition["table"]?.string, let id = wish.partition["id"]?.unsigned
         else { return }
-        let partition = partitions[Int(place % UInt64(partitions.count))]
-        guard let table = partition["table"]?.string, let id = partition["id"]?.unsigned else { return }
-        let holders = (partition["replicas"]?.array ?? []).compactMap { $0["node"]?.string }
-        let others = cluster.agentNames.filter { !holders.contains($0) }
-        func pick(_ names: [String], _ number: UInt64) -> String {
-            names.isEmpty ? "" : names[Int(number % UInt64(names.count))]
-        }
-        let (name, body): (String, JSONValue)
-        switch kind {
-        case 0..<2 where partitions.count < Self.mostPartitions:
-            let key =
-                table == RowLoad.table
-                ? RowLoad.bound(cut % RowLoad.items) : BankLoad.name(cut % BankLoad.banks)
-            (name, body) = ("split", .object(["key": .array([.string(key)])]))
-        case 0..<6:
-            (name, body) = (
-                "move", .object(["source": .string(pick(holders, choice)), "target": .string(pick(others, cut))])
-            )
-        default: (name, body) = ("transfer-primary", .object(["target": .string(pick(holders, choice))]))
-        }
         do throws(ClientError) {
             let answer = try await cluster.control.call(
-                .post, "/tables/\(table)/partitions/\(id):\(name)", body: body, milliseconds: 10_000)
+                .post, "/tables/\(table)/partitions/\(id):\(wish.name)", body: wish.body, milliseconds: 10_000)
             guard let operation = answer.location?.split(separator: "/").last.map(String.init) else {
-                return diary.operation("\(name) without an operation")
+                return diary.operation("\(wish.name) without an operation")
             }
-            diary.note("\(name) of partition \(id), operation \(operation): \(body.text)")
-            await follow(operation, name, regret)
+            diary.note("\(wish.name) of partition \(id), operation \(operation): \(wish.body.text)")
+            await follow(operation, wish.name, draw.regret)
         } catch {
             switch error {
-            case .refused(let problem): diary.operation("\(name) refused \(problem.code)")
-            default: diary.operation("\(name) unanswered")
+            case .refused(let problem): diary.operation("\(wish.name) refused \(problem.code)")
+            default: diary.operation("\(wish.name) unanswered")
             }
         }
+    }
+
+    private func wish(_ draw: Draw, among partitions: [JSONValue]) -> Wish? {
+        guard !partitions.isEmpty else { return nil }
+        if draw.kind < 2, partitions.count < Self.mostPartitions {
+            let (table, key) =
+                draw.place % 4 == 0
+                ? (BankLoad.table, BankLoad.name(draw.first % BankLoad.banks))
+                : (RowLoad.table, RowLoad.bound(draw.first % RowLoad.items))
+            guard let partition = partitions.first(where: { $0["table"]?.string == table && Self.holds($0, key) }) else {
+                return nil
+            }
+            return Wish(name: "split", partition: partition, body: .object(["key": .array([.string(key)])]))
+        }
+        let partition = partitions[Int(draw.place % UInt64(partitions.count))]
+        let holders = (partition["replicas"]?.array ?? []).compactMap { $0["node"]?.string }
+        let others = cluster.agentNames.filter { !holders.contains($0) }
+        guard !holders.isEmpty, !others.isEmpty else { return nil }
+        let holder = JSONValue.string(holders[Int(draw.first % UInt64(holders.count))])
+        guard draw.kind < 6 else {
+            return Wish(name: "transfer-primary", partition: partition, body: .object(["target": holder]))
+        }
+        let target = JSONValue.string(others[Int(draw.second % UInt64(others.count))])
+        return Wish(name: "move", partition: partition, body: .object(["source": holder, "target": target]))
+    }
+
+    /// Whether a partition can be cut in two at a key.
+    private static func holds(_ partition: JSONValue, _ key: String) -> Bool {
+        func bound(_ name: String) -> String? { partition[name]?.array?.first?.string }
+        return (bound("low").map { $0 < key } ?? true) && (bound("high").map { key < $0 } ?? true)
     }
 
     private func follow(_ operation: String, _ name: String, _ regret: Duration?) async {
@@ -65,9 +94,8 @@ struct Operator: Sendable {
                 diary.note("operation \(operation) cancelled")
                 _ = try? await cluster.control.call(.post, "/operations/\(operation):cancel", milliseconds: 5_000)
             }
-            let phase = try? await cluster.control.call(.get, "/operations/\(operation)", milliseconds: 2_000).body["phase"]?
-                .string
-            if let phase, phase != "running" { return diary.operation("\(name) \(phase)") }
+            let answer = try? await cluster.control.call(.get, "/operations/\(operation)", milliseconds: 2_000)
+            if let phase = answer?.body["phase"]?.string, phase != "running" { return diary.operation("\(name) \(phase)") }
             try? await Task.sleep(for: .milliseconds(100))
         }
         diary.operation("\(name) left running")

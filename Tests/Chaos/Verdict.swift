@@ -31,7 +31,10 @@ struct Verdict: Sendable {
                 throw ChaosFailure(unwell.joined(separator: "; "))
             }
             report.figures.append("well again \((ContinuousClock.now - start).inWords) after the end of the load")
-        } catch { run.diary.finding("\(error)") }
+        } catch {
+            run.diary.finding("\(error)")
+            await keepEvidence()
+        }
         await audit(into: &report)
         do {
             try await cluster.eventually("replicas are equal", within: 30) { () async throws -> Void? in
@@ -80,6 +83,15 @@ struct Verdict: Sendable {
             found.append("operation \(operation.text)")
         }
         return found
+    }
+
+    /// What the coordinators know, for whoever looks into a failed run: with the processes it would be gone.
+    private func keepEvidence() async {
+        for name in ["cluster/topology", "operations"] {
+            let answer = try? await cluster.control.call(.get, "/\(name)", milliseconds: 5_000)
+            let file = "\(cluster.folder)/\(name.split(separator: "/").last ?? "answer").json"
+            try? answer?.body.prettyText.write(toFile: file, atomically: true, encoding: .utf8)
+        }
     }
 
     // MARK: - Rows
