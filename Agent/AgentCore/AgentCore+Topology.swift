@@ -50,6 +50,7 @@ extension AgentCore {
             installChildren(of: id, at: now)
         }
         forgetSettledProposals()
+        outgrown = outgrown.filter { id, epoch in topology.partitions[id].map { $0.epoch < epoch } ?? false }
         for id in sorted { learn(id, continuing: false, at: now) }
         let mine = topology.partitions.values.filter { $0.primary == identity.node }
         leasePeers = Set(mine.flatMap { $0.replicas.map(\.node) }).subtracting([identity.node]).sorted()
@@ -83,12 +84,12 @@ extension AgentCore {
     var driver: Driver { Driver(node: identity.node, settings: settings.movement) }
 
     /// The descriptor's copy on this node and in this data folder (rule E4).
-    private func ownReplica(of descriptor: PartitionDescriptor) -> ReplicaDescriptor? {
+    func ownReplica(of descriptor: PartitionDescriptor) -> ReplicaDescriptor? {
         descriptor.replica(on: identity.node).flatMap { $0.store == identity.store ? $0 : nil }
     }
 
     /// Whether the disk proves that the topology at hand is older than what was done under it: it gives no reason to drop anything.
-    private func isBehind(_ descriptor: PartitionDescriptor, _ local: LocalReplica) -> Bool {
+    func isBehind(_ descriptor: PartitionDescriptor, _ local: LocalReplica) -> Bool {
         descriptor.epoch < max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
     }
 

@@ -61,6 +61,8 @@ package struct AgentCore: Sendable {
     var dueAt: [Cleanup: Revision] = [:]
     /// For each partition, the revision at which this node learned its present state.
     var changedAt: [PartitionID: Revision] = [:]
+    /// Partitions for which the disk proved at the start that the topology is behind, and the first epoch at which it may not be.
+    var outgrown: [PartitionID: Epoch] = [:]
     var locals: [PartitionID: LocalReplica] = [:]
     package internal(set) var leases: LeaseBook
     /// The nodes of whose grants a partition led here needs one.
@@ -118,6 +120,7 @@ package struct AgentCore: Sendable {
             if local.lacksFirstRecord, let replica = local.replica { append([replica.checkpoint], for: id, 0, at: now) }
             if local.isLeftOver { drop(id, at: now) }
         }
+        findOutgrown()
         learn(Array(topology.partitions.keys) + Array(topology.retired.keys), at: now)
         dropStrays(at: now)
         return finish(at: now)
@@ -270,19 +273,33 @@ package struct AgentCore: Sendable {
 
     // MARK: - Leases
 
-    /// Grants a lease over what the two nodes share, except what changed since the holder's revision (rule L1).
+    /// Grants a lease over what the two nodes share, except what changed since the holder's revision (rule L1), and what this disk
+    /// knows to have changed since its own.
     private mutating func grant(_ request: LeaseRequest, to peer: NodeID, at now: LogicalInstant) {
-        var exclusions: [LeaseExclusion] = []
+        var excluded = outgrown
         for (id, revision) in changedAt where revision > request.revision {
             if let retired = topology.retired[id] {
-                exclusions.append(LeaseExclusion(partition: id, epoch: retired.epoch.next))
+                excluded[id] = max(excluded[id] ?? Epoch(0), retired.epoch.next)
             } else if let partition = topology.partitions[id] {
-                exclusions.append(LeaseExclusion(partition: id, epoch: partition.epoch))
+                excluded[id] = max(excluded[id] ?? Epoch(0), partition.epoch)
             }
         }
-        guard exclusions.count <= settings.exclusionsPerGrant else { return }
+        guard excluded.count <= settings.exclusionsPerGrant else { return }
+        let exclusions = excluded.map { LeaseExclusion(partition: $0.key, epoch: $0.value) }
         let grant = leases.grant(request, to: peer, excluding: exclusions, at: now)
         actions.append(.send(.leaseGrant(grant), to: peer))
+    }
+
+    /// A start can find a mirror of the topology that is older than what was done under a newer one.
+    private mutating func findOutgrown() {
+        for (id, local) in locals {
+            guard let known = topology.partitions[id], isBehind(known, local) else { continue }
+            outgrown[id] = max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
+        }
+        // A copy that should be here and is not has gone under a newer epoch: split, moved away, or lost.
+        for (id, known) in topology.partitions where locals[id] == nil && known.status != .creating {
+            if ownReplica(of: known) != nil { outgrown[id] = known.epoch.next }
+        }
     }
 
     // MARK: - Callers

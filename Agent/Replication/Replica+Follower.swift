@@ -87,10 +87,15 @@ extension Replica {
 
     /// Appends what is new and cuts what contradicts it.
     ///
-    /// - Precondition: `previous` stands at or after what is settled, so nothing committed is cut.
+    /// - Precondition: `previous` stands here, at or after what is settled, so nothing committed is cut.
     private mutating func take(_ entries: ArraySlice<Entry>, after previous: LogPoint) {
         agreed = max(agreed, previous.sequence)
+        var agreedPoint = previous
         for entry in entries {
+            // A broken chain is damage on the way: what was good stays, the rest is sent again. Asked before anything is cut, since an
+            // entry out of place could name one that is settled.
+            guard entry.follows(agreedPoint) else { return }
+            agreedPoint = entry.point
             if let own = log.point(at: entry.sequence) {
                 if own == entry.point {
                     agreed = max(agreed, entry.sequence)
@@ -98,8 +103,6 @@ extension Replica {
                 }
                 cut(through: entry.sequence - 1)
             }
-            // A broken chain is damage on the way: what was good stays, the rest is sent again.
-            guard entry.follows(log.last) else { return }
             log.append(entry)
             unsaved.append(.entry(id, entry))
             agreed = entry.sequence

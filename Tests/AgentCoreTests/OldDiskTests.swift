@@ -80,6 +80,46 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test(
+        "nobody grants the deposed primary a lease at an epoch that its own disk knows to be over, though its mirror does not (L1)",
+        arguments: [false, true])
+    func grantsByOldMirrors(isSplit: Bool) throws {
+        let world = try world(seed: 14)
+        work(world, for: .milliseconds(300))
+        let (deposed, others) = (world.order[0], Array(world.order[1...2]))
+        let old = world.partitions[0]
+        #expect(old.primary == deposed)
+        world.lateMirrors = Set(others)
+        world.cut = [[deposed, deposed], [deposed, others[0]], [deposed, others[1]]]
+        world.catalog.nodeFailed(deposed)
+        work(world, for: .milliseconds(1_500))
+        if isSplit {
+            // A split wants no copy that lags: the old primary's goes elsewhere first.
+            world.catalog.move(old.id, from: deposed, to: world.order[3])
+            #expect(world.run(until: { world.partitions[0].inSync.count == 3 }))
+            #expect(world.run(until: { world.partitions[0].operation == nil }), "\(world.describe())")
+            world.catalog.split(old.id, at: Key([0x80]))
+            #expect(world.run(until: { others.allSatisfy { world.machines[$0]?.engine[old.id] == nil } }))
+            work(world, for: .milliseconds(200))
+        }
+        for other in others { world.crash(other) }
+        for other in others { world.restart(other) }
+        // The old primary reaches them again; nobody reaches the coordinators.
+        world.cut = []
+        world.coordinatorsUp = false
+        let before = world.goodReads
+        for _ in 0..<100 {
+            world.nextCaller += 1
+            let caller = CallerID(world.nextCaller)
+            world.reads[caller] = World.Read(
+                partition: old.id, epoch: old.epoch, range: old.range, after: world.history.count)
+            world.give(try #require(world.machines[deposed]), [.read(caller, old.id, old.epoch)])
+            world.run(.milliseconds(10))
+        }
+        #expect(world.goodReads == before)
+        #expect(world.settle() == [])
+    }
+
     @Test("children of a split whose first records the disk lost are whole after every later start (R9, M2)")
     func lostFirstRecords() throws {
         let world = try world(seed: 13)
