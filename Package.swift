@@ -240,7 +240,7 @@ if !coresOnly {
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ]),
-        shellTests("Client", uses: ["Access", "Identity", "KeyEncoding", "Model"]),
+        shellTests("Client", uses: ["Access", "Identity", "KeyEncoding", "Model"], and: nio),
         .testTarget(
             name: "CoxctlTests",
             dependencies: [

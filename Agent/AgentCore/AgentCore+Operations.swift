@@ -138,7 +138,7 @@ extension AgentCore {
 
     /// The replica's storage, if this node holds one that may be read without a promise of freshness.
     package func localStorage(of id: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {
-        guard let local = locals[id], let replica = local.replica, !replica.isRetired, !local.isDropping,
+        guard let local = locals[id], let replica = local.replica, !replica.isRetired, !local.isDropping, !local.isDamaged,
             let descriptor = replica.descriptor, descriptor.replica(on: identity.node)?.role == .inSync
         else { return nil }
         return (local.storage, descriptor)

@@ -5,9 +5,10 @@ import Movement
 import Replication
 
 extension AgentCore {
-    /// Takes a whole topology, if it is newer (rule T3).
+    /// Takes a whole topology, if it is newer. A cluster never loses all its nodes: a topology without any is somebody's empty disk
+    /// (rule T3).
     mutating func adopt(_ newer: Topology, at now: LogicalInstant) {
-        guard newer.revision > topology.revision else { return }
+        guard newer.revision > topology.revision, !newer.nodes.isEmpty || topology.nodes.isEmpty else { return }
         let before = topology
         topology = newer
         let all = Set(before.partitions.keys).union(newer.partitions.keys).union(newer.retired.keys)

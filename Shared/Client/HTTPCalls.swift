@@ -83,12 +83,13 @@ package struct HTTPCalls: Sendable {
         }
     }
 
-    private static func failure(_ error: any Error) -> Failure {
+    /// Whether the request may have been carried out. Only what ends the set-up of a connection says for certain that it was not.
+    static func failure(_ error: any Error) -> Failure {
         switch error {
         case let error as HTTPClientError
         where error == .connectTimeout || error == .getConnectionFromPoolTimeout || error == .tlsHandshakeTimeout:
             .notSent("\(error)")
-        case is NIOConnectionError, is NIOSSLError: .notSent("\(error)")
+        case is NIOConnectionError, NIOSSLError.handshakeFailed: .notSent("\(error)")
         case let error as IOError where error.errnoCode == 111: .notSent("\(error)")
         default: .unanswered("\(error)")
         }

@@ -38,6 +38,32 @@ import Testing
         await rig.stopAll()
     }
 
+    @Test(
+        "a write that was ordered and not committed when its agent stops has an unknown outcome; one that comes later was not made"
+    )
+    func stopsAmidWrite() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        for node in rig.nodes { try await rig.start(node) }
+        let primary = rig.nodes[0]
+        _ = try await rig.put("a", 1, at: primary)
+        // No coordinator is there to leave it out of the in-sync set.
+        await rig.stop(rig.nodes[2])
+        let agent = rig.agent(primary)
+        let before = await agent.status().partitions.first?.last.sequence ?? 0
+        let mutation = Mutation.put(key: try KeyLayout(rig.table).key(of: [.text("b")]), values: [.text("b"), .integer(2)])
+        let write = Task { try await agent.write([mutation], to: PartitionID(11), at: Epoch(1)) }
+        let end = ContinuousClock.now + .seconds(60)
+        while await agent.status().partitions.first?.last.sequence ?? 0 <= before, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        await rig.stop(primary)
+        await #expect(throws: DataRefusal.outcomeUnknown("the agent stopped before it was committed")) { try await write.value }
+        await #expect(throws: DataRefusal.unavailable("the agent is stopping")) {
+            try await agent.write([mutation], to: PartitionID(11), at: Epoch(1))
+        }
+        await rig.stopAll()
+    }
+
     @Test("an agent whose log has rotted, or whose storage is gone, refuses to start and says what it found (E4)")
     func refusesDamage() async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])

@@ -4,6 +4,7 @@ import LogStorage
 import Logging
 import Model
 import Synchronization
+import Telemetry
 import Testing
 
 @testable import AgentServer
@@ -30,5 +31,26 @@ import Testing
         running.cancel()
         try await running.value
         #expect(saved.withLock { $0.isEmpty })
+    }
+
+    @Test("a save that failed is made up for, without another change of the topology (T1)")
+    func savesLater() async throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/mirror-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let (complaints, complain) = AsyncStream.makeStream(of: String.self)
+        let (revisions, save) = AsyncStream.makeStream(of: Revision.self)
+        let mirror = TopologyMirror(
+            file: TopologyFile(path: folder + "/topology"),
+            logger: Logger(label: "test") { _ in JSONLogHandler(node: "n1") { complain.yield($0) } },
+            retryPause: .milliseconds(1)
+        ) { save.yield($0) }
+        let running = Task { try await mirror.run() }
+        mirror.save(Topology(revision: Revision(history: 1, index: 7)))
+        for await complaint in complaints where complaint.contains("not saved") { break }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        var told = revisions.makeAsyncIterator()
+        #expect(await told.next() == Revision(history: 1, index: 7))
+        running.cancel()
+        try await running.value
     }
 }

@@ -24,7 +24,7 @@ extension AgentRuntime {
         let payload = WriteBatch(mutations).serialized()
         let result = await withCheckedContinuation { continuation in
             let caller = callers.add(.write(continuation), until: BootClock.now() + Self.patience)
-            if let caller { inbox.put(.write(caller, partition, epoch, payload)) }
+            if let caller, !inbox.put(.write(caller, partition, epoch, payload)) { callers.refuse(caller, .stopping) }
         }
         return try result.get()
     }
@@ -34,7 +34,7 @@ extension AgentRuntime {
     ) async throws(DataRefusal) -> ReplicaLocation {
         let result = await withCheckedContinuation { continuation in
             let caller = callers.add(.read(continuation), until: BootClock.now() + Self.patience)
-            if let caller { inbox.put(.read(caller, partition, epoch)) }
+            if let caller, !inbox.put(.read(caller, partition, epoch)) { callers.refuse(caller, .stopping) }
         }
         try result.get()
         return try await location(of: partition)
@@ -57,6 +57,9 @@ extension AgentRuntime {
 }
 
 extension DataRefusal {
+    /// Of a request that came too late to be taken up at all.
+    static var stopping: Self { .unavailable("the agent is stopping") }
+
     init(_ refusal: RequestRefusal) {
         switch refusal {
         case .notHere(let partition): self = .notHere(partition)

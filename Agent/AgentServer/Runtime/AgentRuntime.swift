@@ -97,7 +97,8 @@ package actor AgentRuntime: Service {
             self.inbox.close()
             self.droppable.close()
         }
-        callers.refuseAll(.unavailable("the agent is stopping"))
+        // All that had been put in was stepped: whoever waits still, waits for what was ordered.
+        callers.abandonAll("the agent stopped before it was committed")
     }
 
     private nonisolated func tickUntilClosed() async {

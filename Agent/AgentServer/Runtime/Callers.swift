@@ -50,9 +50,16 @@ final class Callers: Sendable {
         for id in late.sorted() { take(id)?.refuse(.outcomeUnknown("no answer within the time allowed")) }
     }
 
-    func refuseAll(_ refusal: DataRefusal) {
+    /// Answers everybody: what becomes of a write that was ordered is not known here, and nobody may say that it was not made.
+    func abandonAll(_ why: String) {
         let all = state.withLock { Array($0.waiting.keys) }
-        for id in all.sorted() { take(id)?.refuse(refusal) }
+        for id in all.sorted() {
+            switch take(id) {
+            case .write(let continuation): continuation.resume(returning: .failure(.outcomeUnknown(why)))
+            case .read(let continuation): continuation.resume(returning: .failure(.stopping))
+            case nil: break
+            }
+        }
     }
 
     private func take(_ id: CallerID) -> Waiter? { state.withLock { $0.waiting.removeValue(forKey: id)?.waiter } }

@@ -14,16 +14,19 @@ final class TopologyMirror: Service {
     private let waiting = Mailbox<Topology>()
     private let logger: Logger
     private let onDiskFailure: DiskFailureResponse
+    private let retryPause: Duration
     private let saved: @Sendable (Revision) -> Void
 
+    /// - Parameter retryPause: between a save that failed and the next.
     /// - Parameter saved: told which revision is on disk.
     init(
         file: TopologyFile, logger: Logger, onDiskFailure: DiskFailureResponse = .endProcess,
-        saved: @escaping @Sendable (Revision) -> Void
+        retryPause: Duration = .seconds(1), saved: @escaping @Sendable (Revision) -> Void
     ) {
         self.file = file
         self.logger = logger
         self.onDiskFailure = onDiskFailure
+        self.retryPause = retryPause
         self.saved = saved
     }
 
@@ -32,15 +35,20 @@ final class TopologyMirror: Service {
     func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
             while let batch = await waiting.next() {
-                guard let newest = batch.last, newest.revision > .none else { continue }
+                guard let newest = batch.max(by: { $0.revision < $1.revision }), newest.revision > .none else { continue }
                 do throws(StorageError) {
                     try file.save(newest)
                     saved(newest.revision)
                 } catch {
                     // The partitions' log is on the same disk, and this one has just lost what it was given (rule C3).
-                    if case .syncFailed = error { onDiskFailure.respond(error) }
-                    // The copy in memory serves on; the next change tries again.
+                    if case .syncFailed = error {
+                        onDiskFailure.respond(error)
+                        continue
+                    }
+                    // The copy in memory serves on. A start would find an older one until this, or one after it, is saved.
                     logger.error("the topology was not saved", metadata: ["error": "\(error)"])
+                    try? await Task.sleep(for: retryPause)
+                    waiting.put(newest)
                 }
             }
         } onCancelOrGracefulShutdown: {
