@@ -8,7 +8,7 @@ import Testing
     @Test("a connection that broke may have carried the request; only one that was never made has not")
     func classes() {
         for error in [
-            NIOSSLError.uncleanShutdown, .readInInvalidTLSState, .writeDuringTLSShutdown, .unableToAllocateBoringSSLObject,
+            NIOSSLError.uncleanShutdown, .readInInvalidTLSState, .writeDuringTLSShutdown,
         ] {
             #expect(HTTPCalls.failure(error) == .unanswered("\(error)"))
         }

@@ -81,6 +81,47 @@ import Wire
         await stage.end()
     }
 
+    @Test("an agent does not stay with a coordinator that knows no leader, while another knows one")
+    func leavesTheLeaderless() async throws {
+        let stage = try Stage()
+        let (session, owner) = try await stage.agent(with: [0, 1])
+        #expect(await eventually { session.status.leader != nil })
+        for _ in 0..<2 {
+            let coordinator = try #require(session.status.coordinator)
+            let index = coordinator == (try NodeID("c1")) ? 0 : 1
+            stage.backends[1 - index].state.withLock { $0.hint = .here }
+            stage.backends[index].state.withLock { $0.hint = .unknown }
+            #expect(await eventually { session.status.coordinator.map { $0 != coordinator } ?? false })
+            #expect(await eventually { session.status.leader == session.status.coordinator })
+        }
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        await stage.end()
+    }
+
+    @Test("however often it is asked for meanwhile, a large topology arrives whole")
+    func askedForOften() async throws {
+        let stage = try Stage()
+        let changes: [TopologyChange] = try (0..<20_000).map { number in
+            .node(
+                NodeDescriptor(
+                    id: try NodeID("node-\(number)"), store: StoreID(1), session: SessionID(1), generation: Generation(1),
+                    zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"),
+                    status: .healthy))
+        }
+        stage.feed.reset(Topology(revision: Revision(history: 1, index: 50), changes: changes))
+        let (session, owner) = try await stage.agent(with: [0])
+        #expect(await eventually { session.status.coordinator != nil })
+        let asking = Task {
+            while !Task.isCancelled {
+                session.askTopology(from: Revision(history: 1, index: 0))
+                try? await Task.sleep(for: .microseconds(100))
+            }
+        }
+        #expect(await eventually { await owner.topology.revision == Revision(history: 1, index: 50) })
+        asking.cancel()
+        await stage.end()
+    }
+
     @Test("a node that was held for failed while it lived registers anew, under a new request")
     func registersAnew() async throws {
         let stage = try Stage()

@@ -21,9 +21,15 @@ package final class AgentSession: Service {
         /// The longest pause after refusals, which are more often for good than not; each is an entry in the coordinators' log.
         static let refusedRegistration = Span.seconds(60)
         /// A coordinator that says nothing for so long is given up; it answers every ping.
-        static let silence = Span.milliseconds(2_500)
-        /// How long one that could not be reached is not gone to for being the leader.
+        static let silence = Span.milliseconds(1_500)
+        /// A coordinator that knows no leader for so long is left for another: it may be cut off from a group that has one. Twice as long
+        /// each time that no other knew one either.
+        static let leaderless = Span.seconds(1)
+        static let longestLeaderless = Span.seconds(16)
+        /// How long one that could not be reached, or knew no leader, is not gone to while there are others.
         static let avoidance = Span.seconds(5)
+        /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
+        static let topologyQuestion = Span.milliseconds(500)
         static let pendingProposals = 4_096
     }
 
@@ -37,6 +43,12 @@ package final class AgentSession: Service {
         var registeredAt: LogicalInstant?
         var avoided: [NodeID: LogicalInstant] = [:]
         var preferred: CoordinatorAddress?
+        /// Since when the coordinator knows no leader.
+        var leaderlessSince: LogicalInstant?
+        /// Coordinators left for that, one after the other.
+        var leaderlessRounds = 0
+        /// When the topology was asked for, or a piece of it came.
+        var topologyMovedAt: LogicalInstant?
         /// The newest question about the quorum, and when it was asked.
         var quorumAsked: (number: UInt64, at: LogicalInstant) = (0, .origin)
     }
@@ -83,7 +95,15 @@ package final class AgentSession: Service {
     }
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
-    package func askTopology(from revision: Revision) { offer(.watch(from: revision)) }
+    package func askTopology(from revision: Revision) {
+        let isDue = state.withLock { state in
+            let now = BootClock.now()
+            if let moved = state.topologyMovedAt, now - moved < Pace.topologyQuestion { return false }
+            state.topologyMovedAt = now
+            return true
+        }
+        if isDue { offer(.watch(from: revision)) }
+    }
 
     /// Asks whether the leader is sure of its quorum; the answer comes as `SessionEvent.quorumConfirmed`, or not at all.
     package func confirmQuorum() {
@@ -111,7 +131,7 @@ package final class AgentSession: Service {
                 defer { state.preferred = nil }
                 return state.preferred
             }
-            guard let target = preferred ?? (known.isEmpty ? nil : known[next % known.count]) else { return await idle() }
+            guard let target = preferred ?? self.target(among: known, from: next) else { return await idle() }
             next += 1
             do throws(LinkError) {
                 let link = try await dialer.connect(
@@ -126,6 +146,16 @@ package final class AgentSession: Service {
         }
     }
 
+    /// The next in turn, but one that was of no use a moment ago only where there is no other.
+    private func target(among known: [CoordinatorAddress], from next: Int) -> CoordinatorAddress? {
+        let inTurn = known.indices.map { known[(next + $0) % known.count] }
+        return inTurn.first { !isAvoided($0.node) } ?? inTurn.first
+    }
+
+    private func isAvoided(_ coordinator: NodeID) -> Bool {
+        state.withLock { $0.avoided[coordinator].map { BootClock.now() < $0 } ?? false }
+    }
+
     private func idle() async {
         logger.error("no coordinators are configured")
         // A misconfigured agent still serves what it holds.
@@ -138,6 +168,8 @@ package final class AgentSession: Service {
             state.proposals = [:]
             state.status.coordinator = coordinator
             state.status.heardAt = BootClock.now()
+            state.leaderlessSince = nil
+            state.topologyMovedAt = BootClock.now()
             if state.refusals == 0 { state.registeredAt = nil }
         }
         logger.info("session open", metadata: ["coordinator": "\(coordinator)"])
@@ -170,6 +202,10 @@ package final class AgentSession: Service {
                 logger.warning("the coordinator is silent", metadata: ["coordinator": "\(link.peer.node)"])
                 return
             }
+            if isLeftForLackOfLeader(link.peer.node, at: now) {
+                logger.info("the coordinator knows no leader", metadata: ["coordinator": "\(link.peer.node)"])
+                return
+            }
             register(on: link, at: now)
             number += 1
             link.offer(AgentFrame.ping(number).serialized())
@@ -178,6 +214,17 @@ package final class AgentSession: Service {
                 reportedAt = now
             }
             do { try await Task.sleep(for: Pace.ping) } catch { return }
+        }
+    }
+
+    private func isLeftForLackOfLeader(_ coordinator: NodeID, at now: LogicalInstant) -> Bool {
+        guard coordinators().count > 1 else { return false }
+        return state.withLock { state in
+            let patience = min(Pace.leaderless * Int64(1 << min(state.leaderlessRounds, 8)), Pace.longestLeaderless)
+            guard let since = state.leaderlessSince, now - since >= patience else { return false }
+            state.leaderlessRounds += 1
+            state.avoided[coordinator] = now + Pace.avoidance
+            return true
         }
     }
 
@@ -221,6 +268,7 @@ package final class AgentSession: Service {
             await owner.received(.delta(delta))
             noticeFailure(in: delta.changes)
         case .snapshot(let chunk):
+            state.withLock { $0.topologyMovedAt = BootClock.now() }
             if let topology = try assembler.add(chunk) {
                 await owner.received(.topology(topology))
                 noticeFailure(in: topology.nodes[node].map { [.node($0)] } ?? [])
@@ -277,17 +325,20 @@ package final class AgentSession: Service {
     private func follow(_ hint: LeaderHint) -> Next {
         state.withLock { state in
             switch hint {
-            case .unknown: state.status.leader = nil
+            case .unknown:
+                state.status.leader = nil
+                state.leaderlessSince = state.leaderlessSince ?? BootClock.now()
+                return .stay
             case .here: state.status.leader = state.status.coordinator
-            case .elsewhere(let leader, let address):
-                state.status.leader = leader
-                guard leader != state.status.coordinator, !address.isEmpty,
-                    state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true
-                else { return .stay }
-                state.preferred = CoordinatorAddress(node: leader, link: address)
-                return .leave
+            case .elsewhere(let leader, _): state.status.leader = leader
             }
-            return .stay
+            state.leaderlessSince = nil
+            state.leaderlessRounds = 0
+            guard case .elsewhere(let leader, let address) = hint, leader != state.status.coordinator, !address.isEmpty,
+                state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true
+            else { return .stay }
+            state.preferred = CoordinatorAddress(node: leader, link: address)
+            return .leave
         }
     }
 }

@@ -70,6 +70,8 @@ private final class SessionConversation: Sendable {
     private let backend: any SessionBackend
     private let proposals: Int
     private let heardAt = Mutex(BootClock.now())
+    /// Whether a whole topology is on its way. It is newer than what anybody could have asked for since.
+    private let isSendingWhole = Mutex(false)
     private let watches: (stream: AsyncStream<Revision>, continuation: AsyncStream<Revision>.Continuation)
 
     init(node: NodeID, link: Link, backend: any SessionBackend, proposals: Int) {
@@ -89,7 +91,9 @@ private final class SessionConversation: Sendable {
                 heardAt.withLock { $0 = BootClock.now() }
                 let frame = try AgentFrame(bytes: bytes)
                 switch frame {
-                case .watch(let revision): watches.continuation.yield(revision)
+                case .watch(let revision):
+                    // Begun anew for each question, a large topology would never arrive.
+                    if !isSendingWhole.withLock({ $0 }) { watches.continuation.yield(revision) }
                 case .ping(let number): link.offer(CoordinatorFrame.pong(number).serialized())
                 case .loadReport(let report):
                     // An agent speaks for its own node only.
@@ -152,6 +156,8 @@ private final class SessionConversation: Sendable {
                         revision = delta.to
                     }
                 case .snapshot(let topology):
+                    isSendingWhole.withLock { $0 = true }
+                    defer { isSendingWhole.withLock { $0 = false } }
                     for chunk in SnapshotChunk.chunks(of: topology) {
                         try await link.send(CoordinatorFrame.snapshot(chunk).serialized())
                     }
