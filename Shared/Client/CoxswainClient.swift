@@ -152,7 +152,10 @@ package actor CoxswainClient {
                 {
                 case .accept: return answer.body
                 case .refuse: throw .refused(answer.problem)
-                case .unknown: throw .outcomeUnknown(answer.problem.detail)
+                case .unknown:
+                    // Who did not answer may be frozen or cut off, and another one be the primary by now: the next request asks first.
+                    await routes.forget(table)
+                    throw .outcomeUnknown(answer.problem.detail)
                 case .renewToken:
                     guard fixedToken == nil else { throw ClientError.refused(answer.problem) }
                     hasRenewedToken = true
