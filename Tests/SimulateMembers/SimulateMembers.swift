@@ -7,6 +7,7 @@
 //   simulate-members --mutants [NAME]    turns off each rule whose name holds NAME, and tells which story fails without it
 //   simulate-members --scale N           a cluster of N members: joining, detection, false alarms, traffic, healing
 //   simulate-members --idle SECONDS      how long that cluster is watched for false alarms
+//   simulate-members --split SECONDS     of that cluster, only what follows a split of so long
 
 import Foundation
 import Membership
@@ -22,12 +23,14 @@ enum SimulateMembers {
         var only = ""
         var count: Int?
         var idle: Int64?
+        var split: Int64?
         while let option = arguments.popFirst() {
             switch option {
             case "--seed": seed = arguments.popFirst().flatMap { UInt64($0) } ?? 1
             case "--only": only = arguments.popFirst() ?? ""
             case "--scale": count = arguments.popFirst().flatMap { Int($0) } ?? 1_000
             case "--idle": idle = arguments.popFirst().flatMap { Int64($0) }
+            case "--split": split = arguments.popFirst().flatMap { Int64($0) } ?? 30
             case "--mutants":
                 let name = arguments.first?.hasPrefix("--") == false ? arguments.popFirst() : nil
                 exit(Mutants(seed: seed).hunt(name ?? "") ? 0 : 1)
@@ -37,7 +40,7 @@ enum SimulateMembers {
                 exit(2)
             }
         }
-        if let count { return scale(count, seed, idle: idle) }
+        if let count { return scale(count, seed, idle: idle, split: split) }
         exit(stories(only, seed) ? 0 : 1)
     }
 
@@ -59,12 +62,22 @@ enum SimulateMembers {
 
     /// Above some thousands, all share one table, of which each keeps its differences: for each to lose half of the others, or to meet
     /// all of them anew, would leave nothing to share, so there it is as many as memory takes.
-    private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?) {
+    private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?, split: Int64?) {
         let isShared = count > 3_000
         say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
         let start = ContinuousClock.now
         var cluster = LargeCluster(count, isShared: isShared, seed: seed) { name, value in say("  \(name): \(value)") }
         if isShared { cluster.restart(count / 20) } else { cluster.join() }
+        if let split {
+            cluster.idle(for: .seconds(1), loss: 10)
+            cluster.split(isShared ? count / 20 : nil, for: .seconds(split))
+        } else {
+            measure(&cluster, count, idle: idle, isShared: isShared)
+        }
+        say("  largest memory: \(largestMemory) MB; \(cluster.world.events) events in \(start.duration(to: .now))")
+    }
+
+    private static func measure(_ cluster: inout LargeCluster, _ count: Int, idle: Int64?, isShared: Bool) {
         let before = clock()
         let idle = idle ?? (isShared ? 30 : 600)
         cluster.idle(for: .seconds(idle), loss: 10)
@@ -73,7 +86,6 @@ enum SimulateMembers {
         cluster.kill(5, refusing: false)
         cluster.kill(5, refusing: true)
         cluster.split(isShared ? count / 20 : nil, for: .seconds(30))
-        say("  largest memory: \(largestMemory) MB; \(cluster.world.events) events in \(start.duration(to: .now))")
     }
 
     private static var largestMemory: Int {

@@ -152,11 +152,12 @@ extension World {
 
     // MARK: - Asking
 
-    /// Whether everybody who runs holds all others who run for alive, and has heard of them.
+    /// Whether everybody who runs holds all others who run for alive, and has heard of them; who was killed may be held dead.
     package var isWhole: Bool {
         let running = running
         return running.allSatisfy {
-            hosts[$0].swim.count(of: .alive) == running.count - 1 && hosts[$0].swim.missingCount == 0
+            hosts[$0].swim.count(of: .alive) == running.count - 1
+                && hosts[$0].swim.missingCount == hosts[$0].swim.count(of: .dead)
         }
     }
 
