@@ -16,6 +16,7 @@ let settings: [SwiftSetting] = [
 
 /// Maps of which many versions share what they have in common.
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 
 func core(
     _ name: String, in side: String, uses dependencies: [String] = [], and products: [Target.Dependency] = []
@@ -41,7 +42,7 @@ func kit(_ name: String, uses dependencies: [String] = [], and products: [Target
 
 var targets: [Target] = [
     core("Model", in: "Shared", and: [hashTrees]),
-    core("Membership", in: "Shared", uses: ["Model"]),
+    core("Membership", in: "Shared", uses: ["Model"], and: [heap]),
     core("RoutingTable", in: "Shared", uses: ["Model"]),
     core("Access", in: "Shared", uses: ["Model"]),
     core("KeyEncoding", in: "Shared", uses: ["Model"]),
@@ -67,7 +68,7 @@ var targets: [Target] = [
     coreTests("Planning", uses: ["Catalog", "Model"]),
     coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
     kit("ConsensusKit", uses: ["Consensus", "Model"]),
-    kit("SimulationKit", uses: ["Model"]),
+    kit("SimulationKit", uses: ["Model"], and: [heap]),
     kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),
     .executableTarget(
         name: "simulate", dependencies: ["RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
@@ -172,7 +173,7 @@ if !coresOnly {
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
         shell("Client", in: "Shared", uses: ["Access", "Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
-        shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "Model"]),
+        shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "LogStorage", "Model"]),
         shell(
             "AgentServer", in: "Agent",
             uses: [
@@ -248,12 +249,12 @@ if !coresOnly {
                 "LoadLedger", "Replication", "Wire", "coxctl",
             ].map { .byName(name: $0) } + [arguments], path: "Tests/CoxctlTests",
             swiftSettings: settings),
-        shellTests("Engine", uses: ["KeyEncoding", "Model"]),
+        shellTests("Engine", uses: ["CSQLite", "DiskKit", "KeyEncoding", "LogStorage", "Model"]),
         shellTests(
             "AgentServer",
             uses: [
                 "Access", "AgentCore", "DiskKit", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model",
-                "RoutingTable",
+                "Replication", "RoutingTable",
                 "Settings",
                 "Wire",
             ], and: nio + [logging, lifecycle]),

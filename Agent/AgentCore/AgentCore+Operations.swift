@@ -21,7 +21,7 @@ extension AgentCore {
     private mutating func carryOut(_ act: Act, of id: PartitionID, _ replica: Replica, at now: LogicalInstant) {
         switch act {
         case .copy(let target):
-            guard let local = locals[id], !local.copying.contains(target),
+            guard let local = locals[id], local.mayCopy(to: target, at: now),
                 let storage = replica.descriptor?.replica(on: target)?.storage, let term = replica.term
             else { return }
             locals[id]?.copying.insert(target)
@@ -29,7 +29,7 @@ extension AgentCore {
             actions.append(.copy(id, local.storage, to: target, targetStorage: storage, term: term))
         case .verify(let operation): order(.verify(operation), to: id, replica, at: now)
         case .join(let node, let store): order(.join(node, store), to: id, replica, at: now)
-        case .confirmQuorum: askForQuorum(at: now)
+        case .confirmQuorum: askForQuorum(every: settings.movement.quorumFreshness, at: now)
         case .fence(let operation): order(.fence(operation), to: id, replica, at: now)
         case .split(let operation): order(.split(operation), to: id, replica, at: now)
         case .propose(let proposal):
@@ -37,10 +37,10 @@ extension AgentCore {
         }
     }
 
-    /// One question serves every partition whose gate is open but for this. An answer that takes longer than the freshness would be
-    /// worth nothing, so that is when it is asked again.
-    private mutating func askForQuorum(at now: LogicalInstant) {
-        if let asked = quorumAskedAt, now < asked + settings.movement.quorumFreshness { return }
+    /// One question serves every partition whose gate is open but for this, and every one that is led alone. An answer to a gate that
+    /// takes longer than the freshness would be worth nothing, so that is when it is asked again.
+    mutating func askForQuorum(every pause: Span, at now: LogicalInstant) {
+        if let asked = quorumAskedAt, now < asked + pause { return }
         quorumAskedAt = now
         actions.append(.confirmQuorum)
     }
@@ -60,12 +60,12 @@ extension AgentCore {
         var peers: [NodeID: LeaderView.Peer] = [:]
         let comparison = replica.verification.flatMap { $0.operation == operation?.id ?? OperationID(0) ? $0 : nil }
         for member in descriptor.replicas where member.node != identity.node {
-            guard let progress = replica.progress(of: member.node) else { continue }
+            guard let progress = replica.progress(of: member.node, at: now) else { continue }
             peers[member.node] = LeaderView.Peer(
                 store: member.store, needsSnapshot: progress.needsSnapshot, isFollowing: progress.isFollowing,
                 isCopying: copying.contains(member.node),
                 cameBySnapshot: progress.cameBySnapshot, lagBytes: progress.lagBytes,
-                isEqual: comparison?.agree(identity.node, member.node))
+                isEqual: comparison?.agree(identity.node, member.node), isStuck: progress.isStuck)
         }
         let record = operation.flatMap { replica.committedSplit(of: $0.id) }
         return LeaderView(
@@ -76,6 +76,25 @@ extension AgentCore {
     }
 
     // MARK: - For the shell
+
+    /// The partitions whose replica here does not hold what it acknowledged, sorted: those whose log does not fit the engine, and the
+    /// children that would have been installed out of such a one. They serve nothing and are built anew; but the node must leave their
+    /// in-sync sets first, so its registration names them (rule E4). Of a split that this node has not learned of yet the coordinators
+    /// know.
+    package var damagedPartitions: [PartitionID] {
+        var found: Set<PartitionID> = []
+        for (id, local) in locals where local.isDamaged {
+            var next = [id]
+            while let id = next.popLast() {
+                if let retired = topology.retired[id] {
+                    next += retired.children.filter { locals[$0] == nil }
+                } else {
+                    found.insert(id)
+                }
+            }
+        }
+        return found.sorted()
+    }
 
     /// Position and chain value at a sequence, while the log still reaches back to it: what a snapshot is stamped with.
     package func point(of id: PartitionID, at sequence: UInt64) -> LogPoint? {

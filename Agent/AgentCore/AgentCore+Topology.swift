@@ -11,6 +11,7 @@ extension AgentCore {
         guard newer.revision > topology.revision, !newer.nodes.isEmpty || topology.nodes.isEmpty else { return }
         let before = topology
         topology = newer
+        leases.knows(newer.revision)
         let all = Set(before.partitions.keys).union(newer.partitions.keys).union(newer.retired.keys)
         let changed = all.filter {
             before.partitions[$0] != newer.partitions[$0] || before.retired[$0] != newer.retired[$0]
@@ -27,6 +28,7 @@ extension AgentCore {
             if case .gap = error { actions.append(.askTopology) }
             return
         }
+        leases.knows(topology.revision)
         var changed: [PartitionID] = []
         for change in delta.changes {
             switch change {
@@ -247,11 +249,12 @@ extension AgentCore {
 
     /// Takes up what the engine failed at a while ago: a removal that it did not do, a copy that it could not keep.
     mutating func tryAgain(at now: LogicalInstant) {
-        for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
-            guard let due = local.retryAt, due <= now else { continue }
+        let due = locals.filter { $0.value.retryAt.map { $0 <= now } ?? false }
+        for (id, local) in due.sorted(by: { $0.key < $1.key }) {
             if local.isDropping {
                 locals[id]?.retryAt = nil
-                actions.append(.drop(id, local.storage))
+                if !dropping.contains(id) { dropping.append(id) }
+                orderDrops()
             } else {
                 rebuildIfLearner(id, at: now)
             }
@@ -275,7 +278,21 @@ extension AgentCore {
         locals[id]?.isDropping = true
         give(id, .retired)
         append([.dropped(id)], for: id, 0, at: now)
-        actions.append(.drop(id, local.storage))
+        locals[id]?.dropTicket = lastTicket
+        dropping.append(id)
+    }
+
+    /// Orders the engine to remove what the log on disk has given up: a start that found entries of a copy that is gone would have to
+    /// take it for lost (rule E4).
+    mutating func orderDrops() {
+        guard !dropping.isEmpty else { return }
+        let waiting = outstanding.first?.ticket ?? .max
+        dropping.removeAll { id in
+            guard let local = locals[id], let ticket = local.dropTicket else { return true }
+            guard ticket < waiting else { return false }
+            actions.append(.drop(id, local.storage))
+            return true
+        }
     }
 
     mutating func dropped(_ id: PartitionID, _ storage: StorageID, at now: LogicalInstant) {
@@ -356,7 +373,7 @@ extension AgentCore {
                 // A child of a split whose first records never reached the disk starts where the descriptor says.
                 let origin = descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
                 let start = origin.flatMap { $0.sequence == applied ? $0 : nil } ?? .start
-                log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: applied)
+                log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: found.applied)
                 local.lacksFirstRecord = start != .start && !(recovered?.hasBase ?? false)
             }
             local.replica = Replica(

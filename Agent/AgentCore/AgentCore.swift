@@ -75,6 +75,8 @@ package struct AgentCore: Sendable {
     var births: UInt64 = 0
     /// Partitions whose children wait for their first records to be on disk.
     var installing: [PartitionID] = []
+    /// Partitions whose removal waits for the log to have given them up.
+    var dropping: [PartitionID] = []
     var lastTicket: UInt64 = 0
     /// Appends under way: the node's ticket, and the replica's for which it stands.
     var outstanding: [Outstanding] = []
@@ -101,6 +103,7 @@ package struct AgentCore: Sendable {
         self.topology = topology
         self.savedRevision = topology.revision
         self.leases = LeaseBook(startedAt: now, generation: identity.generation, settings: settings.leases)
+        leases.knows(topology.revision)
         self.proposals = ProposalBook(
             prefix: "\(identity.node)/\(identity.store)/\(identity.generation)", interval: settings.replication.proposalInterval
         )
@@ -151,11 +154,11 @@ package struct AgentCore: Sendable {
         case .applied(let id, let sequence): give(id, .applied(sequence))
         case .synced(let id, let sequence): give(id, .synced(sequence))
         case .checksummed(let id, let position, let value): give(id, .checksummed(position, value))
-        case .write(let caller, let id, let epoch, let payload):
+        case .write(let caller, let id, let epoch, let payload, let request):
             if let refusal = routing(of: id, at: epoch) {
                 actions.append(.refuse(caller, refusal))
             } else {
-                give(id, .write(caller, payload))
+                give(id, .write(caller, payload, request))
             }
         case .read(let caller, let id, let epoch):
             if let refusal = routing(of: id, at: epoch) {
@@ -167,12 +170,14 @@ package struct AgentCore: Sendable {
         case .childrenInstalled(let parent): childrenInstalled(of: parent, at: now)
         case .dropped(let id, let storage): dropped(id, storage, at: now)
         case .failed(let id, let what):
+            // Said once: every read of it finds the same.
+            if locals[id]?.damage == nil { actions.append(.damaged(id, what)) }
             locals[id]?.damage = what
             locals[id]?.retryAt = now + settings.enginePause
             give(id, .retired)
-            actions.append(.damaged(id, what))
-        case .copyEnded(let id, let peer):
+        case .copyEnded(let id, let peer, let isWhole):
             locals[id]?.copying.remove(peer)
+            locals[id]?.copyEnded(to: peer, isWhole: isWhole, at: now)
             give(id, .snapshotSending(to: peer, at: nil))
         case .snapshotBegun(let id, let storage, let copy):
             if locals[id]?.storage == storage { give(id, .snapshotBegun(copy: copy)) }
@@ -181,7 +186,9 @@ package struct AgentCore: Sendable {
         case .answered(let proposal, let outcome):
             proposals.answered(proposal, outcome, at: now)
             if let id = proposal.partition { give(id, .answered(proposal, outcome)) }
-        case .quorumConfirmed(let at): quorumConfirmedAt = max(quorumConfirmedAt ?? at, at)
+        case .quorumConfirmed(let at, let revision):
+            quorumConfirmedAt = max(quorumConfirmedAt ?? at, at)
+            if let revision { leases.confirmed(revision, askedAt: at) }
         case .tick: tick(at: now)
         }
     }
@@ -190,6 +197,11 @@ package struct AgentCore: Sendable {
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.replica?.isPrimary ?? false { give(id, .tick) }
         for (peer, request) in leases.requests(to: leasePeers, knowing: topology.revision, at: now) {
             actions.append(.send(.leaseRequest(request), to: peer))
+        }
+        if locals.contains(where: { $0.value.replica?.needsCoordinators(at: now, leases: leases) ?? false }) {
+            // Half of a lease is left for the next answer to come.
+            askForQuorum(
+                every: leases.holdsFromCoordinators(at: now) ? settings.leases.duration / 2 : settings.leases.interval, at: now)
         }
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         proposeReadiness(at: now)
@@ -203,7 +215,7 @@ package struct AgentCore: Sendable {
 
     mutating func give(_ id: PartitionID, _ input: Replica.Input) {
         guard locals[id]?.replica != nil else {
-            if case .write(let caller, _) = input { actions.append(.refuse(caller, .notHere(topology.partitions[id]))) }
+            if case .write(let caller, _, _) = input { actions.append(.refuse(caller, .notHere(topology.partitions[id]))) }
             if case .read(let caller) = input { actions.append(.refuse(caller, .notHere(topology.partitions[id]))) }
             return
         }
@@ -269,6 +281,7 @@ package struct AgentCore: Sendable {
         }
         outstanding.removeFirst(done.count)
         orderInstallations()
+        orderDrops()
     }
 
     // MARK: - Leases

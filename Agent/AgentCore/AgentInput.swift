@@ -22,7 +22,7 @@ package enum AgentInput: Hashable, Sendable {
     case applied(PartitionID, UInt64)
     case synced(PartitionID, UInt64)
     case checksummed(PartitionID, Position, UInt64)
-    case write(CallerID, PartitionID, Epoch, [UInt8])
+    case write(CallerID, PartitionID, Epoch, [UInt8], WriteOnceRequest? = nil)
     case read(CallerID, PartitionID, Epoch)
     /// An empty replica exists, on disk.
     case created(PartitionID, StorageID)
@@ -31,15 +31,16 @@ package enum AgentInput: Hashable, Sendable {
     case dropped(PartitionID, StorageID)
     /// The engine cannot go on with this replica (rule F6).
     case failed(PartitionID, String)
-    /// A snapshot to this learner has ended, well or badly.
-    case copyEnded(PartitionID, to: NodeID)
+    /// A snapshot to this learner has ended, whole or not.
+    case copyEnded(PartitionID, to: NodeID, isWhole: Bool)
     /// The engine is about to take in a snapshot for a learner here; `copy` tells it from every other one.
     case snapshotBegun(PartitionID, StorageID, copy: UInt64)
     /// A snapshot for a replica here is whole and on disk.
     case snapshotInstalled(PartitionID, StorageID, LogPoint, copy: UInt64)
     case answered(PartitionProposal, ProposalOutcome)
-    /// The coordinators' leader was sure of its quorum at this moment of this node's clock, or later.
-    case quorumConfirmed(LogicalInstant)
+    /// The coordinators' leader was sure of its quorum at this moment of this node's clock, or later; the topology was at `revision`
+    /// then, unless the coordinator is of a version that does not tell.
+    case quorumConfirmed(LogicalInstant, revision: Revision?)
     case tick
 }
 
@@ -69,7 +70,7 @@ package enum AgentAction: Hashable, Sendable {
     case drop(PartitionID, StorageID)
     /// Stream a snapshot to a learner, in the name of this run of the primary (rule M5).
     case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID, term: Term)
-    /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4).
+    /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4), or a primary stands alone (R6).
     case confirmQuorum
     /// The mirror of the topology moved: publish routes, write it to disk.
     case topologyChanged

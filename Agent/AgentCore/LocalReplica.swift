@@ -10,11 +10,15 @@ struct LocalReplica: Sendable {
     var driver: Driver
     /// Learners to which a snapshot is on its way.
     var copying: Set<NodeID> = []
+    /// Learners to which the last snapshot failed, and until when none is tried again.
+    private var pauses: [NodeID: (backoff: Backoff, until: LogicalInstant)] = [:]
     /// The newest epoch that the disk proved at the start; the replica itself knows better, if there is one.
     var provenEpoch = Epoch(0)
     /// The children of a split that are being put in its place.
     var installation: Installation?
     var isDropping = false
+    /// The append that gives it up.
+    var dropTicket: UInt64?
     /// Its removal was cut off by the end of the process.
     var isLeftOver = false
     /// Nothing in the log says where it starts.
@@ -32,6 +36,17 @@ struct LocalReplica: Sendable {
         /// The append of their first records: once it is on disk, the engine may have them.
         let ticket: UInt64
         var isOrdered = false
+    }
+
+    func mayCopy(to peer: NodeID, at now: LogicalInstant) -> Bool {
+        !copying.contains(peer) && pauses[peer].map { now >= $0.until } ?? true
+    }
+
+    mutating func copyEnded(to peer: NodeID, isWhole: Bool, at now: LogicalInstant) {
+        guard !isWhole else { return pauses[peer] = nil }
+        var backoff = pauses[peer]?.backoff ?? Backoff(first: .milliseconds(100), most: .seconds(30))
+        let wait = backoff.next()
+        pauses[peer] = (backoff, now + wait)
     }
 
     init(storage: StorageID, replica: Replica?, driver: Driver) {

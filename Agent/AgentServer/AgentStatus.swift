@@ -19,10 +19,14 @@ package struct AgentStatus: Sendable {
     /// All other members that SWIM holds, in the order of their names.
     package var members: [MemberBelief]
     package var localHealth: Int64
+    /// Nobody answers this member's pings: its network is cut, more likely than all others are gone.
+    package var isIsolated: Bool
     package var swim: Swim.Counters
     /// Nil until the socket is open.
     package var datagrams: GossipSocket.Counters?
     package var streams: StreamProber.Counters?
+    /// With what gossip is opened and sealed here.
+    package var gossipKeys: HeldGossipKeys?
     /// The applied routing revision.
     package var revision: Revision
     /// The newest revision that anybody has told of; greater than `revision` while this agent is behind.
@@ -39,6 +43,8 @@ package struct AgentStatus: Sendable {
     /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
     package var fenced: [PartitionID]
     package var withoutLease: [PartitionID]
+    /// Storages in which work waits for room on the disk, or for something else that may pass.
+    package var waitingStorages: Int
     package var machine: MachineLoad
     package var fsyncs: UInt64
     package var logBytes: UInt64
@@ -46,11 +52,13 @@ package struct AgentStatus: Sendable {
     package init(
         node: NodeID, cluster: ClusterID, zone: ZoneName, store: StoreID, generation: Generation, session: SessionID,
         addresses: NodeAddresses, version: String, uptime: Span, members: [MemberBelief] = [], localHealth: Int64 = 0,
+        isIsolated: Bool = false,
         swim: Swim.Counters = Swim.Counters(), datagrams: GossipSocket.Counters? = nil, streams: StreamProber.Counters? = nil,
+        gossipKeys: HeldGossipKeys? = nil,
         revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
         engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [],
-        machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
+        waitingStorages: Int = 0, machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
         logBytes: UInt64 = 0
     ) {
         self.node = node
@@ -64,8 +72,10 @@ package struct AgentStatus: Sendable {
         self.uptime = uptime
         self.members = members
         self.localHealth = localHealth
+        self.isIsolated = isIsolated
         self.swim = swim
         self.datagrams = datagrams
+        self.gossipKeys = gossipKeys
         self.streams = streams
         self.revision = revision
         self.newestRevision = newestRevision
@@ -76,6 +86,7 @@ package struct AgentStatus: Sendable {
         self.engine = engine
         self.fenced = fenced
         self.withoutLease = withoutLease
+        self.waitingStorages = waitingStorages
         self.machine = machine
         self.fsyncs = fsyncs
         self.logBytes = logBytes

@@ -11,7 +11,11 @@ package protocol DataPlane: Sendable {
     var routes: Routes { get }
 
     /// Orders a batch and returns when every member of the in-sync set has it on disk (rule R1).
-    func write(_ mutations: [Mutation], to partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> Position
+    ///
+    /// - Parameter key: under which the write is applied once, however often it is asked for (rule R8); nil: each time.
+    func write(
+        _ mutations: [Mutation], under key: IdempotencyKey?, to partition: PartitionID, at epoch: Epoch
+    ) async throws(DataRefusal) -> Position
 
     /// Waits until the engine has applied the commit point of this moment, and checks the lease after the wait (rule R2).
     func strongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> ReplicaLocation
@@ -21,6 +25,9 @@ package protocol DataPlane: Sendable {
 
     /// Any replica that this node holds, whatever its lag (rule M9).
     func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation
+
+    /// A read has found that the replica here does not hold what was written to it (rule F6).
+    func damageFound(in partition: PartitionID, _ what: String)
 
     func status() async -> AgentStatus
 }
@@ -58,6 +65,11 @@ package enum DataRefusal: Error, Hashable, Sendable {
     case diskFull(String)
     /// Too many requests wait already. Nothing was done.
     case overloaded
+    /// The write's key counts for another one (rule R8). Nothing was done.
+    case keyReused
+    /// The write's key was made too long ago, or at a time that has not come yet. This request did nothing; whether an earlier one
+    /// under the key did is not known any more.
+    case keyExpired(age: Span)
     /// The write may or may not have happened; the text says why.
     case outcomeUnknown(String)
     case unavailable(String)

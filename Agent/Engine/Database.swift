@@ -1,15 +1,25 @@
 import CSQLite
+import Glibc
 import Model
 
 /// One connection to one database file, with its prepared statements. Belongs to one actor; not for concurrent use.
 final class Database {
     enum Mode { case create, write, read }
 
-    let storage: StorageID
+    /// Pages in the write-ahead log after which they are brought into the database: those that change often get there once in 64 MiB
+    /// of the log, and random keys gain half again by it.
+    private static let longLog: Int32 = 8_000
+
+    let file: StorageFile
+    var storage: StorageID { file.storage }
     private let handle: OpaquePointer
     private var statements: [String: Statement] = [:]
+    /// Pages in the write-ahead log after the last commit.
+    private var logPages: Int32 = 0
+    /// The flush that failed, after which nothing here counts any more.
+    private(set) var failure: EngineError?
 
-    init(_ path: String, of storage: StorageID, _ mode: Mode) throws(EngineError) {
+    init(_ file: StorageFile, _ mode: Mode) throws(EngineError) {
         var opened: OpaquePointer?
         let access =
             switch mode {
@@ -18,17 +28,18 @@ final class Database {
             case .read: SQLITE_OPEN_READONLY
             }
         // The actor is the mutex.
-        let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
-        guard let opened else { throw .failed(storage, detail: "no memory for a connection") }
+        let code = sqlite3_open_v2(file.path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        guard let opened else { throw .failed(file.storage, detail: "no memory for a connection") }
         guard code == SQLITE_OK else {
-            let error = Self.error(code, opened, storage)
+            let error = Self.error(code, opened, file)
             sqlite3_close_v2(opened)
             throw error
         }
-        self.storage = storage
+        self.file = file
         handle = opened
         // Other connections of ours hold locks for moments only; an operator's shell may hold one longer.
         sqlite3_busy_timeout(handle, 10_000)
+        if mode != .read { countLogPages() }
     }
 
     deinit {
@@ -58,28 +69,76 @@ final class Database {
 
     /// Runs `body` in one transaction; an error undoes all of it.
     func transaction<T>(_ body: () throws(EngineError) -> T) throws(EngineError) -> T {
+        let result: T
         try execute("BEGIN IMMEDIATE")
         do {
-            let result = try body()
+            result = try body()
             try execute("COMMIT")
-            return result
         } catch {
             // Some errors have ended the transaction already; the one that is thrown is the one that matters.
             for statement in statements.values { statement.reset() }
             sqlite3_exec(handle, "ROLLBACK", nil, nil, nil)
             throw error
         }
+        try shortenLog()
+        return result
+    }
+
+    // MARK: The write-ahead log
+
+    /// In the place of SQLite's own checkpoints, which keep a flush that failed to themselves.
+    private func countLogPages() {
+        let owner = Unmanaged.passUnretained(self).toOpaque()
+        sqlite3_wal_hook(
+            handle,
+            { owner, _, _, pages in
+                if let owner { Unmanaged<Database>.fromOpaque(owner).takeUnretainedValue().logPages = pages }
+                return SQLITE_OK
+            }, owner)
+    }
+
+    /// Brings a long log into the database as far as its readers allow. Where there is no room for that, or the database does not take
+    /// it, what was committed stays in the log, and the next commit tries again.
+    private func shortenLog() throws(EngineError) {
+        guard logPages >= Self.longLog else { return }
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+        if Self.isFailedFlush(code) { throw error(code) }
     }
 
     var changes: Int { Int(sqlite3_changes64(handle)) }
 
-    func error(_ code: Int32) -> EngineError { Self.error(code, handle, storage) }
+    func error(_ code: Int32) -> EngineError {
+        let error = Self.error(code, handle, file)
+        if case .syncFailed = error { failure = error }
+        return error
+    }
 
-    private static func error(_ code: Int32, _ handle: OpaquePointer, _ storage: StorageID) -> EngineError {
+    /// `SQLITE_IOERR_FSYNC` and `SQLITE_IOERR_DIR_FSYNC`.
+    private static func isFailedFlush(_ code: Int32) -> Bool {
+        code == SQLITE_IOERR | 4 << 8 || code == SQLITE_IOERR | 5 << 8
+    }
+
+    private static func lacksRoom(_ handle: OpaquePointer) -> Bool {
+        let code = sqlite3_system_errno(handle)
+        return code == ENOSPC || code == EDQUOT
+    }
+
+    private static func error(_ code: Int32, _ handle: OpaquePointer, _ file: StorageFile) -> EngineError {
+        let storage = file.storage
         let detail = "\(String(cString: sqlite3_errmsg(handle))) (\(String(cString: sqlite3_errstr(code))), \(code))"
+        if isFailedFlush(code) {
+            // Of a flush within a commit SQLite does not keep the number.
+            let number = sqlite3_system_errno(handle)
+            return file.syncFailed(file.path, code: number == 0 ? EIO : number)
+        }
+        // The file system itself says that the file is damaged (`SQLITE_IOERR_CORRUPTFS`).
+        if code == SQLITE_IOERR | 33 << 8 { return .damaged(storage, detail: detail) }
         switch code & 0xFF {
         case SQLITE_CORRUPT, SQLITE_NOTADB: return .damaged(storage, detail: detail)
         case SQLITE_FULL: return .diskFull(storage)
+        // The files beside the database have other names for it.
+        case SQLITE_IOERR where lacksRoom(handle), SQLITE_CANTOPEN where lacksRoom(handle): return .diskFull(storage)
+        case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL, SQLITE_NOMEM: return .busy(storage, detail: detail)
         case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY: return .inputOutput(storage, detail: detail)
         default: return .failed(storage, detail: detail)
         }

@@ -28,6 +28,11 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case damaged(StorageID, detail: String)
     /// The disk is full.
     case diskFull(StorageID)
+    /// The disk failed while something was being made durable: whether it is, nobody knows, and asking again would tell nothing. The
+    /// process ends (rule C3).
+    case syncFailed(StorageID, detail: String)
+    /// Another process holds the file, or the machine lacks memory: it may pass.
+    case busy(StorageID, detail: String)
     /// The disk or the file system failed.
     case inputOutput(StorageID, detail: String)
     /// SQLite refused for another reason.
@@ -50,8 +55,35 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
         case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
         case .diskFull(let storage): "no room left on the disk of storage \(storage)"
+        case .syncFailed(let storage, let detail): "storage \(storage) could not be made durable: \(detail)"
+        case .busy(let storage, let detail): "storage \(storage) is busy: \(detail)"
         case .inputOutput(let storage, let detail): "storage \(storage): input/output error: \(detail)"
         case .failed(let storage, let detail): "storage \(storage): \(detail)"
         }
+    }
+}
+
+extension EngineError {
+    /// What an error asks of whoever wanted something done (rule F6).
+    package enum Remedy: Hashable, Sendable {
+        /// Nothing is wrong but that there is no room: it may be tried again for as long as it takes.
+        case room
+        /// It may pass, and may be tried again for a while.
+        case patience
+        /// Trying again changes nothing: what is there is damaged, or stands elsewhere than the caller believes.
+        case rebuild
+    }
+
+    package var remedy: Remedy {
+        switch self {
+        case .diskFull: .room
+        case .busy, .inputOutput: .patience
+        default: .rebuild
+        }
+    }
+
+    /// Whether the storage does not hold what was written to it.
+    package var isDamage: Bool {
+        if case .damaged = self { true } else { false }
     }
 }

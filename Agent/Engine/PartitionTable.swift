@@ -21,6 +21,13 @@ struct PartitionTable {
         return try select.step() ? try state(of: select) : nil
     }
 
+    /// Of a partition that is here, or is coming in.
+    func range(of partition: PartitionID) throws(EngineError) -> KeyRange? {
+        if let state = try state(of: partition) { return state.range }
+        guard let start = try imported()?.start, start.partition == partition else { return nil }
+        return start.range
+    }
+
     func put(_ state: PartitionState) throws(EngineError) {
         let replace = try database.prepare("REPLACE INTO _coxswain_partitions VALUES (?, ?, ?, ?, ?, ?, ?)")
         try bind(state, to: replace)

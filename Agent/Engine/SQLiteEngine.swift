@@ -2,15 +2,22 @@
 // ones, each on a thread of its own; readers see the last committed state and never wait for the writer (write-ahead log).
 
 import FoundationEssentials
+package import LogStorage
 package import Model
 import Synchronization
 
 package final class SQLiteEngine: StorageEngine {
     private let folder: String
+    private let onDiskFailure: DiskFailureResponse
     private let storages = Mutex<[StorageID: SQLiteStorage]>([:])
 
-    /// - Parameter folder: made when it is missing.
-    package init(folder: String) { self.folder = folder }
+    /// - Parameters:
+    ///   - folder: made when it is missing.
+    ///   - onDiskFailure: what becomes of the process when a flush fails (rule C3). Should it return, the storage takes nothing more.
+    package init(folder: String, onDiskFailure: DiskFailureResponse = .endProcess) {
+        self.folder = folder
+        self.onDiskFailure = onDiskFailure
+    }
 
     package func open() async throws(EngineError) -> StorageInventory {
         let names: [String]
@@ -22,7 +29,7 @@ package final class SQLiteEngine: StorageEngine {
         var states: [StorageState] = []
         var damaged: [(storage: StorageID, error: EngineError)] = []
         for id in names.compactMap(StorageFile.storage(named:)).sorted() {
-            let file = StorageFile(folder: folder, storage: id)
+            let file = file(of: id)
             do {
                 let writer = StorageWriter(file)
                 guard let schema = try await writer.load() else {
@@ -48,6 +55,10 @@ package final class SQLiteEngine: StorageEngine {
         for storage in open.values { await storage.close() }
     }
 
+    private func file(of id: StorageID) -> StorageFile {
+        StorageFile(folder: folder, storage: id, onDiskFailure: onDiskFailure)
+    }
+
     private func storage(_ id: StorageID) throws(EngineError) -> SQLiteStorage {
         guard let storage = storages.withLock({ $0[id] }) else { throw .unknownStorage(id) }
         return storage
@@ -56,23 +67,25 @@ package final class SQLiteEngine: StorageEngine {
     // MARK: Making and removing
 
     package func create(
-        _ id: StorageID, for table: TableDescriptor, holding partition: PartitionState
-    ) async throws(EngineError) {
+        _ id: StorageID, for table: TableDescriptor, holding partition: PartitionState, limit: Int
+    ) async throws(EngineError) -> Bool {
         if let existing = try await state(of: id) {
             guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
-            guard !existing.partitions.contains(where: { $0.partition == partition.partition }) else { return }
+            guard !existing.partitions.contains(where: { $0.partition == partition.partition }) else { return true }
             // Beside the siblings that a split left it with; rows of an earlier copy would be taken for rows of this one.
             let writer = try storage(id).writer
-            while try await writer.trim(partition.range, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
-            return try await writer.hold(partition)
+            guard try await writer.trim(partition.range, limit: limit) < limit else { return false }
+            try await writer.hold(partition)
+        } else {
+            try await make(id, StorageSchema(table), holding: partition, importing: nil)
         }
-        try await make(id, StorageSchema(table), holding: partition, importing: nil)
+        return true
     }
 
     private func make(
         _ id: StorageID, _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
     ) async throws(EngineError) {
-        let file = StorageFile(folder: folder, storage: id)
+        let file = file(of: id)
         let writer = StorageWriter(file)
         try await writer.create(schema, holding: partition, importing: importing)
         storages.withLock { $0[id] = SQLiteStorage(file, schema, writer) }
@@ -83,22 +96,26 @@ package final class SQLiteEngine: StorageEngine {
         return try await storage.state()
     }
 
-    package func remove(_ partition: PartitionID, from id: StorageID) async throws(EngineError) {
-        guard let storage = storages.withLock({ $0[id] }) else { return }
+    package func remove(
+        _ partition: PartitionID, from id: StorageID, limit: Int
+    ) async throws(EngineError) -> Bool {
+        guard let storage = storages.withLock({ $0[id] }) else {
+            // Its file may still be there, from a removal that failed.
+            try file(of: id).remove()
+            return true
+        }
         let (partitions, imported) = try await storage.writer.records()
         let others = partitions.filter { $0.partition != partition }
         if others.isEmpty, imported == nil || imported?.start.partition == partition {
             storages.withLock { $0[id] = nil }
             await storage.close()
             try storage.file.remove()
-            return
+            return true
         }
-        // The other partitions' writes go on between the steps.
-        while try await storage.writer.clear(partition, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
+        guard try await storage.writer.clear(partition, limit: limit) < limit else { return false }
         _ = try await storage.writer.forget(partition)
+        return true
     }
-
-    private static let clearedAtOnce = 2_000
 
     // MARK: Entries
 
@@ -121,6 +138,12 @@ package final class SQLiteEngine: StorageEngine {
     }
 
     // MARK: Reading
+
+    package func recall(
+        _ key: IdempotencyKey, of partition: PartitionID, in id: StorageID
+    ) async throws(EngineError) -> Recollection {
+        try await storage(id).reader.recall(key, of: partition)
+    }
 
     package func get(_ key: Key, in id: StorageID) async throws(EngineError) -> [Value]? {
         try await storage(id).reader.get(key)
@@ -149,17 +172,19 @@ package final class SQLiteEngine: StorageEngine {
     // MARK: Imports
 
     package func beginImport(
-        _ id: StorageID, for table: TableDescriptor, at start: PartitionState
-    ) async throws(EngineError) -> ImportState {
+        _ id: StorageID, for table: TableDescriptor, at start: PartitionState, limit: Int
+    ) async throws(EngineError) -> ImportState? {
         if let found = storages.withLock({ $0[id] }) {
             guard found.schema.table == table.id else { throw .storageInUse(id, by: found.schema.table) }
-            if let begun = try await found.writer.records().imported, begun.start == start { return begun }
-            try await remove(start.partition, from: id)
+            let (partitions, imported) = try await found.writer.records()
+            if let imported, imported.start == start { return imported }
+            let isHeld = (partitions + [imported?.start].compactMap { $0 }).contains { $0.partition == start.partition }
+            if isHeld { guard try await remove(start.partition, from: id, limit: limit) else { return nil } }
         }
         // It may have been the storage's last partition.
         if let storage = storages.withLock({ $0[id] }) {
             // Rows that an earlier copy or a removed partition left would be taken for rows of this one.
-            while try await storage.writer.trim(start.range, limit: Self.clearedAtOnce) == Self.clearedAtOnce {}
+            guard try await storage.writer.trim(start.range, limit: limit) < limit else { return nil }
             return try await storage.writer.beginImport(at: start)
         }
         let imported = ImportState(start: start, chunks: 0, last: nil)
@@ -169,9 +194,9 @@ package final class SQLiteEngine: StorageEngine {
 
     @discardableResult
     package func ingest(
-        _ rows: [Row], chunk: UInt64, of start: PartitionState, into id: StorageID
+        _ rows: [Row], _ record: WriteRecord?, chunk: UInt64, of start: PartitionState, into id: StorageID
     ) async throws(EngineError) -> ImportState {
-        try await storage(id).writer.ingest(rows, chunk: chunk, of: start)
+        try await storage(id).writer.ingest(rows, record, chunk: chunk, of: start)
     }
 
     package func finishImport(of start: PartitionState, in id: StorageID) async throws(EngineError) {

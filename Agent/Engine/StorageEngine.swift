@@ -29,11 +29,14 @@ package struct CommittedEntry: Hashable, Sendable {
     package let position: Position
     package let checksum: UInt32
     package let mutations: [Mutation]
+    /// What is remembered of the write, and which keys are forgotten with it (rule R8).
+    package let record: WriteRecord?
 
-    package init(position: Position, checksum: UInt32, mutations: [Mutation]) {
+    package init(position: Position, checksum: UInt32, mutations: [Mutation], record: WriteRecord? = nil) {
         self.position = position
         self.checksum = checksum
         self.mutations = mutations
+        self.record = record
     }
 }
 
@@ -124,6 +127,8 @@ package protocol StorageSnapshot: Sendable {
     nonisolated var state: PartitionState { get }
     /// The rows after `key` in order (from the start: nil), about `byteLimit` bytes of them, at least one unless there is none.
     func rows(after key: Key?, byteLimit: Int) async throws(EngineError) -> [Row]
+    /// The applied writes after `key` in order, as `rows`.
+    func writes(after key: IdempotencyKey?, byteLimit: Int) async throws(EngineError) -> WriteRecord
     func checksum() async throws(EngineError) -> RangeChecksum
     func close() async
 }
@@ -132,8 +137,13 @@ package protocol StorageEngine: Sendable {
     /// Opens what is there. Called once, first.
     func open() async throws(EngineError) -> StorageInventory
     /// Makes an empty partition, durably, in a storage of its own or beside those that the storage holds. The same again: no change.
+    ///
+    /// At most `limit` rows that stand in its way are removed in one call.
+    /// - Returns: whether it is made; else it is to be called again.
     /// - Throws: `rangeInUse` when another partition there has some of its keys.
-    func create(_ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState) async throws(EngineError)
+    func create(
+        _ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState, limit: Int
+    ) async throws(EngineError) -> Bool
     /// What the storage holds; nil when there is none of that number.
     func state(of storage: StorageID) async throws(EngineError) -> StorageState?
 
@@ -152,9 +162,15 @@ package protocol StorageEngine: Sendable {
     func split(
         _ parent: PartitionID, into children: [PartitionState], in storage: StorageID, at position: Position
     ) async throws(EngineError)
-    /// Removes a partition and its rows, and the storage with its last partition or import. Nothing there: no change.
-    func remove(_ partition: PartitionID, from storage: StorageID) async throws(EngineError)
+    /// Removes a partition and its rows, at most `limit` of them in one call, and the storage with its last partition or import.
+    /// Nothing there: no change.
+    /// - Returns: whether nothing of it is left; else it is to be called again.
+    func remove(_ partition: PartitionID, from storage: StorageID, limit: Int) async throws(EngineError) -> Bool
 
+    /// What is known of a write under `key` (rule R8).
+    func recall(
+        _ key: IdempotencyKey, of partition: PartitionID, in storage: StorageID
+    ) async throws(EngineError) -> Recollection
     func get(_ key: Key, in storage: StorageID) async throws(EngineError) -> [Value]?
     func scan(
         _ range: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
@@ -166,15 +182,17 @@ package protocol StorageEngine: Sendable {
     func middleKey(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> Key?
 
     /// Makes a storage for a copy that starts at `start`, or finds the one begun earlier at that very point. Whatever else the storage
-    /// holds of that partition is removed first.
+    /// holds of that partition is removed first, at most `limit` rows in one call.
+    /// - Returns: nil: it is to be called again.
     func beginImport(
-        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState
-    ) async throws(EngineError) -> ImportState
-    /// Stores a chunk of the copy that began at `start`, with the cursor. The chunk before the next one: no change.
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, limit: Int
+    ) async throws(EngineError) -> ImportState?
+    /// Stores a chunk of the copy that began at `start`, with the cursor: rows, or what is remembered of writes, or both. The chunk
+    /// before the next one: no change.
     /// - Throws: `noImport` when another copy has taken its place, `notNextChunk`, `outOfRange`, `invalidRow` and what the disk does.
     @discardableResult
     func ingest(
-        _ rows: [Row], chunk: UInt64, of start: PartitionState, into storage: StorageID
+        _ rows: [Row], _ record: WriteRecord?, chunk: UInt64, of start: PartitionState, into storage: StorageID
     ) async throws(EngineError) -> ImportState
     /// The copy is complete: its partition stands at `start`, where it began, durably.
     /// - Throws: `noImport` when another copy has taken its place.
@@ -184,4 +202,25 @@ package protocol StorageEngine: Sendable {
     func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int
     /// Ends what is open. No call may follow.
     func close() async
+}
+
+/// All steps in one.
+extension StorageEngine {
+    package func create(
+        _ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState
+    ) async throws(EngineError) {
+        while try await !create(storage, for: table, holding: partition, limit: 1_000) {}
+    }
+
+    package func remove(_ partition: PartitionID, from storage: StorageID) async throws(EngineError) {
+        while try await !remove(partition, from: storage, limit: 1_000) {}
+    }
+
+    package func beginImport(
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState
+    ) async throws(EngineError) -> ImportState {
+        while true {
+            if let begun = try await beginImport(storage, for: table, at: start, limit: 1_000) { return begun }
+        }
+    }
 }

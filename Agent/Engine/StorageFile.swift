@@ -1,4 +1,5 @@
 import FoundationEssentials
+import LogStorage
 import Model
 
 #if canImport(Glibc)
@@ -11,6 +12,8 @@ import Model
 struct StorageFile: Sendable {
     let folder: String
     let storage: StorageID
+    /// What becomes of the process when a flush fails.
+    let onDiskFailure: DiskFailureResponse
 
     var path: String { "\(folder)/storage-\(storage).sqlite" }
 
@@ -47,7 +50,14 @@ struct StorageFile: Sendable {
         let descriptor = Self.openFolder(folder)
         guard descriptor >= 0 else { throw failure("open \(folder)") }
         defer { Self.closeFolder(descriptor) }
-        guard fsync(descriptor) == 0 else { throw failure("fsync \(folder)") }
+        guard fsync(descriptor) == 0 else { throw syncFailed(folder, code: errno) }
+    }
+
+    /// Ends the process, if it is allowed to: no flush is tried again after one that failed (rule C3).
+    func syncFailed(_ path: String, code: Int32) -> EngineError {
+        let error = StorageError.syncFailed(path: path, code: code)
+        onDiskFailure.respond(error)
+        return .syncFailed(storage, detail: "\(error)")
     }
 
     private static func openFolder(_ path: String) -> Int32 { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }

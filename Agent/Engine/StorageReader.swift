@@ -27,6 +27,16 @@ actor StorageReader {
         return try rows.page(range, rowLimit: rowLimit, byteLimit: byteLimit)
     }
 
+    /// The position first: what is found then may be newer, never older.
+    func recall(_ key: IdempotencyKey, of partition: PartitionID) throws(EngineError) -> Recollection {
+        let database = try connection()
+        guard let state = try PartitionTable(database: database).state(of: partition) else {
+            throw .unknownPartition(partition, file.storage)
+        }
+        let table = WriteTable(database: database)
+        return Recollection(applied: state.applied, horizon: try table.horizon(), write: try table.write(under: key))
+    }
+
     func statistics(of range: KeyRange) throws(EngineError) -> RangeStatistics {
         let select = try connection().prepare(schema.statistics(bounded: range.high != nil))
         defer { select.reset() }
@@ -71,13 +81,18 @@ actor StorageReader {
         return try RowReader(connection(), schema).page(rest, rowLimit: .max, byteLimit: byteLimit).rows
     }
 
+    func writes(of range: KeyRange, after key: IdempotencyKey?, byteLimit: Int) throws(EngineError) -> WriteRecord {
+        let table = WriteTable(database: try connection())
+        return WriteRecord(try table.page(of: range, after: key, byteLimit: byteLimit), horizon: try table.horizon())
+    }
+
     func checksum(of range: KeyRange) throws(EngineError) -> RangeChecksum {
         try RowReader(connection(), schema).checksum(range)
     }
 
     private func connection() throws(EngineError) -> Database {
         if let opened { return opened }
-        let database = try Database(file.path, of: file.storage, .read)
+        let database = try Database(file, .read)
         try database.execute("PRAGMA cache_size = -8192")
         opened = database
         return database
@@ -91,6 +106,10 @@ struct SQLiteSnapshot: StorageSnapshot {
 
     func rows(after key: Key?, byteLimit: Int) async throws(EngineError) -> [Row] {
         try await reader.rows(of: state.range, after: key, byteLimit: byteLimit)
+    }
+
+    func writes(after key: IdempotencyKey?, byteLimit: Int) async throws(EngineError) -> WriteRecord {
+        try await reader.writes(of: state.range, after: key, byteLimit: byteLimit)
     }
 
     func checksum() async throws(EngineError) -> RangeChecksum { try await reader.checksum(of: state.range) }
@@ -138,6 +157,7 @@ struct RowReader {
         try select.bind(range)
         var hash = RangeHash()
         while try select.step() {
+            if hash.checksum.rows % 1_024 == 0, Task.isCancelled { throw .busy(database.storage, detail: "given up") }
             hash.add(Row(key: Key(select.bytes(0)), values: try values(of: select, from: 1)))
         }
         return hash.checksum

@@ -5,14 +5,15 @@
 //   _coxswain_storage(name, value)                      which table this is
 //   _coxswain_columns(ordinal, name, type, key)         its columns with our types; key: place in the key, or null
 //   _coxswain_partitions(partition, low, high, epoch, run, sequence, checksum)
+//   _coxswain_writes(key, row, checksum, epoch, run, sequence)  writes that happen once, as long as they are remembered
 //   _coxswain_import(… the same …, chunks, last)        a copy that is still coming in; at most one
 
 import Model
 
 /// The table of one storage and the statements that work on it.
 struct StorageSchema: Sendable {
-    /// The first format. A file of a later one is refused.
-    static let version: Int64 = 1
+    /// The format. A file of an older one is brought to it, one of a later one is refused.
+    static let version: Int64 = 2
     /// "CXSW", so that `file` and a start know the file for ours.
     static let applicationID: Int64 = 0x4358_5357
 
@@ -89,6 +90,7 @@ struct StorageSchema: Sendable {
             CREATE TABLE _coxswain_import (
               partition INTEGER PRIMARY KEY, low BLOB NOT NULL, high BLOB, epoch INTEGER NOT NULL, run INTEGER NOT NULL,
               sequence INTEGER NOT NULL, checksum INTEGER NOT NULL, chunks INTEGER NOT NULL, last BLOB) STRICT;
+            \(WriteTable.declaration);
             PRAGMA application_id = \(Self.applicationID);
             PRAGMA user_version = \(Self.version);
             """)
@@ -116,11 +118,17 @@ struct StorageSchema: Sendable {
         guard try made.step(), made.integer(0) == Self.applicationID else { return nil }
         made.reset()
         let version = try database.prepare("PRAGMA user_version")
-        guard try version.step(), version.integer(0) == Self.version else {
+        guard try version.step(), (1...Self.version).contains(version.integer(0)) else {
             throw .failed(
                 database.storage, detail: "the file's format is \(version.integer(0)); this version knows \(Self.version)")
         }
+        let isFirst = version.integer(0) == 1
         version.reset()
+        if isFirst {
+            try database.transaction { () throws(EngineError) in
+                try database.execute("\(WriteTable.declaration); PRAGMA user_version = \(Self.version)")
+            }
+        }
         var facts: [String: (number: UInt64, text: String)] = [:]
         let fact = try database.prepare("SELECT name, value FROM _coxswain_storage")
         while try fact.step() { facts[fact.text(0)] = (fact.unsigned(1), fact.text(1)) }

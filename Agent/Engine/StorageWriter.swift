@@ -24,7 +24,7 @@ actor StorageWriter {
     func create(
         _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
     ) throws(EngineError) {
-        let database = try Database(file.path, of: file.storage, .create)
+        let database = try Database(file, .create)
         // Rows of a few kilobytes stay in one page of the tree.
         try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         try database.transaction { () throws(EngineError) in
@@ -42,7 +42,7 @@ actor StorageWriter {
     /// Opens an existing file.
     /// - Returns: nil when its making was cut off; it holds nothing then.
     func load() throws(EngineError) -> StorageSchema? {
-        let database = try Database(file.path, of: file.storage, .write)
+        let database = try Database(file, .write)
         guard let schema = try StorageSchema(in: database) else { return nil }
         try settle(database)
         opened = database
@@ -52,16 +52,13 @@ actor StorageWriter {
 
     private func settle(_ database: Database) throws(EngineError) {
         // NORMAL: a commit costs no fsync; after a power loss the file is consistent and a little older.
-        // Pages changed often reach the database once in 64 MiB of the log; random keys gain half again by it.
         try database.execute(
-            """
-            PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;
-            PRAGMA cache_size = -32768
-            """)
+            "PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -32768")
     }
 
     private func connection() throws(EngineError) -> (Database, StorageSchema) {
         guard let opened, let schema else { throw .unknownStorage(file.storage) }
+        if let failure = opened.failure { throw failure }
         return (opened, schema)
     }
 
@@ -89,6 +86,7 @@ actor StorageWriter {
                     throw .gap(partition, applied: state.applied, next: entry.position)
                 }
                 try RowWriter(database, schema).apply(entry.mutations, within: state.range)
+                if let record = entry.record { try WriteTable(database: database).add(record, step: .seconds(1)) }
                 state.applied = entry.position
                 state.checksum = entry.checksum
             }
@@ -164,7 +162,9 @@ actor StorageWriter {
         return imported
     }
 
-    func ingest(_ rows: [Row], chunk: UInt64, of start: PartitionState) throws(EngineError) -> ImportState {
+    func ingest(
+        _ rows: [Row], _ record: WriteRecord?, chunk: UInt64, of start: PartitionState
+    ) throws(EngineError) -> ImportState {
         let (database, schema) = try connection()
         let table = PartitionTable(database: database)
         guard var imported = try table.imported(), imported.start == start else { throw .noImport(file.storage) }
@@ -177,6 +177,7 @@ actor StorageWriter {
         try database.transaction { () throws(EngineError) in
             try RowWriter(database, schema).apply(
                 rows.map { .put(key: $0.key, values: $0.values) }, within: imported.start.range)
+            if let record { try WriteTable(database: database).add(record, step: .zero) }
             try table.put(updated)
         }
         isDirty = true
@@ -199,11 +200,8 @@ actor StorageWriter {
 
     /// Removes some rows of a partition that is to go. Fewer than `limit`: no more are left.
     func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Int {
-        let (database, _) = try connection()
-        let table = PartitionTable(database: database)
-        let imported = try table.imported().flatMap { $0.start.partition == partition ? $0.start : nil }
-        guard let state = try table.state(of: partition) ?? imported else { return 0 }
-        return try delete(state.range, limit: limit)
+        guard let range = try PartitionTable(database: try connection().0).range(of: partition) else { return 0 }
+        return try delete(range, limit: limit)
     }
 
     /// Forgets a partition or its import.
@@ -211,7 +209,10 @@ actor StorageWriter {
     func forget(_ partition: PartitionID) throws(EngineError) -> Bool {
         let (database, _) = try connection()
         let table = PartitionTable(database: database)
-        try database.transaction { () throws(EngineError) in try table.remove(partition) }
+        try database.transaction { () throws(EngineError) in
+            if let range = try table.range(of: partition) { try WriteTable(database: database).remove(range) }
+            try table.remove(partition)
+        }
         isDirty = true
         _ = try sync()
         let (partitions, imported) = try records()

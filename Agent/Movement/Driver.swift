@@ -120,6 +120,17 @@ package struct Driver: Hashable, Sendable {
         at now: LogicalInstant
     ) -> [Act] {
         guard target != node, let replica = partition.replica(on: target), replica.role == .inSync else { return [] }
+        if view.fence == nil, view.peers[target]?.isStuck ?? false {
+            obstacle = .engine(target)
+            // A move waits for its target. A mere transfer, which may be asked for again at any time, would only be in the way of others.
+            guard case .transferPrimary = operation.kind else { return [] }
+            return [
+                .propose(
+                    .abort(
+                        operation.id, partition: partition.id, reason: "the engine of \(target) takes in nothing",
+                        expecting: partition.epoch))
+            ]
+        }
         if let waiting = gated(partition, operation, view: view, at: now) { return waiting }
         guard view.isDrained else { return [] }
         return [

@@ -20,6 +20,8 @@ package enum Obstacle: Hashable, Sendable {
     case copying(NodeID, bytes: Int)
     /// The rows of both ends are being compared.
     case comparing(NodeID)
+    /// The engine of the primary to be takes in nothing.
+    case engine(NodeID)
 }
 
 extension Obstacle: CustomStringConvertible {
@@ -34,6 +36,7 @@ extension Obstacle: CustomStringConvertible {
         case .draining: "writes in flight"
         case .copying(let node, let bytes): "\(node) still lacks \(bytes) bytes of log, or the snapshot before it"
         case .comparing(let node): "the rows of \(node) are being compared"
+        case .engine(let node): "the engine of \(node) takes in nothing; see whether its disk is full"
         }
     }
 }

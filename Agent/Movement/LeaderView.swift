@@ -18,10 +18,12 @@ package struct LeaderView: Hashable, Sendable {
         package var lagBytes: Int
         /// Whether its rows were equal to the primary's at the last comparison for this operation; nil: not compared.
         package var isEqual: Bool?
+        /// Its engine takes in nothing, as on a full disk: as primary it would serve nothing.
+        package var isStuck: Bool
 
         package init(
             store: StoreID, needsSnapshot: Bool, isFollowing: Bool, isCopying: Bool, cameBySnapshot: Bool, lagBytes: Int,
-            isEqual: Bool?
+            isEqual: Bool?, isStuck: Bool = false
         ) {
             self.store = store
             self.needsSnapshot = needsSnapshot
@@ -30,6 +32,7 @@ package struct LeaderView: Hashable, Sendable {
             self.cameBySnapshot = cameBySnapshot
             self.lagBytes = lagBytes
             self.isEqual = isEqual
+            self.isStuck = isStuck
         }
     }
 

@@ -37,7 +37,12 @@ struct ByteWriter {
     mutating func put(tag body: EntryBody) {
         switch body {
         case .opening: put(UInt8(0))
-        case .write: put(UInt8(1))
+        case .write(_, nil): put(UInt8(1))
+        case .write(_, let once?):
+            put(UInt8(5))
+            put(once.key.high)
+            put(once.key.low)
+            put(UInt64(bitPattern: once.horizon.milliseconds))
         case .verify(let operation):
             put(UInt8(2))
             put(operation.number)
@@ -52,7 +57,7 @@ struct ByteWriter {
 
     mutating func put(_ body: EntryBody) {
         put(tag: body)
-        guard case .write(let payload) = body else { return }
+        guard case .write(let payload, _) = body else { return }
         put(UInt32(payload.count))
         bytes += payload
     }
@@ -111,6 +116,12 @@ struct ByteReader {
         return try? NodeID(String(decoding: utf8, as: UTF8.self))
     }
 
+    private mutating func once() -> WriteOnce? {
+        guard let high = uint64(), let low = uint64(), let horizon = uint64(), let key = IdempotencyKey(high: high, low: low)
+        else { return nil }
+        return WriteOnce(key: key, horizon: WallTime(milliseconds: Int64(bitPattern: horizon)))
+    }
+
     mutating func body() -> EntryBody? {
         switch byte() {
         case 0: .opening
@@ -118,6 +129,7 @@ struct ByteReader {
         case 2: uint64().map { .verify(OperationID($0)) }
         case 3: uint64().map { .split(OperationID($0)) }
         case 4: uint64().map { .cancelSplit(OperationID($0)) }
+        case 5: once().flatMap { once in blob(atMost: Limits.batchBytes).map { .write($0, once) } }
         default: nil
         }
     }

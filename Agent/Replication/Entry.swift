@@ -30,8 +30,8 @@ extension Position {
 package enum EntryBody: Hashable, Sendable {
     /// Opens a term: once it is committed, so is everything before it.
     case opening
-    /// A client's batch, opaque here.
-    case write([UInt8])
+    /// A client's batch, opaque here, and what makes it happen once.
+    case write([UInt8], WriteOnce? = nil)
     /// Every replica checksums its rows exactly here (rule M6).
     case verify(OperationID)
     /// The children of a split start exactly here, if the operation commits (rule M2).
@@ -41,7 +41,35 @@ package enum EntryBody: Hashable, Sendable {
 
     /// For windows and budgets.
     package var byteCount: Int {
-        if case .write(let payload) = self { payload.count + 48 } else { 48 }
+        if case .write(let payload, let once) = self { payload.count + (once == nil ? 48 : 72) } else { 48 }
+    }
+}
+
+/// What an entry carries of a write that happens once (rule R8).
+package struct WriteOnce: Hashable, Sendable {
+    package let key: IdempotencyKey
+    /// Keys made before this are forgotten, on every replica, when the entry is applied.
+    package let horizon: WallTime
+
+    package init(key: IdempotencyKey, horizon: WallTime) {
+        self.key = key
+        self.horizon = horizon
+    }
+}
+
+/// A write that is to happen once, and what the engine knew of it when it was asked (rule R8). What was ordered since is looked
+/// through before it is ordered.
+package struct WriteOnceRequest: Hashable, Sendable {
+    package let once: WriteOnce
+    /// How far the engine had applied then.
+    package let recalledAt: UInt64
+    /// Where the write stands, if it was applied by then.
+    package let earlier: Position?
+
+    package init(once: WriteOnce, recalledAt: UInt64, earlier: Position?) {
+        self.once = once
+        self.recalledAt = recalledAt
+        self.earlier = earlier
     }
 }
 
@@ -77,7 +105,7 @@ package struct Entry: Hashable, Sendable {
         writer.put(position)
         writer.put(tag: body)
         let head = Checksum.crc32c(writer.bytes, continuing: previous)
-        guard case .write(let payload) = body else { return head }
+        guard case .write(let payload, _) = body else { return head }
         return Checksum.crc32c(payload, continuing: head)
     }
 }

@@ -76,7 +76,18 @@ package struct LeaseBook: Hashable, Sendable {
 
     private let settings: LeaseSettings
     private let startedAt: LogicalInstant
+    /// The coordinators' leader was sure of its quorum after it was asked, and nothing was committed until then that is not in the
+    /// topology at this revision.
+    private struct Confirmation: Hashable, Sendable {
+        let askedAt: LogicalInstant
+        let revision: Revision
+    }
+
     private var held: [NodeID: Held] = [:]
+    /// In the order in which they were asked for.
+    private var confirmations: [Confirmation] = []
+    /// The topology that this node knows.
+    private var known = Revision.none
     private var granted: [NodeID: LogicalInstant] = [:]
     private var nextNumber: UInt64
     private var nextRound: LogicalInstant
@@ -138,6 +149,26 @@ package struct LeaseBook: Hashable, Sendable {
     package func holds(_ partition: PartitionID, at epoch: Epoch, from peer: NodeID, now: LogicalInstant) -> Bool {
         guard isFit(at: now), let lease = held[peer], now < lease.until else { return false }
         return lease.exclusions[partition].map { $0 <= epoch } ?? true
+    }
+
+    /// This node has learned the topology at a revision.
+    package mutating func knows(_ revision: Revision) { known = max(known, revision) }
+
+    /// The coordinators' leader answered what it was asked at `asked`. Newer answers do not take the place of older ones: the topology
+    /// that they speak of may be still on its way.
+    package mutating func confirmed(_ revision: Revision, askedAt asked: LogicalInstant) {
+        guard confirmations.last.map({ $0.askedAt < asked }) ?? true else { return }
+        confirmations.append(Confirmation(askedAt: asked, revision: revision))
+        if confirmations.count > 8 { confirmations.removeFirst() }
+    }
+
+    /// Whether the coordinators' leader grants this node what its topology says (rule R6).
+    ///
+    /// That takes no book at the leader. At the moment of asking, what this node knows was all that was committed; and whoever is promoted
+    /// by a later entry without this node's part must wait the longest lease out from when it learned of it.
+    package func holdsFromCoordinators(at now: LogicalInstant) -> Bool {
+        isFit(at: now)
+            && confirmations.contains { known >= $0.revision && now < $0.askedAt + settings.usable(settings.duration) }
     }
 
     /// Until when `peer` may believe that it has a grant of this node. A node that has just started cannot know, and assumes the

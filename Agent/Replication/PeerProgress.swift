@@ -34,6 +34,7 @@ struct PeerProgress: Hashable, Sendable {
     var stalledSince: LogicalInstant?
     var heardAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?
+    var engine = EngineProgress()
     /// Entries after this one are kept for a snapshot that is on its way.
     var pin: UInt64?
     /// It was built from a snapshot in this primary's life.
@@ -54,7 +55,7 @@ struct PeerProgress: Hashable, Sendable {
     mutating func hears(_ incarnation: UInt64, last: UInt64) -> Bool {
         guard incarnation > self.incarnation else { return incarnation == self.incarnation }
         self.incarnation = incarnation
-        (durable, received, flights) = (0, 0, [])
+        (durable, received, flights, engine) = (0, 0, [], EngineProgress())
         if mode == .streaming { mode = .probing }
         next = last + 1
         return true

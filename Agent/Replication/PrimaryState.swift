@@ -29,6 +29,7 @@ struct PrimaryState: Hashable, Sendable {
     /// Until when others may believe that they hold a lease from here (rule R5).
     var waits: [NodeID: LogicalInstant]
     var phase = Phase.preparing
+    var engine = EngineProgress()
     var comparison: LogComparison
     var peers: [NodeID: PeerProgress] = [:]
     var stores: [NodeID: StoreID] = [:]
@@ -49,18 +50,41 @@ struct PrimaryState: Hashable, Sendable {
     }
 }
 
+/// Whether a replica's engine takes in what is committed.
+struct EngineProgress: Hashable, Sendable {
+    private(set) var applied: UInt64 = 0
+    /// Since when it owes something and has done nothing; nil when it owes nothing.
+    private var owesSince: LogicalInstant?
+
+    mutating func note(_ applied: UInt64, of committed: UInt64, at now: LogicalInstant) {
+        if applied >= committed {
+            owesSince = nil
+        } else if applied > self.applied || owesSince == nil {
+            owesSince = now
+        }
+        self.applied = max(self.applied, applied)
+    }
+
+    func isStuck(for span: Span, at now: LogicalInstant) -> Bool { owesSince.map { now >= $0 + span } ?? false }
+}
+
 /// One comparison of all replicas at one position (rule M6).
 package struct Verification: Hashable, Sendable {
     package let operation: OperationID
     package let position: Position
     package let orderedAt: LogicalInstant
+    /// Unanswered for so long, it is taken again.
+    let patience: Span
     package private(set) var checksums: [NodeID: UInt64] = [:]
 
-    init(operation: OperationID, position: Position, orderedAt: LogicalInstant) {
+    init(operation: OperationID, position: Position, orderedAt: LogicalInstant, patience: Span) {
         self.operation = operation
         self.position = position
         self.orderedAt = orderedAt
+        self.patience = patience
     }
+
+    func isRunning(at now: LogicalInstant) -> Bool { now < orderedAt + patience }
 
     mutating func taken(_ report: ReplicationMessage.VerifyReport, by node: NodeID) {
         if report.position == position { checksums[node] = report.checksum }

@@ -28,6 +28,9 @@ package struct RecoveredPartition: Hashable, Sendable {
         case engineAhead(applied: UInt64, last: UInt64)
         /// The log starts after the engine's position.
         case logAhead(applied: UInt64, base: UInt64)
+        /// Where the engine stands, the log holds another entry: it has lost the record that took it back, and with it whatever came
+        /// after.
+        case otherHistory(applied: Position, logged: Position)
     }
 
     package mutating func add(_ record: PartitionRecord) {
@@ -57,8 +60,9 @@ package struct RecoveredPartition: Hashable, Sendable {
         }
     }
 
-    /// The log, checked entry by entry, as it stands beside an engine that has applied `applied`.
-    package func log(origin: LogPoint, applied: UInt64) throws(Damage) -> ReplicaLog {
+    /// The log, checked entry by entry, as it stands beside an engine that has applied `position`.
+    package func log(origin: LogPoint, applied position: Position) throws(Damage) -> ReplicaLog {
+        let applied = position.sequence
         var log = ReplicaLog(base: base ?? origin)
         guard applied >= log.base.sequence else { throw .logAhead(applied: applied, base: log.base.sequence) }
         for entry in entries where entry.sequence > log.base.sequence {
@@ -68,7 +72,8 @@ package struct RecoveredPartition: Hashable, Sendable {
             guard entry.follows(log.last) else { throw .brokenChain(at: entry.position) }
             log.append(entry)
         }
-        guard applied <= log.lastSequence else { throw .engineAhead(applied: applied, last: log.lastSequence) }
+        guard let point = log.point(at: applied) else { throw .engineAhead(applied: applied, last: log.lastSequence) }
+        guard point.position == position else { throw .otherHistory(applied: position, logged: point.position) }
         return log
     }
 }

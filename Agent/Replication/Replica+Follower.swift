@@ -87,6 +87,8 @@ extension Replica {
 
     /// Appends what is new and cuts what contradicts it.
     ///
+    /// What the engine does not take in stays in this log, whose end is no later than the primary's own would be: a member that takes no
+    /// more is left behind (rule R3), and comes back when its engine goes on.
     /// - Precondition: `previous` stands here, at or after what is settled, so nothing committed is cut.
     private mutating func take(_ entries: ArraySlice<Entry>, after previous: LogPoint) {
         agreed = max(agreed, previous.sequence)
@@ -96,13 +98,12 @@ extension Replica {
             // entry out of place could name one that is settled.
             guard entry.follows(agreedPoint) else { return }
             agreedPoint = entry.point
-            if let own = log.point(at: entry.sequence) {
-                if own == entry.point {
-                    agreed = max(agreed, entry.sequence)
-                    continue
-                }
-                cut(through: entry.sequence - 1)
+            if let own = log.point(at: entry.sequence), own == entry.point {
+                agreed = max(agreed, entry.sequence)
+                continue
             }
+            guard hasRoom else { return }
+            if log.point(at: entry.sequence) != nil { cut(through: entry.sequence - 1) }
             log.append(entry)
             unsaved.append(.entry(id, entry))
             agreed = entry.sequence
@@ -144,7 +145,8 @@ extension Replica {
         guard saved + 1 > ackedDurable else { return }
         ackedDurable = saved + 1
         let ack = ReplicationMessage.Ack(
-            term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation)
+            term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation,
+            applied: applied)
         actions.append(.send(message(.ack(ack)), to: leader))
     }
 }

@@ -10,13 +10,13 @@ extension Replica {
         switch order {
         case .verify(let operation):
             // One at a time; a comparison that nobody answered is taken again.
-            if let running = primary.verification, running.operation == operation,
-                now < running.orderedAt + settings.verifyPatience
-            {
-                return
-            }
+            let last = primary.verification.flatMap { $0.operation == operation ? $0 : nil }
+            if last?.isRunning(at: now) ?? false { return }
             let entry = self.order(.verify(operation), in: primary.term)
-            self.primary?.verification = Verification(operation: operation, position: entry.position, orderedAt: now)
+            // Nobody here knows how long the rows take to read: each attempt is given twice as long as the one before.
+            let patience = last.map { min($0.patience * 2, settings.longestVerification) } ?? settings.verifyPatience
+            self.primary?.verification = Verification(
+                operation: operation, position: entry.position, orderedAt: now, patience: patience)
         case .join(let learner, let store):
             guard hard.pendingJoin == nil, let replica = descriptor.replica(on: learner), replica.role == .learner,
                 replica.store == store, primary.peers[learner]?.mode == .streaming
@@ -93,7 +93,7 @@ extension Replica {
     package func stands(_ order: Order, at now: LogicalInstant) -> Bool {
         switch order {
         case .verify(let operation):
-            primary?.verification.map { $0.operation == operation && now < $0.orderedAt + settings.verifyPatience } ?? false
+            primary?.verification.map { $0.operation == operation && $0.isRunning(at: now) } ?? false
         case .join: hard.pendingJoin != nil
         case .fence: hard.fence != nil
         case .split(let operation): !isDrained || log.openSplit?.operation == operation
@@ -112,7 +112,7 @@ extension Replica {
     package var verification: Verification? { primary?.verification }
 
     /// How far a peer is, as its primary knows it; nil when this replica does not lead or the peer is no member.
-    package func progress(of peer: NodeID) -> PeerView? {
+    package func progress(of peer: NodeID, at now: LogicalInstant) -> PeerView? {
         guard let progress = primary?.peers[peer] else { return nil }
         let first = max(progress.durable, log.base.sequence)
         let missing = log.lastSequence - min(first, log.lastSequence)
@@ -121,7 +121,7 @@ extension Replica {
         return PeerView(
             durable: progress.durable, needsSnapshot: progress.mode == .snapshot, isFollowing: progress.mode == .streaming,
             cameBySnapshot: progress.cameBySnapshot,
-            lagBytes: bytes)
+            lagBytes: bytes, isStuck: progress.engine.isStuck(for: settings.engineHiccup, at: now))
     }
 
     package struct PeerView: Hashable, Sendable {
@@ -130,6 +130,8 @@ extension Replica {
         package let isFollowing: Bool
         package let cameBySnapshot: Bool
         package let lagBytes: Int
+        /// Its engine takes in nothing, though it should.
+        package let isStuck: Bool
     }
 
     /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).

@@ -13,6 +13,7 @@ extension Replica {
     /// Moves everything that time, acknowledgements or the disk allow.
     mutating func advancePrimary(at now: LogicalInstant, leases: LeaseBook) {
         guard primary != nil, descriptor != nil else { return }
+        primary?.engine.note(applied, of: min(commit, durable), at: now)
         compareLogs(at: now)
         openWhenFree(at: now)
         advanceCommit(at: now, leases: leases)
@@ -23,6 +24,7 @@ extension Replica {
         for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now) }
         evictTheHidden(at: now)
         evictTheSilent(at: now)
+        yieldIfStuck(at: now)
     }
 
     /// Opens the term with its first entry.
@@ -50,8 +52,13 @@ extension Replica {
         commit = max(commit, everywhere)
         let done = primary.writers.prefix { $0.sequence <= commit }
         guard !done.isEmpty else { return }
-        // Too few copies now, or no right to serve alone: it is committed here, and may yet be lost.
-        let isKept = descriptor.inSync.count >= minInSync && mayServeAlone(at: now, leases: leases)
+        // Too few copies now: it is committed here, and may yet be lost. Without the right to serve alone nobody is told yet; it comes
+        // in a moment, or with a member that joins, or the role goes and takes the answer with it.
+        let isKept = descriptor.inSync.count >= minInSync
+        if isKept, !mayServeAlone(at: now, leases: leases) {
+            self.primary = primary
+            return
+        }
         for writer in done {
             if isKept, let position = log.point(at: writer.sequence)?.position {
                 actions.append(.acknowledge(writer.caller, position))
@@ -72,13 +79,46 @@ extension Replica {
 
     // MARK: - Callers
 
-    mutating func write(_ payload: [UInt8], for caller: CallerID, at now: LogicalInstant, leases: LeaseBook) {
+    mutating func write(
+        _ payload: [UInt8], _ request: WriteOnceRequest?, for caller: CallerID, at now: LogicalInstant, leases: LeaseBook
+    ) {
         if let refusal = refusalOfWrites(at: now, leases: leases) {
             actions.append(.refuse(caller, refusal))
+        } else if let request {
+            writeOnce(payload, request, for: caller)
+        } else {
+            order(payload, nil, for: caller)
+        }
+    }
+
+    /// Orders the write unless it was ordered before (rule R8): what the engine had applied it has looked through, what came after
+    /// that is in the log.
+    private mutating func writeOnce(_ payload: [UInt8], _ request: WriteOnceRequest, for caller: CallerID) {
+        if let earlier = request.earlier {
+            actions.append(.acknowledge(caller, earlier))
             return
         }
+        // So old a look at the engine says nothing of what the log has forgotten since.
+        guard request.recalledAt >= log.base.sequence else {
+            actions.append(.refuse(caller, .recovering))
+            return
+        }
+        let earlier = log.entries(after: request.recalledAt).first { entry in
+            if case .write(_, let once?) = entry.body { once.key == request.once.key } else { false }
+        }
+        guard let earlier else { return order(payload, request.once, for: caller) }
+        guard case .write(payload, _) = earlier.body else {
+            actions.append(.refuse(caller, .keyReused))
+            return
+        }
+        let writer = PrimaryState.Writer(sequence: earlier.sequence, caller: caller)
+        let place = primary?.writers.firstIndex { $0.sequence > writer.sequence } ?? primary?.writers.endIndex
+        if let place { primary?.writers.insert(writer, at: place) }
+    }
+
+    private mutating func order(_ payload: [UInt8], _ once: WriteOnce?, for caller: CallerID) {
         guard let term = primary?.term else { return }
-        let entry = order(.write(payload), in: term)
+        let entry = order(.write(payload, once), in: term)
         primary?.writers.append(PrimaryState.Writer(sequence: entry.sequence, caller: caller))
     }
 
@@ -92,11 +132,12 @@ extension Replica {
         }
         guard leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
         let pending = log.lastSequence - commit
-        guard pending < UInt64(settings.pendingWrites), log.byteCount < settings.learnerBytes + settings.pendingBytes else {
-            return .overloaded
-        }
+        guard pending < UInt64(settings.pendingWrites), hasRoom else { return .overloaded }
         return nil
     }
+
+    /// Whether the log may grow. Entries stay in it until the engine has them on disk, and for learners, within a budget (rule R9).
+    var hasRoom: Bool { log.byteCount < settings.learnerBytes + settings.pendingBytes }
 
     mutating func read(for caller: CallerID, at now: LogicalInstant, leases: LeaseBook) {
         if let refusal = refusalOfReads(at: now, leases: leases) {
@@ -124,9 +165,27 @@ extension Replica {
         primary?.readers.removeAll { $0.through <= applied }
     }
 
-    /// The last in-sync member of several replicas serves only under grants from a majority of all of them (rule R6).
+    /// The last in-sync member of several replicas serves only under grants from a majority of all of them, or from the coordinators'
+    /// leader (rule R6). Without the second half, one dead node of two would stop the partition until it is replaced.
+    ///
+    /// What is guarded against is an operator's promotion of another node, while this one is cut off and believes in its role; nothing
+    /// else can take the role of the last in-sync member away without its part in it. A replica that is known to have failed is counted
+    /// all the same: that it cannot be promoted by itself does not say that nobody promotes it.
     func mayServeAlone(at now: LogicalInstant, leases: LeaseBook) -> Bool {
-        guard let descriptor, descriptor.replicas.count > 1, descriptor.inSync == [node] else { return true }
+        !standsAlone || isGrantedByMajority(at: now, leases: leases) || leases.holdsFromCoordinators(at: now)
+    }
+
+    /// Whether this primary serves only with the coordinators' leave.
+    package func needsCoordinators(at now: LogicalInstant, leases: LeaseBook) -> Bool {
+        primary != nil && standsAlone && !isGrantedByMajority(at: now, leases: leases)
+    }
+
+    private var standsAlone: Bool {
+        descriptor.map { $0.replicas.count > 1 && $0.inSync == [node] } ?? false
+    }
+
+    private func isGrantedByMajority(at now: LogicalInstant, leases: LeaseBook) -> Bool {
+        guard let descriptor else { return false }
         let granted = descriptor.replicas.filter { replica in
             replica.node == node || leases.holds(id, at: descriptor.epoch, from: replica.node, now: now)
         }
@@ -210,6 +269,7 @@ extension Replica {
             peer.stalledSince = peer.durable < log.lastSequence ? now : nil
         }
         peer.landed(through: peer.received)
+        peer.engine.note(ack.applied, of: min(peer.sentCommit, peer.durable), at: now)
         // That an empty learner agrees to nothing at all is no reason to replay everything to it.
         let canFollow = peer.mode != .snapshot || peer.received > 0 && peer.received >= log.base.sequence
         if peer.mode != .streaming, canFollow {
@@ -298,6 +358,21 @@ extension Replica {
             propose(.evict(id, node: member, expecting: descriptor.epoch), at: now)
             return
         }
+    }
+
+    /// Leaves the role, and the in-sync set for as long as it takes to be found up to date, where this node's engine has for long not
+    /// taken in what is committed, as on a full disk, and another's has (rule F6): strong reads wait here for nothing. The copy is not
+    /// damaged: it follows from its log, and is in sync again. Where nobody's engine goes on, nothing would be won.
+    private mutating func yieldIfStuck(at now: LogicalInstant) {
+        guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active,
+            primary.engine.isStuck(for: settings.enginePatience, at: now)
+        else { return }
+        let isSpared = descriptor.inSync.contains { member in
+            guard member != node, let peer = primary.peers[member], let heard = peer.heardAt else { return false }
+            return now < heard + settings.prepareTimeout && peer.engine.applied > applied
+                && !peer.engine.isStuck(for: settings.engineHiccup, at: now)
+        }
+        if isSpared { propose(.evict(id, node: node, expecting: descriptor.epoch), at: now) }
     }
 
     mutating func propose(_ proposal: PartitionProposal, at now: LogicalInstant) {

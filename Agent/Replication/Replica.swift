@@ -30,7 +30,7 @@ package struct Replica: Hashable, Sendable {
         case synced(UInt64)
         /// The checksum over the rows, taken after exactly the verify entry at the position.
         case checksummed(Position, UInt64)
-        case write(CallerID, [UInt8])
+        case write(CallerID, [UInt8], WriteOnceRequest? = nil)
         case read(CallerID)
         case ordered(Order)
         /// A snapshot is about to take the place of whatever this learner holds. `copy` tells it from others.
@@ -69,6 +69,8 @@ package struct Replica: Hashable, Sendable {
     /// Why a caller is refused. Only `outcomeUnknown` leaves open whether the write happened.
     package enum Refusal: Error, Hashable, Sendable {
         case notPrimary, recovering, fenced, noLease, overloaded
+        /// Another write was ordered under its key (rule R8).
+        case keyReused
         case notEnoughInSync(have: Int, need: Int)
         case outcomeUnknown
     }
@@ -204,7 +206,7 @@ package struct Replica: Hashable, Sendable {
         case .applied(let sequence): applied = max(applied, min(sequence, applying))
         case .synced(let sequence): synced = max(synced, min(sequence, applied))
         case .checksummed(let position, let value): checksummed(position, value)
-        case .write(let caller, let payload): write(payload, for: caller, at: now, leases: leases)
+        case .write(let caller, let payload, let request): write(payload, request, for: caller, at: now, leases: leases)
         case .read(let caller): read(for: caller, at: now, leases: leases)
         case .ordered(let order): take(order, at: now)
         case .snapshotBegun(let copy): importing(copy)
@@ -218,7 +220,7 @@ package struct Replica: Hashable, Sendable {
     private func refuseAll(_ inputs: [Input]) -> [Action] {
         inputs.compactMap { input in
             switch input {
-            case .write(let caller, _), .read(let caller): .refuse(caller, .recovering)
+            case .write(let caller, _, _), .read(let caller): .refuse(caller, .recovering)
             default: nil
             }
         }

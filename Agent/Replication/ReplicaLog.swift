@@ -39,6 +39,11 @@ package struct ReplicaLog: Hashable, Sendable {
         return taken
     }
 
+    /// Every entry held after `sequence`.
+    package func entries(after sequence: UInt64) -> ArraySlice<Entry> {
+        entries.dropFirst(Int(min(max(sequence, base.sequence) - base.sequence, UInt64(entries.count))))
+    }
+
     /// - Precondition: `entry.follows(last)`.
     package mutating func append(_ entry: Entry) {
         precondition(entry.position.sequence == lastSequence + 1, "entry \(entry.position) does not follow \(last)")

@@ -53,9 +53,14 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let verified: VerifyReport?
         /// Of which of the sender's logs it speaks: see `Replica.incarnation`.
         package let incarnation: UInt64
+        /// The sender's engine has applied so much: one that stands still must not lead (rule F6).
+        package let applied: UInt64
 
-        package init(term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64) {
+        package init(
+            term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64, applied: UInt64
+        ) {
             self.incarnation = incarnation
+            self.applied = applied
             self.term = term
             self.received = received
             self.durable = durable

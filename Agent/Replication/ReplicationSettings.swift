@@ -14,8 +14,13 @@ package struct ReplicationSettings: Hashable, Sendable {
     package var proposalInterval: Span = .milliseconds(200)
     /// The holder of a fence asks for its end after so long (rule M4).
     package var fenceWatchdog: Span = .milliseconds(250)
-    /// A comparison that somebody did not answer is taken again after so long.
+    /// A comparison that somebody did not answer is taken again after so long; each further time after twice as long, up to a bound.
     package var verifyPatience: Span = .seconds(15)
+    package var longestVerification: Span = .seconds(4 * 3_600)
+    /// An engine that takes in nothing for so long, though it should, is not given the role of the primary; one that has it gives it
+    /// up after so long, to one that does better (rule F6).
+    package var engineHiccup: Span = .seconds(1)
+    package var enginePatience: Span = .seconds(5)
     /// Entries in one prepare: bounded by bytes and by number.
     package var prepareBytes = 1_024 * 1_024
     package var prepareEntries = 512

@@ -6,9 +6,10 @@ extension Transaction {
     /// An agent's start: a new session, and what its data folder says of its replicas (rules E4, E6).
     ///
     /// The same store with a higher generation keeps its places: it goes on from its log. Another store is an empty disk, a generation
-    /// that went back or a damaged log is not to be trusted: the node leaves every in-sync set, and comes back as a learner. A
-    /// partition that waited for this node as its last in-sync member gets it as primary again, if the store is the one that it
-    /// waited for.
+    /// that went back or a damaged log is not to be trusted: the node leaves every in-sync set, and comes back as a learner. Of damaged
+    /// replicas that it names it leaves the sets, and of no others: one bad copy is no reason to doubt the rest, which may be the last
+    /// of their kind. A partition that waited for this node as its last in-sync member gets it as primary again, if the store is the
+    /// one that it waited for.
     /// - Returns: the new session; for the same start asked for twice, the session that it has.
     /// - Throws: `nodeDecommissioned`, `generationWentBack` when two processes use one start, `limitReached`.
     mutating func register(_ registration: NodeRegistration) throws(CatalogRejection) -> CommandPayload {
@@ -21,7 +22,8 @@ extension Transaction {
         guard known != nil || base.nodes.count < CatalogLimits.nodes else {
             throw CatalogRejection(.limitReached, "the cluster has \(CatalogLimits.nodes) nodes")
         }
-        var isDamaged = !registration.isLogIntact
+        let damaged = registration.isLogIntact ? [] : replacing(registration.damaged)
+        var isDamaged = !registration.isLogIntact && damaged.isEmpty
         if let known, known.session != .none {
             guard known.status != .decommissioned else {
                 throw CatalogRejection(.nodeDecommissioned, "node \(known.id) is decommissioned")
@@ -44,12 +46,26 @@ extension Transaction {
         if known?.status == .draining { node.status = .draining }
         if node.instanceType.isEmpty { node.instanceType = known?.instanceType ?? "" }
         let hasOtherStore = known.map { $0.session != .none && $0.store != registration.store } ?? false
-        if isDamaged || hasOtherStore { leaveInSyncSets(node.id, because: "node \(node.id) came back without its data") }
+        if isDamaged || hasOtherStore {
+            leaveInSyncSets(node.id, because: "node \(node.id) came back without its data")
+        } else if !damaged.isEmpty {
+            leaveInSyncSets(node.id, of: damaged, because: "node \(node.id) came back without the partition's data")
+        }
         put(node)
         failedAt[node.id] = nil
         if hasOtherStore { adoptStore(registration.store, on: node.id) }
-        if !isDamaged { resumeWaiting(for: node) }
+        if !isDamaged { resumeWaiting(for: node, except: damaged) }
         return .session(SessionID(index))
+    }
+
+    /// The partitions with those that splits have put in their place: a node that was away knows of no split.
+    private func replacing(_ ids: [PartitionID]) -> Set<PartitionID> {
+        var all: Set<PartitionID> = []
+        var next = ids
+        while let id = next.popLast() {
+            if all.insert(id).inserted, let retired = base.retired[id] { next += retired.children }
+        }
+        return all
     }
 
     /// Makes a node known before it has started. It holds nothing until its agent registers.
@@ -95,8 +111,8 @@ extension Transaction {
     }
 
     /// Promotes a returned node where it is the last in-sync member (rule F2).
-    private mutating func resumeWaiting(for node: NodeDescriptor) {
-        for var partition in partitions(where: { $0.primary == nil && $0.status != .deleting }) {
+    private mutating func resumeWaiting(for node: NodeDescriptor, except damaged: Set<PartitionID> = []) {
+        for var partition in partitions(where: { $0.primary == nil && $0.status != .deleting && !damaged.contains($0.id) }) {
             guard let replica = partition.replica(on: node.id), replica.role == .inSync, replica.store == node.store else {
                 continue
             }
@@ -132,7 +148,9 @@ extension Transaction {
     /// operations that need it end. The last member never leaves: its partition waits, without a primary, at a new epoch.
     /// - Throws: `nodeNotFound`, `staleSession` (it has started again since), `operationEnded` when it is failed already,
     ///   `notEnoughWitnesses`.
-    mutating func fail(_ id: NodeID, session: SessionID, witnesses: [Witness]) throws(CatalogRejection) -> CommandPayload {
+    mutating func fail(
+        _ id: NodeID, session: SessionID, witnesses: [Witness], silentZones: [ZoneName]
+    ) throws(CatalogRejection) -> CommandPayload {
         var node = try require(id)
         guard node.session == session, session != .none else {
             throw CatalogRejection(.staleSession, "node \(id) is in session \(node.session), not \(session)")
@@ -140,7 +158,7 @@ extension Transaction {
         guard node.status != .failed, node.status != .decommissioned else {
             throw CatalogRejection(.nodeUnavailable, "node \(id) is \(node.status.rawValue) already")
         }
-        try require(witnesses, of: id)
+        try require(witnesses, of: id, silentZones: silentZones)
         node.status = .failed
         put(node)
         failedAt[id] = now
@@ -152,23 +170,29 @@ extension Transaction {
         return .nothing
     }
 
-    /// Two witnesses, in two zones if there are live members in two.
-    private func require(_ witnesses: [Witness], of id: NodeID) throws(CatalogRejection) {
+    /// Two witnesses, in two zones if live members in two can speak.
+    ///
+    /// When a whole zone is gone, all that were lost with a node still count as healthy, and none of them will ever be its witness. So
+    /// the entry says which zones the leader found silent (see `Coordinator.silentZones`), and no witness is demanded of them: like the
+    /// witnesses themselves a fact that no state can tell. A zone in which a witness stands is not silent, whatever the entry says.
+    private func require(_ witnesses: [Witness], of id: NodeID, silentZones: [ZoneName]) throws(CatalogRejection) {
         let independent = Set(witnesses.map(\.id)).subtracting([id])
         guard independent.count >= 2 else {
             throw CatalogRejection(.notEnoughWitnesses, "\(independent.count) of 2 witnesses found node \(id) dead")
         }
-        let liveZones = Set(allNodes.filter { $0.id != id && $0.status == .healthy && $0.session != .none }.map(\.zone))
         let zones = Set(witnesses.filter { $0.id != id }.map(\.zone))
+        let liveZones = Set(allNodes.filter { $0.id != id && $0.status == .healthy && $0.session != .none }.map(\.zone))
+            .subtracting(Set(silentZones).subtracting(zones))
         guard zones.count >= 2 || liveZones.count < 2 else {
             throw CatalogRejection(.notEnoughWitnesses, "all witnesses of node \(id)'s death stand in one zone")
         }
     }
 
-    /// Takes a node out of every in-sync set and every operation that needs it; promotes others in its place.
-    private mutating func leaveInSyncSets(_ id: NodeID, because cause: String) {
+    /// Takes a node out of the in-sync sets, of these partitions or of all, and of every operation on them that needs it; promotes
+    /// others in its place.
+    private mutating func leaveInSyncSets(_ id: NodeID, of some: Set<PartitionID>? = nil, because cause: String) {
         var promotion = Promotion(self)
-        for partition in partitions(where: { $0.replica(on: id) != nil }) {
+        for partition in partitions(where: { $0.replica(on: id) != nil && some?.contains($0.id) ?? true }) {
             leave(partition.id, node: id, promotion: &promotion, because: cause)
         }
         for table in Set(base.tables.values.filter { $0.status == .creating }.map(\.id)).sorted() { activateIfComplete(table) }

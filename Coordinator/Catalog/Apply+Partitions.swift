@@ -58,7 +58,7 @@ extension Transaction {
     /// Makes a member that does not answer a learner, so that writes go on without it (rule R3).
     ///
     /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end. A member whose
-    /// copy is damaged leaves the set itself, and where it led another is promoted (rule F6). Leaving out a learner changes nothing
+    /// copy is damaged, or whose engine is stuck, leaves the set itself, and where it led another is promoted (rule F6). Leaving out a learner changes nothing
     /// but the epoch: what settles a join that its primary has proposed and cannot wait for (rule R4).
     /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
     private mutating func evict(
@@ -81,7 +81,7 @@ extension Transaction {
                 throw CatalogRejection(.lastReplica, "node \(member) has the last copy of partition \(id)")
             }
             var promotion = Promotion(self)
-            leave(id, node: member, promotion: &promotion, because: "node \(member) has a damaged copy")
+            leave(id, node: member, promotion: &promotion, because: "the engine of node \(member) does not serve it")
             activateIfComplete(partition.table)
             return .nothing
         }

@@ -17,8 +17,8 @@ extension Transaction {
         case .beginTransfer(let id, let target, let session, let epoch):
             return try beginTransfer(id, to: target, session: session, expecting: epoch)
         case .abortOperation(let id, let reason): return try abortOperation(id, reason: reason)
-        case .nodeFailed(let node, let session, let witnesses):
-            return try fail(node, session: session, witnesses: witnesses)
+        case .nodeFailed(let node, let session, let witnesses, let silentZones):
+            return try fail(node, session: session, witnesses: witnesses, silentZones: silentZones)
         case .nodeReturned(let node, let session): return try welcomeBack(node, session: session)
         case .drain(let node): return try drain(node)
         case .decommission(let node): return try decommission(node)
@@ -39,6 +39,10 @@ extension Transaction {
         case .steerGroup(let verb, _):
             try check(verb, field: "verb")
             return .nothing
+        case .seedGossipKeys(let keys, let primary): return try seedGossipKeys(keys, primary: primary)
+        case .rotateGossipKey(let secret): return try rotateGossipKey(to: secret)
+        case .advanceGossipRotation(let key, let step): return try advanceGossipRotation(of: key, past: step)
+        case .cancelGossipRotation(let key): return try cancelGossipRotation(of: key)
         }
     }
 

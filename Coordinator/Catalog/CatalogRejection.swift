@@ -37,6 +37,8 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case unknownEntry = "UNKNOWN_ENTRY"
         case policyNotFound = "POLICY_NOT_FOUND"
         case keyExists = "KEY_EXISTS"
+        case gossipKeysUnknown = "GOSSIP_KEYS_UNKNOWN"
+        case gossipKeyNotFound = "GOSSIP_KEY_NOT_FOUND"
         // The state has moved on since the caller looked (rules E1, E6, M7).
         case staleEpoch = "STALE_EPOCH"
         case staleSession = "STALE_SESSION"
@@ -56,6 +58,9 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case lastReplica = "LAST_REPLICA"
         case nodeHoldsReplicas = "NODE_HOLDS_REPLICAS"
         case nodeInUse = "NODE_IN_USE"
+        case rotationUnderWay = "ROTATION_UNDER_WAY"
+        case rotationMovedOn = "ROTATION_MOVED_ON"
+        case gossipKeyInUse = "GOSSIP_KEY_IN_USE"
         // Not at all.
         case notPrimary = "NOT_PRIMARY"
         case notInSync = "NOT_IN_SYNC"
@@ -85,14 +90,15 @@ extension CatalogRejection.Code {
     package var isRetryable: Bool {
         switch self {
         case .staleEpoch, .stalePlan, .partitionBusy, .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent,
-            .nodeUnavailable, .tableNotActive, .nodeHoldsReplicas:
+            .nodeUnavailable, .tableNotActive, .nodeHoldsReplicas, .rotationUnderWay, .gossipKeysUnknown:
             true
         case .nodeNotFound, .tableNotFound, .tableExists, .partitionNotFound, .partitionRetired, .operationNotFound,
             .entryNotFound, .unknownEntry, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded,
             .pastSwitch,
             .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
             .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationWentBack,
-            .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached:
+            .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
+            .rotationMovedOn, .gossipKeyInUse:
             false
         }
     }
@@ -142,6 +148,11 @@ extension CatalogRejection.Code {
         case .joinTokenRefused: "make a new one with 'coxctl node join-token create'"
         case .invalidValue: "correct the field that is named"
         case .limitReached: "remove what is no longer needed"
+        case .gossipKeysUnknown: "the leader has yet to commit the keys that stand in its file: ask again in a moment"
+        case .gossipKeyNotFound: "'coxctl key gossip list' names the keys"
+        case .rotationUnderWay: "'coxctl key gossip list' shows who has yet to follow"
+        case .rotationMovedOn: "look again: 'coxctl key gossip list'"
+        case .gossipKeyInUse: "let the rotation come to its end, then rotate again"
         }
     }
 }

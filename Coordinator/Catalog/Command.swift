@@ -19,8 +19,9 @@ package enum Command: Hashable, Sendable {
     case beginTransfer(PartitionID, to: NodeID, session: SessionID, expecting: Epoch)
     /// Ends an operation before its switch, at an operator's or a planner's wish.
     case abortOperation(OperationID, reason: String)
-    /// On at least two independent witnesses (rule F2).
-    case nodeFailed(NodeID, session: SessionID, witnesses: [Witness])
+    /// On at least two independent witnesses (rule F2). `silentZones`: in which nobody is left who could be a witness, as the leader
+    /// found; named only where the witnesses stand in one zone.
+    case nodeFailed(NodeID, session: SessionID, witnesses: [Witness], silentZones: [ZoneName] = [])
     /// The node answers again in the same session.
     case nodeReturned(NodeID, session: SessionID)
     /// No new replicas; planners move away what it has.
@@ -49,6 +50,14 @@ package enum Command: Hashable, Sendable {
     /// What is about to be asked of Raft. Changes nothing: members and leaders are Raft's to change, and this puts into the log who
     /// wanted it, and why.
     case steerGroup(String, NodeID)
+    /// The ring that stands in the members' files becomes the record; refused where there is one.
+    case seedGossipKeys([GossipKey], primary: UInt8)
+    /// A new key begins to take the place of all others.
+    case rotateGossipKey(GossipSecret)
+    /// Every live member has done this step of the key's rotation.
+    case advanceGossipRotation(GossipKeyID, past: GossipRotation.Step)
+    /// As long as nobody seals with the new key.
+    case cancelGossipRotation(GossipKeyID)
 
     /// The name under which logs, metrics and the audit trail speak of it.
     package var name: String {
@@ -80,6 +89,10 @@ package enum Command: Hashable, Sendable {
         case .dismissCoordinator: "dismiss-coordinator"
         case .forgetCoordinator: "forget-coordinator"
         case .steerGroup(let verb, _): "raft-\(verb)"
+        case .seedGossipKeys: "seed-gossip-keys"
+        case .rotateGossipKey: "rotate-gossip-key"
+        case .advanceGossipRotation(_, let step): "gossip-key-past-\(step.rawValue)"
+        case .cancelGossipRotation: "cancel-gossip-rotation"
         }
     }
 
@@ -87,7 +100,7 @@ package enum Command: Hashable, Sendable {
     package var subject: String {
         switch self {
         case .registerNode(let registration): "nodes/\(registration.node)"
-        case .declareNode(let node, _, _, _), .nodeFailed(let node, _, _), .nodeReturned(let node, _), .drain(let node),
+        case .declareNode(let node, _, _, _), .nodeFailed(let node, _, _, _), .nodeReturned(let node, _), .drain(let node),
             .decommission(let node):
             "nodes/\(node)"
         case .partition(let proposal, _, _): proposal.subject
@@ -107,6 +120,9 @@ package enum Command: Hashable, Sendable {
         case .useJoinToken(let id, _, _, _): "join-tokens/\(id)"
         case .declareCoordinator(let coordinator): "raft/members/\(coordinator.node)"
         case .dismissCoordinator(let node), .forgetCoordinator(let node), .steerGroup(_, let node): "raft/members/\(node)"
+        case .seedGossipKeys: "gossip-keys"
+        case .rotateGossipKey(let secret): "gossip-keys/\(secret.id)"
+        case .advanceGossipRotation(let key, _), .cancelGossipRotation(let key): "gossip-keys/\(key)"
         }
     }
 }
@@ -145,12 +161,14 @@ package struct NodeRegistration: Hashable, Sendable {
     package let addresses: NodeAddresses
     package let instanceType: String
     package let version: String
-    /// Whether the node's log was read back whole; a damaged one leaves every in-sync set.
+    /// Whether every replica was read back whole.
     package let isLogIntact: Bool
+    /// If not: the partitions whose replicas were not; none named: all are in doubt.
+    package let damaged: [PartitionID]
 
     package init(
         node: NodeID, store: StoreID, generation: Generation, zone: ZoneName, addresses: NodeAddresses,
-        instanceType: String = "", version: String = "", isLogIntact: Bool = true
+        instanceType: String = "", version: String = "", isLogIntact: Bool = true, damaged: [PartitionID] = []
     ) {
         self.node = node
         self.store = store
@@ -160,6 +178,7 @@ package struct NodeRegistration: Hashable, Sendable {
         self.instanceType = instanceType
         self.version = version
         self.isLogIntact = isLogIntact
+        self.damaged = damaged
     }
 }
 

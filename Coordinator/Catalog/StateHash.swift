@@ -10,7 +10,7 @@ package struct StateHash: Hashable, Sendable {
     /// Names what is hashed and how. Rises with every change of it, and of what an entry does: members of two versions of this program
     /// must not take each other for damaged. The audit trail's head is mixed in and never forgets: the texts of commands' names and
     /// subjects stay as they are for ever.
-    package static let form: UInt32 = 2
+    package static let form: UInt32 = 4
 
     package private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 
@@ -105,6 +105,9 @@ package struct StateHash: Hashable, Sendable {
         case .policy(let policy):
             mix([13, policy.table.number, policy.version, UInt64(policy.actions.count)])
             for text in [policy.principal.name, policy.effect.rawValue] + policy.actions.map(\.rawValue) { mix(text) }
+        case .gossipKeys(let keys):
+            mix(17)
+            mix(keys)
         case .policyRemoved(let table, let principal):
             mix([14, table.number])
             mix(principal.name)
@@ -139,6 +142,19 @@ package struct StateHash: Hashable, Sendable {
         mix(table.capacity.readUnits)
         mix(table.capacity.writeUnits)
         mix(table.createdAt)
+    }
+
+    /// Keys by their names, which are digests of them: what is hashed here crosses links.
+    private mutating func mix(_ ring: GossipKeys) {
+        mix([UInt64(ring.keys.count), UInt64(ring.primary), ring.version.history, ring.version.index])
+        for key in ring.keys {
+            mix([UInt64(key.number), key.id.number])
+            mix(key.createdAt)
+        }
+        mix(ring.rotation?.key.number)
+        mix(ring.rotation?.step.rawValue)
+        mix(ring.rotation?.beganAt)
+        mix(ring.rotation?.steppedAt)
     }
 
     private mutating func mix(_ partition: PartitionDescriptor) {

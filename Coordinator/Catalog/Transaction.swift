@@ -6,6 +6,8 @@ import Model
 struct Transaction {
     let base: Topology
     let index: UInt64
+    /// What the topology is at when it has changed.
+    let revision: Revision
     let now: WallTime
     let actor: Principal
     let reason: String
@@ -24,6 +26,7 @@ struct Transaction {
     init(on snapshot: CatalogSnapshot, at index: UInt64, actor: Principal, reason: String) {
         base = snapshot.topology
         self.index = index
+        revision = Revision(history: snapshot.history, index: index)
         now = snapshot.time
         self.actor = actor
         self.reason = reason

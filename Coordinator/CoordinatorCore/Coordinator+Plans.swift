@@ -30,18 +30,22 @@ extension Coordinator {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
         askToBeLetIn(at: now)
+        repeatGossipKeys(at: now)
         guard raft.hasCommittedInTerm else {
             absentSince = [:]
             unevenSince = nil
+            leadingSince = nil
             underWay = []
             return
         }
+        leadingSince = leadingSince ?? now
         planMembers(at: now)
         planFarewells(at: now)
         planFailures(at: now)
         planReturns(at: now)
         planRepairing(at: now)
         planSpreading(at: now)
+        planGossipKeys(at: now)
     }
 
     /// Where a dismissed coordinator is reached must be known until it is out; the index of the configuration without it names the
@@ -54,28 +58,6 @@ extension Coordinator {
             proposeItself(
                 .forgetCoordinator(node), named: "forget-\(node)-\(raft.log.configurationIndex)",
                 because: "it was removed", at: now)
-        }
-    }
-
-    /// One entry for each node that enough witnesses found dead (rule F2).
-    private mutating func planFailures(at now: LogicalInstant) {
-        let topology = catalog.topology
-        var zones = memberZones
-        for coordinator in catalog.coordinators.values { zones[coordinator.node] = coordinator.zone }
-        for node in topology.nodes.values where node.status != .failed && node.status != .decommissioned {
-            zones[node.id] = node.zone
-        }
-        for accused in witnesses.accused {
-            guard let node = topology.nodes[accused], node.status != .failed, node.status != .decommissioned else {
-                witnesses.clear(accused)
-                continue
-            }
-            let found = witnesses.witnesses(against: node, zones: zones)
-            guard areIndependent(found, against: accused, zones: zones) else { continue }
-            proposeItself(
-                .nodeFailed(accused, session: node.session, witnesses: found),
-                named: "failed-\(accused)-\(node.session)-\(topology.revision.index)",
-                because: "\(found.count) witnesses found it dead", at: now)
         }
     }
 
@@ -154,8 +136,7 @@ extension Coordinator {
     }
 
     /// Hands a command in under a name that follows from the state.
-    private mutating func proposeItself(_ command: Command, named name: String, because reason: String, at now: LogicalInstant)
-    {
+    mutating func proposeItself(_ command: Command, named name: String, because reason: String, at now: LogicalInstant) {
         guard let request = try? RequestID("coordinator-\(name)"), let actor = try? Principal("coordinator/\(id.node)"),
             catalog.answer(to: request) == nil, !underWay.contains(request)
         else { return }

@@ -35,6 +35,8 @@ package struct Coordinator: Sendable {
         case changeMembers([MemberChange], caller: UInt64)
         /// Nil leaves the choice of the successor to the leader.
         case transferLeadership(to: MemberID?, caller: UInt64)
+        /// With what this member opens and seals gossip, whenever that changes and whenever somebody may have missed it.
+        case gossipKeysHeld(HeldGossipKeys)
         /// Whether this member's disk is nearly full.
         case diskSpace(isLow: Bool)
         /// The process is to end soon; `mayStop` says when nobody has to wait because of it any more.
@@ -136,6 +138,8 @@ package struct Coordinator: Sendable {
     var movePlans: MovePlans?
     /// What would even out the primaries at that revision: looked for once, since it reads every partition.
     var leadershipPlan: (revision: Revision, plan: TransferPlan?)?
+    /// Since when this member plans: what was not told it before, it may not have been told at all.
+    var leadingSince: LogicalInstant?
     /// Since when the primaries are spread unevenly and the cluster is calm.
     var unevenSince: LogicalInstant?
     var planDue: LogicalInstant
@@ -148,6 +152,12 @@ package struct Coordinator: Sendable {
     /// The store with which each node was there last.
     var present: [NodeID: MemberID] = [:]
     var handOver: HandOver?
+    /// The ring of this member's file, which becomes the record where there is none.
+    let gossipSeed: GossipSeed?
+    /// With what each coordinator opens and seals gossip, in its own words.
+    package internal(set) var gossipKeysHeld: [MemberID: HeldGossipKeys] = [:]
+    /// When the others are told again, while keys are exchanged.
+    var heldKeysDue: LogicalInstant
     var isDiskLow = false
     var isStopping = false
     var actions: [Action] = []
@@ -166,7 +176,8 @@ package struct Coordinator: Sendable {
     ///   member's former life is not taken for one to this.
     package init(
         id: MemberID, raft: Raft, codec: CoordinatorCodec, memberZones: [NodeID: ZoneName],
-        settings: CoordinatorSettings = CoordinatorSettings(), numbersAfter number: UInt64, at now: LogicalInstant
+        settings: CoordinatorSettings = CoordinatorSettings(), gossipSeed: GossipSeed? = nil, numbersAfter number: UInt64,
+        at now: LogicalInstant
     ) {
         lastNumber = number
         self.id = id
@@ -177,6 +188,8 @@ package struct Coordinator: Sendable {
         catalog = CatalogState(digest: codec.digest)
         planDue = now
         askDue = now
+        heldKeysDue = now
+        self.gossipSeed = gossipSeed
         lastApplied = now
     }
 
@@ -224,6 +237,7 @@ package struct Coordinator: Sendable {
             // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).
             for member in raft.configuration.members where member != id { actions.append(.send(.load(report), to: member)) }
         case .appeared(let member): noteAppeared(member)
+        case .gossipKeysHeld(let held): noteOwnGossipKeys(held, at: now)
         case .changeMembers(let changes, let caller): changeMembers(changes, for: caller, at: now)
         case .transferLeadership(let successor, let caller): transferLeadership(to: successor, for: caller, at: now)
         case .diskSpace(let isLow): noteDiskSpace(isLow: isLow, at: now)
@@ -257,6 +271,7 @@ package struct Coordinator: Sendable {
         case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
         case .waiting(let store): noteWaiting(store, from: sender)
         case .mark(let mark): take(mark, from: sender, at: now)
+        case .gossipKeysHeld(let held): noteGossipKeys(held, of: sender)
         }
     }
 

@@ -47,16 +47,11 @@ package enum CommandOutcome: Hashable, Sendable {
 
 /// Somebody's evidence that one life of a node is over (rules F1, F2).
 package struct DeathReport: Hashable, Sendable {
-    package let node: NodeID
-    /// `.none` when the witness does not know it; then `generation` tells the lives apart.
-    package let session: SessionID
-    package let generation: Generation
+    package let found: FoundDeath
     package let witness: NodeID
 
-    package init(node: NodeID, session: SessionID, generation: Generation, witness: NodeID) {
-        self.node = node
-        self.session = session
-        self.generation = generation
+    package init(_ found: FoundDeath, witness: NodeID) {
+        self.found = found
         self.witness = witness
     }
 }
@@ -74,4 +69,6 @@ package enum CoordinatorMessage: Hashable, Sendable {
     case waiting(MemberID)
     /// The sender's state at a fixed index (rule C4).
     case mark(StateMark)
+    /// With what the sender opens and seals gossip.
+    case gossipKeysHeld(HeldGossipKeys)
 }

@@ -10,7 +10,8 @@ extension Command {
         case .declareCoordinator, .dismissCoordinator, .forgetCoordinator, .steerGroup: true
         case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginTransfer, .drain,
             .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
-            .createJoinToken, .useJoinToken:
+            .createJoinToken, .useJoinToken, .seedGossipKeys, .rotateGossipKey, .advanceGossipRotation,
+            .cancelGossipRotation:
             false
         }
     }

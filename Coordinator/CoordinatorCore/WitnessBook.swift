@@ -5,19 +5,22 @@ import Model
 
 struct WitnessBook: Sendable {
     private struct Testimony: Sendable {
-        let generation: Generation
-        let session: SessionID
+        let found: FoundDeath
         var heardAt: LogicalInstant
     }
 
     /// Witnesses repeat themselves every second or so.
-    private static let validity = Span.seconds(15)
+    static let validity = Span.seconds(15)
+    /// So many are named to people.
+    private static let shown = 8
     private var testimonies: [NodeID: [NodeID: Testimony]] = [:]
+    /// When each witness last said anything.
+    private var spoke: [NodeID: LogicalInstant] = [:]
 
     mutating func note(_ report: DeathReport, at now: LogicalInstant) {
-        guard report.node != report.witness else { return }
-        testimonies[report.node, default: [:]][report.witness] = Testimony(
-            generation: report.generation, session: report.session, heardAt: now)
+        guard report.found.node != report.witness else { return }
+        testimonies[report.found.node, default: [:]][report.witness] = Testimony(found: report.found, heardAt: now)
+        spoke[report.witness] = now
     }
 
     mutating func forget(before now: LogicalInstant) {
@@ -25,9 +28,12 @@ struct WitnessBook: Sendable {
             testimonies[node] = testimonies[node]?.filter { now - $0.value.heardAt < Self.validity }
             if testimonies[node]?.isEmpty == true { testimonies[node] = nil }
         }
+        spoke = spoke.filter { now - $0.value < Self.validity }
     }
 
     mutating func clear(_ node: NodeID) { testimonies[node] = nil }
+
+    func lastWord(of witness: NodeID) -> LogicalInstant? { spoke[witness] }
 
     var accused: [NodeID] { testimonies.keys.sorted() }
 
@@ -35,17 +41,27 @@ struct WitnessBook: Sendable {
     func witnesses(against node: NodeDescriptor, zones: [NodeID: ZoneName]) -> [Witness] {
         (testimonies[node.id] ?? [:])
             .filter { testimony in
-                testimony.value.session == node.session
-                    || (testimony.value.session == .none && testimony.value.generation == node.generation)
+                testimony.value.found.session == node.session
+                    || (testimony.value.found.session == .none && testimony.value.found.generation == node.generation)
             }
             .compactMap { testimony in zones[testimony.key].map { Witness(id: testimony.key, zone: $0) } }
             .sorted()
     }
-}
 
-/// Whether the witnesses are enough: two, and in two zones where there are others who could stand in a second zone.
-func areIndependent(_ witnesses: [Witness], against node: NodeID, zones: [NodeID: ZoneName]) -> Bool {
-    guard witnesses.count >= 2 else { return false }
-    let possible = Set(zones.filter { $0.key != node }.map(\.value))
-    return possible.count < 2 || Set(witnesses.map(\.zone)).count >= 2
+    /// For people to read: who found the node dead and how healthy each was, and whom they had heard accuse it beside themselves.
+    func account(of witnesses: [Witness], against node: NodeID) -> String {
+        let words = testimonies[node] ?? [:]
+        let shown = witnesses.prefix(Self.shown)
+        let names = shown.map { witness in
+            let health = words[witness.id]?.found.localHealth ?? 0
+            return health == 0 ? "\(witness.id)" : "\(witness.id) (itself \(health) from healthy)"
+        }
+        var text = "\(witnesses.count) witnesses found it dead: \(names.joined(separator: ", "))"
+        if shown.count < witnesses.count { text += " and others" }
+        let accusers = Set(shown.flatMap { words[$0.id]?.found.accusers ?? [] }).subtracting(witnesses.map(\.id)).sorted()
+        if !accusers.isEmpty {
+            text += "; accused by \(accusers.prefix(Self.shown).map { "\($0)" }.joined(separator: ", ")) before"
+        }
+        return text
+    }
 }

@@ -54,6 +54,10 @@ package struct CoordinatorStatus: Hashable, Sendable {
         package let match: UInt64?
         /// How the leader sends to it; nil at the others.
         package let mode: String?
+        /// Whether it answers the leader; nil at the others.
+        package let isActive: Bool?
+        /// With what it opens and seals gossip; nil where it has not said.
+        package let gossipKeys: HeldGossipKeys?
     }
 
     package let id: NodeID

@@ -15,7 +15,8 @@ package struct CoordinatorFiles {
 
     /// - Parameters:
     ///   - others: the members that there are, any of which will do to be let in.
-    ///   - folder: holds `authority.crt`, `authority.key` and `gossip.key`, as `cluster init` wrote them.
+    ///   - folder: holds `authority.crt`, `authority.key` and `gossip.key`, as `cluster init` wrote them. Gossip keys that have been
+    ///     exchanged since will do: whoever is let in has the cluster's from its record before it gossips.
     package init(
         _ spec: CoordinatorSpec, cluster: CoordinatorFile.Cluster, others: [CoordinatorFile.Member], authorityIn folder: String
     ) throws {

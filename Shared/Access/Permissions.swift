@@ -15,6 +15,8 @@ package enum Permission: String, Hashable, Sendable, CaseIterable {
     case revokeTokens = "token:revoke"
     /// Operator tokens: see `Role.mayGive`.
     case issueCredentials = "credential:issue"
+    /// The keys that seal gossip; their bytes are shown to nobody.
+    case rotateKeys = "key:rotate"
     case readConfiguration = "config:read"
     case changeConfiguration = "config:write"
 }
@@ -32,7 +34,7 @@ package enum Role: String, Hashable, Sendable, CaseIterable {
         case .readCluster, .readTables, .readOperations, .readConfiguration: true
         case .registerNode: self == .node || self == .root
         case .changeNodes, .changeTables, .movePartitions, .changeConfiguration: self == .operator || self == .root
-        case .createJoinToken, .changePolicies, .revokeTokens, .issueTokens, .issueCredentials:
+        case .createJoinToken, .changePolicies, .revokeTokens, .issueTokens, .issueCredentials, .rotateKeys:
             self == .securityAdmin || self == .root
         }
     }

@@ -35,7 +35,7 @@ package enum ClientError: Error, Hashable, Sendable, CustomStringConvertible {
     case refused(Problem)
     /// Nobody could be asked within the time; nothing was sent that might have had an effect.
     case unreachable(String)
-    /// The write was sent and no answer came: it may have happened or not, or may happen yet.
+    /// The write was sent, and in all the time allowed nobody said what became of it: it may have happened or not, or may happen yet.
     case outcomeUnknown(String)
     /// The answer is not what this program understands.
     case unexpectedAnswer(String)

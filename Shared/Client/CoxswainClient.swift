@@ -2,9 +2,11 @@
 //
 // Each request goes straight to the gateway of the partition's primary. Routes come from any gateway, which needs no coordinator;
 // coordinators are asked for gateways only when none is known, and for tokens. A refusal mends the route; a pause of the partition
-// (a fence, a promotion) is waited out within the budget; a write whose fate is not known is reported so and never repeated here.
+// (a fence, a promotion) is waited out within the budget. A write goes under a key by which it happens once (rule R8), so it is sent
+// again when nobody answered; what stays open until the time is up is reported so.
 // Who may not see a table's routes, because the token allows writes only, goes from refusal to refusal until somebody takes it.
 
+import FoundationEssentials
 import KeyEncoding
 package import Model
 
@@ -68,11 +70,11 @@ package actor CoxswainClient {
 
     /// - Parameter key: a JSON array of the key columns' values.
     package func put(_ row: JSONValue, key: String, in table: String) async throws(ClientError) -> Receipt {
-        try receipt(of: try await send(.put, table, key: key, isWrite: true, body: row.text))
+        try receipt(of: try await write(.put, table, key: key, body: row.text))
     }
 
     package func delete(key: String, in table: String) async throws(ClientError) -> Receipt {
-        try receipt(of: try await send(.delete, table, key: key, isWrite: true))
+        try receipt(of: try await write(.delete, table, key: key))
     }
 
     /// The row, or nil when there is none.
@@ -82,7 +84,7 @@ package actor CoxswainClient {
         key: String, in table: String, consistency: RowConsistency? = .strong
     ) async throws(ClientError) -> JSONValue? {
         do throws(ClientError) {
-            let answer = try await send(.get, table, key: key, isWrite: false, query: Self.query(consistency))
+            let answer = try await send(.get, table, key: key, query: Self.query(consistency))
             return answer["row"] ?? answer
         } catch {
             if case .refused(let problem) = error, problem.code == "ROW_NOT_FOUND" { return nil }
@@ -97,7 +99,7 @@ package actor CoxswainClient {
         let query =
             "&limit=\(limit)" + Self.query(consistency)
             + (from.map { "&from=" + ControlClient.encode($0) } ?? "") + (to.map { "&to=" + ControlClient.encode($0) } ?? "")
-        let answer = try await send(.get, table, bound: from ?? "[]", isWrite: false, query: query)
+        let answer = try await send(.get, table, bound: from ?? "[]", query: query)
         return Page(
             rows: answer["rows"]?.array ?? [], next: answer["next"].flatMap { $0 == .null ? nil : $0.string ?? $0.text })
     }
@@ -109,7 +111,7 @@ package actor CoxswainClient {
     ///   - firstKey: the key of one of them, by which the partition is found.
     package func batch(_ operations: [String], firstKey: String, in table: String) async throws(ClientError) -> Receipt {
         let body = "{\"operations\":[" + operations.joined(separator: ",") + "]}"
-        return try receipt(of: try await send(.post, table, key: firstKey, isWrite: true, path: "rows:batch", body: body))
+        return try receipt(of: try await write(.post, table, key: firstKey, path: "rows:batch", body: body))
     }
 
     private static func query(_ consistency: RowConsistency?) -> String {
@@ -126,9 +128,33 @@ package actor CoxswainClient {
 
     // MARK: - Sending
 
+    /// A refusal in the end says nothing of an earlier try that nobody answered.
+    private func write(
+        _ method: HTTPCalls.Method, _ table: String, key: String, path: String = "rows", body: String? = nil
+    ) async throws(ClientError) -> JSONValue {
+        let once = IdempotencyKey(madeAt: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), random: &random)
+        var open: String?
+        do throws(ClientError) {
+            return try await send(method, table, key: key, once: once, open: &open, path: path, body: body)
+        } catch {
+            if let open { throw .outcomeUnknown(open) }
+            throw error
+        }
+    }
+
     private func send(
-        _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, isWrite: Bool,
-        path: String = "rows", query: String = "", body: String? = nil
+        _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, query: String = ""
+    ) async throws(ClientError) -> JSONValue {
+        var open: String?
+        return try await send(method, table, key: key, bound: bound, open: &open, query: query)
+    }
+
+    /// - Parameters:
+    ///   - once: the key of a write.
+    ///   - open: why it is not known what became of the last try of which that is not known.
+    private func send(
+        _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, once: IdempotencyKey? = nil,
+        open: inout String?, path: String = "rows", query: String = "", body: String? = nil
     ) async throws(ClientError) -> JSONValue {
         let clock = ContinuousClock()
         let deadline = clock.now + .milliseconds(settings.budgetMilliseconds)
@@ -146,16 +172,12 @@ package actor CoxswainClient {
                 let url = "https://\(gateway)/v1/tables/\(table)/\(path)?\(parameter)\(query)"
                 let left = ControlClient.milliseconds(deadline - clock.now)
                 let (outcome, answer) = await exchange(
-                    method, url, body: body, token: token, milliseconds: min(left, settings.attemptMilliseconds))
-                switch policy.decide(
-                    outcome, isWrite: isWrite, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random)
-                {
+                    method, url, body: body, token: token, once: once,
+                    milliseconds: min(left, settings.attemptMilliseconds))
+                if outcome.mayHaveHappened { open = answer.problem.detail }
+                switch policy.decide(outcome, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random) {
                 case .accept: return answer.body
                 case .refuse: throw .refused(answer.problem)
-                case .unknown:
-                    // Who did not answer may be frozen or cut off, and another one be the primary by now: the next request asks first.
-                    await routes.forget(table)
-                    throw .outcomeUnknown(answer.problem.detail)
                 case .renewToken:
                     guard fixedToken == nil else { throw ClientError.refused(answer.problem) }
                     hasRenewedToken = true
@@ -237,11 +259,13 @@ package actor CoxswainClient {
     }
 
     private func exchange(
-        _ method: HTTPCalls.Method, _ url: String, body: String?, token: String, milliseconds: Int64
+        _ method: HTTPCalls.Method, _ url: String, body: String?, token: String, once: IdempotencyKey?, milliseconds: Int64
     ) async -> (RetryPolicy.Outcome, Reply) {
+        var headers = [("authorization", "Bearer \(token)")]
+        if let once { headers.append(("idempotency-key", once.description)) }
         do throws(HTTPCalls.Failure) {
             let answer = try await calls.call(
-                method, url, headers: [("authorization", "Bearer \(token)")], body: body, milliseconds: milliseconds)
+                method, url, headers: headers, body: body, milliseconds: milliseconds)
             let problem = Problem(status: answer.status, body: answer.body)
             return (
                 .answered(

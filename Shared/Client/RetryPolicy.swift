@@ -7,6 +7,15 @@ package struct RetryPolicy: Sendable {
         case answered(status: Int, code: String, isRetryable: Bool, retryAfterMilliseconds: Int64?)
         case notSent
         case unanswered
+
+        /// Whether what was asked for may have been done, or may be done yet.
+        package var mayHaveHappened: Bool {
+            switch self {
+            case .notSent: false
+            case .unanswered: true
+            case .answered(let status, let code, _, _): status == 504 || code == "OUTCOME_UNKNOWN"
+            }
+        }
     }
 
     package enum Decision: Hashable, Sendable {
@@ -21,8 +30,6 @@ package struct RetryPolicy: Sendable {
         case again(wait: Span)
         /// Get another token, once.
         case renewToken
-        /// A write that may have happened: never repeated behind the caller's back.
-        case unknown
     }
 
     /// The first and the longest pause of the growing ones.
@@ -35,19 +42,20 @@ package struct RetryPolicy: Sendable {
 
     /// - Parameter attempt: how often this request was tried in vain already, this time not included. A fence does not count, nor
     ///   what came before a refusal that said something new.
+    ///
+    /// What may have happened is asked for again all the same: a write has a key under which it happens once (rule R8).
     package func decide(
-        _ outcome: Outcome, isWrite: Bool, attempt: Int, hasRenewedToken: Bool, random: inout some RandomNumberGenerator
+        _ outcome: Outcome, attempt: Int, hasRenewedToken: Bool, random: inout some RandomNumberGenerator
     ) -> Decision {
         switch outcome {
-        case .notSent: return .refresh(wait: pause(attempt, random: &random))
-        case .unanswered: return isWrite ? .unknown : .refresh(wait: pause(attempt, random: &random))
+        // Who does not answer may be frozen or cut off, and another one be the primary by now.
+        case .notSent, .unanswered: return .refresh(wait: pause(attempt, random: &random))
         case .answered(let status, let code, let isRetryable, let hint):
             if (200..<300).contains(status) { return .accept }
             switch (status, code) {
             case (401, _): return hasRenewedToken ? .refuse : .renewToken
             case (421, _): return .mend(wait: pause(attempt, random: &random))
-            case (504, _), (_, "OUTCOME_UNKNOWN"):
-                return isWrite ? .unknown : .again(wait: pause(attempt, random: &random))
+            case (504, _), (_, "OUTCOME_UNKNOWN"): return .refresh(wait: pause(attempt, random: &random))
             case (503, "PARTITION_FENCED"), (429, _):
                 return .again(wait: jittered(.milliseconds(hint ?? 20), random: &random))
             case (503, "RECOVERING") where attempt < Self.soonAgain: return .again(wait: pause(0, random: &random))

@@ -1,7 +1,8 @@
-// The keys that seal gossip. Several may open, one seals: that is how a key is exchanged while members run.
+// The keys that seal gossip. Several may open, one seals: that is how a key is exchanged while members run. See `GossipRotation`.
 
 import COpenSSL
 package import FoundationEssentials
+package import Model
 
 /// AES-256-GCM keys by id. A sealed message is `key id (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`.
 ///
@@ -11,19 +12,20 @@ package struct GossipKeyring: Hashable, Sendable {
     /// Bytes that sealing adds.
     package static let overhead = 1 + nonceBytes + 16
     package static let nonceBytes = 12
-    /// Keys of one ring: two are held while they are exchanged; more means that somebody forgot to remove some.
-    package static let mostKeys = 8
 
     private let keys: [UInt8: [UInt8]]
     /// The id of the key that seals.
     package let primary: UInt8
+    /// Of the record from which it was taken; `.none` of one that stands in no record yet.
+    package let version: Revision
 
     /// - Throws: `malformed` unless every key has 32 bytes and `primary` is one of them.
-    package init(keys: [UInt8: [UInt8]], primary: UInt8) throws(IdentityError) {
+    package init(keys: [UInt8: [UInt8]], primary: UInt8, version: Revision = .none) throws(IdentityError) {
         guard keys.values.allSatisfy({ $0.count == 32 }) else { throw .malformed("gossip keyring: a key has 32 bytes") }
         guard keys[primary] != nil else { throw .malformed("gossip keyring: no key has the id of the primary, \(primary)") }
         self.keys = keys
         self.primary = primary
+        self.version = version
     }
 
     /// A keyring with one new key.
@@ -31,38 +33,39 @@ package struct GossipKeyring: Hashable, Sendable {
         try GossipKeyring(keys: [1: try SecureRandom.bytes(32)], primary: 1)
     }
 
-    // MARK: - Exchanging keys
+    // MARK: - The cluster's record
 
-    // A key is exchanged in three steps, each of which every member has taken before the next: it is installed, so that all can open
-    // what it seals; it is used; and the old one is removed. At no moment does anybody seal what another cannot open.
+    /// The ring of the record.
+    package init(_ record: GossipKeys) throws(IdentityError) {
+        try self.init(
+            keys: Dictionary(record.keys.map { ($0.number, $0.secret.bytes) }) { first, _ in first }, primary: record.primary,
+            version: record.version)
+    }
 
-    /// The ids of all keys, in order.
-    package var ids: [UInt8] { keys.keys.sorted() }
+    /// A key's name: what a digest of it begins with.
+    package static func id(of key: [UInt8]) -> GossipKeyID {
+        let digest = Digest.sha256(Array("coxswain gossip key ".utf8) + key)
+        return GossipKeyID(digest.prefix(8).reduce(0) { $0 << 8 | UInt64($1) })
+    }
 
-    /// With one key more, which opens and does not seal yet.
-    /// - Throws: `malformed` for a key of another length, an id that another key has, or a full ring. The same key again is no mistake.
-    package func installing(_ key: [UInt8], as id: UInt8) throws(IdentityError) -> GossipKeyring {
-        if let held = keys[id], held != key { throw .malformed("gossip keyring: another key has the id \(id)") }
-        guard keys[id] != nil || keys.count < Self.mostKeys else {
-            throw .malformed("gossip keyring: \(keys.count) keys are held, remove those that nobody uses")
+    /// A new key, which stands in no ring yet.
+    package static func newKey() throws(IdentityError) -> GossipSecret {
+        let bytes = try SecureRandom.bytes(GossipSecret.byteCount)
+        return GossipSecret(id: id(of: bytes), bytes: bytes)
+    }
+
+    /// What is held, by name.
+    package var held: HeldGossipKeys {
+        HeldGossipKeys(ids: keys.values.map(Self.id), primary: Self.id(of: keys[primary] ?? []))
+    }
+
+    /// As a record would have it, by rising numbers. When each was made, nobody knows.
+    package var listed: [GossipKey] {
+        keys.sorted { $0.key < $1.key }.map { number, bytes in
+            GossipKey(
+                number: number, secret: GossipSecret(id: Self.id(of: bytes), bytes: bytes),
+                createdAt: WallTime(milliseconds: 0))
         }
-        var more = keys
-        more[id] = key
-        return try GossipKeyring(keys: more, primary: primary)
-    }
-
-    /// Sealing with another of its keys.
-    /// - Throws: `unknownSealingKey`.
-    package func using(_ id: UInt8) throws(IdentityError) -> GossipKeyring {
-        guard keys[id] != nil else { throw .unknownSealingKey(id) }
-        return try GossipKeyring(keys: keys, primary: id)
-    }
-
-    /// Without a key: what it sealed does not open any more. Who never had it is no mistake.
-    /// - Throws: `malformed` for the key that seals.
-    package func removing(_ id: UInt8) throws(IdentityError) -> GossipKeyring {
-        guard id != primary else { throw .malformed("gossip keyring: key \(id) is in use, use another first") }
-        return try GossipKeyring(keys: keys.filter { $0.key != id }, primary: primary)
     }
 
     // MARK: - Sealing
@@ -126,11 +129,17 @@ extension GossipKeyring {
             var id: UInt8
             var key: Data
         }
+        /// The record's, see `Revision`.
+        struct Version: Codable {
+            var history: UInt64
+            var index: UInt64
+        }
         var primary: UInt8
         var keys: [Key]
+        var version: Version?
     }
 
-    /// `{"primary": 1, "keys": [{"id": 1, "key": "<base64>"}]}`.
+    /// `{"primary": 1, "keys": [{"id": 1, "key": "<base64>"}]}`, and the record's version once there is a record.
     package init(json: Data) throws(IdentityError) {
         let file: File
         do {
@@ -140,7 +149,8 @@ extension GossipKeyring {
         }
         guard Set(file.keys.map(\.id)).count == file.keys.count else { throw .malformed("gossip keyring: an id twice") }
         try self.init(
-            keys: Dictionary(uniqueKeysWithValues: file.keys.map { ($0.id, Array($0.key)) }), primary: file.primary)
+            keys: Dictionary(uniqueKeysWithValues: file.keys.map { ($0.id, Array($0.key)) }), primary: file.primary,
+            version: file.version.map { Revision(history: $0.history, index: $0.index) } ?? .none)
     }
 
     package func json() throws(IdentityError) -> Data {
@@ -148,7 +158,8 @@ extension GossipKeyring {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         let listed = keys.sorted { $0.key < $1.key }.map { File.Key(id: $0.key, key: Data($0.value)) }
         do {
-            return try encoder.encode(File(primary: primary, keys: listed))
+            let taken = version == .none ? nil : File.Version(history: version.history, index: version.index)
+            return try encoder.encode(File(primary: primary, keys: listed, version: taken))
         } catch {
             throw .malformed("gossip keyring: \(error)")
         }

@@ -4,6 +4,7 @@
 
 import Glibc
 package import Model
+import Synchronization
 
 /// Keeps the folder locked as long as it lives.
 package final class DataFolder: Sendable {
@@ -18,8 +19,7 @@ package final class DataFolder: Sendable {
 
     package let path: String
     package let store: StoreID
-    /// How often a process has opened this folder, this time included.
-    package let generation: Generation
+    private let current: Mutex<Generation>
     /// Whether this store was there when the cluster was founded: it counts from the start, while any other must be let in.
     package let isFounding: Bool
     private let lock: Lock
@@ -50,9 +50,21 @@ package final class DataFolder: Sendable {
         try Self.removeMark(in: path)
         self.path = path
         self.store = identity.store
-        self.generation = identity.generation
+        self.current = Mutex(identity.generation)
         self.isFounding = identity.isFounding
         self.lock = lock
+    }
+
+    /// How often a process has opened this folder, this time included; more where it was raised.
+    package var generation: Generation { current.withLock { $0 } }
+
+    /// Goes on from a higher number, durably: another store of this name had the present one.
+    package func raise(to generation: Generation) throws(StorageError) {
+        try current.withLock { current throws(StorageError) in
+            guard generation > current else { return }
+            try Self.write(StoreIdentity(store: store, generation: generation, isFounding: isFounding), in: path)
+            current = generation
+        }
     }
 
     /// Leaves the mark of a founding member in a folder that no process has used yet, making the folder.

@@ -21,6 +21,8 @@ package final class GroupCommitLog: Sendable {
     private struct Inbox: Sendable {
         var requests: [Request] = []
         var bytes = 0
+        /// Bytes that are being written now.
+        var written = 0
         var isDraining = false
         var hasStopped = false
     }
@@ -77,11 +79,15 @@ package final class GroupCommitLog: Sendable {
     /// Makes records durable, in the order of the calls. On a full disk this waits, and whatever comes behind it too: nothing is
     /// written out of its order (see `space`).
     ///
-    /// - Parameter completion: called once, on the log's own thread, when the records are durable, or are not and never will be.
-    ///   It must not block. The order of completions is the order of submissions.
+    /// - Parameters:
+    ///   - isDecided: take them whatever waits already, since they say what cannot be undone. Who decides such things keeps to the
+    ///     bound beforehand, by `pendingBytes`.
+    ///   - completion: called once, on the log's own thread, when the records are durable, or are not and never will be. It must not
+    ///     block. The order of completions is the order of submissions.
     /// - Precondition: at most `RecordFormat.batchRecords` records.
     package func submit(
-        _ records: [NewRecord], completion: @escaping @Sendable (Result<Range<RecordNumber>, StorageError>) -> Void
+        _ records: [NewRecord], isDecided: Bool = false,
+        completion: @escaping @Sendable (Result<Range<RecordNumber>, StorageError>) -> Void
     ) {
         precondition(records.count <= RecordFormat.batchRecords, "\(records.count) records in one request")
         let bytes = records.reduce(0) { $0 + $1.payload.count }
@@ -91,7 +97,7 @@ package final class GroupCommitLog: Sendable {
         }
         let decision = inbox.withLock { inbox -> Decision in
             if inbox.hasStopped { return .refuse(.stopped) }
-            guard inbox.requests.isEmpty || inbox.bytes + bytes <= options.pendingBytes else {
+            guard isDecided || inbox.requests.isEmpty || inbox.bytes + bytes <= options.pendingBytes else {
                 return .refuse(.overloaded(pendingBytes: inbox.bytes))
             }
             inbox.requests.append(
@@ -142,10 +148,12 @@ package final class GroupCommitLog: Sendable {
         inbox.withLock { inbox in
             guard !inbox.requests.isEmpty else {
                 inbox.isDraining = false
+                inbox.written = 0
                 return nil
             }
             defer {
                 inbox.requests = []
+                inbox.written = inbox.bytes
                 inbox.bytes = 0
             }
             return inbox.requests
@@ -172,6 +180,12 @@ package final class GroupCommitLog: Sendable {
         if isFirst { options.onDiskFailure.respond(error) }
     }
 
+    /// Bytes of payload that are not durable yet: those that wait, and those that are being written.
+    package var pendingBytes: Int { inbox.withLock { $0.bytes + $0.written } }
+
+    /// How many of them may be.
+    package var pendingLimit: Int { options.pendingBytes }
+
     // MARK: - Space
 
     /// Whether the disk has room for more than what is under way. Looked at every `spaceInterval`, so no older than that.
@@ -182,6 +196,7 @@ package final class GroupCommitLog: Sendable {
     private func wait(_ requests: ArraySlice<Request>) {
         inbox.withLock { inbox in
             inbox.requests.insert(contentsOf: requests, at: 0)
+            inbox.written = 0
             inbox.bytes += requests.reduce(0) { $0 + $1.bytes }
         }
         room.withLock { $0.isWaiting = true }

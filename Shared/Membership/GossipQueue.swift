@@ -1,3 +1,4 @@
+import HeapModule
 import Model
 
 /// Whose rumours still have to be spread, each a limited number of times. Least told first; of those, good news before bad, the newest
@@ -9,19 +10,19 @@ struct GossipQueue: Hashable, Sendable {
     /// Ourselves; others are their slots.
     static let ourselves = -1
 
-    private struct Key: Hashable, Sendable {
+    private struct Key: Hashable, Comparable, Sendable {
         var told: Int
         let status: MemberStatus
         let number: UInt64
         let subject: Int
 
-        func isBefore(_ other: Self) -> Bool {
-            (told, status.rawValue, other.number) < (other.told, other.status.rawValue, number)
+        static func < (a: Self, b: Self) -> Bool {
+            (a.told, a.status.rawValue, b.number) < (b.told, b.status.rawValue, a.number)
         }
     }
 
-    /// A binary heap; the first is the next, and is never one that was replaced.
-    private var keys: [Key] = []
+    /// The least is the next, and is never one that was replaced.
+    private var keys = Heap<Key>()
     /// Those that count. Looked up only.
     private var key: [Int: Key] = [:]
     private var nextNumber: UInt64 = 0
@@ -29,7 +30,11 @@ struct GossipQueue: Hashable, Sendable {
     var isEmpty: Bool { key.isEmpty }
     var count: Int { key.count }
     /// Whether there is news that nobody was told yet.
-    var isFresh: Bool { keys.first?.told == 0 }
+    var isFresh: Bool { keys.min?.told == 0 }
+
+    /// Where in the heap they stand, and which that were replaced still do, makes no difference.
+    static func == (a: Self, b: Self) -> Bool { a.key == b.key && a.nextNumber == b.nextNumber }
+    func hash(into hasher: inout Hasher) { hasher.combine(key) }
 
     mutating func insert(_ subject: Int, _ status: MemberStatus) {
         nextNumber += 1
@@ -80,52 +85,24 @@ struct GossipQueue: Hashable, Sendable {
     /// Whatever was held of its subject counts no more.
     private mutating func add(_ new: Key) {
         key[new.subject] = new
-        keys.append(new)
-        var child = keys.count - 1
-        while child > 0 {
-            let parent = (child - 1) / 2
-            guard keys[child].isBefore(keys[parent]) else { return }
-            keys.swapAt(child, parent)
-            child = parent
-        }
+        keys.insert(new)
     }
 
     /// The next that counts.
     private mutating func pop() -> Key? {
-        while let first = removeFirst() {
+        while let first = keys.popMin() {
             if isCurrent(first) { return first }
         }
         return nil
     }
 
-    private mutating func removeFirst() -> Key? {
-        guard let first = keys.first, let last = keys.popLast() else { return nil }
-        guard !keys.isEmpty else { return first }
-        keys[0] = last
-        var parent = 0
-        while true {
-            var least = parent
-            for child in 2 * parent + 1...2 * parent + 2 where child < keys.count && keys[child].isBefore(keys[least]) {
-                least = child
-            }
-            guard least != parent else { return first }
-            keys.swapAt(parent, least)
-            parent = least
-        }
-    }
-
     /// Keeps the first one that counts in front, the heap not much longer than what counts in it, and that within its bound: the worst
-    /// go, a few more than must, since each time all are sorted.
+    /// go.
     private mutating func tidy() {
-        if key.count > SwimLimits.rumours || keys.count > 2 * key.count + 64 {
-            // Sorted is a heap.
-            keys = keys.filter(isCurrent).sorted { $0.isBefore($1) }
-            if keys.count > SwimLimits.rumours {
-                let kept = SwimLimits.rumours * 15 / 16
-                for dropped in keys[kept...] { key[dropped.subject] = nil }
-                keys.removeSubrange(kept...)
-            }
+        while key.count > SwimLimits.rumours, let worst = keys.popMax() {
+            if isCurrent(worst) { key[worst.subject] = nil }
         }
-        while let first = keys.first, !isCurrent(first) { _ = removeFirst() }
+        if keys.count > 2 * key.count + 64 { keys = Heap(keys.unordered.filter(isCurrent)) }
+        while let first = keys.min, !isCurrent(first) { keys.removeMin() }
     }
 }

@@ -39,9 +39,12 @@ struct Finding: Hashable, Sendable {
 // what is found within one period is told together.
 extension Swim {
     /// The topology may know of a death before we do: then there is nothing left to report.
-    mutating func settle(_ node: NodeID, _ session: SessionID) {
-        settled[node] = max(settled[node] ?? .none, session)
-        findings.removeAll { $0.node == node && $0.session <= session }
+    mutating func settle(_ sessions: [NodeID: SessionID], at now: LogicalInstant) {
+        let returned = settled.keys.filter { sessions[$0] == nil }.sorted()
+        settled = sessions
+        findings.removeAll { finding in sessions[finding.node].map { finding.session <= $0 } ?? false }
+        // It may have died again before we heard that it had returned.
+        for node in returned { if let slot = table.slot(of: node) { prepareReport(of: slot, evidence: false, at: now) } }
     }
 
     mutating func prepareReport(of slot: Int, evidence: Bool, at now: LogicalInstant) {

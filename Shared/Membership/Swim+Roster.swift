@@ -75,7 +75,6 @@ extension Swim {
         for slot in table.gone.slots {
             guard let member = table[slot], now - member.since > tuning.reapAfter else { continue }
             table.remove(slot)
-            settled[member.node] = nil
             roundTrips[slot] = nil
             suspicions[slot] = nil
             queue.forget(slot)

@@ -92,8 +92,10 @@ extension Swim {
     /// Calls one of those who should be there and are not: the dead, and the roster's unheard.
     mutating func reconnect(at now: LogicalInstant, _ actions: inout [Action]) {
         guard now >= nextReconnect else { return }
-        // Nobody at all answers yet: try faster, a cluster starts together.
-        nextReconnect = now + (lastAck == nil ? tuning.probeInterval : tuning.reconnectInterval)
+        // Nobody at all answers yet: try faster, a cluster starts together. Later, those that started together do not call together: all
+        // at once they would exchange all that they hold in the instant in which a cut heals.
+        let usual = tuning.reconnectInterval / 2 + jitter(upTo: tuning.reconnectInterval)
+        nextReconnect = now + (lastAck == nil ? tuning.probeInterval : usual)
         guard let slot = table.missing.random(using: &generator), let member = table[slot] else { return }
         if member.status == .dead, mutated(.forgetsTheDead) { return }
         let body = SwimMessage.Body.ping(sequence: sequence(), target: member.node)

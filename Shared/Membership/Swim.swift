@@ -39,10 +39,13 @@ package struct Swim: Hashable, Sendable {
         case revisionApplied(Revision)
         /// The coordinators have committed our registration.
         case registered(SessionID)
+        /// This process has another count of starts, which is persisted: an earlier disk of this node had come further.
+        case raised(Generation)
         /// The program has something else to say of itself, at most `MemberProfile.metadataBytes`; more is cut.
         case described([UInt8])
-        /// The topology shows this session of a node as failed: nobody needs our report any more.
-        case deathSettled(NodeID, SessionID)
+        /// The sessions that the topology shows as failed, all of them: nobody needs our report of those any more. One that was among
+        /// them and is not now has returned, and its next death is news.
+        case deathsSettled([NodeID: SessionID])
         /// Say good-bye; `departed` follows when it has been said often enough.
         case leave
     }
@@ -208,8 +211,9 @@ package struct Swim: Hashable, Sendable {
             revision = max(revision, applied)
             newestRevision = max(newestRevision, applied)
         case .registered(let session): publish { $0.session = session }
+        case .raised(let generation): begin(in: generation)
         case .described(let metadata): publish { $0.metadata = Array(metadata.prefix(MemberProfile.metadataBytes)) }
-        case .deathSettled(let node, let session): settle(node, session)
+        case .deathsSettled(let sessions): settle(sessions, at: now)
         case .leave: startLeaving(at: now)
         }
         return actions
@@ -267,6 +271,14 @@ package struct Swim: Hashable, Sendable {
         change(&profile)
         guard profile != before else { return }
         if !mutated(.changesProfiles) { life.incarnation += 1 }
+        tellOfOurselves()
+    }
+
+    /// To the others another process takes our place; to us all is as it was.
+    private mutating func begin(in generation: Generation) {
+        guard phase == .running, generation > life.generation else { return }
+        life = Life(generation: generation, incarnation: 0)
+        toldOfIdentity = false
         tellOfOurselves()
     }
 

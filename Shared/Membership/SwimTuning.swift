@@ -30,7 +30,7 @@ package struct SwimTuning: Hashable, Sendable {
     package var certainty: Int
     /// What is held is compared with a random member's this often.
     package var syncInterval: Span
-    /// The dead and the never heard of the roster are called this often, one at a time, so that every cut heals.
+    /// The dead and the never heard of the roster are called this often on the average, one at a time, so that every cut heals.
     package var reconnectInterval: Span
     /// A roster member of whom nothing was heard since our own start is not reported dead before this much time.
     package var unheardGrace: Span
@@ -138,8 +138,6 @@ enum SwimLimits {
     static let recordPages = 32
     /// Suspects that wait to be probed by us as one of those nearest to them: a rack's worth.
     static let doubts = 64
-    /// Suspects called because of one message.
-    static let calls = 32
     /// Who speaks at once of a death (rule F7).
     static let firstSpeakers = 3
     /// Deaths in one report.

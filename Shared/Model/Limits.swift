@@ -24,6 +24,10 @@ package enum Limits {
     package static let tokenBytes = 8 * 1_024
     /// Bytes of one configuration entry's value.
     package static let configurationValueBytes = 64 * 1_024
+    /// How long a write's key is remembered, counted from when it was made (rule R8): many times longer than a client tries.
+    package static let writeKeyAge = Span.seconds(600)
+    /// How far a client's clock may be ahead of the primary's for its keys to be taken.
+    package static let writeKeyLead = Span.seconds(300)
     /// Replicas of one partition.
     package static let replicationFactor = 9
 }

@@ -116,11 +116,13 @@ package struct NodeReport: Hashable, Sendable {
     package var engine: EngineHealth
     package var partitions: [PartitionReport]
     package var operations: [OperationReport]
+    /// With what it opens and seals gossip; nil where its program does not say.
+    package var gossipKeys: HeldGossipKeys?
 
     package init(
         node: NodeID, session: SessionID, revision: Revision, machine: MachineLoad, operationsPerSecond: Double,
         replicationLag: Span, engine: EngineHealth, partitions: [PartitionReport],
-        operations: [OperationReport]
+        operations: [OperationReport], gossipKeys: HeldGossipKeys? = nil
     ) {
         self.node = node
         self.session = session
@@ -131,23 +133,32 @@ package struct NodeReport: Hashable, Sendable {
         self.engine = engine
         self.partitions = partitions
         self.operations = operations
+        self.gossipKeys = gossipKeys
     }
 }
 
 /// What an agent says of itself when it registers a new session (rules E4, E6). Its name comes from its certificate.
 package struct AgentRegistration: Hashable, Sendable {
     package let store: StoreID
-    package let generation: Generation
+    package var generation: Generation
     package let zone: ZoneName
     package let addresses: NodeAddresses
     package let instanceType: String
     package let version: String
-    /// Whether the node's log was read back whole; a damaged one leaves every in-sync set.
+    /// Whether every replica was read back whole.
     package let isLogIntact: Bool
+    /// If not: the partitions whose replicas were not. The node leaves their in-sync sets, and keeps its places in the others. Where
+    /// none is named it vouches for none.
+    package let damaged: [PartitionID]
+    /// Whether it can take a later generation, where another store of the node had this one.
+    package let canBeginLater: Bool
+
+    /// More are not named one by one.
+    package static let mostDamaged = 4_096
 
     package init(
         store: StoreID, generation: Generation, zone: ZoneName, addresses: NodeAddresses, instanceType: String, version: String,
-        isLogIntact: Bool
+        isLogIntact: Bool, damaged: [PartitionID] = [], canBeginLater: Bool
     ) {
         self.store = store
         self.generation = generation
@@ -156,5 +167,7 @@ package struct AgentRegistration: Hashable, Sendable {
         self.instanceType = instanceType
         self.version = version
         self.isLogIntact = isLogIntact
+        self.damaged = damaged
+        self.canBeginLater = canBeginLater
     }
 }

@@ -55,6 +55,12 @@ package struct WallTime: Hashable, Comparable, Sendable {
 
     package init(milliseconds: Int64) { self.milliseconds = milliseconds }
     package static func < (a: Self, b: Self) -> Bool { a.milliseconds < b.milliseconds }
+    package static func + (time: Self, span: Span) -> Self {
+        WallTime(milliseconds: time.milliseconds.saturatingAdded(to: span.milliseconds))
+    }
+    package static func - (time: Self, span: Span) -> Self {
+        WallTime(milliseconds: time.milliseconds.saturatingSubtracted(by: span.milliseconds))
+    }
     package var seconds: Int64 { milliseconds / 1_000 }
 }
 

@@ -23,6 +23,7 @@ package enum TopologyChange: Hashable, Sendable {
     case policyRemoved(TableID, Principal)
     case configuration(ConfigurationEntry)
     case configurationRemoved(ConfigurationScope, String)
+    case gossipKeys(GossipKeys)
 }
 
 /// What happened between two revisions, in order.
@@ -96,6 +97,8 @@ package struct Topology: Hashable, Sendable {
     package private(set) var revokedTokens: [String: RevokedToken] = [:]
     package private(set) var policies: [PolicyKey: AccessPolicy] = [:]
     package private(set) var configuration = ConfigurationEntries()
+    /// Nil before the coordinators have committed any: then what stands in each member's file holds.
+    package private(set) var gossipKeys: GossipKeys?
     /// What follows from the partitions, taken together.
     package private(set) var tally = PartitionTally()
 
@@ -154,6 +157,7 @@ package struct Topology: Hashable, Sendable {
         case .policyRemoved(let table, let principal): policies[PolicyKey(table: table, principal: principal)] = nil
         case .configuration(let entry): configuration[ConfigurationKey(scope: entry.scope, key: entry.key)] = entry
         case .configurationRemoved(let scope, let key): configuration[ConfigurationKey(scope: scope, key: key)] = nil
+        case .gossipKeys(let keys): gossipKeys = keys
         }
     }
 
@@ -181,6 +185,7 @@ package struct Topology: Hashable, Sendable {
         all += revokedTokens.values.sorted { $0.id < $1.id }.map { .tokenRevoked($0) }
         all += policies.sorted { $0.key < $1.key }.map { .policy($0.value) }
         all += configuration.inOrder.map { .configuration($0) }
+        if let gossipKeys { all.append(.gossipKeys(gossipKeys)) }
         return all
     }
 
@@ -191,4 +196,20 @@ package struct Topology: Hashable, Sendable {
     package func partitions(of table: TableID) -> [PartitionDescriptor] {
         partitions.values.filter { $0.table == table }.sorted { $0.range.low < $1.range.low }
     }
+}
+
+extension TopologyDelta {
+    /// For whoever is no member any more.
+    package var withoutGossipKeys: TopologyDelta {
+        TopologyDelta(from: from, to: to, changes: changes.filter { !$0.isGossipKeys }, stampedAt: stampedAt)
+    }
+}
+
+extension Topology {
+    /// For whoever is no member any more.
+    package var withoutGossipKeys: Topology { Topology(revision: revision, changes: changes.filter { !$0.isGossipKeys }) }
+}
+
+extension TopologyChange {
+    fileprivate var isGossipKeys: Bool { if case .gossipKeys = self { true } else { false } }
 }

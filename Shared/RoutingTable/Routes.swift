@@ -46,8 +46,7 @@ package struct Routes: Sendable {
             case .partitionRetired(let id, _, _):
                 if let table = topology.partitions[id]?.table { touched.insert(table) }
             case .node, .nodeRemoved, .operation, .operationRemoved, .signingKey, .signingKeyRemoved, .tokenRevoked,
-                .tokenForgotten,
-                .policy, .policyRemoved, .configuration, .configurationRemoved:
+                .tokenForgotten, .policy, .policyRemoved, .configuration, .configurationRemoved, .gossipKeys:
                 break
             }
         }

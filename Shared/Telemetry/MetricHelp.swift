@@ -16,18 +16,26 @@ enum MetricHelp {
         "coxswain_failover_recover_seconds":
             "Seconds from learning that this node takes over a partition of a failed one to serving it.",
         "coxswain_gossip_decrypt_failures_total": "Datagrams that did not open, or that came before.",
+        "coxswain_gossip_key_age_seconds": "Seconds since the cluster got the key that seals gossip.",
+        "coxswain_gossip_keys": "Keys with which gossip is opened here.",
         "coxswain_gossip_late_ticks_total": "Pauses of this process that its failure detector noticed.",
         "coxswain_gossip_local_health": "Local health multiplier of the failure detector; 0 is healthy.",
         "coxswain_gossip_malformed_total": "Datagrams that could not be read.",
         "coxswain_gossip_members": "Members that this one holds, by their status.",
         "coxswain_gossip_false_positives_total": "Members held dead who refuted it.",
-        "coxswain_gossip_probe_failures_total": "Probes that were not answered: by any way, or by the member's link.",
+        "coxswain_gossip_probe_failures_total":
+            "Probes that no way answered: the member was silent and helpers were heard, or no helper was heard either.",
+        "coxswain_gossip_link_pings_total": "Pings over members' links, by what came of them.",
+        "coxswain_gossip_isolated": "1 while nobody answers this member's pings, else 0.",
         "coxswain_gossip_probes_saved_by_link_total": "Probes that only the member's link answered.",
         "coxswain_gossip_refused_links_total": "Links that ended or were refused, and were looked into.",
         "coxswain_gossip_verdicts_total": "Members held dead by own judgement.",
         "coxswain_gossip_probe_rtt_seconds": "Seconds from a ping to its answer, where no helper was asked.",
         "coxswain_gossip_probes_total": "Probes sent.",
         "coxswain_gossip_refutations_total": "Suspicions of this member that it refuted.",
+        "coxswain_gossip_rotation": "1 at the step of a rotation of gossip keys that is under way.",
+        "coxswain_gossip_rotation_members_behind":
+            "Live members that have not done that step; 0 where this member does not lead.",
         "coxswain_gossip_suspicions_total": "Suspicions held.",
         "coxswain_imbalance_ratio": "How much more than its fair share of primaries the fullest healthy node leads; 0 is even.",
         "coxswain_jwt_verify_seconds": "Seconds to judge a bearer's token, found in the cache or not.",
@@ -58,6 +66,8 @@ enum MetricHelp {
         "coxswain_routing_propagation_seconds":
             "Seconds from the leader's stamp on a change of the topology to its being applied here, by the two clocks.",
         "coxswain_routing_revision": "Index of the applied routing revision.",
+        "coxswain_replication_dropped_prepares_total":
+            "Prepares of peers that were not taken, since too many bytes waited for the log; they are sent again.",
         "coxswain_routing_stale_rejects_total": "Requests refused because their route was an old one, or none to this node.",
         "process_cpu_seconds_total": "Seconds of processor time that this process has used.",
         "process_open_fds": "Open descriptors of this process.",

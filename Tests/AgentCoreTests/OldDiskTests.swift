@@ -120,6 +120,33 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("a topology without any node is somebody's empty disk, and takes no role from anybody (T3)")
+    func emptyTopology() throws {
+        let world = try world(seed: 15)
+        work(world, for: .milliseconds(100))
+        let machine = try #require(world.machines[world.order[0]])
+        let known = machine.core.topology
+        world.give(machine, [.topology(Topology(revision: Revision(history: 2, index: 1)))])
+        #expect(machine.core.topology == known)
+        #expect(world.settle() == [])
+    }
+
+    @Test("a copy that lacks what was acknowledged is not read, not even without a promise of freshness (E4)")
+    func damagedCopies() throws {
+        let world = try world(seed: 16)
+        work(world, for: .milliseconds(100))
+        let machine = try #require(world.machines[world.order[0]])
+        let partition = world.partitions[0]
+        let last = try #require(machine.core.replicas(at: world.now).first { $0.partition == partition.id }).last
+        #expect(machine.core.localStorage(of: partition.id) != nil)
+        let ack = ReplicationMessage.Ack(
+            term: last.term, received: last.sequence + 1_000, durable: 0, verified: nil, incarnation: 1 << 60, applied: 0)
+        let message = ReplicationMessage(partition: partition.id, epoch: partition.epoch, body: .ack(ack))
+        world.give(machine, [.received(.replication(message), from: world.order[1])])
+        #expect(machine.core.replicas(at: world.now).contains { $0.damage != nil })
+        #expect(machine.core.localStorage(of: partition.id) == nil)
+    }
+
     @Test("children of a split whose first records the disk lost are whole after every later start (R9, M2)")
     func lostFirstRecords() throws {
         let world = try world(seed: 13)
@@ -153,5 +180,48 @@ import Testing
         ])
     func onceBroken(seed: UInt64) throws {
         #expect(try OperationsTests.chaos(seed: seed, sick: true).found.prefix(3).joined(separator: "; ") == "")
+    }
+
+    @Test("a log that has lost what took its last entries back is damaged, and no proof against the primary (E4)")
+    func lostCut() throws {
+        #expect(try OperationsTests.chaos(seed: 60_131, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
+    }
+
+    @Test("a start names the partitions that it found damaged: after a split, the children that would have come of them (E4)")
+    func namesTheDamaged() throws {
+        let world = try World(seed: 8, nodes: 3)
+        try world.catalog.createTable(on: world.order)
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        for _ in 0..<100 {
+            world.write()
+            world.run(.milliseconds(2))
+        }
+        world.run(.seconds(1))
+        let victim = world.order[2]
+        let machine = try #require(world.machines[victim])
+        let parent = world.partitions[0].id
+        var image = world.image(of: victim)
+        func startsWithHalfItsLog() -> [PartitionID] {
+            var image = image
+            image.log.removeLast(image.log.count / 2)
+            world.mayDamage = true
+            returnTo(image, victim, in: world)
+            return machine.damaged
+        }
+        #expect(startsWithHalfItsLog() == [parent])
+        let isWhole = { world.isAtRest && world.partitions[0].inSync.count == 3 }
+        #expect(world.run(until: isWhole))
+        for _ in 0..<100 {
+            world.write()
+            world.run(.milliseconds(2))
+        }
+        world.run(.seconds(1))
+        image = world.image(of: victim)
+        world.catalog.split(parent, at: Key([0x80]))
+        #expect(world.run(until: { world.partitions.count == 2 }))
+        image.topology = world.catalog.topology
+        #expect(startsWithHalfItsLog() == world.partitions.map(\.id))
+        #expect(world.settle() == [])
+        #expect(world.partitions.allSatisfy { $0.inSync.count == 3 })
     }
 }

@@ -32,11 +32,13 @@ struct TestCatalog {
     }
 
     /// An agent's start (rules E4, E6).
-    mutating func register(_ node: NodeID, store: StoreID, generation: UInt64, isLogIntact: Bool = true) throws -> SessionID {
+    mutating func register(_ node: NodeID, store: StoreID, generation: UInt64, damaged: [PartitionID] = []) throws -> SessionID
+    {
         let zone = try ZoneName(["a", "b", "c"][Int(node.name.utf8.last ?? 0) % 3])
         let registration = NodeRegistration(
             node: node, store: store, generation: Generation(generation), zone: zone,
-            addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: isLogIntact)
+            addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: damaged.isEmpty, damaged: damaged
+        )
         guard case .accepted(.session(let session))? = run(.registerNode(registration)) else { return .none }
         return session
     }

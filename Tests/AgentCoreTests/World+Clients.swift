@@ -31,6 +31,35 @@ extension World {
         give(machine, [.write(CallerID(row), partition.id, partition.epoch, World.payload(row))])
     }
 
+    /// A write with a key (rule R8), or one of the last once more: what the engine knows of it is looked up, and a moment later it is
+    /// asked for.
+    func writeOnce(again: Bool) {
+        let row =
+            again ? (1...40).compactMap { nextCaller > $0 ? repeats[nextCaller - $0] : nil }.max { hash($0) < hash($1) } : nil
+        nextCaller += 1
+        let caller = nextCaller
+        repeats[caller] = row ?? caller
+        send(row ?? caller, for: caller)
+    }
+
+    private func hash(_ row: UInt64) -> UInt64 { (row ^ nextCaller) &* 0x9E37_79B9_7F4A_7C15 }
+
+    private func send(_ row: UInt64, for caller: UInt64) {
+        guard let partition = catalog.topology.partitions.values.first(where: { $0.range.contains(World.key(row)) }),
+            let primary = partition.primary, let machine = machines[primary], machine.isUp,
+            let key = IdempotencyKey(high: row << 16 | 7 << 12, low: 1 << 63)
+        else { return }
+        written[caller] = partition.id
+        let held = machine.engine[partition.id]
+        let request = WriteOnceRequest(
+            once: WriteOnce(key: key, horizon: WallTime(milliseconds: 0)), recalledAt: held?.applied.sequence ?? 0,
+            earlier: held?.writes[row])
+        push(
+            .input(
+                .write(CallerID(caller), partition.id, partition.epoch, World.payload(row), request), to: primary,
+                life: machine.start), after: delay(10_000))
+    }
+
     /// A write and a strong read by a client whose routes are those of some machine, however old.
     func callByOldRoutes() {
         guard let machine = machines[order.randomElement(using: &random)!], machine.isUp,

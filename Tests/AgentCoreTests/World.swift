@@ -13,6 +13,8 @@ final class World {
         var storage: StorageID
         var range: KeyRange
         var rows: Set<UInt64> = []
+        /// Of the rows whose writes have a key, where they were written (rule R8).
+        var writes: [UInt64: Position] = [:]
         var applied = Position.zero
     }
 
@@ -46,7 +48,12 @@ final class World {
         var makesNothing = false
         var refusedCreations = 0
         var removesNothing = false
+        /// While its engine finds no room for entries: what waits, in order.
+        var lacksRoom = false
+        var waiting: [AgentAction] = []
         var savedTopology = Topology()
+        /// What its last start found damaged.
+        var damaged: [PartitionID] = []
         /// Partitions of which the engine holds part of a snapshot.
         var importing: [PartitionID: LogPoint] = [:]
 
@@ -99,11 +106,15 @@ final class World {
     var history: [UInt64] = []
     var positions: [PartitionID: [Position: UInt64]] = [:]
     var written: [UInt64: PartitionID] = [:]
+    /// Calls that ask for a write once more, by the row.
+    var repeats: [UInt64: UInt64] = [:]
+    var goodRepeats = 0
     var reads: [CallerID: Read] = [:]
     var goodReads = 0
     var refused: [UInt64: RequestRefusal] = [:]
     /// Snapshots that primaries have ordered.
     var copies = 0
+    var copiesFail = false
     var damages: [String] = []
     /// Damage that the world itself did is no defect.
     var mayDamage = false
@@ -225,9 +236,11 @@ final class World {
                 let late = delay(chance(0.05) ? 200_000 : 2_000)
                 push(.topologySaved(machine.id, life: machine.start, machine.core.topology), after: late)
             case .confirmQuorum:
-                if isInReach(machine.id) {
-                    push(
-                        .input(.quorumConfirmed(clock(machine)), to: machine.id, life: machine.start), after: delay(30_000))
+                // The least that the leader may know is what was committed when it was asked.
+                if isInReach(machine.id), !chance(loss) {
+                    let answer = AgentInput.quorumConfirmed(clock(machine), revision: catalog.topology.revision)
+                    let late = delay(chance(0.05) ? 1_000_000 : 30_000)
+                    push(.input(answer, to: machine.id, life: machine.start), after: late)
                 }
             case .askTopology: break
             case .damaged(let id, let what): if !mayDamage { damages.append("\(machine.id) \(id) \(what)") }
@@ -236,11 +249,13 @@ final class World {
     }
 
     private func acknowledge(_ caller: CallerID, _ position: Position) {
-        acknowledged.insert(caller.number)
-        history.append(caller.number)
+        let row = repeats[caller.number] ?? caller.number
+        if row != caller.number { goodRepeats += 1 }
+        acknowledged.insert(row)
+        history.append(row)
         guard let partition = written[caller.number] else { return }
-        if let other = positions[partition, default: [:]].updateValue(caller.number, forKey: position) {
-            violations.append("\(other) and \(caller.number) are both acknowledged at \(position) of \(partition)")
+        if let other = positions[partition, default: [:]].updateValue(row, forKey: position), other != row {
+            violations.append("\(other) and \(row) are both acknowledged at \(position) of \(partition)")
         }
     }
 
@@ -259,7 +274,8 @@ final class World {
             guard let machine = machines[id], machine.isUp, machine.start == life else { return }
             machine.isRegistering = false
             guard isInReach(id) else { return }
-            let session = (try? catalog.register(id, store: machine.store, generation: machine.life)) ?? .none
+            let session =
+                (try? catalog.register(id, store: machine.store, generation: machine.life, damaged: machine.damaged)) ?? .none
             push(.registered(id, life: life, session), after: delay(3_000))
         case .registered(let id, let life, let session):
             if let machine = machines[id], machine.isUp, machine.start == life { machine.session = session }
@@ -285,7 +301,7 @@ final class World {
         case .snapshot(let id, let storage, let to, var held, let point, let epoch, let term, let from):
             guard let machine = machines[to], machine.isUp,
                 machine.core.learner(of: id, in: storage, at: epoch, from: from, term: term) != nil
-            else { return endCopy(of: id, from: from, to: to) }
+            else { return endCopy(of: id, from: from, to: to, isWhole: false) }
             number += 1
             let copy = number
             give(machine, [.snapshotBegun(id, storage, copy: copy)])
@@ -303,13 +319,15 @@ final class World {
             machine.engine[id] = Held(storage: storage, range: held.range)
             machine.synced[id] = machine.engine[id]
         case .imported(let id, let held, let point, let to, let life, let from, let copy):
+            var isWhole = false
             if let machine = machines[to], machine.isUp, machine.start == life, machine.importing[id] == point, !chance(0.1) {
+                isWhole = true
                 machine.importing[id] = nil
                 machine.engine[id] = held
                 machine.synced[id] = held
                 give(machine, [.snapshotInstalled(id, held.storage, point, copy: copy)])
             }
-            endCopy(of: id, from: from, to: to)
+            endCopy(of: id, from: from, to: to, isWhole: isWhole)
         }
     }
 
@@ -325,20 +343,34 @@ final class World {
         }
     }
 
-    private func endCopy(of id: PartitionID, from: NodeID, to: NodeID) {
-        if let source = machines[from] { give(source, [.copyEnded(id, to: to)]) }
+    private func endCopy(of id: PartitionID, from: NodeID, to: NodeID, isWhole: Bool) {
+        if let source = machines[from] { give(source, [.copyEnded(id, to: to, isWhole: isWhole)]) }
+    }
+
+    /// Its engine does what has waited.
+    func makeRoom(on id: NodeID) {
+        guard let machine = machines[id] else { return }
+        machine.lacksRoom = false
+        let waiting = machine.waiting
+        machine.waiting = []
+        for action in waiting { work(action, at: machine) }
     }
 
     private func work(_ action: AgentAction, at machine: Machine) {
         switch action {
+        case .apply where machine.lacksRoom, .checksum where machine.lacksRoom, .installChildren where machine.lacksRoom:
+            machine.waiting.append(action)
         case .apply(let id, _, let entries):
             if machine.importing[id] != nil { violations.append("\(machine.id) applies \(id) to part of a snapshot") }
             guard var held = machine.engine[id] else { return }
             for entry in entries where entry.sequence > held.applied.sequence {
-                if case .write(let payload) = entry.body {
+                if case .write(let payload, let once) = entry.body {
                     let row = World.number(payload)
                     if !held.range.contains(World.key(row)) { violations.append("\(row) outside \(held.range)") }
-                    held.rows.insert(row)
+                    if !held.rows.insert(row).inserted {
+                        violations.append("\(row) is written twice, now at \(entry.position)")
+                    }
+                    if once != nil { held.writes[row] = entry.position }
                 }
                 held.applied = entry.position
             }
@@ -364,24 +396,31 @@ final class World {
             }
             for child in children where held != nil {
                 let rows = (held?.rows ?? []).filter { child.range.contains(World.key($0)) }
-                machine.engine[child.id] = Held(storage: storage, range: child.range, rows: rows, applied: child.origin)
+                let writes = (held?.writes ?? [:]).filter { child.range.contains(World.key($0.key)) }
+                machine.engine[child.id] = Held(
+                    storage: storage, range: child.range, rows: rows, writes: writes, applied: child.origin)
             }
             machine.synced = machine.engine
             give(machine, [.childrenInstalled(parent: parent)])
         case .drop(let id, _) where machine.removesNothing: give(machine, [.failed(id, "no room")])
         case .drop(let id, let storage):
+            if machine.disk.prefix(machine.persisted).last(where: { $0.record.partition == id })?.record != .dropped(id) {
+                violations.append("\(machine.id) drops \(id), which its log on disk still holds")
+            }
             machine.engine[id] = nil
             machine.synced[id] = nil
             machine.importing[id] = nil
             give(machine, [.dropped(id, storage)])
         case .copy(let id, _, let peer, let storage, let term):
             copies += 1
-            if let held = machine.engine[id], let point = machine.core.point(of: id, at: held.applied.sequence), !chance(0.1) {
+            if !copiesFail, let held = machine.engine[id], let point = machine.core.point(of: id, at: held.applied.sequence),
+                !chance(0.1)
+            {
                 let epoch = machine.core.topology.partitions[id]?.epoch ?? Epoch(0)
                 let late = chance(0.05) ? delay(3_000_000) : .milliseconds(20)
                 push(.snapshot(id, storage, to: peer, held, point, epoch, term, from: machine.id), after: late)
             } else {
-                give(machine, [.copyEnded(id, to: peer)])
+                give(machine, [.copyEnded(id, to: peer, isWhole: false)])
             }
         default: break
         }
@@ -396,6 +435,7 @@ final class World {
     func crash(_ id: NodeID) {
         guard let machine = machines[id], machine.isUp else { return }
         machine.isUp = false
+        machine.waiting = []
         let unsure = machine.disk.count - machine.persisted
         machine.disk.removeLast(unsure > 0 ? Int.random(in: 0...unsure, using: &random) : 0)
         machine.persisted = machine.disk.count
@@ -448,6 +488,7 @@ final class World {
         machine.core = AgentCore(
             identity: AgentIdentity(node: id, store: machine.store, generation: Generation(machine.life)),
             topology: machine.savedTopology, recovered: recovered, engine: found, startedAt: clock(machine))
+        machine.damaged = machine.core.damagedPartitions
         perform(machine.core.start(at: clock(machine)), by: machine)
     }
 }

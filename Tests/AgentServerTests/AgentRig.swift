@@ -22,7 +22,7 @@ final class AgentRig: @unchecked Sendable {
     private(set) var configurations: [NodeID: AgentConfiguration] = [:]
     private var running: [NodeID: (agent: RunningAgent, group: ServiceGroup, task: Task<Void, any Error>)] = [:]
 
-    init(nodes names: [String]) async throws {
+    init(nodes names: [String], log: LogOptions = LogOptions()) async throws {
         root = FileManager.default.temporaryDirectory.path + "/coxswain-rig-\(UInt64.random(in: 0 ... .max))"
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         nodes = try names.map { try NodeID($0) }
@@ -41,7 +41,7 @@ final class AgentRig: @unchecked Sendable {
                 gateway: "127.0.0.1:\(ports[0])", link: "127.0.0.1:\(ports[1])", gossip: "127.0.0.1:\(ports[2])",
                 status: "127.0.0.1:\(ports[3])")
             let configuration = AgentConfiguration(
-                node: node, zone: try ZoneName("z1"), data: "\(root)/\(node)", listen: listen)
+                node: node, zone: try ZoneName("z1"), data: "\(root)/\(node)", listen: listen, log: log)
             configurations[node] = configuration
             let folder = try DataFolder(configuration.data)
             try Self.writeIdentity(of: node, into: try folder.folder("identity"), authority: authority, keyring: keyring)
@@ -124,14 +124,22 @@ final class AgentRig: @unchecked Sendable {
         for node in nodes { await stop(node) }
     }
 
-    /// Writes one row at the primary, asking again while it is not ready.
-    func put(_ id: String, _ n: Int64, at node: NodeID) async throws -> Position {
+    /// Writes one row at the primary.
+    @discardableResult
+    func putOnce(
+        _ id: String, _ n: Int64, under idempotencyKey: IdempotencyKey? = nil, at node: NodeID
+    ) async throws -> Position {
         let key = try KeyLayout(table).key(of: [.text(id)])
         let mutation = Mutation.put(key: key, values: [.text(id), .integer(n)])
+        return try await agent(node).write([mutation], under: idempotencyKey, to: PartitionID(11), at: Epoch(1))
+    }
+
+    /// Writes one row at the primary, asking again while it is not ready.
+    func put(_ id: String, _ n: Int64, at node: NodeID) async throws -> Position {
         let end = ContinuousClock.now + .seconds(60)
         while true {
             do {
-                return try await agent(node).write([mutation], to: PartitionID(11), at: Epoch(1))
+                return try await putOnce(id, n, at: node)
             } catch {
                 guard ContinuousClock.now < end else { throw error }
                 try await Task.sleep(for: .milliseconds(20))

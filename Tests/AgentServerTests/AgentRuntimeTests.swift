@@ -51,7 +51,7 @@ import Testing
         let agent = rig.agent(primary)
         let before = await agent.status().partitions.first?.last.sequence ?? 0
         let mutation = Mutation.put(key: try KeyLayout(rig.table).key(of: [.text("b")]), values: [.text("b"), .integer(2)])
-        let write = Task { try await agent.write([mutation], to: PartitionID(11), at: Epoch(1)) }
+        let write = Task { try await agent.write([mutation], under: nil, to: PartitionID(11), at: Epoch(1)) }
         let end = ContinuousClock.now + .seconds(60)
         while await agent.status().partitions.first?.last.sequence ?? 0 <= before, ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(5))
@@ -59,8 +59,62 @@ import Testing
         await rig.stop(primary)
         await #expect(throws: DataRefusal.outcomeUnknown("the agent stopped before it was committed")) { try await write.value }
         await #expect(throws: DataRefusal.unavailable("the agent is stopping")) {
-            try await agent.write([mutation], to: PartitionID(11), at: Epoch(1))
+            try await agent.write([mutation], under: nil, to: PartitionID(11), at: Epoch(1))
         }
+        await rig.stopAll()
+    }
+
+    @Test("a write under a key happens once: asked for again, after other writes and after a restart of all (R8)")
+    func happensOnce() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        for node in rig.nodes { try await rig.start(node) }
+        let primary = rig.nodes[0]
+        _ = try await rig.put("ready", 0, at: primary)
+        var random = SystemRandomNumberGenerator()
+        let key = IdempotencyKey(madeAt: BootTime.wall, random: &random)
+        let first = try await rig.putOnce("a", 1, under: key, at: primary)
+        #expect(try await rig.putOnce("a", 1, under: key, at: primary) == first)
+        _ = try await rig.putOnce("a", 2, at: primary)
+        #expect(try await rig.putOnce("a", 1, under: key, at: primary) == first)
+        await #expect(throws: DataRefusal.keyReused) { try await rig.putOnce("a", 3, under: key, at: primary) }
+
+        await rig.stopAll()
+        for node in rig.nodes { try await rig.start(node) }
+        _ = try await rig.put("ready", 0, at: primary)
+        #expect(try await rig.putOnce("a", 1, under: key, at: primary) == first)
+        #expect(try await rig.strongGet("a", at: primary) == [.text("a"), .integer(2)])
+        for (age, isTaken) in [(590, true), (601, false), (-290, true), (-301, false)] as [(Int64, Bool)] {
+            let key = IdempotencyKey(madeAt: BootTime.wall - .seconds(age), random: &random)
+            let outcome = await Result { try await rig.putOnce("b", 1, under: key, at: primary) }
+            switch outcome {
+            case .success: #expect(isTaken)
+            case .failure(DataRefusal.keyExpired): #expect(!isTaken)
+            case .failure(let error): Issue.record(error)
+            }
+        }
+        await rig.stopAll()
+    }
+
+    @Test("while entries wait for room, a primary refuses writes and says where room lacks, in its status and metrics too")
+    func refusesWithoutRoom() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        for node in rig.nodes { try await rig.start(node) }
+        let primary = rig.nodes[0]
+        _ = try await rig.put("a", 1, at: primary)
+        let agent = rig.agent(primary)
+        let storage = StorageID(11)
+        agent.runtime.troubles.set(EngineTroubles.Trouble(error: .diskFull(storage), holdsEntries: true), of: storage)
+        await #expect(
+            throws: DataRefusal.diskFull("on n1: no room left on the disk of storage 11; what is committed waits for it")
+        ) { try await rig.putOnce("b", 2, at: primary) }
+        let status = await agent.status()
+        #expect(status.engine == .degraded("waiting: no room left on the disk of storage 11"))
+        #expect(StatusMetrics.render(status, tokens: nil).contains("\ncoxswain_engine_storages_waiting 1\n"))
+        // A removal that waits is no reason to refuse anything.
+        agent.runtime.troubles.set(EngineTroubles.Trouble(error: .diskFull(storage), holdsEntries: false), of: storage)
+        try await rig.putOnce("b", 2, at: primary)
+        agent.runtime.troubles.set(nil, of: storage)
+        #expect(await agent.status().engine == .healthy)
         await rig.stopAll()
     }
 
@@ -90,5 +144,11 @@ import Testing
         }
         try await rig.start(rig.nodes[0])
         await rig.stopAll()
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
     }
 }

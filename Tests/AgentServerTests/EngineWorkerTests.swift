@@ -1,89 +1,161 @@
 import AgentCore
 import Engine
-import Logging
+import Foundation
 import Model
 import Synchronization
 import Testing
 
 @testable import AgentServer
 
-@Suite struct EngineWorkerTests {
-    /// Finds no room for a while, and does nothing else than remove.
-    private final class FullDisk: StorageEngine {
-        private let refusals: Mutex<Int>
-        init(refusals: Int) { self.refusals = Mutex(refusals) }
+/// What the engine's worker does when the engine does not do what it is asked (rule F6).
+@Suite(.timeLimit(.minutes(5))) struct EngineWorkerTests {
+    private let storage = WorkerRig.storage
+    private let partition = WorkerRig.partition
 
-        func remove(_ partition: PartitionID, from storage: StorageID) async throws(EngineError) {
-            let isFull = refusals.withLock { left in
+    @Test("entries wait on a full disk, in their order, and nobody is told that the copy is damaged")
+    func fullDisk() async throws {
+        let rig = try await WorkerRig()
+        let isFull = Mutex(true)
+        rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
+        for number in 1...3 { try rig.apply(UInt64(number), Int64(number)..<Int64(number + 1)) }
+        try await rig.eventually("it is tried again") { rig.engine.count(of: .apply) > 3 }
+        #expect(rig.troubles.lackOfRoom(in: storage) == .diskFull(storage))
+        #expect(rig.inputs.isEmpty)
+        isFull.withLock { $0 = false }
+        try await rig.eventually("all is applied") { rig.inputs.last == .applied(partition, 3) }
+        try await rig.eventually("and well") { rig.troubles.all.isEmpty }
+        #expect(!rig.hasFailed)
+        try await rig.close()
+    }
+
+    @Test("what passes is tried again; damage, and what does not fit, is said at once")
+    func kinds() async throws {
+        let rig = try await WorkerRig()
+        let left = Mutex(3)
+        rig.engine.set { [storage] call in
+            guard call == .apply else { return nil }
+            return left.withLock { left in
                 left -= 1
-                return left >= 0
-            }
-            if isFull { throw .diskFull(storage) }
-        }
-
-        func state(of storage: StorageID) async throws(EngineError) -> StorageState? { nil }
-        func sync(_ storage: StorageID) async throws(EngineError) -> [PartitionState] { [] }
-        func open() async throws(EngineError) -> StorageInventory { throw .diskFull(StorageID(0)) }
-        func create(
-            _ storage: StorageID, for: TableDescriptor, holding: PartitionState
-        ) async throws(EngineError) { throw .diskFull(storage) }
-        func apply(
-            _: [CommittedEntry], to: PartitionID, in storage: StorageID
-        ) async throws(EngineError) -> PartitionState { throw .diskFull(storage) }
-        func split(
-            _: PartitionID, into: [PartitionState], in storage: StorageID, at: Position
-        ) async throws(EngineError) { throw .diskFull(storage) }
-        func get(_: Key, in storage: StorageID) async throws(EngineError) -> [Value]? { nil }
-        func scan(
-            _: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
-        ) async throws(EngineError) -> RowPage { throw .unknownStorage(storage) }
-        func snapshot(of: PartitionID, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot {
-            throw .unknownStorage(storage)
-        }
-        func statistics(of: KeyRange, in storage: StorageID) async throws(EngineError) -> RangeStatistics {
-            throw .unknownStorage(storage)
-        }
-        func middleKey(of: KeyRange, in: StorageID) async throws(EngineError) -> Key? { nil }
-        func beginImport(
-            _ storage: StorageID, for: TableDescriptor, at: PartitionState
-        ) async throws(EngineError) -> ImportState { throw .diskFull(storage) }
-        func ingest(
-            _: [Row], chunk: UInt64, of: PartitionState, into storage: StorageID
-        ) async throws(EngineError) -> ImportState { throw .diskFull(storage) }
-        func finishImport(of: PartitionState, in storage: StorageID) async throws(EngineError) { throw .diskFull(storage) }
-        func trim(_: KeyRange, in: StorageID, limit: Int) async throws(EngineError) -> Int { 0 }
-        func close() async {}
-    }
-
-    /// What the core hears first of a removal that finds no room so often.
-    private func firstEvent(refusals: Int, patience: Duration) async -> String {
-        let heard = Mailbox<String>()
-        let worker = EngineWorker(
-            engine: FullDisk(refusals: refusals), logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            roomPatience: patience
-        ) { event in
-            switch event {
-            case .dropped(let id, let storage): heard.put("\(storage) without \(id)")
-            case .failed(let id, _): heard.put("\(id) failed")
-            default: heard.put("\(event)")
+                return left >= 0 ? .busy(storage, detail: "locked") : nil
             }
         }
-        return await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await worker.run() }
-            worker.submit(.remove(PartitionID(7)), to: StorageID(3))
-            let first = await heard.next()?.first
-            group.cancelAll()
-            return first ?? "nothing"
+        try rig.apply(1, 0..<1)
+        try await rig.eventually("it passes") { rig.inputs == [.applied(partition, 1)] }
+        #expect(rig.engine.count(of: .apply) == 4)
+        rig.engine.set { [storage] call in call == .apply ? .damaged(storage, detail: "malformed") : nil }
+        try rig.apply(2, 1..<2)
+        try await rig.eventually("it is said") { rig.hasFailed }
+        #expect(rig.engine.count(of: .apply) == 5)
+        try await rig.close()
+    }
+
+    @Test("a partition leaves a full disk, though its own entries wait for room")
+    func removalMakesRoom() async throws {
+        let rig = try await WorkerRig()
+        rig.engine.set { [storage] call in call == .apply ? .diskFull(storage) : nil }
+        try rig.apply(1, 0..<1)
+        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        rig.worker.submit(.remove(partition), to: storage)
+        try await rig.eventually("it is gone") { rig.inputs == [.dropped(partition, storage)] }
+        try await rig.eventually("and nothing waits") { rig.troubles.all.isEmpty }
+        try await rig.close()
+    }
+
+    @Test("what waits for room waits no longer than until a neighbour in its storage has been removed")
+    func neighbourMakesRoom() async throws {
+        let rig = try await WorkerRig()
+        let (low, high) = (PartitionID(2), PartitionID(3))
+        try await rig.split(at: 10, into: [low, high])
+        rig.engine.set { [storage, engine = rig.engine] call in
+            call == .apply && engine.count(of: .remove) == 0 ? .diskFull(storage) : nil
         }
+        try rig.apply(1, 10..<11, to: high)
+        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        rig.worker.submit(.remove(low), to: storage)
+        try await rig.eventually("both are done") { rig.inputs == [.dropped(low, storage), .applied(high, 1)] }
+        try await rig.close()
     }
 
-    @Test("what finds no room on the disk waits for it, and the copy is not thought damaged")
-    func waits() async {
-        #expect(await firstEvent(refusals: 2, patience: .seconds(60)) == "3 without 7")
+    @Test("an agent that stops while entries wait for room takes up none of those behind them")
+    func stopsAmidWait() async throws {
+        let rig = try await WorkerRig()
+        let (low, high) = (PartitionID(2), PartitionID(3))
+        try await rig.split(at: 10, into: [low, high])
+        let isFull = Mutex(true)
+        rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
+        try rig.apply(1, 1..<2, to: low)
+        try await rig.eventually("it waits for a while") { rig.engine.count(of: .apply) > 5 }
+        try rig.apply(1, 11..<12, to: high)
+        try rig.apply(2, 2..<3, to: low)
+        isFull.withLock { $0 = false }
+        try await rig.close()
+        #expect(!rig.hasFailed)
     }
 
-    @Test("a disk that stays full for long fails the partition, so that others serve it (F6)")
-    func givesUp() async {
-        #expect(await firstEvent(refusals: .max, patience: .milliseconds(1)) == "7 failed")
+    @Test("a removal that fails, and a creation, are tried again until they succeed")
+    func triedAgain() async throws {
+        let rig = try await WorkerRig()
+        let failures = Mutex<[SickEngine.Call: Int]>([:])
+        rig.engine.set { [storage] call in
+            guard call == .create || call == .remove else { return nil }
+            let count = failures.withLock { failures in
+                failures[call, default: 0] += 1
+                return failures[call] ?? 0
+            }
+            return count <= 2 ? .inputOutput(storage, detail: "no") : nil
+        }
+        let other = PartitionDescriptor(
+            id: PartitionID(5), table: rig.table.id, range: .all, epoch: Epoch(1), primary: nil, replicas: [],
+            status: .creating)
+        rig.worker.submit(.create(other, rig.table), to: StorageID(5))
+        rig.worker.submit(.remove(partition), to: storage)
+        try await rig.eventually("both are done") { rig.inputs.count == 2 }
+        #expect(rig.inputs.contains(.created(PartitionID(5), StorageID(5))))
+        #expect(rig.inputs.contains(.dropped(partition, storage)))
+        try await rig.close()
+    }
+
+    @Test("rows are hashed beside later entries, and the hash is that of the position asked for (M6)")
+    func hashesBeside() async throws {
+        let rig = try await WorkerRig()
+        try rig.apply(1, 0..<100)
+        try await rig.eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
+        let snapshot = try await rig.engine.sound.snapshot(of: partition, in: storage)
+        let expected = try await snapshot.checksum().hash
+        await snapshot.close()
+
+        let (gate, opener) = AsyncStream.makeStream(of: Void.self)
+        rig.engine.set { call in
+            if call == .hash { for await _ in gate { break } }
+            return nil
+        }
+        rig.worker.submit(.checksum(partition, rig.position(1)), to: storage)
+        try rig.apply(2, 100..<200)
+        try await rig.eventually("entries go on") { rig.inputs.contains(.applied(partition, 2)) }
+        opener.yield()
+        let checksummed = AgentInput.checksummed(partition, rig.position(1), expected)
+        try await rig.eventually("the hash is said") { rig.inputs.contains(checksummed) }
+        try await rig.close()
+    }
+
+    @Test("while a partition is removed, its sibling's entries are applied")
+    func removesInSteps() async throws {
+        let rig = try await WorkerRig()
+        for number in 0..<4 { try rig.apply(UInt64(number + 1), Int64(number * 1_000)..<Int64((number + 1) * 1_000)) }
+        try await rig.eventually("it is filled") { rig.inputs.last == .applied(partition, 4) }
+        let (low, high) = (PartitionID(2), PartitionID(3))
+        try await rig.split(at: 3_500, into: [low, high], after: 4)
+
+        // With the second step of the removal an entry comes for the other half.
+        let entry = try rig.entry(5, 4_000..<4_001)
+        rig.engine.set { [storage, engine = rig.engine, worker = rig.worker] call in
+            if call == .remove, engine.count(of: .remove) == 2 { worker.submit(.apply(high, [entry]), to: storage) }
+            return nil
+        }
+        rig.worker.submit(.remove(low), to: storage)
+        try await rig.eventually("it is gone") { rig.inputs.last == .dropped(low, storage) }
+        #expect(rig.inputs.contains(.applied(high, 5)))
+        #expect(try await rig.engine.statistics(of: .all, in: storage).rows == 501)
+        try await rig.close()
     }
 }

@@ -37,6 +37,22 @@ import Testing
         #expect(try await world.call(.get, "rows?key=[1]").code == "ROW_NOT_FOUND")
     }
 
+    @Test("each kind of write goes under the key that came with it (R8), and a key that is none is refused")
+    func idempotencyKeys() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        let texts = (0..<3).map { "017f22e2-79b0-7cc3-98c4-dc0c0c07398\($0)" }
+        let batch = #"{"operations":[{"op":"delete","key":[1]}]}"#
+        #expect(try await world.call(.put, "rows?key=[1]", "{}", idempotencyKey: texts[0]).status == 200)
+        #expect(try await world.call(.delete, "rows?key=[1]", idempotencyKey: texts[1]).status == 200)
+        #expect(try await world.call(.post, "rows:batch", batch, idempotencyKey: texts[2]).status == 200)
+        #expect(try await world.call(.put, "rows?key=[1]", "{}").status == 200)
+        #expect(world.plane.keys.withLock { $0.map { $0?.description } } == texts + [nil])
+        let refused = try await world.call(.put, "rows?key=[1]", "{}", idempotencyKey: "abc")
+        #expect(refused.status == 400 && refused.code == "INVALID_IDEMPOTENCY_KEY")
+        #expect(refused.members["field"] as? String == "Idempotency-Key")
+    }
+
     @Test("a read that names no consistency takes the one that is configured, for the node before its zone before all")
     func configuredConsistency() async throws {
         let world = try await GatewayWorld()

@@ -49,10 +49,12 @@ struct GatewayWorld {
     }
 
     func call(
-        _ method: HTTPRequest.Method, _ path: String, _ body: String = "", table: String = "things", token: String? = "writer"
+        _ method: HTTPRequest.Method, _ path: String, _ body: String = "", table: String = "things", token: String? = "writer",
+        idempotencyKey: String? = nil
     ) async throws -> Answer {
         var fields = HTTPFields()
         if let token { fields[.authorization] = "Bearer \(token)" }
+        if let idempotencyKey, let name = HTTPField.Name("Idempotency-Key") { fields[name] = idempotencyKey }
         let request = Request(
             head: HTTPRequest(
                 method: method, scheme: "https", authority: "localhost", path: "/v1/tables/\(table)/\(path)",
@@ -90,8 +92,13 @@ struct GatewayWorld {
 
     final class Plane: DataPlane {
         let node: NodeID
+        private let damages = Mutex<[PartitionID]>([])
+        var damaged: [PartitionID] { damages.withLock { $0 } }
+        func damageFound(in partition: PartitionID, _ what: String) { damages.withLock { $0.append(partition) } }
         private let table: Mutex<Routes>
         private let reads = Mutex<[RowConsistency]>([])
+        /// Of the writes, as they came.
+        let keys = Mutex<[IdempotencyKey?]>([])
         let local: [(PartitionDescriptor, TableDescriptor)]
         private let engine: SQLiteEngine
         private let state = Mutex<(refusal: DataRefusal?, sequences: [PartitionID: UInt64])>((nil, [:]))
@@ -167,7 +174,10 @@ struct GatewayWorld {
             return ReplicaLocation(partition: partition, table: table, storage: StorageID(id.number), range: partition.range)
         }
 
-        func write(_ mutations: [Mutation], to id: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> Position {
+        func write(
+            _ mutations: [Mutation], under key: IdempotencyKey?, to id: PartitionID, at epoch: Epoch
+        ) async throws(DataRefusal) -> Position {
+            keys.withLock { $0.append(key) }
             let location = try owned(id)
             let sequence = state.withLock { state in
                 state.sequences[id, default: 0] += 1

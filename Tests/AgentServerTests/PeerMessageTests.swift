@@ -9,14 +9,17 @@ import Wire
 @Suite struct PeerMessageTests {
     private static let term = Term(epoch: Epoch(7), run: 3)
     private static let opening = Entry(position: Position(term, 11), body: .opening, after: 99)
+    private static let once = IdempotencyKey(high: 0x0189_0A5D_AC96_774B, low: 0xBCCE_B302_099A_8057).map {
+        WriteOnce(key: $0, horizon: WallTime(milliseconds: 1_700_000_000_000))
+    }
+    private static let plain = Entry(position: Position(term, 12), body: .write([1, 2, 3]), after: opening.checksum)
     private static let entries = [
-        opening,
-        Entry(position: Position(term, 12), body: .write([1, 2, 3]), after: opening.checksum),
+        opening, plain, Entry(position: Position(term, 13), body: .write([4], once), after: plain.checksum),
     ]
 
     static let bodies: [ReplicationMessage.Body] = [
         .prepare(.init(term: term, previous: .start, entries: entries, commit: 10, wantsReply: true)),
-        .ack(.init(term: term, received: 12, durable: 11, verified: nil, incarnation: 5)),
+        .ack(.init(term: term, received: 12, durable: 11, verified: nil, incarnation: 5, applied: 10)),
         .nack(
             .init(
                 term: term, refused: 12, hint: entries[0].position, committed: .zero, wantsSnapshot: true, incarnation: 5,

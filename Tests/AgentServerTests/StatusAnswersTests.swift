@@ -18,6 +18,8 @@ import Testing
         let routes: Routes
         let report: AgentStatus
 
+        func damageFound(in partition: PartitionID, _ what: String) {}
+
         init(engine: EngineHealth = .healthy) throws {
             let node = try NodeID("n1")
             let addresses = NodeAddresses(gossip: "127.0.0.1:3", link: "127.0.0.1:2", service: "127.0.0.1:1")
@@ -40,13 +42,20 @@ import Testing
             report = AgentStatus(
                 node: node, cluster: try ClusterID("0123456789abcdef0123456789abcdef"), zone: try ZoneName("a"),
                 store: StoreID(1), generation: Generation(2), session: SessionID(5), addresses: addresses, version: "0.1",
-                uptime: .seconds(3), members: try Self.beliefs(), revision: routes.revision, newestRevision: routes.revision,
+                uptime: .seconds(3), members: try Self.beliefs(), swim: Self.counters, revision: routes.revision,
+                newestRevision: routes.revision,
                 revisionAge: .zero,
                 partitions: [
                     PartitionReport(
                         partition: partition.id, epoch: Epoch(3), isPrimary: true, role: .inSync, rows: 10, bytes: 1_000,
                         readsPerSecond: 1, writesPerSecond: 2, lag: .milliseconds(4), last: .zero, applied: .zero)
                 ], engine: engine, fsyncs: 17)
+        }
+
+        private static var counters: Swim.Counters {
+            var counters = Swim.Counters()
+            (counters.probes, counters.failedProbes, counters.unheardProbes) = (9, 5, 2)
+            return counters
         }
 
         /// One member, whom another accuses.
@@ -66,7 +75,9 @@ import Testing
             return swim.beliefs(at: .origin + .milliseconds(250))
         }
 
-        func write(_ mutations: [Mutation], to: PartitionID, at: Epoch) async throws(DataRefusal) -> Position {
+        func write(
+            _ mutations: [Mutation], under: IdempotencyKey?, to: PartitionID, at: Epoch
+        ) async throws(DataRefusal) -> Position {
             throw .unavailable("not asked here")
         }
         func strongRead(of: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation {
@@ -99,6 +110,7 @@ import Testing
             #""node_id":"n1""#, #""partition_id":7"#, #""role":"primary""#, #""epoch":3"#, #""revision":"1:12""#,
             #""fsyncs":17"#,
             #""health":"healthy""#, #""status":"suspect""#, #""incarnation":4"#, #""age_ms":250"#, #""accusers":["n3"]"#,
+            #""isolated":false"#,
         ] {
             #expect(body.contains(part), "\(part) in \(body)")
         }
@@ -117,6 +129,12 @@ import Testing
         }
         #expect(body.contains("coxswain_gossip_members{state=\"suspect\"} 1\n"))
         #expect(body.contains("coxswain_gossip_false_positives_total 0\n"))
+        #expect(body.contains("coxswain_gossip_isolated 0\n"))
+        // The kinds of a failure add up to the failures.
+        #expect(body.contains("coxswain_gossip_probe_failures_total{kind=\"member\"} 3\n"))
+        #expect(body.contains("coxswain_gossip_probe_failures_total{kind=\"everybody\"} 2\n"))
+        #expect(body.components(separatedBy: "coxswain_gossip_probe_failures_total{").count == 3)
+        #expect(body.components(separatedBy: "coxswain_gossip_link_pings_total{").count == 5)
         #expect(body.contains("coxswain_gossip_decrypt_failures_total{reason=\"replayed\"} 0\n"))
         #expect(body.contains("coxswain_partitions{role=\"primary\"} 1\n"))
         #expect(body.hasSuffix("further 1\n"))

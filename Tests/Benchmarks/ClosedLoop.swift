@@ -13,6 +13,8 @@ struct ClosedLoop: Sendable {
         let method: HTTPMethod
         let path: String
         let body: String
+        /// Beside the client's own.
+        var headers: [(String, String)] = []
     }
 
     struct Client: Sendable {
@@ -194,6 +196,7 @@ private final class ClosedLoopHandler: ChannelInboundHandler {
         }
         turn += 1
         var head = HTTPRequestHead(version: .http1_1, method: request.method, uri: request.path, headers: headers)
+        head.headers.add(contentsOf: request.headers)
         head.headers.add(name: "content-length", value: String(request.body.utf8.count))
         sent = .now()
         context.write(wrapOutboundOut(.head(head)), promise: nil)

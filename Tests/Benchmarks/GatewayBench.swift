@@ -1,4 +1,5 @@
 import Client
+import FoundationEssentials
 import KeyEncoding
 import Launching
 import Model
@@ -19,15 +20,22 @@ enum GatewayBench {
                 BenchRow(
                     bench: "gateway", row: "an agent at rest, three partitions", unit: "‰ of a core",
                     of: try await cluster.atRest(members, rounds: settings.rounds)))
-            var loads = [1, 64].map { ($0, ServedLoad("gateway", "writes", clients: $0, on: cluster)) }
+            var loads = [(1, false), (64, false), (64, true)].map { count, isKeyed in
+                (
+                    count: count, isKeyed: isKeyed,
+                    load: ServedLoad("gateway", isKeyed ? "writes under keys" : "writes", clients: count, on: cluster)
+                )
+            }
             for _ in 0..<settings.rounds {
                 for index in loads.indices {
                     let route = try await cluster.route(of: "usertable")
-                    let clients = try (0..<loads[index].0).map { try client($0, route, token, cluster) }
-                    try await loads[index].1.round(loop, clients, members: members, seconds: 2.5)
+                    let clients = try (0..<loads[index].count).map {
+                        try client($0, route, token, cluster, isKeyed: loads[index].isKeyed)
+                    }
+                    try await loads[index].load.round(loop, clients, members: members, seconds: 2.5)
                 }
             }
-            for (_, load) in loads { load.report(report) }
+            for load in loads { load.load.report(report) }
         }
     }
 
@@ -38,7 +46,7 @@ enum GatewayBench {
 
     /// A client of one partition, with a connection to its primary.
     private static func client(
-        _ number: Int, _ route: TableRoute, _ token: String, _ cluster: BenchCluster
+        _ number: Int, _ route: TableRoute, _ token: String, _ cluster: BenchCluster, isKeyed: Bool
     ) throws -> ClosedLoop.Client {
         let place = number % route.partitions.count
         let partition = route.partitions[place]
@@ -51,7 +59,13 @@ enum GatewayBench {
             let key = name(place * keys / 3 + (turn * 7_919 + number * 131) % (keys / 3))
             let row = JSONValue.object(["id": .string(key), "body": .string("\(turn) " + String(repeating: "x", count: 90))])
             let path = "/v1/tables/usertable/rows?key=" + ControlClient.encode(JSONValue.array([.string(key)]).text)
-            return .init(method: .PUT, path: path, body: row.text)
+            var random = SystemRandomNumberGenerator()
+            let once =
+                isKeyed
+                ? IdempotencyKey(madeAt: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), random: &random)
+                : nil
+            return .init(
+                method: .PUT, path: path, body: row.text, headers: once.map { [("idempotency-key", $0.description)] } ?? [])
         }
     }
 }

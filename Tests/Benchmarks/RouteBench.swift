@@ -62,7 +62,8 @@ enum RouteBench {
             let high = index + 1 == count ? nil : key(UInt64(index + 1) * step)
             return .partition(
                 PartitionDescriptor(
-                    id: PartitionID(madeAt: 1, ordinal: index % 65_536), table: table.id, range: KeyRange(low: low, high: high),
+                    id: PartitionID(madeAt: 1 + UInt64(index / 65_536), ordinal: index % 65_536), table: table.id,
+                    range: KeyRange(low: low, high: high),
                     epoch: Epoch(1), primary: node, replicas: replicas, status: .active))
         }
         return Topology(revision: Revision(history: 1, index: 1), changes: [.table(table)] + partitions)

@@ -47,11 +47,11 @@ struct ServedLoad {
     }
 
     func report(_ report: Benchmarks.Report) {
-        let name = "\(clients) client\(clients == 1 ? "" : "s")"
+        let name = "\(what), \(clients) client\(clients == 1 ? "" : "s")"
         let note = firstFailure.map { "\(failures) requests beside them were not served, first: \($0)" }
         let peer = "4 KiB, \(DiskLimit.name(group: clients))"
         report(
-            BenchRow(bench: bench, row: "\(what), \(name)", unit: "1/s", of: rates, peer: limits, peerName: peer, note: note))
+            BenchRow(bench: bench, row: name, unit: "1/s", of: rates, peer: limits, peerName: peer, note: note))
         report(BenchRow(bench: bench, row: "p50, \(name)", unit: "ms", of: medians, peer: limitMedians, peerName: peer))
         report(BenchRow(bench: bench, row: "p99, \(name)", unit: "ms", of: tails, peer: limitTails, peerName: peer))
         report(BenchRow(bench: bench, row: "syncs of all logs for one, \(name)", unit: "syncs", of: syncs))

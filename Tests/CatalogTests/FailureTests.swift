@@ -46,8 +46,21 @@ import Testing
             let result = try world.run(.nodeFailed(n1, session: session, witnesses: witnesses))
             #expect(result.refusal == .notEnoughWitnesses)
         }
+        let (b, c) = (try ZoneName("b"), try ZoneName("c"))
+        // Zone c can still speak; and a zone in which a witness stands is not silent.
+        for silent in [[b], [b, a]] {
+            let result = try world.run(
+                .nodeFailed(
+                    n1, session: session, witnesses: [Witness(id: c1, zone: a), Witness(id: c2, zone: a)], silentZones: silent))
+            #expect(result.refusal == .notEnoughWitnesses)
+        }
         let old = try world.run(.nodeFailed(n1, session: SessionID(999), witnesses: []))
         #expect(old.refusal == .staleSession)
+        // Nobody is left but in the witnesses' own zone.
+        let alone = try world.run(
+            .nodeFailed(
+                n1, session: session, witnesses: [Witness(id: c1, zone: a), Witness(id: c2, zone: a)], silentZones: [b, c]))
+        #expect(alone.isAccepted)
     }
 
     @Test("the last in-sync member never leaves: its partition waits without a primary, and gets it back when it returns (F2)")
@@ -90,6 +103,52 @@ import Testing
         try world.start(node: 1, generation: 4)
         #expect(try partition(world, id).inSync == [n2, n3])
         #expect(try partition(world, id).primary != n1)
+    }
+
+    @Test("a damaged copy takes no other copy on its node out of service; a node that names none vouches for none (E4, F2)")
+    func oneDamagedCopy() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let shared = try world.makeTable().id
+        try world.run(.createTable(try world.creation("alone", splitAt: [100], on: [[n1], [n1]])))
+        let alone = world.topology.partitions.values.filter { $0.replicas.count == 1 }.map(\.id).sorted()
+        for id in alone { try world.propose(.replicaReady(id, expecting: Epoch(1)), from: n1) }
+
+        // It comes back before anybody missed it.
+        try world.start(node: 1, generation: 2, intact: false, damaged: [shared, alone[1]])
+        #expect(try partition(world, shared).inSync == [n2, n3])
+        #expect(try partition(world, alone[0]).primary == n1 && partition(world, alone[0]).epoch == Epoch(1))
+        #expect(try partition(world, alone[1]).primary == nil && partition(world, alone[1]).inSync == [n1])
+        // It fails, and comes back as it was.
+        #expect(try world.fail(n1).isAccepted)
+        #expect(try partition(world, alone[0]).primary == nil)
+        try world.start(node: 1, generation: 3, intact: false, damaged: [alone[1]])
+        #expect(try partition(world, alone[0]).primary == n1 && partition(world, alone[1]).primary == nil)
+        // An agent that cannot say which of them is damaged.
+        try world.start(node: 1, generation: 4, intact: false)
+        #expect(try partition(world, alone[0]).primary == nil)
+        try world.start(node: 1, generation: 5)
+        #expect(try partition(world, alone[0]).primary == n1 && partition(world, alone[1]).primary == n1)
+        // A disk that went back is in doubt as a whole, whatever it says itself.
+        try world.start(node: 1, generation: 4, intact: false, damaged: [alone[1]])
+        #expect(try partition(world, alone[0]).primary == nil)
+    }
+
+    @Test("who is damaged at a partition that was split meanwhile leaves its children's in-sync sets (E4)")
+    func damagedParent() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let parent = try world.makeTable()
+        try world.run(.beginSplit(parent.id, at: Key([100]), expecting: parent.epoch))
+        let fenced = try partition(world, parent.id)
+        let operation = try #require(fenced.operation)
+        try world.propose(
+            .commitSplit(
+                parent.id, operation: operation, at: Position(epoch: fenced.epoch, run: 1, sequence: 9), checksum: 5,
+                inSync: fenced.inSync, expecting: fenced.epoch), from: n1)
+        #expect(world.topology.partitions[parent.id] == nil && world.topology.partitions.count == 2)
+        try world.start(node: 1, generation: 2, intact: false, damaged: [parent.id])
+        for child in world.topology.partitions.values { #expect(child.inSync == [n2, n3]) }
     }
 
     @Test("a move ends with its target, and goes on without its source once the target is in sync")

@@ -25,7 +25,8 @@ struct CommandSource {
                 NodeRegistration(
                     node: node, store: StoreID(store), generation: Generation(chance(95) ? known + 1 : max(known, 1) - 1),
                     zone: try ZoneName(["a", "b", "c"][number % 3]),
-                    addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: chance(95)))
+                    addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: chance(95),
+                    damaged: chance(50) ? pick(partitions).map { [$0.id] } ?? [] : []))
         case 6..<8:
             let witnesses = try [("c1", "a"), ("c2", "b"), ("n5", "c")].map {
                 Witness(id: try NodeID($0.0), zone: try ZoneName($0.1))

@@ -42,16 +42,17 @@ struct World {
     }
 
     @discardableResult
-    mutating func start(node number: Int, store: UInt64? = nil, generation: UInt64 = 1, intact: Bool = true) throws
-        -> CommandResult
-    {
+    mutating func start(
+        node number: Int, store: UInt64? = nil, generation: UInt64 = 1, intact: Bool = true, damaged: [PartitionID] = []
+    ) throws -> CommandResult {
         let zones = ["a", "b", "c"]
         return try run(
             .registerNode(
                 NodeRegistration(
                     node: try NodeID("n\(number)"), store: StoreID(store ?? UInt64(number) * 100),
                     generation: Generation(generation), zone: try ZoneName(zones[(number - 1) % 3]),
-                    addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: intact)))
+                    addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: intact,
+                    damaged: damaged)))
     }
 
     func session(_ node: NodeID) -> SessionID { topology.nodes[node]?.session ?? .none }

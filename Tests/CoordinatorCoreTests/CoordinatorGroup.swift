@@ -64,16 +64,18 @@ struct CoordinatorGroup {
 
     private let settings: CoordinatorSettings
     private let trailingEntries: UInt64
+    private let gossipSeed: GossipSeed?
     private let codec: (MemberID, CoordinatorCodec) -> CoordinatorCodec
 
     /// - Parameter codec: how a member reads and writes; as everybody does, unless a test says otherwise.
     init(
         settings: CoordinatorSettings = CoordinatorSettings(snapshotEntries: 20), trailingEntries: UInt64 = 5_000,
-        snapshotPadding: Int = 0,
+        snapshotPadding: Int = 0, gossipSeed: GossipSeed? = nil,
         codec: @escaping (MemberID, CoordinatorCodec) -> CoordinatorCodec = { $1 }
     ) throws {
         self.settings = settings
         self.trailingEntries = trailingEntries
+        self.gossipSeed = gossipSeed
         self.codec = codec
         archive = Archive(padding: snapshotPadding)
         names = try (1...3).map { try MemberID(text: "c\($0)") }
@@ -100,7 +102,7 @@ struct CoordinatorGroup {
             uniqueKeysWithValues: try founding.voters.map { ($0.node, try ZoneName("z\($0.node.name.dropFirst())")) })
         members[name] = Coordinator(
             id: name, raft: raft, codec: codec(name, archive.codec), memberZones: zones, settings: settings,
-            numbersAfter: lastCaller * 1_000, at: now)
+            gossipSeed: gossipSeed, numbersAfter: lastCaller * 1_000, at: now)
     }
 
     var leader: MemberID? { names.first { !down.contains($0) && members[$0]?.raft.isLeader == true } }

@@ -86,7 +86,9 @@ import Testing
         let dead = try NodeID("n1")
         let session = try #require(group.members[leader]?.catalog.topology.nodes[dead]?.session)
         func report(_ witness: String) throws -> Coordinator.Input {
-            .deathReported(DeathReport(node: dead, session: session, generation: Generation(1), witness: try NodeID(witness)))
+            .deathReported(
+                DeathReport(
+                    FoundDeath(node: dead, session: session, generation: Generation(1)), witness: try NodeID(witness)))
         }
         group.step(try report("n2"), at: leader)
         group.step(try report("n3"), at: leader)
@@ -184,7 +186,8 @@ import Testing
         let dead = try NodeID("n1")
         for witness in group.names.map(\.node) {
             group.step(
-                .deathReported(DeathReport(node: dead, session: SessionID(1), generation: Generation(1), witness: witness)),
+                .deathReported(
+                    DeathReport(FoundDeath(node: dead, session: SessionID(1), generation: Generation(1)), witness: witness)),
                 at: leader)
         }
         group.run(.seconds(1))

@@ -30,6 +30,11 @@ struct MemberFrameTests {
         return messages.map { MemberFrame(from: c2, to: c1, message: .raft($0)) }
             + [MemberFrame(from: c2, to: nil, message: .waiting(c2)), MemberFrame(from: c1, to: c2, message: .waiting(c2))]
             + [MemberFrame(from: c1, to: c2, message: .mark(StateMark(index: LogIndex(128), form: 7, hash: .max)))]
+            + [
+                MemberFrame(
+                    from: c2, to: c1,
+                    message: .gossipKeysHeld(HeldGossipKeys(ids: [GossipKeyID(1), GossipKeyID(.max)], primary: GossipKeyID(1))))
+            ]
     }
 
     @Test("every message comes back as it was written, with its sender and its receiver")

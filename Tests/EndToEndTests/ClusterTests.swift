@@ -77,6 +77,18 @@ import Testing
             let later = ContinuousClock.now + .seconds(2)
             try await expectEventually("writes go on", within: 20) { load.writes(after: later) > 50 }
         }
+        // An agent that reaches its peers and no coordinator is well, and says both.
+        for name in Cluster.agents {
+            try await expectEventually("\(name) is well without coordinators", within: 20) {
+                let status = try await cluster.status(of: name)
+                let peers = status["members"]?.array.filter { $0["kind"]?.string == "agent" } ?? []
+                let ports = try #require(cluster.agentPorts[name])
+                let ready = try await cluster.clients.send(.GET, "http://127.0.0.1:\(ports.status)/readyz", within: 5)
+                return status["routing"]?["coordinator"]?.string == nil && status["isolated"] == .boolean(false)
+                    && ready.status == 200 && peers.count == Cluster.agents.count - 1
+                    && peers.allSatisfy { $0["status"]?.string == "alive" }
+            }
+        }
         // Every agent knows all it needs on its own disk.
         let restarted = try #require(try await cluster.route("no_center", key: #"["n"]"#)["primary"]?.string)
         cluster.kill([restarted])

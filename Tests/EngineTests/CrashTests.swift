@@ -59,7 +59,7 @@ import Testing
         var state = try await target.engine.beginImport(Sample.storage, for: target.table, at: snapshot.state)
         for _ in 0..<4 {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 4_000)
-            state = try await target.engine.ingest(rows, chunk: state.chunks, of: snapshot.state, into: Sample.storage)
+            state = try await target.engine.ingest(rows, nil, chunk: state.chunks, of: snapshot.state, into: Sample.storage)
         }
         let crashed = target.folder.appending(path: "crashed")
         try FileManager.default.createDirectory(at: crashed, withIntermediateDirectories: true)
@@ -74,7 +74,7 @@ import Testing
         while true {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 4_000)
             if rows.isEmpty { break }
-            state = try await engine.ingest(rows, chunk: state.chunks, of: snapshot.state, into: Sample.storage)
+            state = try await engine.ingest(rows, nil, chunk: state.chunks, of: snapshot.state, into: Sample.storage)
         }
         try await engine.finishImport(of: snapshot.state, in: Sample.storage)
         let copy = try await engine.snapshot(of: Sample.partition, in: Sample.storage)

@@ -239,11 +239,11 @@ import Testing
         for _ in 0..<2 {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 8_000)
             let chunk = state.chunks
-            state = try await target.engine.ingest(rows, chunk: chunk, of: snapshot.state, into: StorageID(30))
-            #expect(try await target.engine.ingest(rows, chunk: chunk, of: snapshot.state, into: StorageID(30)) == state)
+            state = try await target.engine.ingest(rows, nil, chunk: chunk, of: snapshot.state, into: StorageID(30))
+            #expect(try await target.engine.ingest(rows, nil, chunk: chunk, of: snapshot.state, into: StorageID(30)) == state)
         }
         await #expect(throws: EngineError.notNextChunk(expected: 2, found: 5)) {
-            try await target.engine.ingest([], chunk: 5, of: snapshot.state, into: StorageID(30))
+            try await target.engine.ingest([], nil, chunk: 5, of: snapshot.state, into: StorageID(30))
         }
         await target.engine.close()
         let again = SQLiteEngine(folder: target.folder.path)
@@ -253,7 +253,7 @@ import Testing
         while true {
             let rows = try await snapshot.rows(after: state.last, byteLimit: 8_000)
             if rows.isEmpty { break }
-            state = try await again.ingest(rows, chunk: state.chunks, of: snapshot.state, into: StorageID(30))
+            state = try await again.ingest(rows, nil, chunk: state.chunks, of: snapshot.state, into: StorageID(30))
         }
         try await again.finishImport(of: snapshot.state, in: StorageID(30))
         await #expect(throws: EngineError.noImport(StorageID(30))) {
@@ -290,10 +290,10 @@ import Testing
         let earlier = PartitionState(partition: PartitionID(21), range: upper, applied: source.position(0), checksum: 1)
         for start in [earlier, snapshot.state] {
             #expect(try await target.engine.beginImport(storage, for: target.table, at: start).chunks == 0)
-            try await target.engine.ingest(rows, chunk: 0, of: start, into: storage)
+            try await target.engine.ingest(rows, nil, chunk: 0, of: start, into: storage)
         }
         await #expect(throws: EngineError.noImport(storage)) {
-            try await target.engine.ingest(rows, chunk: 1, of: earlier, into: self.storage)
+            try await target.engine.ingest(rows, nil, chunk: 1, of: earlier, into: self.storage)
         }
         try await target.engine.finishImport(of: snapshot.state, in: storage)
         let copy = try await target.engine.snapshot(of: PartitionID(21), in: storage)

@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import KeyEncoding
+import LogStorage
 import Model
 
 /// A table of every type, its rows, and a folder that goes away.
@@ -12,10 +13,11 @@ struct Sample {
     static let partition = PartitionID(7)
     static let storage = StorageID(7)
 
-    init() throws {
-        folder = FileManager.default.temporaryDirectory.appending(path: "engine-\(UUID().uuidString)")
+    init(in folder: String? = nil, onDiskFailure: DiskFailureResponse = .endProcess) throws {
+        let temporary = FileManager.default.temporaryDirectory.appending(path: "engine-\(UUID().uuidString)")
+        self.folder = folder.map { URL(filePath: $0) } ?? temporary
         table = try Self.table()
-        engine = SQLiteEngine(folder: folder.path)
+        engine = SQLiteEngine(folder: self.folder.path, onDiskFailure: onDiskFailure)
     }
 
     func remove() { try? FileManager.default.removeItem(at: folder) }

@@ -15,6 +15,20 @@ import Testing
         }
     }
 
+    @Test("a store goes on from a number of starts that it was raised to, and never from a lower one")
+    func raised() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        do {
+            let data = try DataFolder(path, random: 77)
+            try data.raise(to: Generation(8))
+            try data.raise(to: Generation(3))
+            #expect(data.generation == Generation(8))
+        }
+        let next = try DataFolder(path)
+        #expect(next.generation == Generation(9) && next.store == StoreID(77))
+    }
+
     @Test("a folder that is held is refused, and free again when it is let go")
     func locked() throws {
         let folder = try Folder()

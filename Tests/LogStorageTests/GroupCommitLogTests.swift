@@ -1,5 +1,7 @@
+import Dispatch
 import DurableLog
 import Foundation
+import Glibc
 import LogStorage
 import Model
 import Synchronization
@@ -36,6 +38,39 @@ import Testing
         #expect(found.map(\.number.value) == Array(1...400))
         #expect(found[398].payload == Array("record 199".utf8))
         #expect(try await log.append([Self.record("goes on")]).lowerBound == RecordNumber(401))
+    }
+
+    @Test("beyond its bound the log takes only what is decided already, and says how much waits")
+    func bound() async throws {
+        let folder = try Folder()
+        // The first group holds the disk until the test has seen enough.
+        let gate = DispatchSemaphore(value: 0)
+        let isHeld = Atomic<Bool>(false)
+        let flush = Flush { descriptor in
+            if isHeld.load(ordering: .relaxed) { gate.wait() }
+            return fdatasync(descriptor)
+        }
+        let options = LogOptions(segmentBytes: 1 << 16, pendingBytes: 100, reserveBytes: 0, flush: flush)
+        let log = try GroupCommitLog(folder: folder.path, store: Self.store, options: options) { _ in }
+        isHeld.store(true, ordering: .relaxed)
+        let results = Mutex<[Bool]>([])
+        let submit = { (count: Int, isDecided: Bool) in
+            log.submit([NewRecord(kind: 1, payload: [UInt8](repeating: 7, count: count))], isDecided: isDecided) { result in
+                let isTaken = if case .success = result { true } else { false }
+                results.withLock { $0.append(isTaken) }
+            }
+        }
+        submit(60, false)
+        try await eventually("it is being written") { log.statistics.oldestPending != nil }
+        submit(60, false)
+        submit(60, false)
+        #expect(results.withLock { $0 } == [false])
+        submit(60, true)
+        #expect(log.pendingBytes == 180)
+        isHeld.store(false, ordering: .relaxed)
+        gate.signal()
+        try await eventually("all that was taken is written") { results.withLock { $0 } == [false, true, true, true] }
+        try await eventually("nothing waits") { log.pendingBytes == 0 }
     }
 
     @Test("writers at the same time share syncs")

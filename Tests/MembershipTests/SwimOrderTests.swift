@@ -106,6 +106,38 @@ import Testing
         #expect(swim.member(try NodeID("n5"))?.record.life.generation == Generation(7))
     }
 
+    @Test("a process that is raised to a later generation is believed by those who took it for one of the past")
+    func raised() throws {
+        var swim = try member()
+        let own = swim.node
+        var other = Swim(
+            node: try NodeID("n5"), generation: Generation(1), profile: try record(5, .alive).profile, tuning: swim.tuning,
+            seed: 5, at: .origin)
+        var before = swim.ownRecord
+        before.life = Life(generation: Generation(swim.life.generation.number + 6), incarnation: 4)
+        before.profile = MemberProfile(
+            kind: .agent, zone: try ZoneName("a"), gossip: swim.profile.gossip, link: "x:1", store: StoreID(4_711),
+            session: .none)
+        _ = other.step(try gossip([before]), at: .origin)
+        func tell() {
+            let said = SwimMessage(
+                from: own, life: swim.life, revision: .none, body: .gossip, rumours: [swim.ownRecord])
+            _ = other.step(.received(said, from: "x:1"), at: .origin)
+        }
+        tell()
+        #expect(other.member(own)?.profile.store == StoreID(4_711))
+        #expect(swim.step(try gossip([before]), at: .origin).contains(.identityInUse(before)))
+        let later = Generation(before.life.generation.number + 1)
+        _ = swim.step(.raised(later), at: .origin)
+        tell()
+        #expect(swim.life == Life(generation: later, incarnation: 0))
+        #expect(other.member(own)?.record == swim.ownRecord)
+        // What is said of the life before is answered, and changes nothing; neither does a lower number.
+        _ = swim.step(try gossip([before]), at: .origin)
+        _ = swim.step(.raised(Generation(1)), at: .origin)
+        #expect(swim.life == Life(generation: later, incarnation: 0))
+    }
+
     @Test("a session that is committed later reaches the others under a new incarnation")
     func session() throws {
         var swim = try member()

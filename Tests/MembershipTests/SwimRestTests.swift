@@ -108,4 +108,42 @@ import Testing
         _ = swim.step(.tick, at: now)
         #expect(swim.counters.lateTicks == late + 1)
     }
+
+    @Test("members that started together do not call those who are missing together")
+    func callsApart() throws {
+        var called: [[LogicalInstant]] = []
+        for seed in 0..<20 as Range<UInt64> {
+            var swim = Swim(
+                node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: seed,
+                at: .origin)
+            let roster = [1, 2].map {
+                RosterEntry(node: World.node($0), generation: Generation(1), profile: World.profile($0))
+            }
+            _ = swim.step(.roster(roster), at: .origin)
+            _ = swim.step(received(.ack(sequence: 0), rumour: true), at: .origin)
+            var times: [LogicalInstant] = []
+            var now = LogicalInstant.origin
+            while now < .origin + .seconds(120) {
+                now = swim.tickDue
+                for case .send(let message, _) in swim.step(.tick, at: now) {
+                    guard case .ping(let number, let target) = message.body else { continue }
+                    if target == World.node(1) { _ = swim.step(received(.ack(sequence: number)), at: now) }
+                    // A call, and no probe: the dead are not probed.
+                    if target == World.node(2), swim.status(of: target) == .dead, message.digest != nil { times.append(now) }
+                }
+            }
+            called.append(times)
+        }
+        // As often as they should.
+        let interval = SwimTuning.fast.reconnectInterval
+        for times in called { #expect((30...50).contains(times.count)) }
+        for times in called {
+            for (earlier, later) in zip(times, times.dropFirst()) {
+                #expect(later - earlier >= interval / 2 && later - earlier <= interval * 3 / 2 + .milliseconds(250))
+            }
+        }
+        // Of twenty, never more than a few within one tick.
+        let together = Dictionary(grouping: called.joined(), by: \.microseconds).values.map(\.count).max()
+        #expect(together.map { $0 <= 6 } ?? false)
+    }
 }

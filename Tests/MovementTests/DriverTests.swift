@@ -43,14 +43,12 @@ import Testing
 
     func peer(
         needsSnapshot: Bool = false, following: Bool = true, copying: Bool = false, lag: Int = 0, equal: Bool? = nil,
-        snapshot: Bool = true
-    )
-        -> LeaderView.Peer
-    {
+        snapshot: Bool = true, stuck: Bool = false
+    ) -> LeaderView.Peer {
         LeaderView.Peer(
             store: StoreID(3), needsSnapshot: needsSnapshot, isFollowing: following, isCopying: copying,
             cameBySnapshot: snapshot, lagBytes: lag,
-            isEqual: equal)
+            isEqual: equal, isStuck: stuck)
     }
 
     @Test("a move copies, then compares, then joins; a difference aborts it (M2, M6)")
@@ -97,6 +95,29 @@ import Testing
                     .switchPrimary(
                         PartitionID(1), to: c, store: StoreID(1), operation: OperationID(9), expecting: Epoch(4)))
             ])
+    }
+
+    @Test("to a node whose engine takes in nothing a transfer ends, and a move waits; what is fenced goes on (F6)")
+    func stuckTarget() throws {
+        var driver = Driver(node: a)
+        let descriptor = partition(inSync: [a, b, c])
+        let transfer = try operation(.transferPrimary(partition: PartitionID(1), target: c), .fence)
+        let stuck = view(peers: [c: peer(stuck: true)])
+        guard
+            case .propose(.abort(OperationID(9), _, _, Epoch(4)))? =
+                driver.next(for: descriptor, operation: transfer, view: stuck, at: now).first
+        else {
+            Issue.record("the transfer must end")
+            return
+        }
+        let move = try operation(.move(partition: PartitionID(1), source: a, target: c), .handOver)
+        for look in 0..<10 {
+            let at = now + .milliseconds(20) * Int64(look)
+            #expect(driver.next(for: descriptor, operation: move, view: stuck, at: at) == [])
+        }
+        #expect(driver.obstacle == .engine(c))
+        let fenced = view(fence: OperationID(9), drained: true, peers: [c: peer(stuck: true)])
+        #expect(driver.next(for: descriptor, operation: move, view: fenced, at: now).count == 1)
     }
 
     @Test("no fence starts without a lease (M4)")

@@ -25,9 +25,9 @@ final class Cluster {
         var persistedRecords = 0
         // The engine: rows, how far they stand, and the same as of the last sync.
         var rows: Set<UInt64> = []
-        var applied: UInt64 = 0
+        var applied = Position.zero
         var syncedRows: Set<UInt64> = []
-        var synced: UInt64 = 0
+        var synced = Position.zero
         var knownEpoch = Epoch(0)
         /// The engine works on one batch after the other.
         var engineFreeAt = LogicalInstant.origin
@@ -249,15 +249,15 @@ final class Cluster {
             give(id, [.persisted(ticket: ticket)])
         case .applied(let id, let generation, let entries):
             guard let node = nodes[id], node.isUp, node.generation == generation else { return }
-            for entry in entries where entry.sequence > node.applied {
-                if case .write(let payload) = entry.body { node.rows.insert(Self.number(payload)) }
-                node.applied = entry.sequence
+            for entry in entries where entry.sequence > node.applied.sequence {
+                if case .write(let payload, _) = entry.body { node.rows.insert(Self.number(payload)) }
+                node.applied = entry.position
             }
-            give(id, [.applied(node.applied)])
+            give(id, [.applied(node.applied.sequence)])
         case .engineSync(let id, let generation):
             guard let node = nodes[id], node.isUp, node.generation == generation else { return }
             (node.syncedRows, node.synced) = (node.rows, node.applied)
-            give(id, [.synced(node.synced)])
+            give(id, [.synced(node.synced.sequence)])
             if chance(0.2) { truncateDisk(node) }
         case .topology(let descriptor, let id):
             guard let node = nodes[id], node.isUp, descriptor.epoch > node.knownEpoch else { return }
@@ -272,8 +272,8 @@ final class Cluster {
             push(.answer(proposal, outcome, to: from), after: delay(fault.maxDelay))
         case .answer(let proposal, let outcome, let id): give(id, [.answered(proposal, outcome)])
         case .snapshot(let point, let rows, let to, let from):
-            guard let node = nodes[to], node.isUp, node.applied < point.sequence else { return }
-            (node.rows, node.syncedRows, node.applied, node.synced) = (rows, rows, point.sequence, point.sequence)
+            guard let node = nodes[to], node.isUp, node.applied.sequence < point.sequence else { return }
+            (node.rows, node.syncedRows, node.applied, node.synced) = (rows, rows, point.position, point.position)
             give(to, [.snapshotBegun(copy: eventNumber), .snapshotInstalled(point, copy: eventNumber)])
             give(from, [.snapshotSending(to: to, at: nil)])
         case .checkRead: break
@@ -375,7 +375,7 @@ final class Cluster {
             let log = try recovered.log(origin: .start, applied: node.applied)
             node.replica = Replica(
                 id: partition, node: id, incarnation: (node.generation + 1) << 20, log: log, hard: recovered.hard,
-                applied: node.applied, settings: settings)
+                applied: node.applied.sequence, settings: settings)
         } catch {
             violations.append("\(id) cannot recover: \(error)")
             return
@@ -424,9 +424,9 @@ final class Cluster {
     func helpLearners() {
         guard let primary = primaryNode, primary.isUp, primary.replica.isServing else { return }
         for learner in primary.replica.descriptor?.learners ?? [] {
-            guard let progress = primary.replica.progress(of: learner), let peer = nodes[learner] else { continue }
+            guard let progress = primary.replica.progress(of: learner, at: now), let peer = nodes[learner] else { continue }
             if progress.needsSnapshot {
-                let applied = primary.applied
+                let applied = primary.applied.sequence
                 guard let point = primary.replica.log.point(at: applied), chance(0.2) else { continue }
                 give(primary.id, [.snapshotSending(to: learner, at: applied)])
                 push(.snapshot(point, primary.rows, to: learner, from: primary.id), after: delay(.milliseconds(30)))
@@ -447,7 +447,8 @@ final class Cluster {
             return cluster.descriptor.learners.isEmpty
                 && cluster.descriptor.replicas.allSatisfy { replica in
                     let node = cluster.nodes[replica.node]!
-                    return node.applied == primary.replica.log.lastSequence && node.knownEpoch == cluster.descriptor.epoch
+                    return node.applied.sequence == primary.replica.log.lastSequence
+                        && node.knownEpoch == cluster.descriptor.epoch
                 }
         }
         let end = now + .seconds(30)

@@ -70,7 +70,7 @@ import Testing
                     ReplicationMessage.Ack(
                         term: term(), received: sequence(), durable: sequence(),
                         verified: Bool.random(using: &random) ? report : nil,
-                        incarnation: number))
+                        incarnation: number, applied: sequence()))
             case 4:
                 body = .nack(
                     ReplicationMessage.Nack(

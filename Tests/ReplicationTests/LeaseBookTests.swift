@@ -39,6 +39,33 @@ import Testing
         #expect(last > start + .milliseconds(700))
     }
 
+    @Test(
+        "the coordinators' word counts from the question, for a topology that this node has, and no longer than a lease (R6, L3)"
+    )
+    func confirmation() {
+        var (book, _) = books()
+        let (old, new) = (Revision(history: 1, index: 7), Revision(history: 1, index: 9))
+        book.ownLogSynced(at: start)
+        book.knows(old)
+        #expect(!book.holdsFromCoordinators(at: start))
+        book.confirmed(old, askedAt: start)
+        #expect(book.holdsFromCoordinators(at: start + .milliseconds(300)))
+        // Something was committed since: that answer is worth nothing before it is known, and the older one what it was worth.
+        book.confirmed(new, askedAt: start + .milliseconds(400))
+        // The answer to an older question comes late.
+        book.confirmed(old, askedAt: start + .milliseconds(350))
+        book.ownLogSynced(at: start + .milliseconds(600))
+        #expect(book.holdsFromCoordinators(at: start + .milliseconds(791)))
+        #expect(!book.holdsFromCoordinators(at: start + .milliseconds(792)))
+        book.knows(new)
+        #expect(book.holdsFromCoordinators(at: start + .milliseconds(792)))
+        book.ownLogSynced(at: start + .milliseconds(1_100))
+        #expect(!book.holdsFromCoordinators(at: start + .milliseconds(1_192)))
+        book.confirmed(new, askedAt: start + .milliseconds(1_100))
+        #expect(book.holdsFromCoordinators(at: start + .milliseconds(1_599)))
+        #expect(!book.holdsFromCoordinators(at: start + .milliseconds(1_600)), "its own log proves itself no more")
+    }
+
     @Test("an excluded partition is dropped at once, whatever an earlier grant said (L1)")
     func exclusion() throws {
         var (holder, grantor) = books()

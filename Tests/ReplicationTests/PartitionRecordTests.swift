@@ -10,8 +10,10 @@ import Testing
         let hard = HardState(
             epoch: Epoch(4), run: 6, fence: Fence(operation: OperationID(8), epoch: Epoch(4)),
             pendingJoin: PendingJoin(node: try NodeID("node-1"), store: StoreID(.max), expecting: Epoch(4)))
+        let key = try IdempotencyKey("01890a5d-ac96-774b-bcce-b302099a8057")
+        let once = WriteOnce(key: key, horizon: WallTime(milliseconds: -1))
         let bodies: [EntryBody] = [
-            .opening, .write([]), .write([1, 2, 3]), .verify(OperationID(5)), .split(OperationID(5)),
+            .opening, .write([]), .write([1, 2, 3]), .write([1, 2, 3], once), .verify(OperationID(5)), .split(OperationID(5)),
             .cancelSplit(OperationID(5)),
         ]
         return bodies.map { .entry(id, Entry(position: point.position, body: $0, after: 7)) } + [
@@ -45,7 +47,7 @@ import Testing
     }
 
     @Test("the chain tells one altered, left out or exchanged entry")
-    func chain() {
+    func chain() throws {
         let term = Term(epoch: Epoch(1), run: 1)
         var log = ReplicaLog()
         let first = log.order(.write([1]), in: term)
@@ -55,6 +57,9 @@ import Testing
         #expect(!second.follows(.start))
         let altered = Entry(position: second.position, body: .write([3]), checksum: second.checksum)
         #expect(!altered.follows(first.point))
+        let key = try IdempotencyKey("01890a5d-ac96-774b-bcce-b302099a8057")
+        let keyed = EntryBody.write([2], WriteOnce(key: key, horizon: WallTime(milliseconds: 0)))
+        #expect(!Entry(position: second.position, body: keyed, checksum: second.checksum).follows(first.point))
     }
 
     @Test("recovery folds cuts, checkpoints and resets, and tells a hole from an end")
@@ -66,18 +71,22 @@ import Testing
         var recovered = RecoveredPartition()
         for entry in entries { recovered.add(.entry(id, entry)) }
         recovered.add(.cut(id, through: 4))
-        #expect(try recovered.log(origin: .start, applied: 0).lastSequence == 4)
+        #expect(try recovered.log(origin: .start, applied: .zero).lastSequence == 4)
         recovered.add(.checkpoint(id, entries[1].point, HardState(run: 3)))
-        let checked = try recovered.log(origin: .start, applied: 2)
+        let checked = try recovered.log(origin: .start, applied: entries[1].position)
         #expect(checked.base == entries[1].point)
         #expect(checked.lastSequence == 4)
         #expect(recovered.hard.run == 3)
         #expect(throws: RecoveredPartition.Damage.engineAhead(applied: 9, last: 4)) {
-            try recovered.log(origin: .start, applied: 9)
+            try recovered.log(origin: .start, applied: Position(term, 9))
+        }
+        let taken = Position(Term(epoch: Epoch(2), run: 1), 3)
+        #expect(throws: RecoveredPartition.Damage.otherHistory(applied: taken, logged: entries[2].position)) {
+            try recovered.log(origin: .start, applied: taken)
         }
         var holed = RecoveredPartition()
         holed.add(.entry(id, entries[0]))
         holed.add(.entry(id, entries[2]))
-        #expect(throws: RecoveredPartition.Damage.hole(after: 1, found: 3)) { try holed.log(origin: .start, applied: 0) }
+        #expect(throws: RecoveredPartition.Damage.hole(after: 1, found: 3)) { try holed.log(origin: .start, applied: .zero) }
     }
 }

@@ -35,6 +35,40 @@ import Testing
         #expect(cluster.descriptor.inSync == [cluster.order[0], cluster.order[1]])
     }
 
+    @Test("a member whose engine takes in nothing keeps no more of the log than a primary, and is left out (R3, R9)")
+    func boundsFollowers() throws {
+        var settings = ReplicationSettings()
+        (settings.historyBytes, settings.learnerBytes, settings.pendingBytes) = (80, 400, 400)
+        let cluster = try Cluster(seed: 1, nodes: 3, fault: .none, settings: settings)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        cluster.node(2).engineFreeAt = cluster.now + .seconds(6)
+        var most = 0
+        for _ in 0..<500 {
+            cluster.write(at: cluster.order[0])
+            cluster.run(.milliseconds(10))
+            most = max(most, cluster.node(2).replica.log.byteCount)
+        }
+        #expect((700...880).contains(most), "\(most)")
+        #expect(cluster.descriptor.inSync == [cluster.order[0], cluster.order[1]])
+        cluster.run(.seconds(2))
+        #expect(cluster.settle() == [])
+    }
+
+    @Test("a comparison that is not answered is given twice as long each time, so that rows of any size are compared (M6)")
+    func comparesPatiently() throws {
+        let cluster = try cluster()
+        let start = cluster.now
+        var ordered: [Position: Int64] = [:]
+        for _ in 0..<130 {
+            cluster.give(cluster.order[0], [.ordered(.verify(OperationID(3)))])
+            if let position = cluster.node(0).replica.verification?.position, ordered[position] == nil {
+                ordered[position] = (cluster.now - start).milliseconds / 1_000
+            }
+            cluster.run(.seconds(1))
+        }
+        #expect(ordered.values.sorted() == [0, 15, 45, 105])
+    }
+
     @Test("below the minimum of in-sync members writes are refused, with both numbers (R3)")
     func refusesBelowMinimum() throws {
         let cluster = try cluster()

@@ -94,14 +94,14 @@ import Testing
         let (primary, learner) = (cluster.order[0], cluster.node(2))
         cluster.run(.milliseconds(200))
         let held = cluster.node(0).replica.log.lastSequence
-        #expect(cluster.node(0).replica.progress(of: learner.id)?.durable == held)
+        #expect(cluster.node(0).replica.progress(of: learner.id, at: cluster.now)?.durable == held)
         let (incarnation, term) = (learner.replica.incarnation, learner.replica.heardTerm)
         cluster.give(learner.id, [.snapshotBegun(copy: 1)])
         cluster.run(.milliseconds(200))
-        #expect(cluster.node(0).replica.progress(of: learner.id)?.durable == 0)
+        #expect(cluster.node(0).replica.progress(of: learner.id, at: cluster.now)?.durable == 0)
         let caller = cluster.write(at: primary)
         let late = ReplicationMessage.Ack(
-            term: term, received: held + 1, durable: held + 1, verified: nil, incarnation: incarnation)
+            term: term, received: held + 1, durable: held + 1, verified: nil, incarnation: incarnation, applied: held)
         cluster.give(
             primary,
             [

@@ -22,15 +22,67 @@ import Wire
         session.propose(proposal, as: try RequestID("one"))
         let outcome = ProposalOutcome.refused(code: "test", detail: "n1 101")
         #expect(await eventually { await owner.events.contains(.answered(proposal, outcome)) })
-        session.reportDeath(of: try NodeID("n9"), session: .none, generation: Generation(3))
-        #expect(await eventually { backend.state.withLock { $0.deaths } == [try? NodeID("n9")] })
+        let found = FoundDeath(
+            node: try NodeID("n9"), session: .none, generation: Generation(3), accusers: [try NodeID("n2")], localHealth: 2)
+        session.report(found)
+        #expect(await eventually { backend.state.withLock { $0.deaths } == [found] })
         #expect(await eventually { backend.state.withLock { !$0.reports.isEmpty } })
         let asked = BootClock.now()
         session.confirmQuorum()
+        let revision = stage.feed.topology.revision
         #expect(
-            await eventually { await owner.count { if case .quorumConfirmed(let at) = $0 { at >= asked } else { false } } == 1 }
-        )
+            await eventually {
+                await owner.count {
+                    if case .quorumConfirmed(let at, let known) = $0 { at >= asked && known == revision } else { false }
+                } == 1
+            })
         #expect(backend.state.withLock { $0.registrations.map(\.text) } == ["n1/1/1/register/0"])
+        await stage.end()
+    }
+
+    @Test("keys that seal gossip come with the topology to members, and to nobody who was decommissioned")
+    func keysForMembers() async throws {
+        func ring(_ byte: UInt8) throws -> GossipKeys {
+            let secret = GossipSecret(
+                id: GossipKeyID(UInt64(byte)), bytes: [UInt8](repeating: byte, count: GossipSecret.byteCount))
+            let key = GossipKey(number: byte, secret: secret, createdAt: WallTime(milliseconds: 0))
+            let ring = GossipKeys(
+                keys: [key], primary: byte, version: Revision(history: 1, index: UInt64(byte)), rotation: nil)
+            return try #require(ring)
+        }
+        let stage = try Stage()
+        let (_, owner) = try await stage.agent(with: [0])
+        let first = try ring(1)
+        stage.commit(.gossipKeys(first))
+        #expect(await eventually { await owner.topology.gossipKeys == first })
+        let gone = NodeDescriptor(
+            id: try NodeID("n1"), store: StoreID(1), session: SessionID(101), generation: Generation(1),
+            zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"),
+            status: .decommissioned)
+        stage.commit(.node(gone))
+        stage.commit(.gossipKeys(try ring(2)))
+        stage.commit(.nodeRemoved(try NodeID("x")))
+        let revision = stage.feed.topology.revision
+        #expect(await eventually { await owner.topology.revision == revision })
+        #expect(await owner.topology.gossipKeys == first)
+        #expect(await owner.topology.nodes[gone.id] == gone)
+        let whole = stage.feed.topology.withoutGossipKeys
+        #expect(whole.gossipKeys == nil && whole.revision == revision)
+        await stage.end()
+    }
+
+    @Test("an agent whose node has had its generation before registers in the next one, once that is on disk")
+    func precededByAnotherDisk() async throws {
+        let stage = try Stage()
+        let backend = stage.backends[0]
+        backend.state.withLock { $0.preceding = Generation(7) }
+        let (session, owner) = try await stage.agent(with: [0], failing: 1)
+        #expect(await eventually { session.status.session == SessionID(101) })
+        // The disk did not take it at first: it is asked for again, and nothing is registered under it before.
+        #expect(await owner.begun == [Generation(8), Generation(8)])
+        #expect(
+            backend.state.withLock { $0.registrations.map(\.text) }
+                == ["n1/1/1/register/0", "n1/1/1/register/0", "n1/1/8/register/0"])
         await stage.end()
     }
 

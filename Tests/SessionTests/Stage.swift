@@ -24,9 +24,11 @@ final class ScriptedBackend: SessionBackend {
         var hint = LeaderHint.here
         var proposals: [PartitionProposal] = []
         var registrations: [RequestID] = []
-        var deaths: [NodeID] = []
+        var deaths: [FoundDeath] = []
         var reports: [NodeReport] = []
         var nextSession: UInt64 = 100
+        /// What another store of the node has had.
+        var preceding = Generation(0)
     }
 
     let feed: TopologyFeed
@@ -46,18 +48,17 @@ final class ScriptedBackend: SessionBackend {
     ) async -> RegistrationOutcome {
         state.withLock { state in
             state.registrations.append(request)
+            guard registration.generation > state.preceding else { return .preceded(state.preceding) }
             state.nextSession += 1
             return .registered(SessionID(state.nextSession))
         }
     }
 
-    func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async {
-        state.withLock { $0.deaths.append(node) }
-    }
+    func take(_ found: FoundDeath, by witness: NodeID) async { state.withLock { $0.deaths.append(found) } }
 
     func take(_ report: NodeReport) async { state.withLock { $0.reports.append(report) } }
     func leader() async -> LeaderHint { state.withLock { $0.hint } }
-    func confirmQuorum() async -> Bool { state.withLock { $0.hint == .here } }
+    func confirmQuorum() async -> Revision? { state.withLock { $0.hint == .here } ? feed.topology.revision : nil }
 }
 
 /// An agent that follows and does nothing.
@@ -65,8 +66,19 @@ actor ScriptedOwner: SessionOwner {
     let node: NodeID
     private(set) var events: [SessionEvent] = []
     private(set) var topology = Topology()
+    private(set) var begun: [Generation] = []
+    private var failures = 0
 
     init(node: NodeID) { self.node = node }
+
+    /// The next `count` raised generations do not reach the disk.
+    func failBeginnings(_ count: Int) { failures = count }
+
+    func begin(in generation: Generation) -> Bool {
+        begun.append(generation)
+        failures -= 1
+        return failures < 0
+    }
 
     func revision() -> Revision { topology.revision }
 
@@ -85,6 +97,8 @@ actor ScriptedOwner: SessionOwner {
             operationsPerSecond: 3,
             replicationLag: .zero, engine: .healthy, partitions: [], operations: [])
     }
+
+    func gossipKeys() -> HeldGossipKeys? { nil }
 
     func count(_ condition: (SessionEvent) -> Bool) -> Int { events.count(where: condition) }
 }
@@ -139,19 +153,24 @@ final class Stage {
     }
 
     /// An agent's session with the coordinators of these places, running.
-    func agent(with coordinators: [Int]) async throws -> (session: AgentSession, owner: ScriptedOwner) {
+    ///
+    /// - Parameter failures: how often its disk does not take another generation.
+    func agent(
+        with coordinators: [Int], failing failures: Int = 0
+    ) async throws -> (session: AgentSession, owner: ScriptedOwner) {
         var addresses: [CoordinatorAddress] = []
         for index in coordinators {
             addresses.append(CoordinatorAddress(node: try NodeID("c\(index + 1)"), link: await address(index)))
         }
         let known = addresses
         let owner = ScriptedOwner(node: try NodeID("n1"))
+        await owner.failBeginnings(failures)
         let session = AgentSession(
             endpoint: try Self.endpoint("n1", .node, authority, cluster), coordinators: { known },
             registration: AgentRegistration(
                 store: StoreID(1), generation: Generation(1), zone: try ZoneName("a"),
                 addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), instanceType: "", version: "1",
-                isLogIntact: true),
+                isLogIntact: true, canBeginLater: true),
             owner: owner, logger: quiet)
         tasks.append(Task { await session.run() })
         return (session, owner)

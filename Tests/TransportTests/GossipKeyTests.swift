@@ -42,6 +42,57 @@ import Wire
         #expect(taken == ReplayGuard.capacity / 2)
     }
 
+    @Test("however many senders there were, their number is bounded, and who was heard lately is remembered")
+    func forgetting() {
+        var replays = ReplayGuard()
+        let half = UInt64(ReplayGuard.capacity / 2)
+        func admitted(_ number: UInt32, of senders: Range<UInt64>) -> Int {
+            var count = 0
+            for sender in senders where replays.admit(number, of: sender) { count += 1 }
+            return count
+        }
+        // One more than there is room for among the recent ones: all others are the older ones, and known all the same.
+        #expect(admitted(7, of: 0..<half + 1) == Int(half) + 1)
+        #expect(admitted(7, of: 0..<half) == 0)
+        #expect(admitted(8, of: 0..<10) == 10)
+        #expect(admitted(8, of: 0..<10) == 0)
+        var most = 0
+        for sender in half + 1..<5 * half {
+            _ = admitted(1, of: sender..<sender + 1)
+            most = max(most, replays.senders)
+        }
+        #expect(most <= ReplayGuard.capacity)
+    }
+
+    @Test("who has used up the numbers of its name takes another name, and both open")
+    func numbersEnd() throws {
+        let keyring = try GossipKeyring.generate()
+        let name: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8]
+        let seal = GossipSeal(keyring, of: cluster, sender: name, next: .max - 2)
+        let receiver = GossipSeal(keyring, of: cluster)
+        let sealed = try (0..<4).map { try seal.seal([$0]) }
+        #expect(sealed.map { Array($0[1..<9]) == name } == [true, true, false, false])
+        #expect(
+            sealed.map { Array($0[9..<13]) } == [[255, 255, 255, 253], [255, 255, 255, 254], [0, 0, 0, 0], [0, 0, 0, 1]])
+        #expect(try sealed.map { try receiver.open($0) } == [[0], [1], [2], [3]])
+        for datagram in sealed { #expect(throws: DatagramRefusal.replayed) { try receiver.open(datagram) } }
+    }
+
+    @Test("what does not open leaves no trace: a forged number does not keep the true one out")
+    func forgedNumbers() throws {
+        let keyring = try GossipKeyring.generate()
+        let seal = GossipSeal(keyring, of: cluster, sender: [0, 0, 0, 0, 0, 0, 0, 9], next: 5)
+        let receiver = GossipSeal(keyring, of: cluster)
+        let sealed = try seal.seal([1])
+        for number in [5, 200] as [UInt8] {
+            var forged = sealed
+            forged[12] = number
+            forged[sealed.count - 1] ^= 1
+            #expect(throws: DatagramRefusal.forged) { try receiver.open(forged) }
+        }
+        #expect(try receiver.open(sealed) == [1])
+    }
+
     @Test("no two datagrams of a process have a nonce in common, nor have two processes")
     func nonces() throws {
         let keyring = try GossipKeyring.generate()
@@ -51,25 +102,6 @@ import Wire
             for seal in seals { nonces.insert(try seal.seal([1])[1..<13]) }
         }
         #expect(nonces.count == 2_000)
-    }
-
-    @Test("a ring holds a new key before it is used, and an old one until nobody uses it")
-    func ring() throws {
-        let old = try GossipKeyring.generate()
-        let key = [UInt8](repeating: 9, count: 32)
-        let both = try old.installing(key, as: 2)
-        #expect(both.ids == [1, 2] && both.primary == 1)
-        #expect(try both.installing(key, as: 2) == both)
-        #expect(throws: IdentityError.self) { try both.installing([UInt8](repeating: 8, count: 32), as: 2) }
-        #expect(throws: IdentityError.self) { try both.installing([1], as: 3) }
-        #expect(throws: IdentityError.self) { try both.removing(1) }
-        #expect(throws: IdentityError.unknownSealingKey(3)) { try both.using(3) }
-        let new = try both.using(2).removing(1)
-        #expect(new.ids == [2] && new.primary == 2)
-        #expect(try new.removing(77) == new)
-        var full = old
-        for id in 2...UInt8(GossipKeyring.mostKeys) { full = try full.installing(key, as: id) }
-        #expect(throws: IdentityError.self) { try full.installing(key, as: 99) }
     }
 
     // MARK: - Over sockets
@@ -134,7 +166,7 @@ import Wire
         for peer in peers {
             #expect(peer.gossip.protocolCounters.verdicts == 0)
             #expect(peer.gossip.socketCounters?.unknownKey == 0 && peer.gossip.socketCounters?.forged == 0)
-            #expect(peer.seal.keyring.ids == [2])
+            #expect(peer.seal.keyring.listed.map(\.number) == [2])
         }
 
         // One is not there while the next key comes and the last one goes.

@@ -1,4 +1,5 @@
 import Model
+import Testing
 import Wire
 
 /// Draws values of every shared type from a seed, edges included.
@@ -62,7 +63,7 @@ struct Arbitrary {
     mutating func registration() throws -> AgentRegistration {
         AgentRegistration(
             store: StoreID(bits()), generation: id(), zone: try zone(), addresses: addresses(), instanceType: text(),
-            version: text(), isLogIntact: flag())
+            version: text(), isLogIntact: flag(), damaged: list { $0.id() }, canBeginLater: flag())
     }
 
     mutating func table() throws -> TableDescriptor {
@@ -114,8 +115,27 @@ struct Arbitrary {
             table: id(), principal: try principal(), actions: list { $0.any() }, effect: any(), version: counter())
     }
 
+    mutating func gossipKeys() throws -> GossipKeys {
+        var keys: [GossipKey] = []
+        for index in 0...below(GossipKeys.most) {
+            let id = GossipKeyID(bits() &* 16 &+ UInt64(index))
+            let secret = GossipSecret(id: id, bytes: [UInt8](repeating: UInt8(below(256)), count: GossipSecret.byteCount))
+            keys.append(GossipKey(number: UInt8(1 + index * 30), secret: secret, createdAt: wallTime()))
+        }
+        let primary = keys[below(keys.count)].number
+        let rotation = GossipRotation(key: GossipKeyID(bits()), step: any(), beganAt: wallTime(), steppedAt: wallTime())
+        let ring = GossipKeys(keys: keys, primary: primary, version: revision(), rotation: flag() ? rotation : nil)
+        return try #require(ring)
+    }
+
+    mutating func heldKeys() -> HeldGossipKeys? {
+        guard flag() else { return nil }
+        let ids = (0...below(4)).map { GossipKeyID(UInt64($0)) }
+        return HeldGossipKeys(ids: ids, primary: GossipKeyID(bits()))
+    }
+
     mutating func change() throws -> TopologyChange {
-        switch below(16) {
+        switch below(17) {
         case 0: .node(try nodeDescriptor())
         case 1: .nodeRemoved(try node())
         case 2: .table(try table())
@@ -131,6 +151,7 @@ struct Arbitrary {
         case 12: .policy(try policy())
         case 13: .policyRemoved(id(), try principal())
         case 14: .configuration(ConfigurationEntry(scope: try scope(), key: text(), value: text(), version: counter()))
+        case 15: .gossipKeys(try gossipKeys())
         default: .configurationRemoved(try scope(), text())
         }
     }
@@ -208,7 +229,8 @@ struct Arbitrary {
                     operation: $0.id(), stage: $0.text(), bytes: $0.counter(), totalBytes: $0.counter(),
                     wireBytes: $0.counter(),
                     bytesPerSecond: $0.quantity(), writePause: $0.span())
-            })
+            },
+            gossipKeys: heldKeys())
     }
 
     mutating func hello() throws -> Hello {
@@ -222,7 +244,11 @@ struct Arbitrary {
         case 0: .watch(from: revision())
         case 1: .propose(try request(), try proposal(), id())
         case 2: .register(try request(), try registration())
-        case 3: .deathReport(try node(), session: id(), generation: id())
+        case 3:
+            .deathReport(
+                FoundDeath(
+                    node: try node(), session: id(), generation: id(),
+                    accusers: try (0..<below(FoundDeath.mostAccusers + 1)).map { _ in try node() }, localHealth: below(9)))
         case 4: .loadReport(try report())
         case 5: .confirmQuorum(bits())
         default: .ping(bits())
@@ -238,9 +264,11 @@ struct Arbitrary {
                     revision: revision(), index: UInt32(truncatingIfNeeded: bits()), isLast: flag(),
                     changes: try list { try $0.change() }))
         case 2: .outcome(try request(), outcome())
-        case 3: .registered(try request(), pick([.registered(id()), .refused(code: text(), detail: text()), .unavailable]))
+        case 3:
+            .registered(
+                try request(), pick([.registered(id()), .preceded(id()), .refused(code: text(), detail: text()), .unavailable]))
         case 4: .leader(pick([.unknown, .here, .elsewhere(try node(), linkAddress: text())]))
-        case 5: .quorumConfirmed(bits())
+        case 5: .quorumConfirmed(bits(), revision: flag() ? revision() : nil)
         default: .pong(bits())
         }
     }

@@ -25,7 +25,9 @@ extension Entry: WireCodable {
         case .opening(let marker):
             try Check.marker(marker, "LogEntry.opening")
             body = .opening
-        case .write(let payload): body = .write(try Check.bytes(payload, "LogEntry.write", atMost: Limits.batchBytes))
+        case .write(let payload):
+            let payload = try Check.bytes(payload, "LogEntry.write", atMost: Limits.batchBytes)
+            body = .write(payload, wire.hasOnce ? try WriteOnce(wire: wire.once) : nil)
         case .verify(let operation): body = .verify(OperationID(try Check.counter(operation, "LogEntry.verify")))
         case .split(let operation): body = .split(OperationID(try Check.counter(operation, "LogEntry.split")))
         case .cancelSplit(let operation):
@@ -40,12 +42,38 @@ extension Entry: WireCodable {
         wire.checksum = checksum
         switch body {
         case .opening: wire.opening = true
-        case .write(let payload): wire.write = Data(payload)
+        case .write(let payload, let once):
+            wire.write = Data(payload)
+            if let once { wire.once = once.wire }
         case .verify(let operation): wire.verify = operation.number
         case .split(let operation): wire.split = operation.number
         case .cancelSplit(let operation): wire.cancelSplit = operation.number
         }
         return wire
+    }
+}
+
+extension WriteOnce {
+    init(wire: ProtoLogEntry.Once) throws(WireError) {
+        self.init(
+            key: try IdempotencyKey(high: wire.keyHigh, low: wire.keyLow, "Once.key"),
+            horizon: try Check.wallTime(wire.horizon, "Once.horizon"))
+    }
+
+    var wire: ProtoLogEntry.Once {
+        var wire = ProtoLogEntry.Once()
+        (wire.keyHigh, wire.keyLow) = (key.high, key.low)
+        wire.horizon = horizon.milliseconds
+        return wire
+    }
+}
+
+extension IdempotencyKey {
+    init(high: UInt64, low: UInt64, _ field: String) throws(WireError) {
+        guard let key = IdempotencyKey(high: high, low: low) else {
+            throw WireError(field, .invalid("it is no version 7 UUID"))
+        }
+        self = key
     }
 }
 
@@ -129,7 +157,7 @@ extension ReplicationMessage.Ack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Ack"),
             received: try Check.counter(wire.received, "Ack.received"), durable: try Check.counter(wire.durable, "Ack.durable"),
-            verified: verified, incarnation: wire.incarnation)
+            verified: verified, incarnation: wire.incarnation, applied: try Check.counter(wire.applied, "Ack.applied"))
     }
 
     var wire: ProtoReplicationMessage.Ack {
@@ -143,6 +171,7 @@ extension ReplicationMessage.Ack {
             wire.verified.checksum = verified.checksum
         }
         wire.incarnation = incarnation
+        wire.applied = applied
         return wire
     }
 }

@@ -1,4 +1,5 @@
 import AgentCore
+import Engine
 import Logging
 import ServiceLifecycle
 
@@ -46,15 +47,19 @@ final class CopyDispatcher: Service {
     }
 
     private func send(_ order: CopyOrder) async {
+        var isWhole = false
         logger.info("copy starts", metadata: ["partition": "\(order.partition)", "target": "\(order.target)"])
         do {
             try await streams.send(order)
+            isWhole = true
             logger.info("copy done", metadata: ["partition": "\(order.partition)", "target": "\(order.target)"])
         } catch {
+            // What the learner finds on its own disk comes back as a refusal.
+            if let error = error as? EngineError, error.isDamage { events(.failed(order.partition, "\(error)")) }
             logger.warning(
                 "copy failed",
                 metadata: ["partition": "\(order.partition)", "target": "\(order.target)", "error": "\(error)"])
         }
-        events(.copyEnded(order.partition, to: order.target))
+        events(.copyEnded(order.partition, to: order.target, isWhole: isWhole))
     }
 }

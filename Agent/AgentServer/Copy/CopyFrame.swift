@@ -1,3 +1,4 @@
+import Engine
 import FoundationEssentials
 import Model
 import Replication
@@ -70,7 +71,7 @@ extension CopyFrame: WireCodable {
     }
 }
 
-/// The rows of one chunk.
+/// What one chunk brings: rows, or after the last of them what is remembered of writes (rule R8).
 struct RowBlock: Hashable, Sendable, WireCodable {
     /// Bytes of rows in one chunk, about; a single row may be larger.
     static let bytes = 1_024 * 1_024
@@ -78,16 +79,55 @@ struct RowBlock: Hashable, Sendable, WireCodable {
     static let limit = Limits.frameBytes
 
     let rows: [Row]
+    let record: WriteRecord?
 
-    init(_ rows: [Row]) { self.rows = rows }
+    init(_ rows: [Row], _ record: WriteRecord? = nil) {
+        self.rows = rows
+        self.record = record
+    }
 
     init(wire: ProtoRowBlock) throws(WireError) {
         rows = try Check.list(wire.rows, "RowBlock.rows", atMost: 1 << 20, Row.init(wire:))
+        record = wire.hasRecord ? try WriteRecord(wire: wire.record) : nil
     }
 
     var wire: ProtoRowBlock {
         var wire = ProtoRowBlock()
         wire.rows = rows.map(\.wire)
+        if let record { wire.record = record.wire }
+        return wire
+    }
+}
+
+extension WriteRecord {
+    init(wire: ProtoWriteRecord) throws(WireError) {
+        self.init(
+            try Check.list(wire.writes, "WriteRecord.writes", atMost: 1 << 20, AppliedWrite.init(wire:)),
+            horizon: try Check.wallTime(wire.horizon, "WriteRecord.horizon"))
+    }
+
+    var wire: ProtoWriteRecord {
+        var wire = ProtoWriteRecord()
+        wire.writes = writes.map(\.wire)
+        wire.horizon = horizon.milliseconds
+        return wire
+    }
+}
+
+extension AppliedWrite {
+    init(wire: ProtoAppliedWrite) throws(WireError) {
+        self.init(
+            key: try IdempotencyKey(high: wire.keyHigh, low: wire.keyLow, "AppliedWrite.key"),
+            row: try Check.key(wire.row, "AppliedWrite.row"), checksum: wire.checksum,
+            position: try Position(wire: wire.position))
+    }
+
+    var wire: ProtoAppliedWrite {
+        var wire = ProtoAppliedWrite()
+        (wire.keyHigh, wire.keyLow) = (key.high, key.low)
+        wire.row = Data(row.bytes)
+        wire.checksum = checksum
+        wire.position = position.wire
         return wire
     }
 }

@@ -47,6 +47,9 @@ package protocol CopyHost: Sendable {
     /// The snapshot is whole and on disk; the replica's log starts where it stands.
     func finished(_ copy: CopyStart, number: UInt64) async
 
+    /// What was copied into here does not read back (rule F6).
+    func damageFound(in partition: PartitionID, _ what: String)
+
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async
 }

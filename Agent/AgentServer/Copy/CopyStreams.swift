@@ -53,18 +53,28 @@ struct CopyStreams: SnapshotStreams {
         }
         var progress = CopyProgress(operation: order.operation)
         var stored = number
-        while true {
-            let rows = try await snapshot.rows(after: after, byteLimit: RowBlock.bytes)
-            guard let last = rows.last else { break }
-            let block = RowBlock(rows).serialized()
+        func send(_ block: RowBlock) async throws {
+            let block = block.serialized()
             let frame = try Frame.pack(block)
             try await say(.chunk(number, frame), on: link)
             number += 1
-            after = last.key
             progress.add(raw: block.count, wire: frame.count)
             while number > stored + Self.credit { stored = try await hearStored(on: link) + 1 }
             await host.copyProgressed(progress)
         }
+        while true {
+            let rows = try await snapshot.rows(after: after, byteLimit: RowBlock.bytes)
+            guard let last = rows.last else { break }
+            try await send(RowBlock(rows))
+            after = last.key
+        }
+        // Once at least: which keys are forgotten, the learner must know in any case.
+        var key: IdempotencyKey?
+        repeat {
+            let record = try await snapshot.writes(after: key, byteLimit: RowBlock.bytes)
+            try await send(RowBlock([], record))
+            key = record.writes.last?.key
+        } while key != nil
         try await say(.end, on: link)
         while true {
             switch try await hear(on: link) {
@@ -119,14 +129,28 @@ struct CopyStreams: SnapshotStreams {
             switch try await hear(on: link) {
             case .chunk(let number, let frame):
                 let block = try RowBlock(bytes: try Frame.unpack(frame, limit: RowBlock.limit))
-                try await engine.ingest(block.rows, chunk: number, of: begun.state.start, into: copy.storage)
+                try await noting(copy) { () async throws(EngineError) in
+                    _ = try await engine.ingest(
+                        block.rows, block.record, chunk: number, of: begun.state.start, into: copy.storage)
+                }
                 try await say(.stored(number), on: link)
             case .end:
-                try await engine.finishImport(of: begun.state.start, in: copy.storage)
+                try await noting(copy) { () async throws(EngineError) in
+                    try await engine.finishImport(of: begun.state.start, in: copy.storage)
+                }
                 await host.finished(copy, number: begun.number)
                 return try await say(.finished, on: link)
             default: throw CopyFailure.unexpected("neither chunk nor end")
             }
+        }
+    }
+
+    private func noting(
+        _ copy: CopyStart, _ body: () async throws(EngineError) -> Void
+    ) async throws(EngineError) {
+        do throws(EngineError) { try await body() } catch {
+            if error.isDamage { host.damageFound(in: copy.partition, "\(error)") }
+            throw error
         }
     }
 }

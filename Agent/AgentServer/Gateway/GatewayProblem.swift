@@ -82,6 +82,9 @@ struct GatewayProblem: Error {
             self.init(
                 .serviceUnavailable, "RECOVERING", "the replica on this node is being made or removed",
                 retryAfter: .milliseconds(100))
+        case .busy:
+            self.init(
+                .serviceUnavailable, "ENGINE_BUSY", error.description, hint: "ask again", retryAfter: .milliseconds(200))
         case .diskFull:
             self.init(
                 .serviceUnavailable, "DISK_FULL", error.description, hint: "free space on the node, or move partitions away",
@@ -125,10 +128,21 @@ struct GatewayProblem: Error {
                 HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), "DISK_NEARLY_FULL", why,
                 hint: "make room on the node's disk, or move the partition: reads are served meanwhile", retryAfter: .seconds(5)
             )
+        case .keyReused:
+            self.init(
+                .unprocessableContent, "IDEMPOTENCY_KEY_REUSED", "the key counts for another write",
+                hint: "make a new key for each write", field: "Idempotency-Key")
+        case .keyExpired(let age):
+            self.init(
+                .unprocessableContent, "IDEMPOTENCY_KEY_EXPIRED",
+                "by this node's clock the key was made \(age) ago; \(Limits.writeKeyAge) are allowed, and \(Limits.writeKeyLead) ahead",
+                hint:
+                    "this request did nothing; read the row to learn whether an earlier one did. For a new key, set the clock",
+                field: "Idempotency-Key")
         case .outcomeUnknown(let why):
             self.init(
                 .gatewayTimeout, "OUTCOME_UNKNOWN", why,
-                hint: "the write may or may not have happened; read the row, or write it again: a put is idempotent")
+                hint: "the write may or may not have happened: send it again under the same Idempotency-Key, or read the row")
         case .unavailable(let why):
             self.init(.serviceUnavailable, "UNAVAILABLE", why, retryAfter: .seconds(1))
         }

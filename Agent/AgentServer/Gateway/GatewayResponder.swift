@@ -18,6 +18,7 @@ import Transport
 //   GET|PUT|DELETE /v1/tables/{table}/rows?key=[…]             one row; GET takes consistency=strong|eventual
 //   GET            /v1/tables/{table}/rows?from=&to=&limit=    a page of one partition's rows, `next` says where to go on
 //   POST           /v1/tables/{table}/rows:batch               {"operations":[…]}, atomic in one partition
+//   A write with an Idempotency-Key, a version 7 UUID, happens once, however often it is sent within ten minutes.
 //   GET            /v1/tables/{table}/routes                   the table's columns, partitions and gateways
 
 /// Answers data requests.
@@ -66,15 +67,18 @@ struct GatewayResponder: HTTPResponder {
             let key = try key(of: try query(of: request, offered: ["key"]), in: table.table)
             let body = try await self.body(of: request, limit: 2 * Limits.rowBytes)
             let row = try RowReading.document([String: DocumentScalar].self, from: body)
-            return try await write([try RowReading(table.table).put(row, under: key, place: "body")], to: table, routes)
+            return try await write(
+                [try RowReading(table.table).put(row, under: key, place: "body")], idempotencyKey(of: request), to: table,
+                routes)
         case ("rows", .delete):
             let table = try admit(request, .write, name, routes)
             let key = try key(of: try query(of: request, offered: ["key"]), in: table.table)
-            return try await write([.delete(key: key)], to: table, routes)
+            return try await write([.delete(key: key)], idempotencyKey(of: request), to: table, routes)
         case ("rows:batch", .post):
             let table = try admit(request, .write, name, routes)
             _ = try query(of: request, offered: [])
-            return try await batch(try await body(of: request, limit: 2 * Limits.batchBytes), table, routes)
+            let body = try await body(of: request, limit: 2 * Limits.batchBytes)
+            return try await batch(body, idempotencyKey(of: request), table, routes)
         case ("routes", .get):
             let table = try admit(request, .read, name, routes)
             _ = try query(of: request, offered: [])
@@ -202,7 +206,10 @@ struct GatewayResponder: HTTPResponder {
             }
         } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
         let result: Result
-        do throws(EngineError) { result = try await body(storage) } catch { throw GatewayProblem(error) }
+        do throws(EngineError) { result = try await body(storage) } catch {
+            if error.isDamage { plane.damageFound(in: partition.id, "\(error)") }
+            throw GatewayProblem(error)
+        }
         if consistency == .strong {
             do throws(DataRefusal) { try await plane.confirmStrongRead(of: partition.id, at: partition.epoch) } catch {
                 throw GatewayProblem(error, routedTo: partition, in: plane.routes)
@@ -213,7 +220,9 @@ struct GatewayResponder: HTTPResponder {
 
     // MARK: Writing
 
-    private func batch(_ body: Data, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
+    private func batch(
+        _ body: Data, _ idempotencyKey: IdempotencyKey?, _ table: TableRoutes, _ routes: Routes
+    ) async throws(GatewayProblem) -> Response {
         let document = try RowReading.document(BatchDocument.self, from: body)
         guard (1...Limits.batchMutations).contains(document.operations.count) else {
             throw GatewayProblem(
@@ -232,7 +241,7 @@ struct GatewayResponder: HTTPResponder {
         guard bytes <= Limits.batchBytes else {
             throw .tooLarge("BATCH_TOO_LARGE", bytes: bytes, limit: Limits.batchBytes, field: "body.operations")
         }
-        return try await write(mutations, to: table, routes)
+        return try await write(mutations, idempotencyKey, to: table, routes)
     }
 
     /// A little more than the mutation takes in the log.
@@ -243,9 +252,9 @@ struct GatewayResponder: HTTPResponder {
         }
     }
 
-    private func write(_ mutations: [Mutation], to table: TableRoutes, _ routes: Routes) async throws(GatewayProblem)
-        -> Response
-    {
+    private func write(
+        _ mutations: [Mutation], _ idempotencyKey: IdempotencyKey?, to table: TableRoutes, _ routes: Routes
+    ) async throws(GatewayProblem) -> Response {
         guard let first = mutations.first else { throw .badRequest("BATCH_LENGTH", "nothing to write", field: "body") }
         let partition = try route(first.key, in: table)
         if let index = mutations.firstIndex(where: { !partition.range.contains($0.key) }) {
@@ -255,7 +264,8 @@ struct GatewayResponder: HTTPResponder {
                 partition: RouteText.partition(partition, in: routes))
         }
         do throws(DataRefusal) {
-            let position = try await plane.write(mutations, to: partition.id, at: partition.epoch)
+            let position = try await plane.write(
+                mutations, under: idempotencyKey, to: partition.id, at: partition.epoch)
             return JSONText.response(
                 .ok,
                 JSONText.object([
@@ -290,6 +300,16 @@ struct GatewayResponder: HTTPResponder {
         }
         do throws(KeyTextError) { return try KeyLayout(table).key(text: text) } catch {
             throw GatewayProblem(error, field: "key")
+        }
+    }
+
+    /// Under which the write happens once, however often it is sent (rule R8).
+    private func idempotencyKey(of request: Request) throws(GatewayProblem) -> IdempotencyKey? {
+        guard let name = HTTPField.Name("Idempotency-Key"), let text = request.headers[name] else { return nil }
+        do throws(InvalidValue) { return try IdempotencyKey(text) } catch {
+            throw .badRequest(
+                "INVALID_IDEMPOTENCY_KEY", error.detail, hint: "make one for each write, and send it with each try",
+                field: "Idempotency-Key")
         }
     }
 

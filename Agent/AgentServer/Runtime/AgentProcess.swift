@@ -56,6 +56,7 @@ package struct AgentParts {
     private let engine: any StorageEngine
     private let services: [any Service]
     private let membership: GossipService
+    private let keys: KeyringKeeper
     private let session: AgentSession
     private let links: PeerLinks
     private let worker: EngineWorker
@@ -114,7 +115,7 @@ package struct AgentParts {
         if let torn = recovered.log.storage.torn {
             logger.notice("the log's unfinished end was cut", metadata: ["record": "\(torn.record)"])
         }
-        let engine = SQLiteEngine(folder: try folder.folder("storages"))
+        let engine = SQLiteEngine(folder: try folder.folder("storages"), onDiskFailure: configuration.log.onDiskFailure)
         let inventory = try await engine.open()
         let core = AgentCore(
             identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
@@ -125,11 +126,12 @@ package struct AgentParts {
             throw DamagedStore(folder: folder.path, findings: findings)
         }
 
+        let damaged = core.damagedPartitions
         let meters = AgentMeters(in: registry)
-        let runtime = AgentRuntime(core: core, log: recovered.log, meters: meters, logger: logger)
+        let runtime = AgentRuntime(core: core, log: recovered.log, engine: engine, meters: meters, logger: logger)
         let agent = RunningAgent(
-            runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster)
-        let worker = EngineWorker(engine: engine, logger: logger) { runtime.inbox.put($0) }
+            runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster, logger: logger)
+        let worker = EngineWorker(engine: engine, troubles: runtime.troubles, logger: logger) { runtime.inbox.put($0) }
         let links = PeerLinks(endpoint: endpoint, conversation: .replication, logger: logger)
         let session = AgentSession(
             endpoint: endpoint,
@@ -137,15 +139,18 @@ package struct AgentParts {
             registration: AgentRegistration(
                 store: folder.store, generation: folder.generation, zone: configuration.zone,
                 addresses: configuration.addresses, instanceType: configuration.instanceType, version: RunningAgent.version,
-                isLogIntact: StoreCheck.isIntact(core)),
+                isLogIntact: damaged.isEmpty, damaged: damaged.count > AgentRegistration.mostDamaged ? [] : damaged,
+                canBeginLater: true),
             owner: agent, logger: logger)
+        let seal = credentials.seal
+        let keys = KeyringKeeper(seal: seal, path: credentials.keyringPath, logger: logger)
         let membership = GossipService(
             node: configuration.node, generation: folder.generation,
             profile: MemberProfile(
                 kind: .agent, zone: configuration.zone, gossip: configuration.listen.gossip, link: configuration.listen.link,
                 store: folder.store, session: .none),
             tuning: SwimTuning.named(configuration.tuning.gossipProfile ?? "fast") ?? .fast,
-            address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: credentials.seal,
+            address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: seal,
             coordinators: credentials.coordinators.compactMap(\.rosterEntry), endpoint: endpoint, logger: logger,
             roundTrip: { meters.roundTrip.record($0) })
         let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
@@ -182,11 +187,12 @@ package struct AgentParts {
         }
 
         (self.folder, self.runtime, self.engine, self.agent) = (folder, runtime, engine, agent)
-        (self.membership, self.session, self.links) = (membership, session, links)
+        (self.membership, self.keys, self.session, self.links) = (membership, keys, session, links)
         (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
         services =
             [
-                worker, mirror, links, listener, copies, runtime, membership, rumours,
+                worker, mirror, links, listener, copies, keys, runtime, InformedGossip(gossip: membership, keys: keys),
+                rumours,
                 LinkWatch(links: links, gossip: membership),
                 session, statistics, gateway, status,
             ]
@@ -195,7 +201,8 @@ package struct AgentParts {
 
     /// Ties the knots: the runtime hands its work to the others, the session reports for the agent.
     private func connect() async {
-        agent.attach(session: session, membership: membership)
+        agent.attach(session: session, membership: membership, keys: keys, folder: folder)
+        let store = folder.store
         await runtime.attach(
             AgentRuntime.Hands(
                 engine: worker,
@@ -204,7 +211,13 @@ package struct AgentParts {
                 askTopology: { [session] revision in session.askTopology(from: revision) },
                 confirmQuorum: { [session] in session.confirmQuorum() },
                 copy: { [copies] order in copies.submit(order) },
-                topologyChanged: { [links, membership, mirror, runtime] topology in
+                topologyChanged: { [links, keys, membership, mirror, runtime] topology in
+                    // Its registration comes behind all that was decided before this start.
+                    let isCurrent =
+                        topology.nodes[runtime.node].map {
+                            $0.store == store && $0.generation == membership.ownRecord.life.generation
+                        } ?? false
+                    keys.follow(topology.gossipKeys, isCurrent: isCurrent)
                     let me = topology.nodes.filter { $0.value.status != .decommissioned && $0.key != runtime.node }
                     links.setPeers(me.mapValues(\.addresses.link))
                     membership.adopt(topology)

@@ -1,4 +1,5 @@
 import AgentCore
+import Engine
 import LogStorage
 package import Model
 import Replication
@@ -11,7 +12,7 @@ extension AgentRuntime {
     private static var patience: Span { .seconds(10) }
 
     package nonisolated func write(
-        _ mutations: [Mutation], to partition: PartitionID, at epoch: Epoch
+        _ mutations: [Mutation], under key: IdempotencyKey?, to partition: PartitionID, at epoch: Epoch
     ) async throws(DataRefusal) -> Position {
         // A partition's range never changes: a split makes new partitions. So the routing table is as good as the replica here.
         guard let range = routes.partition(partition)?.range else { throw .notHere(nil) }
@@ -21,12 +22,52 @@ extension AgentRuntime {
         guard space.admits || routes.partition(partition)?.primary != node else {
             throw .diskFull("the disk of \(node) is \(space)")
         }
+        if let lack = lackOfRoom(for: partition) { throw .diskFull("on \(node): \(lack); what is committed waits for it") }
         let payload = WriteBatch(mutations).serialized()
+        let request = try await recall(key, payload, partition)
+        // Before it is ordered: what the core has ordered, the log must take.
+        guard intake.take(payload.count, for: .callers) else { throw .overloaded }
         let result = await withCheckedContinuation { continuation in
             let caller = callers.add(.write(continuation), until: BootClock.now() + Self.patience)
-            if let caller, !inbox.put(.write(caller, partition, epoch, payload)) { callers.refuse(caller, .stopping) }
+            let isPut = caller.map { inbox.put(.write($0, partition, epoch, payload, request)) } ?? false
+            guard !isPut else { return }
+            intake.release(payload.count)
+            if let caller { callers.refuse(caller, .stopping) }
         }
         return try result.get()
+    }
+
+    /// What the engine knows of an earlier write under the key. What it does not know is looked for in the log, by the core (rule R8).
+    private nonisolated func recall(
+        _ key: IdempotencyKey?, _ payload: [UInt8], _ partition: PartitionID
+    ) async throws(DataRefusal) -> WriteOnceRequest? {
+        guard let key else { return nil }
+        let now = BootClock.wallTime()
+        let horizon = now - Limits.writeKeyAge
+        let expired = DataRefusal.keyExpired(age: .milliseconds(now.milliseconds - key.madeAt.milliseconds))
+        guard key.madeAt >= horizon, key.madeAt <= now + Limits.writeKeyLead else { throw expired }
+        var request = WriteOnceRequest(once: WriteOnce(key: key, horizon: horizon), recalledAt: 0, earlier: nil)
+        // Who does not lead here is refused by the core.
+        guard let descriptor = routes.partition(partition), descriptor.primary == node,
+            let storage = descriptor.replica(on: node)?.storage
+        else { return request }
+        // What the engine cannot say now it says a moment later: its core takes nothing that was looked up before its log's start.
+        guard let known = try? await engine.recall(key, of: partition, in: storage) else { return request }
+        if let write = known.write {
+            guard write.checksum == Checksum.crc32c(payload) else { throw .keyReused }
+        } else if key.madeAt < known.horizon {
+            throw expired
+        }
+        request = WriteOnceRequest(once: request.once, recalledAt: known.applied.sequence, earlier: known.write?.position)
+        return request
+    }
+
+    /// Why this node, as primary, could order a write now, but not apply it.
+    private nonisolated func lackOfRoom(for partition: PartitionID) -> EngineError? {
+        guard let descriptor = routes.partition(partition), descriptor.primary == node,
+            let storage = descriptor.replica(on: node)?.storage
+        else { return nil }
+        return troubles.lackOfRoom(in: storage)
     }
 
     package nonisolated func strongRead(
@@ -69,6 +110,7 @@ extension DataRefusal {
         case .replica(.fenced): self = .fenced
         case .replica(.noLease): self = .noLease
         case .replica(.overloaded): self = .overloaded
+        case .replica(.keyReused): self = .keyReused
         case .replica(.notEnoughInSync(let have, let need)): self = .notEnoughInSync(have: have, need: need)
         case .replica(.outcomeUnknown): self = .outcomeUnknown("the primary lost its role before the write was committed")
         }

@@ -2,6 +2,7 @@
 // decision of its own about replication, leases or operations.
 
 package import AgentCore
+import CoreMetrics
 import DurableLog
 import Engine
 import LogStorage
@@ -41,11 +42,15 @@ package actor AgentRuntime: Service {
     private var core: AgentCore
     private var log: NodeLog
     nonisolated let storage: GroupCommitLog
+    nonisolated let engine: any StorageEngine
     private let meters: AgentMeters
     private let logger: Logger
     private var hands: Hands?
     nonisolated let inbox = Mailbox<AgentInput>()
     nonisolated let callers = Callers()
+    nonisolated let intake: Intake
+    /// Kept by the engine's worker.
+    nonisolated let troubles = EngineTroubles()
     nonisolated let node: NodeID
     private nonisolated let published: Mutex<Routes>
     private var syncedAt = LogicalInstant.origin
@@ -59,11 +64,13 @@ package actor AgentRuntime: Service {
     private var takenOver: [PartitionID: LogicalInstant] = [:]
     package private(set) var damages: [PartitionID: String] = [:]
 
-    init(core: AgentCore, log: NodeLog, meters: AgentMeters, logger: Logger) {
+    init(core: AgentCore, log: NodeLog, engine: any StorageEngine, meters: AgentMeters, logger: Logger) {
         self.core = core
+        self.engine = engine
         node = core.identity.node
         self.log = log
         storage = log.storage
+        intake = Intake(limit: log.storage.pendingLimit) { [storage = log.storage] in storage.pendingBytes }
         self.meters = meters
         self.logger = logger
         published = Mutex((try? Routes(core.topology)) ?? .empty)
@@ -89,6 +96,7 @@ package actor AgentRuntime: Service {
                 while let inputs = await inbox.next() {
                     let before = routes
                     perform(core.step(inputs, at: BootClock.now()))
+                    intake.release(inputs.reduce(0) { $0 + $1.entryBytes })
                     for case .delta(let delta) in inputs { measure(delta, over: before.topology) }
                 }
                 group.cancelAll()
@@ -148,9 +156,12 @@ package actor AgentRuntime: Service {
         }
     }
 
-    /// A message from a peer; dropped when too much waits.
+    /// A message from a peer; dropped when too much waits, for its sender repeats what it gets no answer to.
     nonisolated func received(_ message: PeerMessage, from peer: NodeID) {
-        _ = inbox.offer(.received(message, from: peer), limit: Pace.peerMessages)
+        let input = AgentInput.received(message, from: peer)
+        let bytes = input.entryBytes
+        guard intake.take(bytes, for: .peers) else { return meters.droppedPrepares.increment(by: 1) }
+        if !inbox.offer(input, limit: Pace.peerMessages) { intake.release(bytes) }
     }
 
     // MARK: - Actions
@@ -177,7 +188,7 @@ package actor AgentRuntime: Service {
                 guard let descriptor = core.topology.partitions[id],
                     let address = core.topology.nodes[target]?.addresses.link
                 else {
-                    inbox.put(.copyEnded(id, to: target))
+                    inbox.put(.copyEnded(id, to: target, isWhole: false))
                     continue
                 }
                 hands.copy(

@@ -31,6 +31,8 @@ struct ClusterCredentials: Sendable {
     let cluster: ClusterID
     let tls: TLSIdentity
     let keyring: GossipKeyring
+    /// Where the keyring is kept.
+    let keyringPath: String
     let coordinators: [CoordinatorMember]
 
     private struct JoinRequest: Codable {
@@ -101,7 +103,8 @@ struct ClusterCredentials: Sendable {
         return ClusterCredentials(
             clusterName: saved.cluster.name, cluster: try ClusterID(saved.cluster.id),
             tls: try TLSIdentity(certificate: certificate, key: key, authority: authority),
-            keyring: try GossipKeyring(json: Data(try SecretFile.read(path + "/gossip.key"))), coordinators: saved.coordinators)
+            keyring: try GossipKeyring(json: Data(try SecretFile.read(path + "/gossip.key"))),
+            keyringPath: path + "/gossip.key", coordinators: saved.coordinators)
     }
 
     private static func text(_ path: String) throws -> String { String(decoding: try SecretFile.read(path), as: UTF8.self) }

@@ -14,6 +14,7 @@ final class Mailbox<Element: Sendable>: Sendable {
     private let state = Mutex(State())
 
     var count: Int { state.withLock { $0.elements.count } }
+    var isClosed: Bool { state.withLock { $0.isClosed } }
 
     /// Puts one in, whatever waits already.
     ///
@@ -54,6 +55,14 @@ final class Mailbox<Element: Sendable>: Sendable {
                 }
                 if isReady { continuation.resume() }
             }
+        }
+    }
+
+    /// What has gathered so far, which may be nothing. For the one reader.
+    func taken() -> [Element] {
+        state.withLock { state in
+            defer { state.elements = [] }
+            return state.elements
         }
     }
 

@@ -50,7 +50,8 @@ struct NodeLog {
         return RecoveredNodeLog(log: log, partitions: partitions)
     }
 
-    /// Appends records; `completion` says that they, and all before, are durable.
+    /// Appends records; `completion` says that they, and all before, are durable. They are never refused for want of room: the core has
+    /// decided them, and what it may decide is bounded before it is asked (`Intake`).
     mutating func append(_ records: [PartitionRecord], completion: @escaping @Sendable (StorageError?) -> Void) {
         for (offset, record) in records.enumerated() {
             guard case .entry(let id, let entry) = record else { continue }
@@ -58,7 +59,7 @@ struct NodeLog {
         }
         nextNumber = nextNumber.advanced(by: records.count)
         let encoded = records.map { NewRecord(kind: Self.kind, payload: $0.encoded()) }
-        storage.submit(encoded) { result in
+        storage.submit(encoded, isDecided: true) { result in
             switch result {
             case .success: completion(nil)
             case .failure(let error): completion(error)

@@ -2,6 +2,8 @@
 
 import AgentCore
 package import Engine
+import LogStorage
+import Logging
 import Membership
 package import Model
 import Replication
@@ -17,6 +19,9 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     private struct Late {
         var session: AgentSession?
         var membership: GossipService?
+        var keys: KeyringKeeper?
+        /// Held, and let go, by who opened it.
+        weak var folder: DataFolder?
         var statistics: [PartitionID: RangeStatistics] = [:]
         var operations = OperationMeter()
     }
@@ -24,6 +29,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     package let runtime: AgentRuntime
     package let engine: any StorageEngine
     private let configuration: AgentConfiguration
+    private let logger: Logger
     private let cluster: ClusterID
     private let startedAt: LogicalInstant
     private let meter: LoadMeter
@@ -32,11 +38,14 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     private let late: Mutex<Late>
     package static let version = Product.version
 
-    init(runtime: AgentRuntime, engine: any StorageEngine, configuration: AgentConfiguration, cluster: ClusterID) {
+    init(
+        runtime: AgentRuntime, engine: any StorageEngine, configuration: AgentConfiguration, cluster: ClusterID, logger: Logger
+    ) {
         let now = BootClock.now()
         self.runtime = runtime
         self.engine = engine
         self.configuration = configuration
+        self.logger = logger
         self.cluster = cluster
         startedAt = now
         meter = LoadMeter(at: now)
@@ -44,8 +53,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         late = Mutex(Late())
     }
 
-    func attach(session: AgentSession, membership: GossipService) {
-        late.withLock { ($0.session, $0.membership) = (session, membership) }
+    func attach(session: AgentSession, membership: GossipService, keys: KeyringKeeper, folder: DataFolder) {
+        late.withLock { ($0.session, $0.membership, $0.keys, $0.folder) = (session, membership, keys, folder) }
     }
 
     // MARK: - DataPlane
@@ -54,9 +63,9 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     package var routes: Routes { runtime.routes }
 
     package func write(
-        _ mutations: [Mutation], to partition: PartitionID, at epoch: Epoch
+        _ mutations: [Mutation], under key: IdempotencyKey?, to partition: PartitionID, at epoch: Epoch
     ) async throws(DataRefusal) -> Position {
-        let position = try await runtime.write(mutations, to: partition, at: epoch)
+        let position = try await runtime.write(mutations, under: key, to: partition, at: epoch)
         meter.countWrite(partition)
         return position
     }
@@ -81,28 +90,32 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let replicas = await runtime.replicas
         let topology = await runtime.topology
         let log = await runtime.logStatistics
-        let (session, membership, statistics, work) = late.withLock {
-            ($0.session, $0.membership, $0.statistics, $0.operations)
+        let (session, membership, keys, statistics, work) = late.withLock {
+            ($0.session, $0.membership, $0.keys, $0.statistics, $0.operations)
         }
         let rates = meter.rates(at: now)
         note(replicas, at: now)
         let damaged = replicas.compactMap { replica in replica.damage.map { "partition \(replica.partition): \($0)" } }
+        let troubles = runtime.troubles.all
         let partitions = replicas.compactMap { report($0, identity.node, rates, statistics, at: now) }
         return AgentStatus(
             node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
-            generation: identity.generation, session: session?.status.session ?? .none, addresses: configuration.addresses,
+            generation: membership?.ownRecord.life.generation ?? identity.generation, session: session?.status.session ?? .none,
+            addresses: configuration.addresses,
             version: Self.version, uptime: now - startedAt, members: membership?.beliefs ?? [],
-            localHealth: membership?.localHealth ?? 0, swim: membership?.protocolCounters ?? Swim.Counters(),
-            datagrams: membership?.socketCounters, streams: membership?.streamCounters,
+            localHealth: membership?.localHealth ?? 0, isIsolated: membership?.isIsolated ?? false,
+            swim: membership?.protocolCounters ?? Swim.Counters(),
+            datagrams: membership?.socketCounters, streams: membership?.streamCounters, gossipKeys: keys?.held,
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
             revisionAge: max(.zero, now - (session?.status.heardAt ?? startedAt)), connectedTo: session?.status.coordinator,
             partitions: partitions,
             operations: work.reports(
                 in: topology, on: identity.node, sizes: statistics.mapValues(\.bytes), obstacles: Self.obstacles(to: replicas),
                 at: now),
-            engine: damaged.first.map { .degraded($0) } ?? .healthy,
+            engine: Self.health(damaged, troubles),
             fenced: replicas.filter(\.isFenced).map(\.partition),
-            withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition), machine: machine.read(),
+            withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition),
+            waitingStorages: troubles.count, machine: machine.read(),
             fsyncs: log.syncs,
             logBytes: log.bytes)
     }
@@ -124,11 +137,26 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     /// Counts rows and bytes anew; too dear for each request.
     func refreshStatistics() async {
         for replica in await runtime.replicas {
-            guard let descriptor = replica.descriptor,
-                let size = try? await engine.statistics(of: descriptor.range, in: replica.storage)
-            else { continue }
-            late.withLock { $0.statistics[replica.partition] = size }
+            guard let descriptor = replica.descriptor else { continue }
+            do throws(EngineError) {
+                let size = try await engine.statistics(of: descriptor.range, in: replica.storage)
+                late.withLock { $0.statistics[replica.partition] = size }
+            } catch {
+                // What cannot be counted now is counted the next time.
+                if error.isDamage { damageFound(in: replica.partition, "\(error)") }
+            }
         }
+    }
+
+    /// A copy that does not read back is given up as soon as anybody finds out, for whatever reason it was read (rule F6).
+    package func damageFound(in partition: PartitionID, _ what: String) { runtime.inbox.put(.failed(partition, what)) }
+
+    /// Damage before what only waits.
+    private static func health(
+        _ damaged: [String], _ troubles: [(storage: StorageID, trouble: EngineTroubles.Trouble)]
+    ) -> EngineHealth {
+        if let first = damaged.first { return .degraded(first) }
+        return troubles.first.map { .degraded("waiting: \($0.trouble.error)") } ?? .healthy
     }
 
     /// Takes a reading of what only shows in time: lags, and requests by the second.
@@ -155,8 +183,22 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         case .topology(let topology): runtime.inbox.put(.topology(topology))
         case .delta(let delta): runtime.inbox.put(.delta(delta))
         case .answered(let proposal, let outcome): runtime.inbox.put(.answered(proposal, outcome))
-        case .quorumConfirmed(let at): runtime.inbox.put(.quorumConfirmed(at))
+        case .quorumConfirmed(let at, let revision): runtime.inbox.put(.quorumConfirmed(at, revision: revision))
         }
+    }
+
+    package func begin(in generation: Generation) async -> Bool {
+        guard let (folder, membership) = late.withLock({ late in late.folder.map { ($0, late.membership) } }) else {
+            return false
+        }
+        do throws(StorageError) {
+            try folder.raise(to: generation)
+        } catch {
+            logger.error("the count of starts was not raised", metadata: ["error": "\(error)"])
+            return false
+        }
+        membership?.raised(to: generation)
+        return true
     }
 
     package func report() async -> NodeReport? {
@@ -166,8 +208,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             node: status.node, session: status.session, revision: status.revision, machine: status.machine,
             operationsPerSecond: status.partitions.reduce(0) { $0 + $1.readsPerSecond + $1.writesPerSecond },
             replicationLag: status.partitions.map(\.lag).max() ?? .zero, engine: status.engine, partitions: status.partitions,
-            operations: status.operations)
+            operations: status.operations, gossipKeys: status.gossipKeys)
     }
+
+    package func gossipKeys() async -> HeldGossipKeys? { late.withLock { $0.keys }?.held }
 
     // MARK: - CopyHost
 

@@ -88,12 +88,12 @@ struct RumourService: Service {
             var told: [NodeID: SessionID] = [:]
             for await event in gossip.events {
                 switch event {
-                case .deathFound(let node, let generation, let session):
+                case .deathFound(let found):
                     // It is found again until it is committed; people need to read it once.
                     logger.log(
-                        level: told.updateValue(session, forKey: node) == session ? .debug : .warning, "death found",
-                        metadata: ["member": "\(node)", "session": "\(session)"])
-                    self.session.reportDeath(of: node, session: session, generation: generation)
+                        level: told.updateValue(found.session, forKey: found.node) == found.session ? .debug : .warning,
+                        "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
+                    session.report(found)
                 case .revisionHeard(let revision, _):
                     if revision > runtime.routes.revision { session.askTopology(from: runtime.routes.revision) }
                 case .memberChanged, .identityInUse: break

@@ -38,10 +38,6 @@ enum StoreCheck {
         return inventory.damaged.map { "storage \($0.storage): \($0.error)" }.sorted() + missing.sorted()
     }
 
-    /// Whether every replica's log fits its engine. One that does not serves nothing and is built anew; but the node must leave every
-    /// in-sync set first, so its registration says so.
-    static func isIntact(_ core: AgentCore) -> Bool { core.replicas(at: .origin).allSatisfy { $0.damage == nil } }
-
     /// Opens the node's log, or says what is wrong with it.
     static func openLog(in folder: DataFolder, options: LogOptions = LogOptions()) throws -> RecoveredNodeLog {
         do {

@@ -37,6 +37,7 @@ package final class AgentSession: Service {
         var link: Link?
         var status = SessionStatus()
         var proposals: [RequestID: PartitionProposal] = [:]
+        var registration: AgentRegistration
         var registrations = 0
         /// Refusals one after the other.
         var refusals = 0
@@ -54,13 +55,11 @@ package final class AgentSession: Service {
     }
 
     private let node: NodeID
-    private let generation: Generation
     private let dialer: LinkDialer
     private let coordinators: @Sendable () -> [CoordinatorAddress]
-    private let registration: AgentRegistration
     private let owner: any SessionOwner
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// - Parameter coordinators: asked before each round of dialling, so that a changed group is found.
     package init(
@@ -68,10 +67,9 @@ package final class AgentSession: Service {
         owner: any SessionOwner, logger: Logger
     ) {
         node = endpoint.node
-        generation = endpoint.generation
         dialer = LinkDialer(endpoint: endpoint)
         self.coordinators = coordinators
-        self.registration = registration
+        state = Mutex(State(registration: registration))
         self.owner = owner
         self.logger = logger
     }
@@ -90,9 +88,7 @@ package final class AgentSession: Service {
         link?.offer(AgentFrame.propose(request, proposal, session).serialized())
     }
 
-    package func reportDeath(of node: NodeID, session: SessionID, generation: Generation) {
-        offer(.deathReport(node, session: session, generation: generation))
-    }
+    package func report(_ found: FoundDeath) { offer(.deathReport(found)) }
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
     package func askTopology(from revision: Revision) {
@@ -196,6 +192,7 @@ package final class AgentSession: Service {
     private func speak(on link: Link) async {
         var number: UInt64 = 0
         var reportedAt: LogicalInstant?
+        var toldKeys: HeldGossipKeys?
         while !Task.isCancelled, !link.isClosed {
             let now = BootClock.now()
             if let heard = state.withLock({ $0.status.heardAt }), now - heard > Pace.silence {
@@ -209,9 +206,10 @@ package final class AgentSession: Service {
             register(on: link, at: now)
             number += 1
             link.offer(AgentFrame.ping(number).serialized())
-            if reportedAt.map({ now - $0 >= Pace.report }) ?? true, let report = await owner.report() {
+            let isDue = reportedAt.map { now - $0 >= Pace.report } ?? true
+            if await owner.gossipKeys() != toldKeys || isDue, let report = await owner.report() {
                 link.offer(AgentFrame.loadReport(report).serialized())
-                reportedAt = now
+                (reportedAt, toldKeys) = (now, report.gossipKeys)
             }
             do { try await Task.sleep(for: Pace.ping) } catch { return }
         }
@@ -235,13 +233,15 @@ package final class AgentSession: Service {
     /// Asks for a session until there is one; always under the same request id, so that it is made once (rules E6, C5). The id names
     /// the store: a new disk under an old name counts its starts anew, and must not be given the old one's session (rule E4).
     private func register(on link: Link, at now: LogicalInstant) {
-        let request = state.withLock { state -> RequestID? in
+        let frame = state.withLock { state -> AgentFrame? in
             guard state.status.session == .none else { return nil }
             if let at = state.registeredAt, now - at < Self.pause(after: state.refusals) { return nil }
             state.registeredAt = now
-            return try? RequestID("\(node)/\(registration.store)/\(generation)/register/\(state.registrations)")
+            let start = "\(node)/\(state.registration.store)/\(state.registration.generation)"
+            guard let request = try? RequestID("\(start)/register/\(state.registrations)") else { return nil }
+            return .register(request, state.registration)
         }
-        if let request { link.offer(AgentFrame.register(request, registration).serialized()) }
+        if let frame { link.offer(frame.serialized()) }
     }
 
     // MARK: - Listening
@@ -279,10 +279,10 @@ package final class AgentSession: Service {
             }
         case .registered(_, let outcome): await registered(outcome)
         case .leader(let hint): return follow(hint)
-        case .quorumConfirmed(let number):
+        case .quorumConfirmed(let number, let revision):
             // An answer to an older question proves less than the one that is under way.
             let asked = state.withLock { $0.quorumAsked }
-            if number == asked.number { await owner.received(.quorumConfirmed(asked.at)) }
+            if number == asked.number { await owner.received(.quorumConfirmed(asked.at, revision: revision)) }
         case .pong: break
         }
         return .stay
@@ -305,8 +305,24 @@ package final class AgentSession: Service {
             }
             logger.error("registration refused", metadata: ["code": "\(code)", "detail": "\(detail)"])
             await owner.received(.registrationRefused(code: code, detail: detail))
+        case .preceded(let known): await begin(after: known)
         case .unavailable: break
         }
+    }
+
+    /// Another disk of this node has had `known`: registers in a later generation, once that is on disk.
+    private func begin(after known: Generation) async {
+        let later = Generation(known.number + 1)
+        guard state.withLock({ $0.status.session == .none && $0.registration.generation < later }) else { return }
+        guard await owner.begin(in: later) else { return }
+        logger.notice(
+            "an earlier disk of this node got further: its life goes on from there", metadata: ["generation": "\(later)"])
+        let link = state.withLock { state in
+            state.registration.generation = later
+            state.registeredAt = nil
+            return state.link
+        }
+        if let link { register(on: link, at: BootClock.now()) }
     }
 
     /// A node that was held for dead while it lived needs a new session: the old one is over (rule F2).

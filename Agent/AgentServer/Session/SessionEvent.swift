@@ -11,7 +11,7 @@ package enum SessionEvent: Hashable, Sendable {
     case delta(TopologyDelta)
     case answered(PartitionProposal, ProposalOutcome)
     /// The leader was sure of its quorum at this moment of this node's clock, or later (rule M4).
-    case quorumConfirmed(LogicalInstant)
+    case quorumConfirmed(LogicalInstant, revision: Revision?)
 }
 
 /// The side of the agent that a session serves. The session waits for each call, so a busy agent holds the coordinators back.
@@ -19,8 +19,13 @@ package protocol SessionOwner: Sendable {
     /// The newest revision that the agent has: where the watch goes on.
     func revision() async -> Revision
     func received(_ event: SessionEvent) async
+    /// From now on this is the node's start of that number, on disk and for its peers: a disk that was here before had the present one.
+    /// - Returns: whether it is; if not, it is asked again.
+    func begin(in generation: Generation) async -> Bool
     /// What to tell the leader about this node now.
     func report() async -> NodeReport?
+    /// With what this node opens and seals gossip: the leader is told at once when that changes.
+    func gossipKeys() async -> HeldGossipKeys?
 }
 
 /// What a status page shows of a session.

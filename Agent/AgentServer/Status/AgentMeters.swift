@@ -12,6 +12,8 @@ package struct AgentMeters: Sendable {
     let propagation: any TimerHandler
     /// From learning of a promotion after a failure to serving.
     let recovery: any TimerHandler
+    /// Entries of peers that were not taken, since too many bytes waited for this node's log.
+    let droppedPrepares: any CounterHandler
     /// From a ping to its answer.
     let roundTrip: any TimerHandler
 
@@ -20,6 +22,7 @@ package struct AgentMeters: Sendable {
         staleRejects = registry.makeCounter(label: "coxswain_routing_stale_rejects_total", dimensions: [])
         propagation = registry.makeTimer(label: "coxswain_routing_propagation_seconds", dimensions: [])
         recovery = registry.makeTimer(label: "coxswain_failover_recover_seconds", dimensions: [])
+        droppedPrepares = registry.makeCounter(label: "coxswain_replication_dropped_prepares_total", dimensions: [])
         roundTrip = registry.makeTimer(label: "coxswain_gossip_probe_rtt_seconds", dimensions: [])
     }
 }

@@ -144,6 +144,8 @@ struct StatusDocument: Encodable {
     let identity: Identity
     let members: [MemberEntry]
     let localHealth: Int64
+    /// Whether nobody answers. Where it is false and no coordinator is connected, the node is well and its peers know it (rule R7).
+    let isolated: Bool
     let routing: Routing
     let partitions: [PartitionEntry]
     let operations: [OperationEntry]
@@ -153,7 +155,7 @@ struct StatusDocument: Encodable {
     private enum CodingKeys: String, CodingKey {
         case identity, members
         case localHealth = "local_health"
-        case routing, partitions, operations, engine, machine
+        case isolated, routing, partitions, operations, engine, machine
     }
 
     init(_ status: AgentStatus) {
@@ -164,6 +166,7 @@ struct StatusDocument: Encodable {
             gossip: status.addresses.gossip, uptimeMs: status.uptime.milliseconds)
         members = status.members.map(MemberEntry.init)
         localHealth = status.localHealth
+        isolated = status.isIsolated
         routing = Routing(
             revision: status.revision.description, newestRevisionHeard: status.newestRevision.description,
             ageMs: status.revisionAge.milliseconds, coordinator: status.connectedTo?.name)

@@ -32,13 +32,23 @@ struct StatusMetrics {
                 ("state=\"\(state)\"", String(status.members.count { $0.member.status == state }))
             })
         family("gossip_local_health", "gauge", "Local health multiplier; 0 is healthy.", [("", String(status.localHealth))])
+        family(
+            "gossip_isolated", "gauge", "1 while nobody answers this node's pings, else 0.",
+            [("", status.isIsolated ? "1" : "0")])
         family("gossip_probes_total", "counter", "Probes sent.", [("", String(status.swim.probes))])
         let streams = status.streams ?? StreamProber.Counters()
         family(
-            "gossip_probe_failures_total", "counter", "Probes unanswered: by any way, or by the member's link.",
+            "gossip_probe_failures_total", "counter",
+            "Probes that no way answered: the member was silent and helpers were heard, or no helper was heard either.",
             [
-                ("kind=\"all\"", String(status.swim.failedProbes)), ("kind=\"link_silent\"", String(streams.silent)),
-                ("kind=\"link_refused\"", String(streams.refused)), ("kind=\"link_not_asked\"", String(streams.overflowed)),
+                ("kind=\"member\"", String(status.swim.failedProbes - status.swim.unheardProbes)),
+                ("kind=\"everybody\"", String(status.swim.unheardProbes)),
+            ])
+        family(
+            "gossip_link_pings_total", "counter", "Pings over members' links, by what came of them.",
+            [
+                ("outcome=\"answered\"", String(streams.answered)), ("outcome=\"refused\"", String(streams.refused)),
+                ("outcome=\"silent\"", String(streams.silent)), ("outcome=\"not_asked\"", String(streams.overflowed)),
             ])
         family(
             "gossip_probes_saved_by_link_total", "counter", "Probes that only the member's link answered.",
@@ -57,6 +67,8 @@ struct StatusMetrics {
                 ("reason=\"unknown_key\"", String(datagrams.unknownKey)), ("reason=\"forged\"", String(datagrams.forged)),
                 ("reason=\"replayed\"", String(datagrams.replayed)),
             ])
+        family(
+            "gossip_keys", "gauge", "Keys with which gossip is opened here.", [("", String(status.gossipKeys?.ids.count ?? 0))])
         family(
             "gossip_malformed_total", "counter", "Datagrams that were none of ours.",
             [("", String(datagrams.malformed + datagrams.unreadable))])
@@ -109,6 +121,9 @@ struct StatusMetrics {
         family(
             "engine_health", "gauge", "1 for the present state.",
             ["healthy", "degraded", "failed"].map { ("state=\"\($0)\"", status.engine.name == $0 ? "1" : "0") })
+        family(
+            "engine_storages_waiting", "gauge", "Storages whose work waits for room or for something else that may pass.",
+            [("", String(status.waitingStorages))])
         family("log_fsyncs_total", "counter", "Times the log was forced to disk.", [("", String(status.fsyncs))])
         family("log_bytes", "gauge", "Bytes of the log on disk.", [("", String(status.logBytes))])
         family("uptime_seconds", "gauge", "Seconds since the process started.", [("", String(status.uptime.seconds))])

@@ -17,7 +17,7 @@ package struct APISettings: Sendable {
     package let clusterName: String
     package let cluster: ClusterID
     package let node: NodeID
-    /// The keyring that joining nodes get.
+    /// The keyring that joining nodes get while the cluster has no record of any.
     package let keyring: GossipKeyring
 
     package init(clusterName: String, cluster: ClusterID, node: NodeID, keyring: GossipKeyring) {

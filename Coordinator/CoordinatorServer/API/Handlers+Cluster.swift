@@ -196,7 +196,8 @@ extension Handlers {
         guard token.count == 2 else { throw .invalid("token", "expected id.secret") }
         let digest = Digest.sha256(Array(token[1].utf8))
         // Anybody may ask this. Who guesses must cost neither a signature nor an entry of the log.
-        guard try await catalog(call).hasJoinToken(token[0], secretDigest: digest) else {
+        let state = try await catalog(call)
+        guard state.hasJoinToken(token[0], secretDigest: digest) else {
             throw Problem(
                 CatalogRejection(
                     .joinTokenRefused, "the join token is unknown, spent, expired or for another zone", field: "token"))
@@ -216,7 +217,8 @@ extension Handlers {
             .useJoinToken(token[0], secretDigest: digest, node: node, zone: zone), call)
         let members = await plane.status().members
         do {
-            let keyring = try JSONDecoder().decode(JSONNode.self, from: try settings.keyring.json())
+            let ring = try state.topology.gossipKeys.map { try GossipKeyring($0) } ?? settings.keyring
+            let keyring = try JSONDecoder().decode(JSONNode.self, from: try ring.json())
             return Response(
                 json: .object([
                     "certificate": .string(try certificate.pem()), "authority": .string(try authority.certificate.pem()),

@@ -50,7 +50,7 @@ struct Handlers: Sendable {
             Route(.get, v1 + "/operations", .permission(.readOperations), reads: freshness, handler: operations),
             Route(.get, v1 + "/operations/{id}", .permission(.readOperations), reads: freshness, handler: operation),
             Route(.post, v1 + "/operations/{id}:cancel", .permission(.movePartitions), handler: cancel),
-        ] + groupRoutes(under: v1) + configurationRoutes(under: v1)
+        ] + groupRoutes(under: v1) + configurationRoutes(under: v1) + keyRoutes(under: v1)
     }
 
     /// What a route takes that answers from the catalog and changes nothing. A change is always planned on the newest.

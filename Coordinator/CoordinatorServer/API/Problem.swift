@@ -128,7 +128,9 @@ package struct Problem: Error, Hashable, Sendable {
 extension CatalogRejection.Code {
     var status: HTTPResponse.Status {
         switch self {
-        case .nodeNotFound, .tableNotFound, .partitionNotFound, .operationNotFound, .entryNotFound, .policyNotFound: .notFound
+        case .nodeNotFound, .tableNotFound, .partitionNotFound, .operationNotFound, .entryNotFound, .policyNotFound,
+            .gossipKeyNotFound:
+            .notFound
         case .partitionRetired: .gone
         case .versionMismatch: .preconditionFailed
         case .joinTokenRefused, .nodeDecommissioned: .forbidden
@@ -138,7 +140,8 @@ extension CatalogRejection.Code {
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
             .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .nodeUnavailable, .tableNotActive, .lastReplica,
             .nodeHoldsReplicas, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary, .storeMismatch,
-            .notEnoughWitnesses, .generationWentBack, .nodeInUse:
+            .notEnoughWitnesses, .generationWentBack, .nodeInUse, .gossipKeysUnknown, .rotationUnderWay, .rotationMovedOn,
+            .gossipKeyInUse:
             .conflict
         }
     }

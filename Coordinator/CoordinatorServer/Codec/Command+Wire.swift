@@ -70,7 +70,10 @@ extension Command: WireCodable {
             let node = try NodeSession(wire: it.node)
             self = .nodeFailed(
                 node.node, session: node.session,
-                witnesses: try Check.list(it.witnesses, "NodeFailed.witnesses", atMost: 1_024, Witness.init(wire:)))
+                witnesses: try Check.list(it.witnesses, "NodeFailed.witnesses", atMost: 1_024, Witness.init(wire:)),
+                silentZones: try Check.list(it.silentZones, "NodeFailed.silent_zones", atMost: 1_024) {
+                    (zone) throws(WireError) in try zoneName(zone, "NodeFailed.silent_zones")
+                })
         case .nodeReturned(let it):
             let node = try NodeSession(wire: it)
             self = .nodeReturned(node.node, session: node.session)
@@ -111,6 +114,16 @@ extension Command: WireCodable {
         case .forgetCoordinator(let name): self = .forgetCoordinator(try Check.node(name, "forget_coordinator"))
         case .steerGroup(let it):
             self = .steerGroup(try Check.text(it.verb, "SteerGroup.verb"), try Check.node(it.node, "SteerGroup.node"))
+        case .seedGossipKeys(let it):
+            self = .seedGossipKeys(
+                try Check.list(it.keys, "SeedGossipKeys.keys", atMost: GossipKeys.most, GossipKey.init(wire:)),
+                primary: try Check.keyNumber(it.primary, "SeedGossipKeys.primary"))
+        case .rotateGossipKey(let it):
+            self = .rotateGossipKey(try Check.secret(it.id, it.secret, "RotateGossipKey.secret"))
+        case .advanceGossipRotation(let it):
+            self = .advanceGossipRotation(
+                GossipKeyID(it.key), past: try GossipRotation.Step(wire: it.past, "AdvanceGossipRotation.past"))
+        case .cancelGossipRotation(let it): self = .cancelGossipRotation(GossipKeyID(it.key))
         }
     }
 
@@ -148,9 +161,10 @@ extension Command: WireCodable {
         case .abortOperation(let operation, let reason):
             wire.abortOperation.operation = operation.number
             wire.abortOperation.reason = reason
-        case .nodeFailed(let node, let session, let witnesses):
+        case .nodeFailed(let node, let session, let witnesses, let silentZones):
             wire.nodeFailed.node = NodeSession(node: node, session: session).wire
             wire.nodeFailed.witnesses = witnesses.map(\.wire)
+            wire.nodeFailed.silentZones = silentZones.map(\.name)
         case .nodeReturned(let node, let session): wire.nodeReturned = NodeSession(node: node, session: session).wire
         case .drain(let node): wire.drain = node.name
         case .decommission(let node): wire.decommission = node.name
@@ -185,6 +199,16 @@ extension Command: WireCodable {
         case .steerGroup(let verb, let node):
             wire.steerGroup.verb = verb
             wire.steerGroup.node = node.name
+        case .seedGossipKeys(let keys, let primary):
+            wire.seedGossipKeys.keys = keys.map(\.wire)
+            wire.seedGossipKeys.primary = UInt32(primary)
+        case .rotateGossipKey(let secret):
+            wire.rotateGossipKey.id = secret.id.number
+            wire.rotateGossipKey.secret = Data(secret.bytes)
+        case .advanceGossipRotation(let key, let step):
+            wire.advanceGossipRotation.key = key.number
+            wire.advanceGossipRotation.past = step.wire
+        case .cancelGossipRotation(let key): wire.cancelGossipRotation.key = key.number
         }
         return wire
     }

@@ -26,7 +26,7 @@ extension NodeRegistration: WireCodable {
         self.init(
             node: try Check.node(wire.node, "RegisterNode.node"), store: said.store, generation: said.generation,
             zone: said.zone, addresses: said.addresses, instanceType: said.instanceType, version: said.version,
-            isLogIntact: said.isLogIntact)
+            isLogIntact: said.isLogIntact, damaged: said.damaged)
     }
 
     package var wire: ProtoCatalogCommand.RegisterNode {
@@ -35,7 +35,7 @@ extension NodeRegistration: WireCodable {
         wire.registration =
             AgentRegistration(
                 store: store, generation: generation, zone: zone, addresses: addresses, instanceType: instanceType,
-                version: version, isLogIntact: isLogIntact
+                version: version, isLogIntact: isLogIntact, damaged: damaged, canBeginLater: false
             ).wire
         return wire
     }

@@ -20,15 +20,20 @@ extension CoordinatorMessage: WireCodable {
         case .death(let death):
             self = .death(
                 DeathReport(
-                    node: try Check.node(death.node, "Death.node"),
-                    session: try Check.identifier(death.session, "Death.session"),
-                    generation: try Check.identifier(death.generation, "Death.generation"),
+                    FoundDeath(
+                        node: try Check.node(death.node, "Death.node"),
+                        session: try Check.identifier(death.session, "Death.session"),
+                        generation: try Check.identifier(death.generation, "Death.generation"),
+                        accusers: try Check.list(death.accusers, "Death.accusers", atMost: FoundDeath.mostAccusers) {
+                            (name) throws(WireError) in try Check.node(name, "Death.accusers")
+                        }, localHealth: Int(death.localHealth)),
                     witness: try Check.node(death.witness, "Death.witness")))
         case .load(let report): self = .load(try NodeReport(wire: report))
         case .waiting(let store): self = .waiting(try Check.member(store, "CoordinatorMessage.waiting"))
         case .mark(let mark):
             self = .mark(
                 StateMark(index: LogIndex(try Check.counter(mark.index, "Mark.index")), form: mark.form, hash: mark.hash))
+        case .heldKeys(let held): self = .gossipKeysHeld(try HeldGossipKeys(wire: held))
         }
     }
 
@@ -47,9 +52,11 @@ extension CoordinatorMessage: WireCodable {
             outcome.write(to: &wire.outcome)
             wire.outcome.number = number
         case .death(let report):
-            wire.death.node = report.node.name
-            wire.death.session = report.session.number
-            wire.death.generation = report.generation.number
+            wire.death.node = report.found.node.name
+            wire.death.session = report.found.session.number
+            wire.death.generation = report.found.generation.number
+            wire.death.accusers = report.found.accusers.map(\.name)
+            wire.death.localHealth = UInt32(clamping: report.found.localHealth)
             wire.death.witness = report.witness.name
         case .load(let report): wire.load = report.wire
         case .waiting(let store): wire.waiting = store.description
@@ -57,6 +64,7 @@ extension CoordinatorMessage: WireCodable {
             wire.mark.index = mark.index.number
             wire.mark.form = mark.form
             wire.mark.hash = mark.hash
+        case .gossipKeysHeld(let held): wire.heldKeys = held.wire
         }
         return wire
     }

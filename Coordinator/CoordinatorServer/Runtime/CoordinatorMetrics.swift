@@ -25,7 +25,9 @@ struct CoordinatorMetrics: Sendable {
     func collect() async {
         await raft(await runtime.statusNow)
         membership()
-        placement(await runtime.catalogNow.topology)
+        let topology = await runtime.catalogNow.topology
+        placement(topology)
+        keys(topology, behind: await runtime.membersBehindOnGossipKeys.count)
         usage.collect()
     }
 
@@ -69,10 +71,13 @@ struct CoordinatorMetrics: Sendable {
         let protocolCounters = gossip.protocolCounters
         counter("gossip_probes_total", protocolCounters.probes)
         let streams = gossip.streamCounters
-        counter("gossip_probe_failures_total", [("kind", "all")], protocolCounters.failedProbes)
-        counter("gossip_probe_failures_total", [("kind", "link_silent")], streams?.silent ?? 0)
-        counter("gossip_probe_failures_total", [("kind", "link_refused")], streams?.refused ?? 0)
-        counter("gossip_probe_failures_total", [("kind", "link_not_asked")], streams?.overflowed ?? 0)
+        let unheard = protocolCounters.unheardProbes
+        counter("gossip_probe_failures_total", [("kind", "member")], protocolCounters.failedProbes - unheard)
+        counter("gossip_probe_failures_total", [("kind", "everybody")], unheard)
+        counter("gossip_link_pings_total", [("outcome", "answered")], streams?.answered ?? 0)
+        counter("gossip_link_pings_total", [("outcome", "refused")], streams?.refused ?? 0)
+        counter("gossip_link_pings_total", [("outcome", "silent")], streams?.silent ?? 0)
+        counter("gossip_link_pings_total", [("outcome", "not_asked")], streams?.overflowed ?? 0)
         counter("gossip_probes_saved_by_link_total", protocolCounters.savedByLink)
         counter("gossip_refused_links_total", protocolCounters.refusedLinks)
         counter("gossip_verdicts_total", protocolCounters.verdicts)
@@ -80,12 +85,25 @@ struct CoordinatorMetrics: Sendable {
         counter("gossip_suspicions_total", protocolCounters.suspicions)
         counter("gossip_refutations_total", protocolCounters.refutations)
         counter("gossip_late_ticks_total", protocolCounters.lateTicks)
+        gauge("gossip_isolated", gossip.isIsolated ? 1 : 0)
         gauge("gossip_local_health", Double(gossip.localHealth))
         let socket = gossip.socketCounters
         counter("gossip_decrypt_failures_total", [("reason", "unknown_key")], socket?.unknownKey ?? 0)
         counter("gossip_decrypt_failures_total", [("reason", "forged")], socket?.forged ?? 0)
         counter("gossip_decrypt_failures_total", [("reason", "replayed")], socket?.replayed ?? 0)
         counter("gossip_malformed_total", (socket?.malformed ?? 0) + (socket?.unreadable ?? 0))
+    }
+
+    /// How many are behind, only the leader knows; zero at the others.
+    private func keys(_ topology: Topology, behind: Int) {
+        let ring = topology.gossipKeys
+        gauge("gossip_keys", Double(runtime.keys.held.ids.count))
+        let age = ring?.sealing.map { BootClock.wallTime().milliseconds - $0.createdAt.milliseconds } ?? 0
+        gauge("gossip_key_age_seconds", Double(max(0, age)) / 1_000)
+        for step in GossipRotation.Step.allCases {
+            gauge("gossip_rotation", [("step", step.rawValue)], ring?.rotation?.step == step ? 1 : 0)
+        }
+        gauge("gossip_rotation_members_behind", Double(behind))
     }
 
     private func placement(_ topology: Topology) {

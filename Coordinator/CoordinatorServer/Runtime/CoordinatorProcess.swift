@@ -45,20 +45,22 @@ package enum CoordinatorProcess {
             cluster: configuration.cluster, clusterName: configuration.clusterName, node: configuration.node,
             store: folder.store, generation: folder.generation, contexts: { contexts })
 
-        let core = try Self.core(configuration, id, consume recovered)
+        let core = try Self.core(
+            configuration, id, consume recovered, seed: GossipSeed(keys: keyring.listed, primary: keyring.primary))
         let loop = Self.consensusLoop()
         let links = PeerLinks(endpoint: endpoint, conversation: .raft, logger: logger, group: loop)
         let roundTrips = Timer(label: "coxswain_gossip_probe_rtt_seconds")
+        let seal = GossipSeal(keyring, of: configuration.cluster)
+        let keys = KeyringKeeper(seal: seal, path: configuration.keyringFile, logger: logger)
         let gossip = GossipService(
             node: configuration.node, generation: folder.generation, profile: Self.profile(configuration, folder.store),
             tuning: configuration.gossip, address: configuration.listen.gossip,
-            seal: GossipSeal(keyring, of: configuration.cluster),
+            seal: seal,
             coordinators: [], endpoint: endpoint, logger: logger,
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
-            core: consume core, store: store, peers: peers, links: links, gossip: gossip,
-            places: GroupPlaces(configuration.members),
-            logger: logger, loop: loop)
+            core: consume core, store: store, peers: peers, links: links, gossip: gossip, keys: keys,
+            places: GroupPlaces(configuration.members), logger: logger, loop: loop)
         await runtime.start()
         let sessions = AgentSessions(backend: runtime, logger: logger) { gossip.linkFailed(to: $0) }
         let listener = LinkListener(
@@ -88,7 +90,10 @@ package enum CoordinatorProcess {
                 "applied": "\(applied)", "entries": "\(entries)",
             ])
         // Ended from the last to the first: leadership is somebody else's before anything here stops to answer.
-        let services: [any Service] = [links, listener, gossip, runtime, server, health, publisher, HandOver(runtime: runtime)]
+        let services: [any Service] = [
+            links, listener, keys, InformedGossip(gossip: gossip, keys: keys), runtime, server, health, publisher,
+            HandOver(runtime: runtime),
+        ]
         var whole = ServiceGroupConfiguration(
             services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
@@ -115,7 +120,7 @@ package enum CoordinatorProcess {
 
     /// The settings say who founded the group, and nothing about who belongs to it since: that stands in the log.
     private static func core(
-        _ configuration: CoordinatorConfiguration, _ id: MemberID, _ recovered: RaftStore.Recovered
+        _ configuration: CoordinatorConfiguration, _ id: MemberID, _ recovered: RaftStore.Recovered, seed: GossipSeed
     ) throws -> Coordinator {
         let founding = try MemberConfiguration(voters: configuration.members.map { MemberID($0.node) })
         let now = BootClock.now()
@@ -133,6 +138,7 @@ package enum CoordinatorProcess {
                 answerTime: max(.seconds(1), configuration.electionTimeout * 3),
                 repairs: RepairLimits(delay: configuration.repairDelay),
                 leadershipDelay: configuration.leadershipDelay),
+            gossipSeed: seed,
             numbersAfter: UInt64.random(in: 0...(.max >> 3)), at: now)
     }
 

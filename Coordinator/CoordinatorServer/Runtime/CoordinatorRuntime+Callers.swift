@@ -58,7 +58,7 @@ extension CoordinatorRuntime {
 
     package func take(_ report: NodeReport) { step(.loadReported(report)) }
     package func noteDeath(_ report: DeathReport) {
-        measureReport(of: report.node)
+        measureReport(of: report.found.node)
         step(.deathReported(report))
     }
 }

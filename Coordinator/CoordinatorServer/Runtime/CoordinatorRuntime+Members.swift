@@ -41,7 +41,7 @@ extension CoordinatorRuntime {
                     continue
                 }
                 counters.received += 1
-                if case .death(let report) = frame.message { measureReport(of: report.node) }
+                if case .death(let report) = frame.message { measureReport(of: report.found.node) }
                 step(.received(frame.message, from: frame.from))
             }
         } catch {
@@ -92,6 +92,31 @@ extension CoordinatorRuntime {
         links.setPeers(addresses)
         gossip.setCoordinators(peers.map(\.rosterEntry))
         gossip.adopt(core.catalog.topology)
+    }
+
+    func followGossipKeys() {
+        if !keysFollowed.isCurrent { askForCurrentKeys() }
+        let revision = core.catalog.topology.revision
+        guard revision != keysFollowed.at else { return }
+        keysFollowed.at = revision
+        keys.follow(core.catalog.topology.gossipKeys, isCurrent: keysFollowed.isCurrent)
+    }
+
+    /// A linearizable read after the start knows all that was decided before it. That everything committed was applied says nothing: a
+    /// disk from before an exchange knows of no later commit.
+    private func askForCurrentKeys() {
+        let now = BootClock.now()
+        guard keysRead.caller == nil, now >= keysRead.due, core.raft.leader != nil else { return }
+        lastCaller += 1
+        keysRead = (lastCaller, now + .milliseconds(100))
+        step(.read(caller: lastCaller))
+    }
+
+    func keysReadAnswered(isFresh: Bool) {
+        keysRead.caller = nil
+        guard isFresh, !keysFollowed.isCurrent else { return }
+        keysFollowed = (core.catalog.topology.revision, true)
+        keys.follow(core.catalog.topology.gossipKeys, isCurrent: true)
     }
 
     /// Each failure is measured once: by the member that leads when it is committed.

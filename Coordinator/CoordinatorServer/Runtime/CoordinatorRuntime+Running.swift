@@ -20,6 +20,7 @@ extension CoordinatorRuntime: Service {
             group.addTask { await self.settleSnapshots() }
             group.addTask { await self.takeLinkEvents() }
             group.addTask { await self.takeRumours() }
+            group.addTask { await self.takeKeyNews() }
             await group.waitForAll()
         }
         // Nobody waits for ever on a coordinator that has stopped.
@@ -54,6 +55,7 @@ extension CoordinatorRuntime: Service {
         alarm = nil
         guard !hasEnded else { return }
         lookAtSpace()
+        for record in beliefs.news(among: { gossip.members.map(\.record) }, at: BootClock.now()) { tell(record) }
         if core.nextDeadline <= BootClock.now() { step(.tick) } else { setAlarm() }
     }
 
@@ -70,18 +72,32 @@ extension CoordinatorRuntime: Service {
         step(.diskSpace(isLow: !admits))
     }
 
+    private func tell(_ record: MemberRecord) {
+        step(
+            .believed(
+                record.node, generation: record.life.generation, session: record.profile.session,
+                isAlive: record.status == .alive))
+    }
+
     private func takeLinkEvents() async {
         for await event in links.events {
             let peer: NodeID
             switch event {
             case .disconnected(let node), .refused(let node): peer = node
-            case .connected: continue
+            case .connected:
+                // Whoever has started again knows nothing of what was said before.
+                step(.gossipKeysHeld(keys.held))
+                continue
             }
             gossip.linkFailed(to: peer)
             let members = core.raft.configuration.members.filter { $0.node == peer }
             // Somebody who is no member yet is gone too.
             for member in members.isEmpty ? [MemberID(peer)] : members { step(.connectionLost(member)) }
         }
+    }
+
+    private func takeKeyNews() async {
+        for await held in keys.news { step(.gossipKeysHeld(held)) }
     }
 
     private func takeRumours() async {
@@ -95,16 +111,16 @@ extension CoordinatorRuntime: Service {
                 case .suspect: failovers.suspected(record.node, at: BootClock.now())
                 case .dead, .left: break
                 }
-                step(
-                    .believed(
-                        record.node, generation: record.life.generation, session: record.profile.session,
-                        isAlive: record.status == .alive))
-            case .deathFound(let dead, let generation, let session):
+                // As it is now: where the reader is behind, this has been overtaken.
+                let current = gossip.member(record.node)?.record ?? record
+                beliefs.note(current)
+                tell(current)
+            case .deathFound(let death):
                 // It is found again until it is committed; people need to read it once.
                 logger.log(
-                    level: found.updateValue(session, forKey: dead) == session ? .debug : .warning, "death found",
-                    metadata: ["member": "\(dead)", "session": "\(session)"])
-                noteDeath(DeathReport(node: dead, session: session, generation: generation, witness: node))
+                    level: found.updateValue(death.session, forKey: death.node) == death.session ? .debug : .warning,
+                    "death found", metadata: ["member": "\(death.node)", "session": "\(death.session)"])
+                noteDeath(DeathReport(death, witness: node))
             case .revisionHeard, .identityInUse: break
             }
         }

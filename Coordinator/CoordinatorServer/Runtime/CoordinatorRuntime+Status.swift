@@ -19,6 +19,11 @@ extension CoordinatorRuntime {
         let sending = links.counters
         return counters.dropped.merging([.unconnected: sending.droppedUnconnected, .full: sending.droppedFull]) { $0 + $1 }
     }
+    /// As this member sees it; nobody, where it does not lead.
+    var membersBehindOnGossipKeys: [NodeID] {
+        guard core.raft.isLeader, core.catalog.topology.gossipKeys?.rotation != nil else { return [] }
+        return core.membersBehindOnGossipKeys(at: BootClock.now())
+    }
     package var syncs: SyncStatistics { store.statistics }
     package nonisolated var space: DiskSpace { store.space }
 
@@ -34,7 +39,8 @@ extension CoordinatorRuntime {
                 return CoordinatorStatus.Peer(
                     id: member.id.node, member: member.id, part: member.part, zone: place?.zone, addresses: place?.addresses,
                     isConnected: member.id == core.id || connected.contains(member.id.node),
-                    match: member.match?.number, mode: member.mode)
+                    match: member.match?.number, mode: member.mode, isActive: member.isActive,
+                    gossipKeys: core.gossipKeysHeld[member.id])
             },
             declared: core.catalog.coordinators, isChangeUnderWay: raft.isChangeUnderWay, isTransferring: raft.isTransferring,
             drops: drops, tolerance: raft.configuration.tolerance, breakerHolds: core.breakerHolds, startedAt: startedAt)

@@ -32,6 +32,7 @@ package actor CoordinatorRuntime {
     var knownStores: KnownStores
     let links: PeerLinks
     let gossip: GossipService
+    nonisolated let keys: KeyringKeeper
     let logger: Logger
     let loop: any EventLoop
     /// Held here, for the actor itself does not hold it.
@@ -55,11 +56,16 @@ package actor CoordinatorRuntime {
     /// The members to whom links were last opened.
     var linked: MemberConfiguration?
     var lastCaller: UInt64 = 0
+    /// Of which topology the keeper of gossip keys was told, and whether it knows all that was decided before this start.
+    var keysFollowed = (at: Revision.none, isCurrent: false)
+    /// The read that is to say so, while it is under way, and when the next may be asked.
+    var keysRead: (caller: UInt64?, due: LogicalInstant) = (nil, .origin)
     var told: (role: String, leader: MemberID?, term: Term)?
     package internal(set) var counters = Counters()
     /// Whether the disk has room, as the core was last told.
     var admits = true
     var failovers = FailoverClock()
+    var beliefs = ToldBeliefs()
     let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
     let decideTimer = Timer(label: "coxswain_failover_decide_seconds")
     let commitTimer = Timer(label: "coxswain_raft_commit_duration_seconds")
@@ -86,7 +92,7 @@ package actor CoordinatorRuntime {
 
     package init(
         core: Coordinator, store: RaftStore, peers: KnownStores, links: PeerLinks, gossip: GossipService,
-        places: GroupPlaces, logger: Logger, loop: any EventLoop
+        keys: KeyringKeeper, places: GroupPlaces, logger: Logger, loop: any EventLoop
     ) {
         self.loop = loop
         executor = loop.executor
@@ -97,6 +103,7 @@ package actor CoordinatorRuntime {
         knownStores = peers
         self.links = links
         self.gossip = gossip
+        self.keys = keys
         self.places = places
         self.logger = logger
         id = core.id
@@ -117,6 +124,7 @@ package actor CoordinatorRuntime {
     func step(_ input: Coordinator.Input) {
         perform(core.step(input, at: BootClock.now(), wall: BootClock.wallTime()))
         followGroup()
+        followGossipKeys()
         tellChanges()
         setAlarm()
     }
@@ -129,7 +137,9 @@ package actor CoordinatorRuntime {
             case .persist(let persist): write(persist)
             case .encodeSnapshot(let state, let index): encode(state, at: index)
             case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
-            case .readAnswered(let caller, let isFresh): readers.removeValue(forKey: caller)?.resume(returning: isFresh)
+            case .readAnswered(let caller, let isFresh):
+                if caller == keysRead.caller { keysReadAnswered(isFresh: isFresh) }
+                readers.removeValue(forKey: caller)?.resume(returning: isFresh)
             case .groupAnswered(let caller, let outcome): steerers.removeValue(forKey: caller)?.resume(returning: outcome)
             case .mayStop: mayStop = true
             case .askToBeLetIn: askToBeLetIn()

@@ -59,12 +59,16 @@ extension CoordinatorRuntime: SessionBackend {
         -> RegistrationOutcome
     {
         guard let actor = try? Principal("node/\(node)") else { return .unavailable }
+        let committed = core.catalog.topology.nodes[node]
+        if let known = registration.predecessor(committed: committed, heard: gossip.member(node)?.record) {
+            return .preceded(known)
+        }
         let command = ProposedCommand(
             command: .registerNode(
                 NodeRegistration(
                     node: node, store: registration.store, generation: registration.generation, zone: registration.zone,
                     addresses: registration.addresses, instanceType: registration.instanceType, version: registration.version,
-                    isLogIntact: registration.isLogIntact)),
+                    isLogIntact: registration.isLogIntact, damaged: registration.damaged)),
             actor: actor, reason: "start", requestID: request)
         switch await commit(command) {
         case .done(.accepted(.session(let session)), _): return .registered(session)
@@ -74,9 +78,7 @@ extension CoordinatorRuntime: SessionBackend {
         }
     }
 
-    package func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async {
-        noteDeath(DeathReport(node: node, session: session, generation: generation, witness: witness))
-    }
+    package func take(_ found: FoundDeath, by witness: NodeID) async { noteDeath(DeathReport(found, witness: witness)) }
 
     package func leader() async -> LeaderHint {
         guard let leader = raft.leader?.node else { return .unknown }
@@ -84,5 +86,5 @@ extension CoordinatorRuntime: SessionBackend {
         return places[leader].map { .elsewhere(leader, linkAddress: $0.addresses.link) } ?? .unknown
     }
 
-    package func confirmQuorum() async -> Bool { await refresh() }
+    package func confirmQuorum() async -> Revision? { await refresh() ? core.catalog.topology.revision : nil }
 }

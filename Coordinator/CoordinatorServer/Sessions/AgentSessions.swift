@@ -70,7 +70,7 @@ private final class SessionConversation: Sendable {
     private let backend: any SessionBackend
     private let proposals: Int
     private let heardAt = Mutex(BootClock.now())
-    /// Whether a whole topology is on its way. It is newer than what anybody could have asked for since.
+    /// Whether a whole topology is on its way. What anybody asks for meanwhile it brings, or the deltas that follow it on this stream.
     private let isSendingWhole = Mutex(false)
     private let watches: (stream: AsyncStream<Revision>, continuation: AsyncStream<Revision>.Continuation)
 
@@ -120,11 +120,12 @@ private final class SessionConversation: Sendable {
         case .register(let request, let registration):
             let outcome = await backend.register(registration, as: request, by: node)
             try await link.send(CoordinatorFrame.registered(request, outcome).serialized())
-        case .deathReport(let dead, let session, let generation):
-            await backend.reportDeath(of: dead, session: session, generation: generation, by: node)
+        case .deathReport(let found): await backend.take(found, by: node)
         case .confirmQuorum(let number):
             // No answer when nobody is sure: the agent asks again for as long as it wants to know.
-            if await backend.confirmQuorum() { try await link.send(CoordinatorFrame.quorumConfirmed(number).serialized()) }
+            if let revision = await backend.confirmQuorum() {
+                try await link.send(CoordinatorFrame.quorumConfirmed(number, revision: revision).serialized())
+            }
         case .watch, .ping, .loadReport: break
         }
     }
@@ -149,16 +150,20 @@ private final class SessionConversation: Sendable {
         var revision = start
         do {
             while let update = await backend.feed.updates(after: revision) {
+                // Who is gone for good may hear that, and no keys any more: its certificate is still good for a while.
+                let isMember = backend.feed.topology.nodes[node]?.status != .decommissioned
                 switch update {
                 case .deltas(let deltas):
                     for delta in deltas {
-                        try await link.send(CoordinatorFrame.delta(delta).serialized())
+                        let shown = isMember ? delta : delta.withoutGossipKeys
+                        try await link.send(CoordinatorFrame.delta(shown).serialized())
                         revision = delta.to
                     }
                 case .snapshot(let topology):
+                    let shown = isMember ? topology : topology.withoutGossipKeys
                     isSendingWhole.withLock { $0 = true }
                     defer { isSendingWhole.withLock { $0 = false } }
-                    for chunk in SnapshotChunk.chunks(of: topology) {
+                    for chunk in SnapshotChunk.chunks(of: shown) {
                         try await link.send(CoordinatorFrame.snapshot(chunk).serialized())
                     }
                     revision = topology.revision

@@ -12,10 +12,10 @@ package protocol SessionBackend: Sendable {
         _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
     ) async -> ProposalOutcome
     func register(_ registration: AgentRegistration, as request: RequestID, by node: NodeID) async -> RegistrationOutcome
-    func reportDeath(of node: NodeID, session: SessionID, generation: Generation, by witness: NodeID) async
+    func take(_ found: FoundDeath, by witness: NodeID) async
     /// A hint for planners and people; kept in memory only.
     func take(_ report: NodeReport) async
     func leader() async -> LeaderHint
-    /// Whether the leader was sure of its quorum after this call.
-    func confirmQuorum() async -> Bool
+    /// If the leader was sure of its quorum after this call: the topology that has all that was committed before it.
+    func confirmQuorum() async -> Revision?
 }

@@ -37,8 +37,15 @@ package final class GossipSeal: DatagramSealing {
     private let state: Mutex<State>
     private let context: [UInt8]
 
-    package init(_ keyring: GossipKeyring, of cluster: ClusterID) {
-        state = Mutex(State(keyring: keyring))
+    package convenience init(_ keyring: GossipKeyring, of cluster: ClusterID) {
+        self.init(keyring, of: cluster, sender: [], next: 0)
+    }
+
+    /// - Parameters:
+    ///   - sender: the number of this process; drawn, if it is empty.
+    ///   - next: the number of the next datagram.
+    init(_ keyring: GossipKeyring, of cluster: ClusterID, sender: [UInt8], next: UInt32) {
+        state = Mutex(State(keyring: keyring, sender: sender, number: next))
         context = Array("coxswain gossip \(cluster)".utf8)
     }
 

@@ -14,7 +14,7 @@ package enum GossipEvent: Hashable, Sendable {
     /// A member is new, or its status or what it says of itself has changed.
     case memberChanged(MemberRecord)
     /// This life of an agent is over, on evidence of our own; repeated until the topology shows it (rules F1, F2).
-    case deathFound(NodeID, Generation, SessionID)
+    case deathFound(FoundDeath)
     /// Somebody has a newer revision than any that was known here (rule T2).
     case revisionHeard(Revision, from: NodeID)
     /// Another process lives under our name (rule E4).
@@ -33,7 +33,8 @@ package final class GossipService: Service {
     private let drops = Mutex<UInt64>(0)
     private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let continuation: AsyncStream<GossipEvent>.Continuation
-    /// For one reader; one that is behind by more than 4096 loses the oldest, which the core repeats if it matters.
+    /// For one reader; one that is behind by more than 4096 loses the oldest. Deaths are found again until they are
+    /// settled; whoever acts on changes looks at `members` as well.
     package let events: AsyncStream<GossipEvent>
 
     /// - Parameters:
@@ -77,7 +78,8 @@ package final class GossipService: Service {
         let gone = topology.nodes.values.filter { $0.status == .decommissioned }.sorted { $0.id < $1.id }
         step(.tombstones(gone.map { Tombstone(node: $0.id, through: $0.generation) }))
         step(.revisionApplied(topology.revision))
-        for node in nodes where node.status == .failed { step(.deathSettled(node.id, node.session)) }
+        let failed = nodes.filter { $0.status == .failed }.map { ($0.id, $0.session) }
+        step(.deathsSettled(Dictionary(failed) { $1 }))
     }
 
     /// A newer topology with the same nodes.
@@ -91,12 +93,16 @@ package final class GossipService: Service {
 
     package func registered(_ session: SessionID) { step(.registered(session)) }
 
+    /// To be called once the generation is persisted.
+    package func raised(to generation: Generation) { step(.raised(generation)) }
+
     /// A link to this node was refused, or has ended and it was not we who ended it: its process may be gone. A false alarm costs a ping.
     package func linkFailed(to node: NodeID) { step(.linkRefused(node)) }
 
     // MARK: - What is believed
 
     package var members: [Member] { core.withLock { $0.members } }
+    package func member(_ node: NodeID) -> Member? { core.withLock { $0.member(node) } }
     package var beliefs: [MemberBelief] { core.withLock { $0.beliefs(at: BootClock.now()) } }
     package var ownRecord: MemberRecord { core.withLock { $0.ownRecord } }
     package var newestRevision: Revision { core.withLock { $0.newestRevision } }
@@ -171,11 +177,17 @@ package final class GossipService: Service {
                 continuation.yield(.memberChanged(record))
             case .reportDeaths(let report):
                 for death in report.deaths {
-                    continuation.yield(.deathFound(death.node, death.generation, death.session))
+                    continuation.yield(
+                        .deathFound(
+                            FoundDeath(
+                                node: death.node, session: death.session, generation: death.generation,
+                                accusers: death.witnesses, localHealth: Int(report.localHealth))))
                 }
             case .revisionHeard(let revision, let node): continuation.yield(.revisionHeard(revision, from: node))
             case .identityInUse(let record):
-                logger.critical("another process lives under our name", metadata: ["other": "\(record)"])
+                logger.critical(
+                    "a later life of this node is known: another process lives under its name, or it has another disk than before",
+                    metadata: ["other": "\(record)"])
                 continuation.yield(.identityInUse(record))
             case .identityDisputed(let record):
                 logger.error("two processes live under one name", metadata: ["other": "\(record)"])

@@ -26,6 +26,15 @@ package final class GossipSocket: Sendable {
         package init() {}
     }
 
+    /// Datagrams that are read before time is looked at again: as many as the buffer of a process that was stopped holds. With the usual
+    /// four, ticks would be taken between the answers that lie there.
+    private static let mostAtOnce: UInt = 1_024
+    /// An alarm that rings later than this says that the thread stood still: less than any pause that makes a difference, more than a
+    /// timer is late by itself.
+    private static let lateness = Span.milliseconds(20)
+    /// How often a tick waits for the socket: where every alarm is late, time must pass all the same.
+    private static let mostPutOff = 3
+
     private let address: HostPort
     private let seal: any DatagramSealing
     private let logger: Logger
@@ -92,6 +101,7 @@ package final class GossipSocket: Sendable {
         let channel = try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
             .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: 1 << 20)
+            .channelOption(ChannelOptions.maxMessagesPerRead, value: Self.mostAtOnce)
             .channelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2_048))
             .channelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -132,14 +142,25 @@ package final class GossipSocket: Sendable {
                 alarm.task.cancel()
             }
             let wait = max(due - BootClock.now(), .milliseconds(1))
-            alarm = (due, loop.scheduleTask(in: .microseconds(wait.microseconds)) { self.ring() })
+            alarm = (due, scheduled(in: wait, on: loop))
         }
     }
 
-    private func ring() {
+    private func scheduled(in wait: Span, on loop: any EventLoop, putOff: Int = 0) -> Scheduled<Void> {
+        let time = BootClock.now() + wait
+        return loop.scheduleTask(in: .microseconds(wait.microseconds)) { self.ring(setFor: time, putOff: putOff) }
+    }
+
+    /// A thread that stood still may look at its timers first. What lies in the socket is handed over before the tick, as the core asks.
+    private func ring(setFor time: LogicalInstant, putOff: Int) {
         alarm.withLock { $0 = nil }
-        guard state.withLock({ $0.channel }) != nil else { return }
-        if due() <= BootClock.now() { ticked() }
+        guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
+        let due = due()
+        let now = BootClock.now()
+        if now - time > Self.lateness, putOff < Self.mostPutOff {
+            return alarm.withLock { $0 = (due, scheduled(in: .milliseconds(1), on: loop, putOff: putOff + 1)) }
+        }
+        if due <= now { ticked() }
         dueChanged()
     }
 

@@ -54,6 +54,8 @@ struct ReplayGuard: Sendable {
     /// Those that were heard before the last time that there were too many.
     private var older: [UInt64: ReplayWindow] = [:]
 
+    var senders: Int { recent.count + older.count }
+
     /// Whether this is new: to be asked only about what has opened.
     mutating func admit(_ number: UInt32, of sender: UInt64) -> Bool {
         if recent[sender] != nil { return recent[sender]?.admit(number) ?? false }

@@ -3,6 +3,9 @@ package import Model
 /// What became of a registration.
 package enum RegistrationOutcome: Hashable, Sendable {
     case registered(SessionID)
+    /// Another store of the node had this generation, and whoever remembers it would take an earlier one for the past. Nothing was
+    /// registered: register in a later generation.
+    case preceded(Generation)
     case refused(code: String, detail: String)
     /// No leader answered: ask again under the same request id.
     case unavailable
@@ -23,8 +26,9 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
     case outcome(RequestID, ProposalOutcome)
     case registered(RequestID, RegistrationOutcome)
     case leader(LeaderHint)
-    /// The leader was sure of its quorum after it was asked under this number (rule M4).
-    case quorumConfirmed(UInt64)
+    /// The leader was sure of its quorum after it was asked under this number (rules M4, R6). All that was committed before is in the
+    /// topology at `revision`; coordinators of older versions do not say which it is.
+    case quorumConfirmed(UInt64, revision: Revision?)
     case pong(UInt64)
 
     package init(wire: ProtoCoordinatorFrame) throws(WireError) {
@@ -40,7 +44,8 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
             let request = try Check.formed(registered.requestID, "Registered.request_id", as: RequestID.init(_:))
             self = .registered(request, try RegistrationOutcome(wire: registered))
         case .leader(let leader): self = .leader(try LeaderHint(wire: leader))
-        case .quorumConfirmed(let number): self = .quorumConfirmed(number)
+        case .quorumConfirmed(let number):
+            self = .quorumConfirmed(number, revision: wire.hasRevision ? try Revision(wire: wire.revision) : nil)
         case .pong(let number): self = .pong(number)
         }
     }
@@ -57,7 +62,9 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
             wire.registered.requestID = request.text
             outcome.write(to: &wire.registered)
         case .leader(let hint): wire.leader = hint.wire
-        case .quorumConfirmed(let number): wire.quorumConfirmed = number
+        case .quorumConfirmed(let number, let revision):
+            wire.quorumConfirmed = number
+            if let revision { wire.revision = revision.wire }
         case .pong(let number): wire.pong = number
         }
         return wire
@@ -74,6 +81,8 @@ extension RegistrationOutcome {
         case .unavailable(let marker):
             try Check.marker(marker, "Registered.unavailable")
             self = .unavailable
+        case .preceded(let generation):
+            self = .preceded(try Check.identifier(generation, "Registered.preceded"))
         }
     }
 
@@ -84,6 +93,7 @@ extension RegistrationOutcome {
             wire.refused.code = code
             wire.refused.detail = detail
         case .unavailable: wire.unavailable = true
+        case .preceded(let generation): wire.preceded = generation.number
         }
     }
 }

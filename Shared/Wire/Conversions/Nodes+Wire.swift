@@ -70,7 +70,10 @@ extension AgentRegistration: WireCodable {
             addresses: try NodeAddresses(wire: wire.addresses),
             instanceType: try Check.text(wire.instanceType, "AgentRegistration.instance_type"),
             version: try Check.text(wire.version, "AgentRegistration.version"),
-            isLogIntact: wire.isLogIntact)
+            isLogIntact: wire.isLogIntact,
+            damaged: try Check.list(wire.damaged, "AgentRegistration.damaged", atMost: AgentRegistration.mostDamaged) {
+                (id) throws(WireError) in try Check.identifier(id, "AgentRegistration.damaged")
+            }, canBeginLater: wire.canBeginLater)
     }
 
     package var wire: ProtoAgentRegistration {
@@ -82,6 +85,8 @@ extension AgentRegistration: WireCodable {
         wire.instanceType = instanceType
         wire.version = version
         wire.isLogIntact = isLogIntact
+        wire.damaged = damaged.map(\.number)
+        wire.canBeginLater = canBeginLater
         return wire
     }
 }

@@ -95,7 +95,8 @@ extension NodeReport: WireCodable {
             replicationLag: try Check.span(wire.replicationLagUs, "NodeReport.replication_lag_us"),
             engine: try EngineHealth(wire: wire.engine),
             partitions: try Check.list(wire.partitions, "NodeReport.partitions", PartitionReport.init(wire:)),
-            operations: try Check.list(wire.operations, "NodeReport.operations", OperationReport.init(wire:)))
+            operations: try Check.list(wire.operations, "NodeReport.operations", OperationReport.init(wire:)),
+            gossipKeys: wire.hasGossipKeys ? try HeldGossipKeys(wire: wire.gossipKeys) : nil)
     }
 
     package var wire: ProtoNodeReport {
@@ -113,6 +114,7 @@ extension NodeReport: WireCodable {
         wire.engine = engine.wire
         wire.partitions = partitions.map(\.wire)
         wire.operations = operations.map(\.wire)
+        if let gossipKeys { wire.gossipKeys = gossipKeys.wire }
         return wire
     }
 }

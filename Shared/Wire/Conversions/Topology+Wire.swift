@@ -25,6 +25,7 @@ extension TopologyChange: WireCodable {
         case .configurationRemoved(let key):
             let key = try ConfigurationKey(wire: key)
             self = .configurationRemoved(key.scope, key.key)
+        case .gossipKeys(let keys): self = .gossipKeys(try GossipKeys(wire: keys))
         }
     }
 
@@ -49,6 +50,7 @@ extension TopologyChange: WireCodable {
         case .configuration(let entry): wire.configuration = entry.wire
         case .configurationRemoved(let scope, let key):
             wire.configurationRemoved = ConfigurationKey(scope: scope, key: key).wire
+        case .gossipKeys(let keys): wire.gossipKeys = keys.wire
         }
         return wire
     }

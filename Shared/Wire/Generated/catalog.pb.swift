@@ -360,6 +360,38 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .dismissCoordinator(newValue)}
   }
 
+  package var seedGossipKeys: ProtoCatalogCommand.SeedGossipKeys {
+    get {
+      if case .seedGossipKeys(let v)? = command {return v}
+      return ProtoCatalogCommand.SeedGossipKeys()
+    }
+    set {command = .seedGossipKeys(newValue)}
+  }
+
+  package var rotateGossipKey: ProtoCatalogCommand.RotateGossipKey {
+    get {
+      if case .rotateGossipKey(let v)? = command {return v}
+      return ProtoCatalogCommand.RotateGossipKey()
+    }
+    set {command = .rotateGossipKey(newValue)}
+  }
+
+  package var advanceGossipRotation: ProtoCatalogCommand.AdvanceGossipRotation {
+    get {
+      if case .advanceGossipRotation(let v)? = command {return v}
+      return ProtoCatalogCommand.AdvanceGossipRotation()
+    }
+    set {command = .advanceGossipRotation(newValue)}
+  }
+
+  package var cancelGossipRotation: ProtoCatalogCommand.CancelGossipRotation {
+    get {
+      if case .cancelGossipRotation(let v)? = command {return v}
+      return ProtoCatalogCommand.CancelGossipRotation()
+    }
+    set {command = .cancelGossipRotation(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -390,6 +422,10 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case forgetCoordinator(String)
     case steerGroup(ProtoCatalogCommand.SteerGroup)
     case dismissCoordinator(String)
+    case seedGossipKeys(ProtoCatalogCommand.SeedGossipKeys)
+    case rotateGossipKey(ProtoCatalogCommand.RotateGossipKey)
+    case advanceGossipRotation(ProtoCatalogCommand.AdvanceGossipRotation)
+    case cancelGossipRotation(ProtoCatalogCommand.CancelGossipRotation)
 
   }
 
@@ -635,6 +671,8 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
 
     package var witnesses: [ProtoCatalogWitness] = []
 
+    package var silentZones: [String] = []
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -774,6 +812,61 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package var token: String = String()
 
     package var expiresAtMs: Int64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct SeedGossipKeys: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var keys: [ProtoGossipKey] = []
+
+    package var primary: UInt32 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  /// Its id and its bytes; the catalog gives it a number.
+  package nonisolated struct RotateGossipKey: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var id: UInt64 = 0
+
+    package var secret: Data = Data()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct AdvanceGossipRotation: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var key: UInt64 = 0
+
+    package var past: ProtoGossipRotationStep = .unspecified
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct CancelGossipRotation: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var key: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1301,7 +1394,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1630,6 +1723,58 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .dismissCoordinator(v)
         }
       }()
+      case 28: try {
+        var v: ProtoCatalogCommand.SeedGossipKeys?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .seedGossipKeys(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .seedGossipKeys(v)
+        }
+      }()
+      case 29: try {
+        var v: ProtoCatalogCommand.RotateGossipKey?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .rotateGossipKey(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .rotateGossipKey(v)
+        }
+      }()
+      case 30: try {
+        var v: ProtoCatalogCommand.AdvanceGossipRotation?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .advanceGossipRotation(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .advanceGossipRotation(v)
+        }
+      }()
+      case 31: try {
+        var v: ProtoCatalogCommand.CancelGossipRotation?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .cancelGossipRotation(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .cancelGossipRotation(v)
+        }
+      }()
       default: break
       }
     }
@@ -1748,6 +1893,22 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .dismissCoordinator?: try {
       guard case .dismissCoordinator(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 27)
+    }()
+    case .seedGossipKeys?: try {
+      guard case .seedGossipKeys(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+    }()
+    case .rotateGossipKey?: try {
+      guard case .rotateGossipKey(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+    }()
+    case .advanceGossipRotation?: try {
+      guard case .advanceGossipRotation(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+    }()
+    case .cancelGossipRotation?: try {
+      guard case .cancelGossipRotation(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
     }()
     case nil: break
     }
@@ -2177,7 +2338,7 @@ nonisolated extension ProtoCatalogCommand.AbortOperation: SwiftProtobuf.Message,
 
 nonisolated extension ProtoCatalogCommand.NodeFailed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".NodeFailed"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}witnesses\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}witnesses\0\u{3}silent_zones\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2187,6 +2348,7 @@ nonisolated extension ProtoCatalogCommand.NodeFailed: SwiftProtobuf.Message, Swi
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._node) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.witnesses) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.silentZones) }()
       default: break
       }
     }
@@ -2203,12 +2365,16 @@ nonisolated extension ProtoCatalogCommand.NodeFailed: SwiftProtobuf.Message, Swi
     if !self.witnesses.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.witnesses, fieldNumber: 2)
     }
+    if !self.silentZones.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.silentZones, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCatalogCommand.NodeFailed, rhs: ProtoCatalogCommand.NodeFailed) -> Bool {
     if lhs._node != rhs._node {return false}
     if lhs.witnesses != rhs.witnesses {return false}
+    if lhs.silentZones != rhs.silentZones {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2497,6 +2663,141 @@ nonisolated extension ProtoCatalogCommand.GrantRole: SwiftProtobuf.Message, Swif
     if lhs.principal != rhs.principal {return false}
     if lhs.token != rhs.token {return false}
     if lhs.expiresAtMs != rhs.expiresAtMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.SeedGossipKeys: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".SeedGossipKeys"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}keys\0\u{1}primary\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.keys) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.primary) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.keys.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.keys, fieldNumber: 1)
+    }
+    if self.primary != 0 {
+      try visitor.visitSingularUInt32Field(value: self.primary, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.SeedGossipKeys, rhs: ProtoCatalogCommand.SeedGossipKeys) -> Bool {
+    if lhs.keys != rhs.keys {return false}
+    if lhs.primary != rhs.primary {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.RotateGossipKey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".RotateGossipKey"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}secret\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.secret) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularFixed64Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.secret.isEmpty {
+      try visitor.visitSingularBytesField(value: self.secret, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.RotateGossipKey, rhs: ProtoCatalogCommand.RotateGossipKey) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.secret != rhs.secret {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.AdvanceGossipRotation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".AdvanceGossipRotation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}past\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.key) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.past) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.key != 0 {
+      try visitor.visitSingularFixed64Field(value: self.key, fieldNumber: 1)
+    }
+    if self.past != .unspecified {
+      try visitor.visitSingularEnumField(value: self.past, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.AdvanceGossipRotation, rhs: ProtoCatalogCommand.AdvanceGossipRotation) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.past != rhs.past {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.CancelGossipRotation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".CancelGossipRotation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.key) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.key != 0 {
+      try visitor.visitSingularFixed64Field(value: self.key, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.CancelGossipRotation, rhs: ProtoCatalogCommand.CancelGossipRotation) -> Bool {
+    if lhs.key != rhs.key {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -212,6 +212,12 @@ package nonisolated struct ProtoAgentFrame: Sendable {
 
     package var generation: UInt64 = 0
 
+    /// Of whom the sender knows that they accused it.
+    package var accusers: [String] = []
+
+    /// The sender's own; 0 is healthy.
+    package var localHealth: UInt32 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -307,6 +313,16 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
     }
     set {frame = .pong(newValue)}
   }
+
+  /// With quorum_confirmed: the topology that has all that was committed before the question.
+  package var revision: ProtoRevision {
+    get {_revision ?? ProtoRevision()}
+    set {_revision = newValue}
+  }
+  /// Returns true if `revision` has been explicitly set.
+  package var hasRevision: Bool {self._revision != nil}
+  /// Clears the value of `revision`. Subsequent reads from it will return its default value.
+  package mutating func clearRevision() {self._revision = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -406,6 +422,16 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
       set {result = .unavailable(newValue)}
     }
 
+    /// Another store of the node had this generation, which is no earlier than the one asked for: register in a later one. Said only
+    /// to whom says that it can.
+    package var preceded: UInt64 {
+      get {
+        if case .preceded(let v)? = result {return v}
+        return 0
+      }
+      set {result = .preceded(newValue)}
+    }
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package nonisolated enum OneOf_Result: Equatable, Sendable {
@@ -413,6 +439,9 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
       case refused(ProtoProposalOutcome.Refusal)
       /// Always true: no leader was found; ask again under the same request id.
       case unavailable(Bool)
+      /// Another store of the node had this generation, which is no earlier than the one asked for: register in a later one. Said only
+      /// to whom says that it can.
+      case preceded(UInt64)
 
     }
 
@@ -446,6 +475,8 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
   }
 
   package init() {}
+
+  fileprivate var _revision: ProtoRevision? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -699,7 +730,7 @@ nonisolated extension ProtoAgentFrame.Propose: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoAgentFrame.protoMessageName + ".DeathReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}accusers\0\u{3}local_health\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -710,6 +741,8 @@ nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftP
       case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.accusers) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.localHealth) }()
       default: break
       }
     }
@@ -725,6 +758,12 @@ nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftP
     if self.generation != 0 {
       try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 3)
     }
+    if !self.accusers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.accusers, fieldNumber: 4)
+    }
+    if self.localHealth != 0 {
+      try visitor.visitSingularUInt32Field(value: self.localHealth, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -732,6 +771,8 @@ nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftP
     if lhs.node != rhs.node {return false}
     if lhs.session != rhs.session {return false}
     if lhs.generation != rhs.generation {return false}
+    if lhs.accusers != rhs.accusers {return false}
+    if lhs.localHealth != rhs.localHealth {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -778,7 +819,7 @@ nonisolated extension ProtoAgentFrame.Register: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed\0\u{1}pong\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed\0\u{1}pong\0\u{1}revision\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -867,6 +908,7 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
           self.frame = .pong(v)
         }
       }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._revision) }()
       default: break
       }
     }
@@ -908,11 +950,15 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
     }()
     case nil: break
     }
+    try { if let v = self._revision {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCoordinatorFrame, rhs: ProtoCoordinatorFrame) -> Bool {
     if lhs.frame != rhs.frame {return false}
+    if lhs._revision != rhs._revision {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1008,7 +1054,7 @@ nonisolated extension ProtoCoordinatorFrame.Outcome: SwiftProtobuf.Message, Swif
 
 nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCoordinatorFrame.protoMessageName + ".Registered"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}session\0\u{1}refused\0\u{1}unavailable\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}session\0\u{1}refused\0\u{1}unavailable\0\u{1}preceded\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1046,6 +1092,14 @@ nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, S
           self.result = .unavailable(v)
         }
       }()
+      case 5: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.result != nil {try decoder.handleConflictingOneOf()}
+          self.result = .preceded(v)
+        }
+      }()
       default: break
       }
     }
@@ -1071,6 +1125,10 @@ nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, S
     case .unavailable?: try {
       guard case .unavailable(let v)? = self.result else { preconditionFailure() }
       try visitor.visitSingularBoolField(value: v, fieldNumber: 4)
+    }()
+    case .preceded?: try {
+      guard case .preceded(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
     }()
     case nil: break
     }

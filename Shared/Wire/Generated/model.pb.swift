@@ -506,6 +506,48 @@ package nonisolated enum ProtoPolicyEffect: SwiftProtobuf.Enum, Swift.CaseIterab
 
 }
 
+package nonisolated enum ProtoGossipRotationStep: SwiftProtobuf.Enum, Swift.CaseIterable {
+  package typealias RawValue = Int
+  case unspecified // = 0
+  case install // = 1
+  case use // = 2
+  case remove // = 3
+  case UNRECOGNIZED(Int)
+
+  package init() {
+    self = .unspecified
+  }
+
+  package init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .unspecified
+    case 1: self = .install
+    case 2: self = .use
+    case 3: self = .remove
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  package var rawValue: Int {
+    switch self {
+    case .unspecified: return 0
+    case .install: return 1
+    case .use: return 2
+    case .remove: return 3
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  package static let allCases: [ProtoGossipRotationStep] = [
+    .unspecified,
+    .install,
+    .use,
+    .remove,
+  ]
+
+}
+
 package nonisolated struct ProtoPosition: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1156,6 +1198,96 @@ package nonisolated struct ProtoConfigurationKey: Sendable {
   fileprivate var _scope: ProtoConfigurationScope? = nil
 }
 
+/// A key that seals gossip. Its bytes stand nowhere but here and in the members' key files.
+package nonisolated struct ProtoGossipKey: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var number: UInt32 = 0
+
+  /// The first eight bytes of a digest of the key.
+  package var id: UInt64 = 0
+
+  package var secret: Data = Data()
+
+  package var createdAtMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ProtoGossipRotation: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var key: UInt64 = 0
+
+  package var step: ProtoGossipRotationStep = .unspecified
+
+  package var beganAtMs: Int64 = 0
+
+  package var steppedAtMs: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ProtoGossipKeys: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var keys: [ProtoGossipKey] = []
+
+  /// The number of the key that seals.
+  package var primary: UInt32 = 0
+
+  /// Of the change that made the ring what it is.
+  package var version: ProtoRevision {
+    get {_version ?? ProtoRevision()}
+    set {_version = newValue}
+  }
+  /// Returns true if `version` has been explicitly set.
+  package var hasVersion: Bool {self._version != nil}
+  /// Clears the value of `version`. Subsequent reads from it will return its default value.
+  package mutating func clearVersion() {self._version = nil}
+
+  package var rotation: ProtoGossipRotation {
+    get {_rotation ?? ProtoGossipRotation()}
+    set {_rotation = newValue}
+  }
+  /// Returns true if `rotation` has been explicitly set.
+  package var hasRotation: Bool {self._rotation != nil}
+  /// Clears the value of `rotation`. Subsequent reads from it will return its default value.
+  package mutating func clearRotation() {self._rotation = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _version: ProtoRevision? = nil
+  fileprivate var _rotation: ProtoGossipRotation? = nil
+}
+
+/// What a member holds, by name.
+package nonisolated struct ProtoHeldGossipKeys: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var ids: [UInt64] = []
+
+  package var primary: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 package nonisolated struct ProtoTopologyChange: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1291,6 +1423,14 @@ package nonisolated struct ProtoTopologyChange: Sendable {
     set {change = .configurationRemoved(newValue)}
   }
 
+  package var gossipKeys: ProtoGossipKeys {
+    get {
+      if case .gossipKeys(let v)? = change {return v}
+      return ProtoGossipKeys()
+    }
+    set {change = .gossipKeys(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Change: Equatable, Sendable {
@@ -1310,6 +1450,7 @@ package nonisolated struct ProtoTopologyChange: Sendable {
     case policyRemoved(ProtoPolicyKey)
     case configuration(ProtoConfigurationEntry)
     case configurationRemoved(ProtoConfigurationKey)
+    case gossipKeys(ProtoGossipKeys)
 
   }
 
@@ -2019,12 +2160,22 @@ package nonisolated struct ProtoNodeReport: Sendable {
 
   package var diskFreeBytes: UInt64 = 0
 
+  package var gossipKeys: ProtoHeldGossipKeys {
+    get {_gossipKeys ?? ProtoHeldGossipKeys()}
+    set {_gossipKeys = newValue}
+  }
+  /// Returns true if `gossipKeys` has been explicitly set.
+  package var hasGossipKeys: Bool {self._gossipKeys != nil}
+  /// Clears the value of `gossipKeys`. Subsequent reads from it will return its default value.
+  package mutating func clearGossipKeys() {self._gossipKeys = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _revision: ProtoRevision? = nil
   fileprivate var _engine: ProtoEngineHealth? = nil
+  fileprivate var _gossipKeys: ProtoHeldGossipKeys? = nil
 }
 
 package nonisolated struct ProtoAgentRegistration: Sendable {
@@ -2052,6 +2203,13 @@ package nonisolated struct ProtoAgentRegistration: Sendable {
   package var version: String = String()
 
   package var isLogIntact: Bool = false
+
+  /// With is_log_intact false: the partitions whose replicas are damaged; none: all are in doubt. Who does not read this field takes
+  /// all for damaged.
+  package var damaged: [UInt64] = []
+
+  /// Whether it can take a later generation, where another store of the node had this one.
+  package var canBeginLater: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2106,6 +2264,10 @@ nonisolated extension ProtoTableAction: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ProtoPolicyEffect: SwiftProtobuf._ProtoNameProviding {
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0POLICY_EFFECT_UNSPECIFIED\0\u{1}POLICY_EFFECT_ALLOW\0\u{1}POLICY_EFFECT_DENY\0")
+}
+
+nonisolated extension ProtoGossipRotationStep: SwiftProtobuf._ProtoNameProviding {
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GOSSIP_ROTATION_STEP_UNSPECIFIED\0\u{1}GOSSIP_ROTATION_STEP_INSTALL\0\u{1}GOSSIP_ROTATION_STEP_USE\0\u{1}GOSSIP_ROTATION_STEP_REMOVE\0")
 }
 
 nonisolated extension ProtoPosition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3336,9 +3498,183 @@ nonisolated extension ProtoConfigurationKey: SwiftProtobuf.Message, SwiftProtobu
   }
 }
 
+nonisolated extension ProtoGossipKey: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GossipKey"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}id\0\u{1}secret\0\u{3}created_at_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.id) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.secret) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self.createdAtMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularUInt32Field(value: self.number, fieldNumber: 1)
+    }
+    if self.id != 0 {
+      try visitor.visitSingularFixed64Field(value: self.id, fieldNumber: 2)
+    }
+    if !self.secret.isEmpty {
+      try visitor.visitSingularBytesField(value: self.secret, fieldNumber: 3)
+    }
+    if self.createdAtMs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.createdAtMs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoGossipKey, rhs: ProtoGossipKey) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.id != rhs.id {return false}
+    if lhs.secret != rhs.secret {return false}
+    if lhs.createdAtMs != rhs.createdAtMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoGossipRotation: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GossipRotation"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}step\0\u{3}began_at_ms\0\u{3}stepped_at_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.key) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.step) }()
+      case 3: try { try decoder.decodeSingularSInt64Field(value: &self.beganAtMs) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self.steppedAtMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.key != 0 {
+      try visitor.visitSingularFixed64Field(value: self.key, fieldNumber: 1)
+    }
+    if self.step != .unspecified {
+      try visitor.visitSingularEnumField(value: self.step, fieldNumber: 2)
+    }
+    if self.beganAtMs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.beganAtMs, fieldNumber: 3)
+    }
+    if self.steppedAtMs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.steppedAtMs, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoGossipRotation, rhs: ProtoGossipRotation) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.step != rhs.step {return false}
+    if lhs.beganAtMs != rhs.beganAtMs {return false}
+    if lhs.steppedAtMs != rhs.steppedAtMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoGossipKeys: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".GossipKeys"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}keys\0\u{1}primary\0\u{1}version\0\u{1}rotation\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.keys) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.primary) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._version) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._rotation) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.keys.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.keys, fieldNumber: 1)
+    }
+    if self.primary != 0 {
+      try visitor.visitSingularUInt32Field(value: self.primary, fieldNumber: 2)
+    }
+    try { if let v = self._version {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._rotation {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoGossipKeys, rhs: ProtoGossipKeys) -> Bool {
+    if lhs.keys != rhs.keys {return false}
+    if lhs.primary != rhs.primary {return false}
+    if lhs._version != rhs._version {return false}
+    if lhs._rotation != rhs._rotation {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoHeldGossipKeys: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".HeldGossipKeys"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ids\0\u{1}primary\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedFixed64Field(value: &self.ids) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.primary) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.ids.isEmpty {
+      try visitor.visitPackedFixed64Field(value: self.ids, fieldNumber: 1)
+    }
+    if self.primary != 0 {
+      try visitor.visitSingularFixed64Field(value: self.primary, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoHeldGossipKeys, rhs: ProtoHeldGossipKeys) -> Bool {
+    if lhs.ids != rhs.ids {return false}
+    if lhs.primary != rhs.primary {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoTopologyChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TopologyChange"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{3}node_removed\0\u{1}table\0\u{3}table_removed\0\u{1}partition\0\u{3}partition_retired\0\u{1}operation\0\u{3}operation_removed\0\u{3}signing_key\0\u{3}signing_key_removed\0\u{3}token_revoked\0\u{3}token_forgotten\0\u{1}policy\0\u{3}policy_removed\0\u{1}configuration\0\u{3}configuration_removed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{3}node_removed\0\u{1}table\0\u{3}table_removed\0\u{1}partition\0\u{3}partition_retired\0\u{1}operation\0\u{3}operation_removed\0\u{3}signing_key\0\u{3}signing_key_removed\0\u{3}token_revoked\0\u{3}token_forgotten\0\u{1}policy\0\u{3}policy_removed\0\u{1}configuration\0\u{3}configuration_removed\0\u{3}gossip_keys\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3529,6 +3865,19 @@ nonisolated extension ProtoTopologyChange: SwiftProtobuf.Message, SwiftProtobuf.
           self.change = .configurationRemoved(v)
         }
       }()
+      case 17: try {
+        var v: ProtoGossipKeys?
+        var hadOneofValue = false
+        if let current = self.change {
+          hadOneofValue = true
+          if case .gossipKeys(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.change = .gossipKeys(v)
+        }
+      }()
       default: break
       }
     }
@@ -3603,6 +3952,10 @@ nonisolated extension ProtoTopologyChange: SwiftProtobuf.Message, SwiftProtobuf.
     case .configurationRemoved?: try {
       guard case .configurationRemoved(let v)? = self.change else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .gossipKeys?: try {
+      guard case .gossipKeys(let v)? = self.change else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
     }()
     case nil: break
     }
@@ -4861,7 +5214,7 @@ nonisolated extension ProtoOperationReport: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{4}\u{2}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0\u{3}memory_total_bytes\0\u{3}memory_free_bytes\0\u{3}disk_total_bytes\0\u{3}disk_free_bytes\0\u{c}\u{5}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{4}\u{2}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0\u{3}memory_total_bytes\0\u{3}memory_free_bytes\0\u{3}disk_total_bytes\0\u{3}disk_free_bytes\0\u{3}gossip_keys\0\u{c}\u{5}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4882,6 +5235,7 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 12: try { try decoder.decodeSingularUInt64Field(value: &self.memoryFreeBytes) }()
       case 13: try { try decoder.decodeSingularUInt64Field(value: &self.diskTotalBytes) }()
       case 14: try { try decoder.decodeSingularUInt64Field(value: &self.diskFreeBytes) }()
+      case 15: try { try decoder.decodeSingularMessageField(value: &self._gossipKeys) }()
       default: break
       }
     }
@@ -4931,6 +5285,9 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.diskFreeBytes != 0 {
       try visitor.visitSingularUInt64Field(value: self.diskFreeBytes, fieldNumber: 14)
     }
+    try { if let v = self._gossipKeys {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4948,6 +5305,7 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.memoryFreeBytes != rhs.memoryFreeBytes {return false}
     if lhs.diskTotalBytes != rhs.diskTotalBytes {return false}
     if lhs.diskFreeBytes != rhs.diskFreeBytes {return false}
+    if lhs._gossipKeys != rhs._gossipKeys {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4955,7 +5313,7 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentRegistration"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{3}instance_type\0\u{1}version\0\u{3}is_log_intact\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}store\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{3}instance_type\0\u{1}version\0\u{3}is_log_intact\0\u{3}can_begin_later\0\u{1}damaged\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4970,6 +5328,8 @@ nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtob
       case 5: try { try decoder.decodeSingularStringField(value: &self.instanceType) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.version) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.isLogIntact) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.canBeginLater) }()
+      case 9: try { try decoder.decodeRepeatedUInt64Field(value: &self.damaged) }()
       default: break
       }
     }
@@ -5001,6 +5361,12 @@ nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtob
     if self.isLogIntact != false {
       try visitor.visitSingularBoolField(value: self.isLogIntact, fieldNumber: 7)
     }
+    if self.canBeginLater != false {
+      try visitor.visitSingularBoolField(value: self.canBeginLater, fieldNumber: 8)
+    }
+    if !self.damaged.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.damaged, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5012,6 +5378,8 @@ nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtob
     if lhs.instanceType != rhs.instanceType {return false}
     if lhs.version != rhs.version {return false}
     if lhs.isLogIntact != rhs.isLogIntact {return false}
+    if lhs.damaged != rhs.damaged {return false}
+    if lhs.canBeginLater != rhs.canBeginLater {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

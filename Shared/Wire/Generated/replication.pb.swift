@@ -109,6 +109,16 @@ package nonisolated struct ProtoLogEntry: Sendable {
     set {body = .cancelSplit(newValue)}
   }
 
+  /// Of a write that happens once.
+  package var once: ProtoLogEntry.Once {
+    get {_once ?? ProtoLogEntry.Once()}
+    set {_once = newValue}
+  }
+  /// Returns true if `once` has been explicitly set.
+  package var hasOnce: Bool {self._once != nil}
+  /// Clears the value of `once`. Subsequent reads from it will return its default value.
+  package mutating func clearOnce() {self._once = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Body: Equatable, Sendable {
@@ -121,9 +131,28 @@ package nonisolated struct ProtoLogEntry: Sendable {
 
   }
 
+  package nonisolated struct Once: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// A version 7 UUID, in two halves.
+    package var keyHigh: UInt64 = 0
+
+    package var keyLow: UInt64 = 0
+
+    /// Keys made before this are forgotten with this entry; milliseconds of wall time.
+    package var horizon: Int64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
   package init() {}
 
   fileprivate var _position: ProtoPosition? = nil
+  fileprivate var _once: ProtoLogEntry.Once? = nil
 }
 
 package nonisolated struct ProtoVerifyReport: Sendable {
@@ -288,6 +317,9 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
 
     /// Of which of the sender's logs it speaks: rises when what was held may be gone.
     package var incarnation: UInt64 = 0
+
+    /// The sender's engine has applied so much.
+    package var applied: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -673,9 +705,67 @@ package nonisolated struct ProtoRowBlock: Sendable {
 
   package var rows: [ProtoRow] = []
 
+  /// The last blocks of a copy have it.
+  package var record: ProtoWriteRecord {
+    get {_record ?? ProtoWriteRecord()}
+    set {_record = newValue}
+  }
+  /// Returns true if `record` has been explicitly set.
+  package var hasRecord: Bool {self._record != nil}
+  /// Clears the value of `record`. Subsequent reads from it will return its default value.
+  package mutating func clearRecord() {self._record = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _record: ProtoWriteRecord? = nil
+}
+
+/// Writes that happen once, and were applied.
+package nonisolated struct ProtoWriteRecord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var writes: [ProtoAppliedWrite] = []
+
+  /// Keys made before this are forgotten; milliseconds of wall time.
+  package var horizon: Int64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ProtoAppliedWrite: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var keyHigh: UInt64 = 0
+
+  package var keyLow: UInt64 = 0
+
+  /// The first row that it changed: where that row goes, this goes.
+  package var row: Data = Data()
+
+  package var checksum: UInt32 = 0
+
+  package var position: ProtoPosition {
+    get {_position ?? ProtoPosition()}
+    set {_position = newValue}
+  }
+  /// Returns true if `position` has been explicitly set.
+  package var hasPosition: Bool {self._position != nil}
+  /// Clears the value of `position`. Subsequent reads from it will return its default value.
+  package mutating func clearPosition() {self._position = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _position: ProtoPosition? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -723,7 +813,7 @@ nonisolated extension ProtoLogPoint: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension ProtoLogEntry: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".LogEntry"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}checksum\0\u{1}opening\0\u{1}write\0\u{1}verify\0\u{1}split\0\u{3}cancel_split\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}position\0\u{1}checksum\0\u{1}opening\0\u{1}write\0\u{1}verify\0\u{1}split\0\u{3}cancel_split\0\u{1}once\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -773,6 +863,7 @@ nonisolated extension ProtoLogEntry: SwiftProtobuf.Message, SwiftProtobuf._Messa
           self.body = .cancelSplit(v)
         }
       }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._once) }()
       default: break
       }
     }
@@ -812,6 +903,9 @@ nonisolated extension ProtoLogEntry: SwiftProtobuf.Message, SwiftProtobuf._Messa
     }()
     case nil: break
     }
+    try { if let v = self._once {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -819,6 +913,47 @@ nonisolated extension ProtoLogEntry: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs._position != rhs._position {return false}
     if lhs.checksum != rhs.checksum {return false}
     if lhs.body != rhs.body {return false}
+    if lhs._once != rhs._once {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoLogEntry.Once: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoLogEntry.protoMessageName + ".Once"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}key_high\0\u{3}key_low\0\u{1}horizon\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.keyHigh) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.keyLow) }()
+      case 3: try { try decoder.decodeSingularInt64Field(value: &self.horizon) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.keyHigh != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keyHigh, fieldNumber: 1)
+    }
+    if self.keyLow != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keyLow, fieldNumber: 2)
+    }
+    if self.horizon != 0 {
+      try visitor.visitSingularInt64Field(value: self.horizon, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoLogEntry.Once, rhs: ProtoLogEntry.Once) -> Bool {
+    if lhs.keyHigh != rhs.keyHigh {return false}
+    if lhs.keyLow != rhs.keyLow {return false}
+    if lhs.horizon != rhs.horizon {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1076,7 +1211,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
 
 nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Ack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0\u{1}applied\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1090,6 +1225,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
       case 4: try { try decoder.decodeSingularUInt64Field(value: &self.durable) }()
       case 5: try { try decoder.decodeSingularMessageField(value: &self._verified) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.applied) }()
       default: break
       }
     }
@@ -1118,6 +1254,9 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if self.incarnation != 0 {
       try visitor.visitSingularUInt64Field(value: self.incarnation, fieldNumber: 6)
     }
+    if self.applied != 0 {
+      try visitor.visitSingularUInt64Field(value: self.applied, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1128,6 +1267,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if lhs.durable != rhs.durable {return false}
     if lhs._verified != rhs._verified {return false}
     if lhs.incarnation != rhs.incarnation {return false}
+    if lhs.applied != rhs.applied {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1770,7 +1910,7 @@ nonisolated extension ProtoCopyFrame.Chunk: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RowBlock"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}record\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1779,20 +1919,118 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._record) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.rows.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.rows, fieldNumber: 1)
     }
+    try { if let v = self._record {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoRowBlock, rhs: ProtoRowBlock) -> Bool {
     if lhs.rows != rhs.rows {return false}
+    if lhs._record != rhs._record {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoWriteRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".WriteRecord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}writes\0\u{1}horizon\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.writes) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.horizon) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.writes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.writes, fieldNumber: 1)
+    }
+    if self.horizon != 0 {
+      try visitor.visitSingularInt64Field(value: self.horizon, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoWriteRecord, rhs: ProtoWriteRecord) -> Bool {
+    if lhs.writes != rhs.writes {return false}
+    if lhs.horizon != rhs.horizon {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoAppliedWrite: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AppliedWrite"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}key_high\0\u{3}key_low\0\u{1}row\0\u{1}checksum\0\u{1}position\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.keyHigh) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.keyLow) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.row) }()
+      case 4: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
+      case 5: try { try decoder.decodeSingularMessageField(value: &self._position) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.keyHigh != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keyHigh, fieldNumber: 1)
+    }
+    if self.keyLow != 0 {
+      try visitor.visitSingularFixed64Field(value: self.keyLow, fieldNumber: 2)
+    }
+    if !self.row.isEmpty {
+      try visitor.visitSingularBytesField(value: self.row, fieldNumber: 3)
+    }
+    if self.checksum != 0 {
+      try visitor.visitSingularFixed32Field(value: self.checksum, fieldNumber: 4)
+    }
+    try { if let v = self._position {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoAppliedWrite, rhs: ProtoAppliedWrite) -> Bool {
+    if lhs.keyHigh != rhs.keyHigh {return false}
+    if lhs.keyLow != rhs.keyLow {return false}
+    if lhs.row != rhs.row {return false}
+    if lhs.checksum != rhs.checksum {return false}
+    if lhs._position != rhs._position {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

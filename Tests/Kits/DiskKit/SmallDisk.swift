@@ -38,7 +38,7 @@ package final class SmallDisk: Sendable {
 
     /// Writes a file until no byte of space is left but what is given.
     package func fill(leaving bytes: Int = 0) throws {
-        let file = open(path + "/filler", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        let file = open(path + "/filler", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Refused("nothing can be written to \(path)") }
         defer { close(file) }
         let page = [UInt8](repeating: 1, count: 4_096)

@@ -66,10 +66,16 @@ extension Scenario {
         let repeated = world.reports.count
         world.run(for: .seconds(3))
         try trial.require(world.reports.count > repeated, "it is not repeated")
-        for index in world.running { world.input(.deathSettled(World.node(7), SessionID(8)), to: index) }
+        for index in world.running { world.input(.deathsSettled([World.node(7): SessionID(8)]), to: index) }
         world.forgetWhatWas()
         world.run(for: .seconds(5))
         try trial.require(world.reports.isEmpty, "it is repeated though it is settled")
+        // The same session has returned: that it is dead is news again.
+        for index in world.running { world.input(.deathsSettled([:]), to: index) }
+        let again = world.run(atMost: .seconds(6)) { Set($0.reports.map(\.by)).count >= 2 }
+        trial.note("two witnesses again", try trial.require(again, within: .seconds(4), "two witnesses of a second death"))
+        for index in world.running { world.input(.deathsSettled([World.node(7): SessionID(8)]), to: index) }
+        world.forgetWhatWas()
         // Who merely hears of a death, of somebody who lives, says nothing.
         let rumour = MemberRecord(
             node: World.node(9), life: Life(generation: Generation(9), incarnation: 0), status: .dead,
@@ -91,7 +97,7 @@ extension Scenario {
         let early = Set(world.reports.map(\.by)).count
         trial.note("speakers at first", early)
         try trial.require((2...8).contains(early), "\(early) speak at once")
-        for index in world.running { world.input(.deathSettled(World.node(42), SessionID(43)), to: index) }
+        for index in world.running { world.input(.deathsSettled([World.node(42): SessionID(43)]), to: index) }
         world.run(for: .seconds(5))
         let all = Set(world.reports.map(\.by)).count
         try trial.require(all == early, "\(all - early) speak after it is settled")

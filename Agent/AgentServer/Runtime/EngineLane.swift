@@ -1,0 +1,246 @@
+// The work of one storage, one thing after another. An error is judged by what it asks for (rule F6): a full disk is waited for, as
+// long as it takes, what may pass is tried again for a while, and only what will not change is said to the core. Nothing overtakes
+// entries that wait; what takes long is done in steps between them, and rows are hashed beside them.
+
+import AgentCore
+import Engine
+import Logging
+import Model
+import Replication
+import Synchronization
+import Transport
+import Wire
+
+final class EngineLane: Sendable {
+    private enum Pace {
+        /// Rows that one step of a chore takes away.
+        static let rows = 1_000
+        /// How long what may pass is tried again before it counts as what stays.
+        static let patience = Span.seconds(30)
+        /// Rows of so many partitions are hashed at a time; the primary asks again for what was left out.
+        static let hashes = 2
+    }
+
+    let storage: StorageID
+    /// What bounds them: entries wait in the log's memory until they are applied, and the core stops taking writes when that is full.
+    let jobs = Mailbox<EngineJob>()
+    private let engine: any StorageEngine
+    private let troubles: EngineTroubles
+    private let events: @Sendable (AgentInput) -> Void
+    private let logger: Logger
+    private let hashing = Atomic<Int>(0)
+
+    init(
+        storage: StorageID, engine: any StorageEngine, troubles: EngineTroubles, logger: Logger,
+        events: @escaping @Sendable (AgentInput) -> Void
+    ) {
+        self.storage = storage
+        self.engine = engine
+        self.troubles = troubles
+        self.events = events
+        var logger = logger
+        logger[metadataKey: "storage"] = "\(storage)"
+        self.logger = logger
+    }
+
+    /// Works until the mailbox is closed and what is quick is done; the core asks again for the rest after the next start.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            var agenda = LaneAgenda()
+            var isDirty = true
+            lane: while true {
+                if agenda.isIdle(at: BootClock.now()) {
+                    guard let gathered = await jobs.next() else { break }
+                    agenda.add(gathered)
+                } else {
+                    agenda.add(jobs.taken())
+                }
+                while let job = agenda.takePrompt() {
+                    if case .sync = job, !isDirty { continue }
+                    if agenda.isMoot(job) { continue }
+                    let isDone = await carryOut(job, &agenda, &group)
+                    if case .sync = job { isDirty = !isDone } else { isDirty = true }
+                    // What was to follow it would find a gap, and call it damage.
+                    if !isDone, jobs.isClosed { break lane }
+                }
+                if jobs.isClosed, !agenda.hasPrompt, jobs.count == 0 { break }
+                if let isThere = await takeStep(&agenda, &group) { isDirty = isThere }
+            }
+            group.cancelAll()
+            for job in agenda.takeAll() { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
+        }
+    }
+
+    // MARK: - What is quick
+
+    /// Does it, however often it must be tried.
+    ///
+    /// - Returns: whether it is done.
+    private func carryOut(
+        _ job: EngineJob, _ agenda: inout LaneAgenda, _ group: inout DiscardingTaskGroup
+    ) async -> Bool {
+        var backoff = Backoff(first: .milliseconds(20), most: .seconds(1))
+        let since = BootClock.now()
+        while true {
+            do throws(EngineError) {
+                try await perform(job, &group)
+                if backoff.failures > 0 { logger.notice("the engine goes on", metadata: ["tries": "\(backoff.failures + 1)"]) }
+                report(held: nil, agenda)
+                return true
+            } catch {
+                guard job.isHeld(by: error), error.remedy == .room || BootClock.now() < since + Pace.patience else {
+                    fail(job, error)
+                    report(held: nil, agenda)
+                    return false
+                }
+                if backoff.failures == 0 { logger.error("the engine waits", metadata: ["error": "\(error)"]) }
+                report(held: error, agenda)
+                do { try await Task.sleep(for: .microseconds(backoff.next().microseconds)) } catch { return false }
+                agenda.add(jobs.taken())
+                for waiting in agenda.takeImports() { waiting.refuse(with: error) }
+                // A removal may be what makes room: of its own partition, or of another one.
+                if jobs.isClosed || agenda.isMoot(job) { return false }
+                while await takeStep(&agenda, &group, ofRemovals: true) != nil {}
+            }
+        }
+    }
+
+    private func fail(_ job: EngineJob, _ error: EngineError) {
+        logger.error("the engine failed", metadata: ["error": "\(error)"])
+        switch job {
+        case .apply(let id, _), .split(let id, _): events(.failed(id, "\(error)"))
+        // What passes is no damage, and who wanted the comparison asks again (rule M6).
+        case .checksum(let id, _): if error.remedy == .rebuild { events(.failed(id, "\(error)")) }
+        case .create, .remove, .beginImport, .sync, .wake: break
+        }
+    }
+
+    /// Says what is waited for: entries before anything else.
+    private func report(held error: EngineError?, _ agenda: LaneAgenda) {
+        let chore = agenda.chores.lazy.compactMap(\.trouble).first
+        let trouble = error.map { EngineTroubles.Trouble(error: $0, holdsEntries: true) }
+        troubles.set(trouble ?? chore.map { EngineTroubles.Trouble(error: $0, holdsEntries: false) }, of: storage)
+    }
+
+    private func perform(_ job: EngineJob, _ group: inout DiscardingTaskGroup) async throws(EngineError) {
+        switch job {
+        case .apply(let id, let entries):
+            let state = try await engine.apply(try committed(entries), to: id, in: storage)
+            events(.applied(id, state.applied.sequence))
+        case .checksum(let id, let position):
+            // Opened before the next entry is applied, so it stands exactly at the position, however long the hashing takes.
+            let snapshot = try await engine.snapshot(of: id, in: storage)
+            guard snapshot.state.applied == position, hashing.load(ordering: .relaxed) < Pace.hashes else {
+                return await snapshot.close()
+            }
+            hashing.add(1, ordering: .relaxed)
+            group.addTask { await self.hash(snapshot, job) }
+        case .split(let parent, let children):
+            let states = children.map {
+                PartitionState(partition: $0.id, range: $0.range, applied: $0.origin, checksum: $0.originChecksum)
+            }
+            guard let origin = children.first?.origin else { return }
+            try await engine.split(parent, into: states, in: storage, at: origin)
+            events(.childrenInstalled(parent: parent))
+        case .sync:
+            for state in try await engine.sync(storage) { events(.synced(state.partition, state.applied.sequence)) }
+        case .create, .remove, .beginImport, .wake: break
+        }
+    }
+
+    private func hash(_ snapshot: any StorageSnapshot, _ job: EngineJob) async {
+        do throws(EngineError) {
+            let hash = try await snapshot.checksum().hash
+            events(.checksummed(snapshot.state.partition, snapshot.state.applied, hash))
+        } catch {
+            if !Task.isCancelled { fail(job, error) }
+        }
+        await snapshot.close()
+        hashing.subtract(1, ordering: .relaxed)
+    }
+
+    /// What entries mean to the rows. A payload that cannot be read was never ordered by us: the checksum chain vouches for it.
+    private func committed(_ entries: [Entry]) throws(EngineError) -> [CommittedEntry] {
+        var committed: [CommittedEntry] = []
+        committed.reserveCapacity(entries.count)
+        for entry in entries {
+            var mutations: [Mutation] = []
+            var record: WriteRecord?
+            if case .write(let payload, let once) = entry.body {
+                guard let batch = try? WriteBatch(bytes: payload) else {
+                    throw .failed(storage, detail: "the entry at \(entry.position) cannot be read")
+                }
+                mutations = batch.mutations
+                if let once, let row = mutations.first?.key {
+                    let write = AppliedWrite(
+                        key: once.key, row: row, checksum: Checksum.crc32c(payload), position: entry.position)
+                    record = WriteRecord([write], horizon: once.horizon)
+                }
+            }
+            committed.append(
+                CommittedEntry(position: entry.position, checksum: entry.checksum, mutations: mutations, record: record))
+        }
+        return committed
+    }
+
+    // MARK: - What takes many steps
+
+    /// One step of the chore that is due.
+    ///
+    /// - Parameter ofRemovals: while entries wait, nothing else may go before them.
+    /// - Returns: whether the storage is still there; with its last partition it is gone, and there is nothing left to sync. Nil:
+    ///   nothing was due.
+    private func takeStep(
+        _ agenda: inout LaneAgenda, _ group: inout DiscardingTaskGroup, ofRemovals: Bool = false
+    ) async -> Bool? {
+        let now = BootClock.now()
+        guard let index = agenda.dueChore(at: now, ofRemovals: ofRemovals) else { return nil }
+        let job = agenda.chores[index].job
+        do throws(EngineError) {
+            switch job {
+            case .create, .remove, .beginImport: if try await step(job) { agenda.finish(index) }
+            case .apply, .checksum, .split, .sync, .wake:
+                // It only waited for those before it.
+                agenda.finish(index)
+                _ = await carryOut(job, &agenda, &group)
+            }
+        } catch {
+            if case .beginImport = job {
+                // The sender hears of it and tries again; nothing here counts until then.
+                agenda.finish(index)
+                job.refuse(with: error)
+            } else {
+                let wait = agenda.postpone(index, because: error, at: now)
+                if agenda.chores[index].backoff.failures == 1 {
+                    logger.error("the engine failed; it is tried again", metadata: ["error": "\(error)"])
+                }
+                group.addTask { [jobs] in
+                    try? await Task.sleep(for: .microseconds(wait.microseconds))
+                    jobs.put(.wake)
+                }
+            }
+        }
+        if !ofRemovals { report(held: nil, agenda) }
+        return (try? await engine.state(of: storage)) != nil
+    }
+
+    /// - Returns: whether that was the last one.
+    private func step(_ job: EngineJob) async throws(EngineError) -> Bool {
+        switch job {
+        case .create(let descriptor, let table):
+            let state = PartitionState(partition: descriptor.id, range: descriptor.range, applied: .zero, checksum: 0)
+            guard try await engine.create(storage, for: table, holding: state, limit: Pace.rows) else { return false }
+            events(.created(descriptor.id, storage))
+        case .remove(let id):
+            guard try await engine.remove(id, from: storage, limit: Pace.rows) else { return false }
+            events(.dropped(id, storage))
+        case .beginImport(let start, let table, let caller):
+            guard let begun = try await engine.beginImport(storage, for: table, at: start, limit: Pace.rows) else {
+                return false
+            }
+            caller.resume(returning: .success(begun))
+        case .apply, .checksum, .split, .sync, .wake: break
+        }
+        return true
+    }
+}

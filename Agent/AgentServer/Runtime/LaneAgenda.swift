@@ -1,0 +1,104 @@
+// What the lane of one storage has still to do, and in which order: what is quick before what takes many steps, and what concerns
+// one partition always in the order in which it was asked for. Nothing needs the order of two partitions: the core asks for what
+// follows a split or a removal only once it has heard that it is done.
+
+import AgentCore
+import Engine
+import Model
+
+struct LaneAgenda {
+    /// What takes many steps, or waits to be tried again; the rest goes on meanwhile.
+    struct Chore {
+        let job: EngineJob
+        var backoff = Backoff(first: .milliseconds(100), most: .seconds(30))
+        var notBefore = LogicalInstant(microseconds: .min)
+        /// Why it has to be tried again.
+        var trouble: EngineError?
+    }
+
+    private var prompt: [EngineJob] = []
+    private(set) var chores: [Chore] = []
+
+    mutating func add(_ jobs: [EngineJob]) {
+        for job in jobs {
+            switch job {
+            case .wake: continue
+            case .sync:
+                // One speaks for all that were asked for.
+                let isAsked = prompt.contains { if case .sync = $0 { true } else { false } }
+                if !isAsked { prompt.append(job) }
+            case .create, .remove, .beginImport: chores.append(Chore(job: job))
+            case .apply, .checksum, .split:
+                if chores.contains(where: { $0.job.partition == job.partition }) {
+                    chores.append(Chore(job: job))
+                } else {
+                    prompt.append(job)
+                }
+            }
+        }
+    }
+
+    func isIdle(at now: LogicalInstant) -> Bool { prompt.isEmpty && dueChore(at: now) == nil }
+
+    var hasPrompt: Bool { !prompt.isEmpty }
+
+    /// The next quick job; applies of one partition that follow each other are one, and become one transaction.
+    mutating func takePrompt() -> EngineJob? {
+        guard let first = prompt.first else { return nil }
+        guard case .apply(let id, var entries) = first else {
+            prompt.removeFirst()
+            return first
+        }
+        var count = 1
+        while count < prompt.count, case .apply(id, let more) = prompt[count] {
+            entries += more
+            count += 1
+        }
+        prompt.removeFirst(count)
+        return .apply(id, entries)
+    }
+
+    /// The first chore whose time has come and before which nothing of its partition waits.
+    func dueChore(at now: LogicalInstant, ofRemovals: Bool = false) -> Int? {
+        var seen: Set<PartitionID> = []
+        for (index, chore) in chores.enumerated() {
+            guard let id = chore.job.partition, seen.insert(id).inserted else { continue }
+            let isRemoval = if case .remove = chore.job { true } else { false }
+            if chore.notBefore <= now, isRemoval || !ofRemovals { return index }
+        }
+        return nil
+    }
+
+    mutating func finish(_ index: Int) { chores.remove(at: index) }
+
+    /// - Returns: how long it is to be left alone.
+    mutating func postpone(_ index: Int, because error: EngineError, at now: LogicalInstant) -> Span {
+        let wait = chores[index].backoff.next()
+        chores[index].notBefore = now + wait
+        chores[index].trouble = error
+        return wait
+    }
+
+    /// Whether it concerns rows that are to go: nobody asks for them any more. A split is no such thing, for its children live on.
+    func isMoot(_ job: EngineJob) -> Bool {
+        switch job {
+        case .apply(let id, _), .checksum(let id, _):
+            chores.contains { if case .remove(id) = $0.job { true } else { false } }
+        case .create, .split, .remove, .beginImport, .sync, .wake: false
+        }
+    }
+
+    /// Takes out the imports that have not begun: where entries wait for room, there is none for a copy, and its sender had better know.
+    mutating func takeImports() -> [EngineJob] {
+        func isImport(_ job: EngineJob) -> Bool { if case .beginImport = job { true } else { false } }
+        let imports = chores.map(\.job).filter(isImport)
+        if !imports.isEmpty { chores.removeAll { isImport($0.job) } }
+        return imports
+    }
+
+    /// Takes out all that is left.
+    mutating func takeAll() -> [EngineJob] {
+        defer { (prompt, chores) = ([], []) }
+        return prompt + chores.map(\.job)
+    }
+}

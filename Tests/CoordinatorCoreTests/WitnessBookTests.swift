@@ -1,0 +1,41 @@
+import Catalog
+import Model
+import Testing
+
+@testable import CoordinatorCore
+
+@Suite struct WitnessBookTests {
+    private func book(_ words: [(witness: String, health: Int, accusers: [String])]) throws -> WitnessBook {
+        var book = WitnessBook()
+        for word in words {
+            let found = FoundDeath(
+                node: try NodeID("n9"), session: SessionID(4), generation: Generation(2),
+                accusers: try word.accusers.map(NodeID.init(_:)), localHealth: word.health)
+            book.note(DeathReport(found, witness: try NodeID(word.witness)), at: .origin)
+        }
+        return book
+    }
+
+    private func witnesses(_ names: [String]) throws -> [Witness] {
+        try names.map { Witness(id: try NodeID($0), zone: try ZoneName("a")) }
+    }
+
+    @Test("whoever reads of a failure reads who found it, how healthy each was, and who had accused the node before")
+    func account() throws {
+        let book = try book([("n1", 0, ["n1", "n4"]), ("n2", 3, ["n1", "n3"])])
+        let text = book.account(of: try witnesses(["n1", "n2"]), against: try NodeID("n9"))
+        #expect(text == "2 witnesses found it dead: n1, n2 (itself 3 from healthy); accused by n3, n4 before")
+        let alone = try self.book([("n1", 0, ["n1"]), ("n2", 0, ["n1"])])
+        #expect(
+            alone.account(of: try witnesses(["n1", "n2"]), against: try NodeID("n9")) == "2 witnesses found it dead: n1, n2")
+    }
+
+    @Test("however many witnesses and accusers there are, a few are named")
+    func bounded() throws {
+        let names = (100..<130).map { "n\($0)" }
+        let accusers = (200..<230).map { "n\($0)" }
+        let text = try book(names.map { ($0, 1, accusers) }).account(of: try witnesses(names), against: try NodeID("n9"))
+        #expect(text.hasPrefix("30 witnesses found it dead: n100 (itself 1 from healthy), ") && text.utf8.count < 500)
+        #expect(text.contains(" and others; accused by n200, ") && !text.contains("n208") && !text.contains("n108"))
+    }
+}

@@ -1,0 +1,110 @@
+import DiskKit
+import Engine
+import Foundation
+import LogStorage
+import Model
+import Testing
+
+/// Disks that fail under the engine.
+@Suite(.timeLimit(.minutes(5))) struct SickDiskTests {
+    @Test("a flush that fails under the engine ends the process, and is never tried again (C3)")
+    func flushFails() async throws {
+        try #require(FailingFlush.install())
+        let failures = DiskFailures()
+        let sample = try Sample(onDiskFailure: failures.response)
+        defer { sample.remove() }
+        try await sample.filled(100)
+        try await sample.engine.sync(Sample.storage)
+        try await sample.engine.apply(
+            [sample.entry(2, [try sample.put(1)])], to: Sample.partition, in: Sample.storage)
+
+        FailingFlush.begin(in: sample.folder.path)
+        await #expect(throws: EngineError.self) { try await sample.engine.sync(Sample.storage) }
+        let database = sample.folder.path + "/storage-7.sqlite"
+        #expect(failures.seen == [.syncFailed(path: database, code: EIO)])
+        // The next one would succeed, and say of pages that the kernel has given up that they are on disk.
+        FailingFlush.end(in: sample.folder.path)
+        await #expect(throws: EngineError.self) { try await sample.engine.sync(Sample.storage) }
+        await #expect(throws: EngineError.self) {
+            try await sample.engine.apply(
+                [sample.entry(3, [try sample.put(2)])], to: Sample.partition, in: Sample.storage)
+        }
+        await sample.engine.close()
+    }
+
+    @Test("so does one that fails while the write-ahead log is brought into the database (C3)")
+    func checkpointFails() async throws {
+        try #require(FailingFlush.install())
+        let failures = DiskFailures()
+        let sample = try Sample(onDiskFailure: failures.response)
+        defer { sample.remove() }
+        // The first write to a log flushes its header.
+        try await sample.filled(100)
+        FailingFlush.begin(in: sample.folder.path)
+        // Commits need no flush, so all goes well until the log is long.
+        var failedAt: Int?
+        for number in 2...200 where failedAt == nil {
+            let rows = try (0..<100).map { try sample.put(number * 100 + $0, bytes: 8_000) }
+            let entry = sample.entry(number, rows)
+            do throws(EngineError) {
+                _ = try await sample.engine.apply([entry], to: Sample.partition, in: Sample.storage)
+            } catch {
+                guard case .syncFailed = error else { throw error }
+                failedAt = number
+            }
+        }
+        #expect(failedAt ?? 0 > 10)
+        #expect(failures.seen.count == 1)
+        FailingFlush.end(in: sample.folder.path)
+        await sample.engine.close()
+    }
+
+    @Test(
+        "on a full disk an entry is refused whole, for want of room and nothing else, and is taken when there is some (F6)",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func fullDisk() async throws {
+        try #require(FailingFlush.install())
+        let disk = try SmallDisk(bytes: 8 << 20)
+        let sample = try Sample(in: disk.path + "/storages")
+        try await sample.filled(100)
+        try disk.fill()
+        let large = sample.entry(2, try (1_000..<1_100).map { try sample.put($0, bytes: 8_000) })
+        for _ in 0..<3 {
+            do throws(EngineError) {
+                _ = try await sample.engine.apply([large], to: Sample.partition, in: Sample.storage)
+                Issue.record("there was room")
+            } catch {
+                #expect(error.remedy == .room, "\(error)")
+            }
+        }
+        #expect(try await sample.engine.statistics(of: .all, in: Sample.storage).rows == 100)
+        try disk.makeRoom()
+        try await sample.engine.apply([large], to: Sample.partition, in: Sample.storage)
+        #expect(try await sample.engine.statistics(of: .all, in: Sample.storage).rows == 200)
+        await sample.engine.close()
+    }
+
+    @Test("a removal takes no more rows in a step than it may, and is over when it says so")
+    func removalInSteps() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(1_000)
+        let middle = try sample.key(500)
+        let halves = [
+            PartitionState(
+                partition: PartitionID(8), range: KeyRange(low: .least, high: middle), applied: sample.position(10), checksum: 1
+            ),
+            PartitionState(
+                partition: PartitionID(9), range: KeyRange(low: middle, high: nil), applied: sample.position(10), checksum: 1),
+        ]
+        try await sample.engine.split(Sample.partition, into: halves, in: Sample.storage, at: sample.position(10))
+        var left: [UInt64] = []
+        while try await !sample.engine.remove(PartitionID(8), from: Sample.storage, limit: 200) {
+            left.append(try await sample.engine.statistics(of: .all, in: Sample.storage).rows)
+        }
+        #expect(left == [800, 600])
+        #expect(try await sample.engine.statistics(of: .all, in: Sample.storage).rows == 500)
+        #expect(try await sample.engine.state(of: Sample.storage)?.partitions.map(\.partition) == [PartitionID(9)])
+        await sample.engine.close()
+    }
+}
