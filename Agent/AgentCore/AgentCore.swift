@@ -247,7 +247,9 @@ package struct AgentCore: Sendable {
         guard let storage = locals[id]?.storage else { return }
         for action in done {
             switch action {
-            case .append(let records, let ticket): append(records, for: id, ticket, at: now)
+            case .append(let records, let ticket):
+                // What is being removed has said its last word: a start that found more would take the copy for one that counts.
+                if !(locals[id]?.isDropping ?? false) { append(records, for: id, ticket, at: now) }
             case .send(let message, let peer): actions.append(.send(.replication(message), to: peer))
             case .apply(let entries): actions.append(.apply(id, storage, entries))
             case .checksum(let position): actions.append(.checksum(id, storage, position))

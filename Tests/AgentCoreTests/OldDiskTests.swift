@@ -187,6 +187,11 @@ import Testing
         #expect(try OperationsTests.chaos(seed: 60_131, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
     }
 
+    @Test("a copy that is being removed writes nothing behind its last word: a start would let it count (M8)")
+    func lastWord() throws {
+        #expect(try OperationsTests.chaos(seed: 60_305, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
+    }
+
     @Test("a start names the partitions that it found damaged: after a split, the children that would have come of them (E4)")
     func namesTheDamaged() throws {
         let world = try World(seed: 8, nodes: 3)

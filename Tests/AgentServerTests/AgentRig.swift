@@ -95,12 +95,12 @@ final class AgentRig: @unchecked Sendable {
         try DurableFile.replace(path + "/cluster.json", with: Array(cluster.utf8))
     }
 
-    func start(_ node: NodeID) async throws {
+    func start(_ node: NodeID, wrapping: (SQLiteEngine) -> any StorageEngine = { $0 }) async throws {
         guard let configuration = configurations[node] else { return }
         var logger = Logger(label: "rig") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .error
         logger[metadataKey: "node"] = "\(node)"
-        let parts = try await AgentParts.open(configuration, logger: logger)
+        let parts = try await AgentParts.open(configuration, logger: logger, wrapping: wrapping)
         // Ended as a signal would end it: in order, each service after those that need it.
         let group = ServiceGroup(services: [Process(parts: parts, logger: logger)], logger: logger)
         running[node] = (parts.agent, group, Task { try await group.run() })

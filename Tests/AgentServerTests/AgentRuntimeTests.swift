@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import KeyEncoding
 import Model
+import Synchronization
 import Testing
 
 @testable import AgentServer
@@ -98,23 +99,44 @@ import Testing
     @Test("while entries wait for room, a primary refuses writes and says where room lacks, in its status and metrics too")
     func refusesWithoutRoom() async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
-        for node in rig.nodes { try await rig.start(node) }
         let primary = rig.nodes[0]
+        let sick = Mutex<SickEngine?>(nil)
+        try await rig.start(primary) { sound in
+            sick.withLock {
+                let engine = SickEngine(sound)
+                $0 = engine
+                return engine
+            }
+        }
+        for node in rig.nodes.dropFirst() { try await rig.start(node) }
         _ = try await rig.put("a", 1, at: primary)
+        let engine = try #require(sick.withLock { $0 })
         let agent = rig.agent(primary)
-        let storage = StorageID(11)
-        agent.runtime.troubles.set(EngineTroubles.Trouble(error: .diskFull(storage), holdsEntries: true), of: storage)
+        engine.set { $0 == .apply ? .diskFull(StorageID(11)) : nil }
+        // The first row may be what waits, and then this one is refused until there is room.
+        let held = Task { try await rig.put("b", 2, at: primary) }
+        let end = ContinuousClock.now + .seconds(60)
+        while agent.runtime.troubles.lackOfRoom(in: StorageID(11)) == nil, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         await #expect(
             throws: DataRefusal.diskFull("on n1: no room left on the disk of storage 11; what is committed waits for it")
-        ) { try await rig.putOnce("b", 2, at: primary) }
+        ) { try await rig.putOnce("c", 3, at: primary) }
         let status = await agent.status()
         #expect(status.engine == .degraded("waiting: no room left on the disk of storage 11"))
         #expect(StatusMetrics.render(status, tokens: nil).contains("\ncoxswain_engine_storages_waiting 1\n"))
-        // A removal that waits is no reason to refuse anything.
-        agent.runtime.troubles.set(EngineTroubles.Trouble(error: .diskFull(storage), holdsEntries: false), of: storage)
-        try await rig.putOnce("b", 2, at: primary)
-        agent.runtime.troubles.set(nil, of: storage)
+
+        engine.set { _ in nil }
+        _ = try await held.value
+        #expect(try await rig.strongGet("b", at: primary) == [.text("b"), .integer(2)])
+        while await agent.status().engine != .healthy, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(5))
+        }
         #expect(await agent.status().engine == .healthy)
+        // A removal that waits is no reason to refuse anything.
+        let removal = EngineTroubles.Trouble(error: .diskFull(StorageID(11)), holdsEntries: false)
+        agent.runtime.troubles.set(removal, of: StorageID(11))
+        try await rig.putOnce("c", 3, at: primary)
         await rig.stopAll()
     }
 

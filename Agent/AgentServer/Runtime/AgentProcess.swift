@@ -4,7 +4,7 @@
 import Access
 import AgentCore
 import DurableLog
-import Engine
+package import Engine
 import Identity
 import LogStorage
 package import Logging
@@ -65,14 +65,16 @@ package struct AgentParts {
 
     /// Opens the data folder, joins the cluster if this is the first start, and puts everything together.
     ///
+    /// - Parameter wrapping: what stands between the agent and its engine: in tests, one that fails.
     /// - Throws: `DamagedStore` when the node may not speak for its replicas.
     package static func open(
-        _ configuration: AgentConfiguration, registry: MetricsRegistry = MetricsRegistry(), logger: Logger
+        _ configuration: AgentConfiguration, registry: MetricsRegistry = MetricsRegistry(), logger: Logger,
+        wrapping: (SQLiteEngine) -> any StorageEngine = { $0 }
     ) async throws -> AgentParts {
         let folder = try DataFolder(configuration.data)
         let credentials = try await ClusterCredentials.obtain(configuration, in: folder, logger: logger)
         let parts = try await AgentParts(
-            configuration, folder: folder, credentials: credentials, registry: registry, logger: logger)
+            configuration, folder: folder, credentials: credentials, registry: registry, logger: logger, wrapping: wrapping)
         await parts.connect()
         let revision = await parts.runtime.topology.revision
         logger.info(
@@ -103,7 +105,7 @@ package struct AgentParts {
 
     private init(
         _ configuration: AgentConfiguration, folder: DataFolder, credentials: ClusterCredentials, registry: MetricsRegistry,
-        logger: Logger
+        logger: Logger, wrapping: (SQLiteEngine) -> any StorageEngine
     ) async throws {
         let endpoint = try Self.endpoint(configuration, folder, credentials)
         let now = BootClock.now()
@@ -115,7 +117,8 @@ package struct AgentParts {
         if let torn = recovered.log.storage.torn {
             logger.notice("the log's unfinished end was cut", metadata: ["record": "\(torn.record)"])
         }
-        let engine = SQLiteEngine(folder: try folder.folder("storages"), onDiskFailure: configuration.log.onDiskFailure)
+        let engine = wrapping(
+            SQLiteEngine(folder: try folder.folder("storages"), onDiskFailure: configuration.log.onDiskFailure))
         let inventory = try await engine.open()
         let core = AgentCore(
             identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
