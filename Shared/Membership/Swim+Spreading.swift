@@ -66,7 +66,7 @@ extension Swim {
         func close(_ actions: inout [Action]) {
             pages += 1
             actions.append(
-                .send(SwimMessage(from: node, life: life, revision: revision, body: body, rumours: page), to: address))
+                .send(SwimMessage(from: node, life: life, revision: newestRevision, body: body, rumours: page), to: address))
             page = []
             left = budget
         }

@@ -120,8 +120,7 @@ package struct Swim: Hashable, Sendable {
     var roundTrips: [Int: Span] = [:]
     /// Lifeguard's local health multiplier: 0 is healthy; scales our own times.
     package internal(set) var localHealth: Int64 = 0
-    package internal(set) var revision: Revision = .none
-    /// The newest revision that anybody has told of.
+    /// The newest routing revision that we have applied or anybody has told of: what we tell.
     package internal(set) var newestRevision: Revision = .none
 
     var table: MemberTable
@@ -207,9 +206,7 @@ package struct Swim: Hashable, Sendable {
         case .streamAnswered(let other, let number): streamAnswered(number, by: other, at: now)
         case .roster(let entries): adopt(entries, at: now, &actions)
         case .tombstones(let stones): retire(stones, at: now, &actions)
-        case .revisionApplied(let applied):
-            revision = max(revision, applied)
-            newestRevision = max(newestRevision, applied)
+        case .revisionApplied(let applied): newestRevision = max(newestRevision, applied)
         case .registered(let session): publish { $0.session = session }
         case .raised(let generation): begin(in: generation)
         case .described(let metadata): publish { $0.metadata = Array(metadata.prefix(MemberProfile.metadataBytes)) }
@@ -334,7 +331,7 @@ package struct Swim: Hashable, Sendable {
                 counts: listener.map { $0.status == .alive } ?? true || mutated(.countsDeafEars), except: first?.node,
                 from: table, ourselves: ownRecord, into: &rumours)
         }
-        let revision = mutated(.hidesRevision) ? .none : revision
+        let revision = mutated(.hidesRevision) ? .none : newestRevision
         return SwimMessage(from: node, life: life, revision: revision, body: body, digest: digest, rumours: rumours)
     }
 }

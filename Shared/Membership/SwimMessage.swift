@@ -19,7 +19,7 @@ package struct SwimMessage: Hashable, Sendable {
 
     package let from: NodeID
     package let life: Life
-    /// The newest routing revision that the sender has applied (rule T2).
+    /// The newest routing revision that the sender knows to exist (rule T2).
     package let revision: Revision
     package let body: Body
     /// What the sender holds, in short; rides on a ping from time to time.

@@ -1,10 +1,11 @@
-import AgentServer
 import CoordinatorServer
 import Model
 import Synchronization
 import Testing
 import Transport
 import Wire
+
+@testable import AgentServer
 
 @Suite(.timeLimit(.minutes(5))) struct SessionTests {
     @Test("an agent registers once, follows the topology, and everything that it says arrives")
@@ -148,6 +149,48 @@ import Wire
         }
         #expect(await eventually { await owner.topology == stage.feed.topology })
         await stage.end()
+    }
+
+    @Test("an agent leaves a coordinator that does not tell of a revision that others have, for one that does (T2)")
+    func leavesWhoIsBehind() async throws {
+        let stage = try Stage(secondIsHalted: true)
+        // So that it finds the one that is behind.
+        _ = await stage.address(0)
+        await stage.stop(0)
+        let (session, owner) = try await stage.agent(with: [0, 1])
+        #expect(await eventually { await owner.topology.revision.index == 10 })
+        let (behind, ahead) = (try NodeID("c2"), try NodeID("c1"))
+        #expect(session.status.coordinator == behind)
+        stage.commit(.nodeRemoved(try NodeID("x")))
+        session.askTopology(from: Revision(history: 1, index: 10), toReach: stage.feed.topology.revision)
+        // There is no other yet.
+        #expect(await eventually { await owner.count { $0 == .connected(behind) } == 2 })
+        try stage.restart(0)
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        #expect(session.status.coordinator == ahead)
+        await stage.end()
+    }
+
+    @Test("a coordinator that lacks something is kept for a second, the next for two, and none for more than sixteen")
+    func patience() {
+        var patience = Patience()
+        var now = LogicalInstant.origin
+        func isOver(after span: Span) -> Bool { patience.isOver(at: now + span) }
+        #expect(!isOver(after: .seconds(100)))
+        for seconds in [1, 2, 4, 8, 16, 16] as [Int64] {
+            patience.begin(at: now)
+            patience.begin(at: now + .milliseconds(500))
+            #expect(!isOver(after: .milliseconds(seconds * 1_000 - 1)))
+            #expect(isOver(after: .seconds(seconds)))
+            #expect(!isOver(after: .seconds(100)))
+            now = now + .seconds(seconds)
+        }
+        patience.begin(at: now)
+        patience.pause()
+        #expect(!isOver(after: .seconds(100)))
+        patience.end()
+        patience.begin(at: now)
+        #expect(isOver(after: .seconds(1)))
     }
 
     @Test("however often it is asked for meanwhile, a large topology arrives whole")

@@ -103,19 +103,21 @@ actor ScriptedOwner: SessionOwner {
     func count(_ condition: (SessionEvent) -> Bool) -> Int { events.count(where: condition) }
 }
 
-/// Two coordinators over one feed, and one agent.
+/// Two coordinators over one feed, and one agent; the second may have come to a halt, and be told of nothing any more.
 final class Stage {
     let authority: Authority
     let cluster: ClusterID
-    let feed = TopologyFeed(Topology(revision: Revision(history: 1, index: 10)))
+    let feed: TopologyFeed
     let backends: [ScriptedBackend]
     let listeners: [LinkListener]
     private(set) var tasks: [Task<Void, any Error>] = []
 
-    init() throws {
+    init(secondIsHalted: Bool = false) throws {
+        let first = Topology(revision: Revision(history: 1, index: 10))
+        feed = TopologyFeed(first)
         authority = try Authority.create(cluster: "demo", at: BootClock.wallTime())
         cluster = try ClusterID("0123456789abcdef0123456789abcdef")
-        backends = [ScriptedBackend(feed: feed), ScriptedBackend(feed: feed)]
+        backends = [feed, secondIsHalted ? TopologyFeed(first) : feed].map { ScriptedBackend(feed: $0) }
         var listeners: [LinkListener] = []
         for (index, backend) in backends.enumerated() {
             listeners.append(

@@ -1,6 +1,7 @@
 import Foundation
 import GossipKit
 import Membership
+import Model
 import NIOCore
 import NIOPosix
 import ProcessKit
@@ -22,6 +23,26 @@ import Transport
             // A comparison, each half a minute, is beside them.
             #expect(packets < 2.2)
             #expect(bytes < 154)
+        }
+    }
+
+    @Test("what one member has applied, all others know to exist a few rounds of gossip later, whoever else is silent (T2)")
+    func revisions() async throws {
+        try await CrowdStory.tell { crowd in
+            func probes() -> UInt64 { crowd.everybody.map { crowd.service($0)?.protocolCounters.probes ?? 0 }.max() ?? 0 }
+            var slowest = 0
+            for index in 1...10 as ClosedRange<UInt64> {
+                let revision = Revision(history: 1, index: index)
+                let before = probes()
+                crowd.service(crowd.count / 2)?.noteRevision(revision)
+                try await crowd.wait("all to know of revision \(revision)") {
+                    crowd.everybody.allSatisfy { crowd.service($0)?.newestRevision == revision }
+                }
+                slowest = max(slowest, Int(probes() - before))
+            }
+            print("known to all after at most \(slowest) probes of each")
+            // Each probe tells two; a log of the crowd's size, and somewhat more for who is told last.
+            #expect(slowest <= 16)
         }
     }
 

@@ -95,7 +95,8 @@ struct RumourService: Service {
                         "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
                     session.report(found)
                 case .revisionHeard(let revision, _):
-                    if revision > runtime.routes.revision { session.askTopology(from: runtime.routes.revision) }
+                    let own = runtime.routes.revision
+                    if revision > own { session.askTopology(from: own, toReach: revision) }
                 case .memberChanged, .identityInUse: break
                 }
             }

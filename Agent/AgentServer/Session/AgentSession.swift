@@ -22,11 +22,7 @@ package final class AgentSession: Service {
         static let refusedRegistration = Span.seconds(60)
         /// A coordinator that says nothing for so long is given up; it answers every ping.
         static let silence = Span.milliseconds(1_500)
-        /// A coordinator that knows no leader for so long is left for another: it may be cut off from a group that has one. Twice as long
-        /// each time that no other knew one either.
-        static let leaderless = Span.seconds(1)
-        static let longestLeaderless = Span.seconds(16)
-        /// How long one that could not be reached, or knew no leader, is not gone to while there are others.
+        /// How long one that could not be reached, or had not what others have, is not gone to while there are others.
         static let avoidance = Span.seconds(5)
         /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
         static let topologyQuestion = Span.milliseconds(500)
@@ -44,10 +40,11 @@ package final class AgentSession: Service {
         var registeredAt: LogicalInstant?
         var avoided: [NodeID: LogicalInstant] = [:]
         var preferred: CoordinatorAddress?
-        /// Since when the coordinator knows no leader.
-        var leaderlessSince: LogicalInstant?
-        /// Coordinators left for that, one after the other.
-        var leaderlessRounds = 0
+        /// With one that knows no leader: it may be cut off from a group that has one.
+        var leaderless = Patience()
+        /// With one that has not told of `awaited`: the newest revision that somebody is known to have (rule T2).
+        var behind = Patience()
+        var awaited = Revision.none
         /// When the topology was asked for, or a piece of it came.
         var topologyMovedAt: LogicalInstant?
         /// The newest question about the quorum, and when it was asked.
@@ -91,8 +88,11 @@ package final class AgentSession: Service {
     package func report(_ found: FoundDeath) { offer(.deathReport(found)) }
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
-    package func askTopology(from revision: Revision) {
+    ///
+    /// - Parameter newest: what somebody is known to have. A coordinator that goes on without it is left for another.
+    package func askTopology(from revision: Revision, toReach newest: Revision = .none) {
         let isDue = state.withLock { state in
+            state.awaited = max(state.awaited, newest)
             let now = BootClock.now()
             if let moved = state.topologyMovedAt, now - moved < Pace.topologyQuestion { return false }
             state.topologyMovedAt = now
@@ -164,7 +164,8 @@ package final class AgentSession: Service {
             state.proposals = [:]
             state.status.coordinator = coordinator
             state.status.heardAt = BootClock.now()
-            state.leaderlessSince = nil
+            state.leaderless.pause()
+            state.behind.pause()
             state.topologyMovedAt = BootClock.now()
             if state.refusals == 0 { state.registeredAt = nil }
         }
@@ -199,8 +200,9 @@ package final class AgentSession: Service {
                 logger.warning("the coordinator is silent", metadata: ["coordinator": "\(link.peer.node)"])
                 return
             }
-            if isLeftForLackOfLeader(link.peer.node, at: now) {
-                logger.info("the coordinator knows no leader", metadata: ["coordinator": "\(link.peer.node)"])
+            if let lack = lack(in: await owner.revision(), at: now) {
+                state.withLock { $0.avoided[link.peer.node] = now + Pace.avoidance }
+                logger.info("\(lack)", metadata: ["coordinator": "\(link.peer.node)"])
                 return
             }
             register(on: link, at: now)
@@ -215,14 +217,17 @@ package final class AgentSession: Service {
         }
     }
 
-    private func isLeftForLackOfLeader(_ coordinator: NodeID, at now: LogicalInstant) -> Bool {
-        guard coordinators().count > 1 else { return false }
+    /// For what the coordinator is left, while there are others: they may have what it has not.
+    private func lack(in revision: Revision, at now: LogicalInstant) -> String? {
+        guard coordinators().count > 1 else { return nil }
         return state.withLock { state in
-            let patience = min(Pace.leaderless * Int64(1 << min(state.leaderlessRounds, 8)), Pace.longestLeaderless)
-            guard let since = state.leaderlessSince, now - since >= patience else { return false }
-            state.leaderlessRounds += 1
-            state.avoided[coordinator] = now + Pace.avoidance
-            return true
+            if state.leaderless.isOver(at: now) { return "the coordinator knows no leader" }
+            guard revision < state.awaited else {
+                state.behind.end()
+                return nil
+            }
+            state.behind.begin(at: now)
+            return state.behind.isOver(at: now) ? "the coordinator does not tell of revision \(state.awaited)" : nil
         }
     }
 
@@ -265,10 +270,14 @@ package final class AgentSession: Service {
     private func take(_ frame: CoordinatorFrame, _ assembler: inout SnapshotAssembler) async throws(WireError) -> Next {
         switch frame {
         case .delta(let delta):
+            state.withLock { $0.behind.pause() }
             await owner.received(.delta(delta))
             noticeFailure(in: delta.changes)
         case .snapshot(let chunk):
-            state.withLock { $0.topologyMovedAt = BootClock.now() }
+            state.withLock { state in
+                state.topologyMovedAt = BootClock.now()
+                state.behind.pause()
+            }
             if let topology = try assembler.add(chunk) {
                 await owner.received(.topology(topology))
                 noticeFailure(in: topology.nodes[node].map { [.node($0)] } ?? [])
@@ -343,13 +352,12 @@ package final class AgentSession: Service {
             switch hint {
             case .unknown:
                 state.status.leader = nil
-                state.leaderlessSince = state.leaderlessSince ?? BootClock.now()
+                state.leaderless.begin(at: BootClock.now())
                 return .stay
             case .here: state.status.leader = state.status.coordinator
             case .elsewhere(let leader, _): state.status.leader = leader
             }
-            state.leaderlessSince = nil
-            state.leaderlessRounds = 0
+            state.leaderless.end()
             guard case .elsewhere(let leader, let address) = hint, leader != state.status.coordinator, !address.isEmpty,
                 state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true
             else { return .stay }
