@@ -13,7 +13,9 @@ extension AgentCore {
         let operation = descriptor.operation.flatMap { topology.operations[$0] }
         // An operation that this node has not learned yet is not "none".
         guard descriptor.operation == nil || operation != nil else { return }
-        let view = view(of: replica, descriptor, operation, copying: local.copying, at: now)
+        // What a paused operation compared is compared again; meanwhile others may be.
+        let compared = operation?.pause == nil ? operation : nil
+        let view = view(of: replica, descriptor, operation, comparedFor: compared, copying: local.copying, at: now)
         let acts = locals[id]?.driver.next(for: descriptor, operation: operation, view: view, at: now) ?? []
         for act in acts { carryOut(act, of: id, replica, at: now) }
     }
@@ -37,6 +39,22 @@ extension AgentCore {
         }
     }
 
+    /// Stops snapshots for learners that are none any more, or that wait for a paused operation: the learner's disk may take long to
+    /// refuse what it is sent, and a link that is silent even longer.
+    mutating func stopCopies() {
+        let sending = locals.filter { $0.value.copying.count > $0.value.stopping.count }
+        for (id, local) in sending.sorted(by: { $0.key < $1.key }) {
+            let descriptor = topology.partitions[id]
+            let paused = descriptor?.operation.flatMap { topology.operations[$0] }.flatMap { $0.pause == nil ? nil : $0 }
+            for peer in local.copying.subtracting(local.stopping).sorted() {
+                let isLearner = descriptor?.replica(on: peer)?.role == .learner
+                guard !isLearner || paused?.brings(peer) ?? false else { continue }
+                locals[id]?.stopping.insert(peer)
+                actions.append(.stopCopy(id, to: peer))
+            }
+        }
+    }
+
     /// One question serves every partition whose gate is open but for this, and every one that is led alone. An answer to a gate that
     /// takes longer than the freshness would be worth nothing, so that is when it is asked again.
     mutating func askForQuorum(every pause: Span, at now: LogicalInstant) {
@@ -54,11 +72,11 @@ extension AgentCore {
     }
 
     private func view(
-        of replica: Replica, _ descriptor: PartitionDescriptor, _ operation: OperationDescriptor?, copying: Set<NodeID>,
-        at now: LogicalInstant
+        of replica: Replica, _ descriptor: PartitionDescriptor, _ operation: OperationDescriptor?,
+        comparedFor compared: OperationDescriptor?, copying: Set<NodeID>, at now: LogicalInstant
     ) -> LeaderView {
         var peers: [NodeID: LeaderView.Peer] = [:]
-        let comparison = replica.verification.flatMap { $0.operation == operation?.id ?? OperationID(0) ? $0 : nil }
+        let comparison = replica.verification.flatMap { $0.operation == compared?.id ?? OperationID(0) ? $0 : nil }
         for member in descriptor.replicas where member.node != identity.node {
             guard let progress = replica.progress(of: member.node, at: now) else { continue }
             peers[member.node] = LeaderView.Peer(

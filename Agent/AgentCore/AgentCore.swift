@@ -176,7 +176,6 @@ package struct AgentCore: Sendable {
             locals[id]?.retryAt = now + settings.enginePause
             give(id, .retired)
         case .copyEnded(let id, let peer, let isWhole):
-            locals[id]?.copying.remove(peer)
             locals[id]?.copyEnded(to: peer, isWhole: isWhole, at: now)
             give(id, .snapshotSending(to: peer, at: nil))
         case .snapshotBegun(let id, let storage, let copy):
@@ -204,6 +203,7 @@ package struct AgentCore: Sendable {
                 every: leases.holdsFromCoordinators(at: now) ? settings.leases.duration / 2 : settings.leases.interval, at: now)
         }
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
+        stopCopies()
         proposeReadiness(at: now)
         giveUpDamaged(at: now)
         tryAgain(at: now)

@@ -70,6 +70,8 @@ package enum AgentAction: Hashable, Sendable {
     case drop(PartitionID, StorageID)
     /// Stream a snapshot to a learner, in the name of this run of the primary (rule M5).
     case copy(PartitionID, StorageID, to: NodeID, targetStorage: StorageID, term: Term)
+    /// Stop sending it: nobody wants it any more, or not now. Its end is told as that of one that failed.
+    case stopCopy(PartitionID, to: NodeID)
     /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4), or a primary stands alone (R6).
     case confirmQuorum
     /// The mirror of the topology moved: publish routes, write it to disk.

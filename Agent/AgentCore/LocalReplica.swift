@@ -10,6 +10,8 @@ struct LocalReplica: Sendable {
     var driver: Driver
     /// Learners to which a snapshot is on its way.
     var copying: Set<NodeID> = []
+    /// Those of them whose snapshot was told to stop.
+    var stopping: Set<NodeID> = []
     /// Learners to which the last snapshot failed, and until when none is tried again.
     private var pauses: [NodeID: (backoff: Backoff, until: LogicalInstant)] = [:]
     /// The newest epoch that the disk proved at the start; the replica itself knows better, if there is one.
@@ -43,7 +45,9 @@ struct LocalReplica: Sendable {
     }
 
     mutating func copyEnded(to peer: NodeID, isWhole: Bool, at now: LogicalInstant) {
-        guard !isWhole else { return pauses[peer] = nil }
+        copying.remove(peer)
+        let isStopped = stopping.remove(peer) != nil
+        guard !isWhole, !isStopped else { return pauses[peer] = nil }
         var backoff = pauses[peer]?.backoff ?? Backoff(first: .milliseconds(100), most: .seconds(30))
         let wait = backoff.next()
         pauses[peer] = (backoff, now + wait)

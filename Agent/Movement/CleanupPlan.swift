@@ -31,6 +31,10 @@ package enum CleanupPlan {
 
     /// Whether a committed descriptor still places exactly this copy on the node.
     private static func isInUse(_ cleanup: Cleanup, in topology: Topology) -> Bool {
+        if let retired = topology.retired[cleanup.partition] {
+            // The children of a split are yet to be installed out of it.
+            return topology.hasDescendant(of: retired, in: cleanup.storage, on: cleanup.node)
+        }
         guard let partition = topology.partitions[cleanup.partition], partition.status != .deleting else { return false }
         return partition.replica(on: cleanup.node)?.storage == cleanup.storage
     }

@@ -49,8 +49,10 @@ package struct Driver: Hashable, Sendable {
             for learner in partition.learners { acts += admit(learner, to: partition, for: nil, view: view) }
             return acts
         }
+        // A fence is not held for a pause: once it stands, going on is the shortest way out.
+        if operation.pause != nil, view.fence != operation.id { return paused(partition, operation, view: view) }
         switch operation.kind {
-        case .createTable, .dropTable: return []
+        case .createTable, .dropTable, .removeOrphan: return []
         case .move(_, let source, let target):
             return move(partition, operation, from: source, to: target, view: view, at: now)
         case .transferPrimary(_, let target):
@@ -58,6 +60,19 @@ package struct Driver: Hashable, Sendable {
         case .split:
             return split(partition, operation, view: view, at: now)
         }
+    }
+
+    /// Nothing for the operation, for as long as that lasts; other learners come back into the in-sync set meanwhile.
+    private mutating func paused(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView
+    ) -> [Act] {
+        gate = Gate(settings: settings)
+        var acts: [Act] = []
+        for learner in partition.learners where !operation.brings(learner) {
+            acts += admit(learner, to: partition, for: nil, view: view)
+        }
+        obstacle = .paused
+        return acts
     }
 
     /// copy → verify → join; then hand over the role, if the source has it; then drop the source.

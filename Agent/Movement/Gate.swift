@@ -22,6 +22,8 @@ package enum Obstacle: Hashable, Sendable {
     case comparing(NodeID)
     /// The engine of the primary to be takes in nothing.
     case engine(NodeID)
+    /// An operator wants it to stand still.
+    case paused
 }
 
 extension Obstacle: CustomStringConvertible {
@@ -37,6 +39,7 @@ extension Obstacle: CustomStringConvertible {
         case .copying(let node, let bytes): "\(node) still lacks \(bytes) bytes of log, or the snapshot before it"
         case .comparing(let node): "the rows of \(node) are being compared"
         case .engine(let node): "the engine of \(node) takes in nothing; see whether its disk is full"
+        case .paused: "an operator has paused it"
         }
     }
 }

@@ -237,7 +237,7 @@ extension Transaction {
                 abort(operation, because: cause)
             }
         case .split, .transferPrimary: abort(operation, because: cause)
-        case .move, .createTable, .dropTable: break
+        case .move, .createTable, .dropTable, .removeOrphan: break
         }
     }
 

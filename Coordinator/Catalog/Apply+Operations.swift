@@ -6,7 +6,7 @@ extension Transaction {
     /// Adds a learner on the target and records the move (rules M1, M2).
     ///
     /// The cleanup of the target stands in the same entry, before there is anything to clean.
-    /// - Throws: `staleEpoch`, `stalePlan`, `partitionBusy`, `alreadyReplica`, `notAReplica`, `nodeUnavailable`, `cleanupPending`.
+    /// - Throws: `staleEpoch`, `stalePlan`, `partitionBusy`, `alreadyReplica`, `notAReplica`, `nodeUnavailable`, `nodeBusy`, `cleanupPending`.
     mutating func beginMove(_ plan: MovePlan) throws(CatalogRejection) -> CommandPayload {
         var partition = try requireIdle(plan.partition, expecting: plan.epoch)
         let target = try requireEligible(plan.target, field: "target")
@@ -19,6 +19,8 @@ extension Transaction {
         guard partition.replicas.count < Limits.replicationFactor + 1 else {
             throw CatalogRejection(.limitReached, "partition \(partition.id) has \(partition.replicas.count) replicas")
         }
+        try requireRoom(on: target, field: "target")
+        if let source = plan.source.flatMap({ node($0) }) { try requireRoom(on: source, field: "source") }
         let leftovers = operations { operation in
             operation.cleanups.contains { $0.node == target.id && $0.partition == partition.id }
         }
@@ -37,6 +39,21 @@ extension Transaction {
                 epoch: epoch, cleanups: [Cleanup(node: target.id, storage: storage, partition: partition.id)],
                 createdBy: actor, reason: reason, createdAt: now))
         return .operation(operationID)
+    }
+
+    /// Planners look at the limit too; but plans that are made at the same time, by several members, do not know of each other.
+    /// An operation that is paused keeps its place, here too.
+    private func requireRoom(on node: NodeDescriptor, field: String) throws(CatalogRejection) {
+        let limit =
+            base.configured(ConfigurationRules.operationsPerNode, at: node) ?? ConfigurationRules.operationsPerNode.standard
+        let running = operations { operation in
+            guard operation.phase == .running, case .move(_, let source, let target) = operation.kind else { return false }
+            return target == node.id || source == node.id
+        }
+        guard running.count < limit else {
+            let names = running.map(\.id.description).joined(separator: ", ")
+            throw CatalogRejection(.nodeBusy, "node \(node.id) takes part in operations \(names) already", field: field)
+        }
     }
 
     /// Records a split, which its primary then fences (rule M2). The epoch stays: nothing has changed hands yet.
@@ -91,13 +108,58 @@ extension Transaction {
         return .operation(operationID)
     }
 
+    // MARK: - Pauses
+
+    /// Lets an operation stand still at its step. The epoch stays: nothing changes hands.
+    ///
+    /// What its primary had proposed before it learned of this is still taken, and a fence that stands ends with the switch or the
+    /// abort, at once as ever: a pause that held writers up would be no pause. So it counts from the next step on. Paused twice is
+    /// paused.
+    /// - Throws: `operationNotFound`, `operationEnded`, `pastSwitch` when only its data is still to be removed, `wrongOperation` for
+    ///   creations and drops.
+    mutating func pauseOperation(_ id: OperationID) throws(CatalogRejection) -> CommandPayload {
+        var operation = try requireSteerable(id, to: "paused")
+        guard operation.pause == nil else { return .operation(id) }
+        operation.pause = OperationPause(by: actor, at: now)
+        put(operation)
+        return .operation(id)
+    }
+
+    /// Lets an operation go on from the step at which it was paused. One that is not paused goes on as it does.
+    /// - Throws: as `pauseOperation`.
+    mutating func resumeOperation(_ id: OperationID) throws(CatalogRejection) -> CommandPayload {
+        var operation = try requireSteerable(id, to: "resumed")
+        operation.pause = nil
+        put(operation)
+        return .operation(id)
+    }
+
+    private func requireSteerable(_ id: OperationID, to participle: String) throws(CatalogRejection) -> OperationDescriptor {
+        let operation = try require(id)
+        guard operation.phase == .running else {
+            throw CatalogRejection(.operationEnded, "operation \(id) has \(operation.phase.rawValue)")
+        }
+        guard let partition = operation.kind.partition else {
+            throw CatalogRejection(
+                .wrongOperation,
+                "operation \(id) is a \(operation.kind.name): moves, repairs, splits and transfers can be \(participle)")
+        }
+        guard self.partition(partition)?.operation == id else {
+            throw CatalogRejection(
+                .pastSwitch,
+                "operation \(id) has changed partition \(partition) already, and stands at \(operation.step.rawValue)")
+        }
+        return operation
+    }
+
     // MARK: - Ends
 
-    /// Ends an operation before its switch (rules M3, M4).
-    /// - Throws: `operationNotFound`, `operationEnded`, `pastSwitch`, `wrongOperation` for creations and drops.
+    /// Ends an operation before its switch (rules M3, M4). One that was ended so before is left as it is: the wish has come true.
+    /// - Throws: `operationNotFound`, `operationEnded` when it has succeeded, `pastSwitch`, `wrongOperation` for creations and drops.
     mutating func abortOperation(_ id: OperationID, reason: String) throws(CatalogRejection) -> CommandPayload {
         try check(reason, field: "reason")
-        try abortBeforeSwitch(try require(id), because: reason)
+        let operation = try require(id)
+        if operation.phase != .aborted { try abortBeforeSwitch(operation, because: reason) }
         return .operation(id)
     }
 
@@ -106,13 +168,20 @@ extension Transaction {
             throw CatalogRejection(.operationEnded, "operation \(operation.id) has \(operation.phase.rawValue)")
         }
         guard let id = operation.kind.partition else {
-            throw CatalogRejection(.wrongOperation, "a \(operation.kind.name) cannot be cancelled")
+            throw CatalogRejection(
+                .wrongOperation,
+                "operation \(operation.id) is a \(operation.kind.name): moves, repairs, splits and transfers can be cancelled")
         }
         guard let partition = partition(id), partition.operation == operation.id else {
-            throw CatalogRejection(.pastSwitch, "operation \(operation.id) has changed partition \(id) already")
+            throw CatalogRejection(
+                .pastSwitch,
+                "operation \(operation.id) has changed partition \(id) already, and stands at \(operation.step.rawValue)")
         }
         if case .move(_, _, let target) = operation.kind, partition.primary == target {
-            throw CatalogRejection(.pastSwitch, "node \(target) is the primary of partition \(id) already")
+            throw CatalogRejection(
+                .pastSwitch,
+                "operation \(operation.id) has made node \(target) the primary of partition \(id) already, and stands at "
+                    + operation.step.rawValue)
         }
         abort(operation, because: cause)
     }
@@ -140,6 +209,7 @@ extension Transaction {
         var ended = operation
         ended.phase = phase
         ended.step = .done
+        ended.pause = nil
         ended.endedAt = now
         ended.failure = failure.map { String($0.prefix(CatalogLimits.textBytes)) }
         put(ended)
@@ -154,8 +224,46 @@ extension Transaction {
         switch operation.kind {
         case .dropTable: finishDropIfClean(id)
         case .move where operation.step == .dropSource && operation.cleanups.isEmpty: end(operation, as: .succeeded)
-        case .createTable, .move, .split, .transferPrimary: break
+        case .removeOrphan where operation.cleanups.isEmpty: end(operation, as: .succeeded)
+        case .createTable, .move, .split, .transferPrimary, .removeOrphan: break
         }
+    }
+
+    // MARK: - Orphans
+
+    /// Records a copy for removal that no descriptor places where it is; the node then removes it as it does any other cleanup.
+    ///
+    /// Judged by the state at apply, whatever was seen in the reports: a partition may have come to the node meanwhile.
+    /// - Throws: `nodeNotFound`, `stalePlan`, `alreadyReplica` when it is in its place, `staleEpoch` when the disk proves more than is
+    ///   known here, `cleanupPending` when it is recorded already.
+    mutating func removeOrphan(_ orphan: OrphanRemoval) throws(CatalogRejection) -> CommandPayload {
+        let node = try require(orphan.node.node, field: "node")
+        guard node.session == orphan.node.session, node.session != .none else {
+            throw CatalogRejection(.stalePlan, "node \(node.id) has started again since", field: "node")
+        }
+        let held = orphan.held
+        switch base.standing(of: held, on: node.id) {
+        case .wanted:
+            throw CatalogRejection(.alreadyReplica, "partition \(held.partition) is placed on \(node.id)", field: "partition")
+        case .recorded:
+            throw CatalogRejection(
+                .cleanupPending, "the copy of partition \(held.partition) on \(node.id) is being removed", field: "partition")
+        case .ahead:
+            throw CatalogRejection(
+                .staleEpoch,
+                "the disk of \(node.id) proves \(held.epoch) of partition \(held.partition), which is not known here",
+                field: "partition")
+        case .unknown where held.partition.number >> 16 > index:
+            throw CatalogRejection(
+                .staleEpoch, "partition \(held.partition) has a number that this log has not come to", field: "partition")
+        case .over, .unknown: break
+        }
+        put(
+            OperationDescriptor(
+                id: operationID, kind: .removeOrphan(partition: held.partition, node: node.id), step: .dropSource,
+                epoch: held.epoch, cleanups: [Cleanup(node: node.id, storage: held.storage, partition: held.partition)],
+                createdBy: actor, reason: reason, createdAt: now))
+        return .operation(operationID)
     }
 }
 

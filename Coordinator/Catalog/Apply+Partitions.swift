@@ -113,7 +113,7 @@ extension Transaction {
         switch operation.kind {
         case .move(_, _, let target) where target == member: abort(operation, because: cause)
         case .split, .transferPrimary: abort(operation, because: cause)
-        case .move, .createTable, .dropTable: break
+        case .move, .createTable, .dropTable, .removeOrphan: break
         }
     }
 
@@ -200,7 +200,7 @@ extension Transaction {
             partition.primary = target
             operation.epoch = putRaised(partition)
             put(operation)
-        case .createTable, .dropTable, .move, .split, .transferPrimary:
+        case .createTable, .dropTable, .move, .split, .transferPrimary, .removeOrphan:
             throw CatalogRejection(.wrongOperation, "operation \(operationID) does not make \(target) the primary")
         }
         return .nothing
@@ -234,6 +234,7 @@ extension Transaction {
         changed.operation = nil
         next.epoch = putRaised(changed)
         next.step = .dropSource
+        next.pause = nil
         put(next)
         if next.cleanups.isEmpty { end(next, as: .succeeded) }
     }

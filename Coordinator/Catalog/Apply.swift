@@ -17,6 +17,9 @@ extension Transaction {
         case .beginTransfer(let id, let target, let session, let epoch):
             return try beginTransfer(id, to: target, session: session, expecting: epoch)
         case .abortOperation(let id, let reason): return try abortOperation(id, reason: reason)
+        case .pauseOperation(let id): return try pauseOperation(id)
+        case .resumeOperation(let id): return try resumeOperation(id)
+        case .removeOrphan(let orphan): return try removeOrphan(orphan)
         case .nodeFailed(let node, let session, let witnesses, let silentZones):
             return try fail(node, session: session, witnesses: witnesses, silentZones: silentZones)
         case .nodeReturned(let node, let session): return try welcomeBack(node, session: session)

@@ -19,6 +19,14 @@ package enum Command: Hashable, Sendable {
     case beginTransfer(PartitionID, to: NodeID, session: SessionID, expecting: Epoch)
     /// Ends an operation before its switch, at an operator's or a planner's wish.
     case abortOperation(OperationID, reason: String)
+    /// Lets an operation stand still at its step, until it is resumed, ends or is ended.
+    ///
+    /// Who does not know this command and the next finds them unreadable in the log, and stops there: members are of one version before
+    /// anybody pauses anything.
+    case pauseOperation(OperationID)
+    case resumeOperation(OperationID)
+    /// Has a node remove a copy that no descriptor places there.
+    case removeOrphan(OrphanRemoval)
     /// On at least two independent witnesses (rule F2). `silentZones`: in which nobody is left who could be a witness, as the leader
     /// found; named only where the witnesses stand in one zone.
     case nodeFailed(NodeID, session: SessionID, witnesses: [Witness], silentZones: [ZoneName] = [])
@@ -72,6 +80,9 @@ package enum Command: Hashable, Sendable {
         case .beginSplit: "begin-split"
         case .beginTransfer: "begin-transfer"
         case .abortOperation: "abort-operation"
+        case .pauseOperation: "pause-operation"
+        case .resumeOperation: "resume-operation"
+        case .removeOrphan: "remove-orphan"
         case .nodeFailed: "node-failed"
         case .nodeReturned: "node-returned"
         case .drain: "drain-node"
@@ -108,7 +119,8 @@ package enum Command: Hashable, Sendable {
         case .dropTable(let name), .setCapacity(let name, _): "tables/\(name)"
         case .beginMove(let plan): "partitions/\(plan.partition)"
         case .beginSplit(let id, _, _), .beginTransfer(let id, _, _, _): "partitions/\(id)"
-        case .abortOperation(let id, _): "operations/\(id)"
+        case .abortOperation(let id, _), .pauseOperation(let id), .resumeOperation(let id): "operations/\(id)"
+        case .removeOrphan(let orphan): "nodes/\(orphan.node.node)/replicas/\(orphan.held.partition)"
         case .setPolicy(let table, let principal, _, _), .removePolicy(let table, let principal):
             "tables/\(table)/access-policies/\(principal)"
         case .addSigningKey(let key): "signing-keys/\(key.id)"
@@ -251,6 +263,17 @@ package struct MovePlan: Hashable, Sendable {
         self.source = source
         self.target = target
         self.epoch = epoch
+    }
+}
+
+/// A copy to be removed from where nobody wants it, as it was reported.
+package struct OrphanRemoval: Hashable, Sendable {
+    package let node: NodeSession
+    package let held: StrayReplica
+
+    package init(node: NodeSession, held: StrayReplica) {
+        self.node = node
+        self.held = held
     }
 }
 

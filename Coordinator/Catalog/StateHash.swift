@@ -10,7 +10,7 @@ package struct StateHash: Hashable, Sendable {
     /// Names what is hashed and how. Rises with every change of it, and of what an entry does: members of two versions of this program
     /// must not take each other for damaged. The audit trail's head is mixed in and never forgets: the texts of commands' names and
     /// subjects stay as they are for ever.
-    package static let form: UInt32 = 4
+    package static let form: UInt32 = 5
 
     package private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 
@@ -188,6 +188,9 @@ package struct StateHash: Hashable, Sendable {
         case .transferPrimary(let partition, let target):
             mix([5, partition.number])
             mix(target.name)
+        case .removeOrphan(let partition, let node):
+            mix([6, partition.number])
+            mix(node.name)
         }
         for cleanup in operation.cleanups {
             mix(cleanup.node.name)
@@ -197,6 +200,8 @@ package struct StateHash: Hashable, Sendable {
             mix(text)
         }
         mix(operation.failure)
+        mix(operation.pause?.by.name)
+        mix(operation.pause?.at)
         mix(operation.createdAt)
         mix(operation.endedAt)
     }

@@ -10,6 +10,7 @@ extension Command {
         case .declareCoordinator, .dismissCoordinator, .forgetCoordinator, .steerGroup: true
         case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginTransfer, .drain,
             .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
+            .pauseOperation, .resumeOperation, .removeOrphan,
             .createJoinToken, .useJoinToken, .seedGossipKeys, .rotateGossipKey, .advanceGossipRotation,
             .cancelGossipRotation:
             false

@@ -32,7 +32,7 @@ struct OperationWait {
             if isTerminal {
                 progress(operation)
             } else if clock.now >= nextLine {
-                say("op \(id): \(phase) \(operation["step"]?.string ?? "")")
+                say("op \(id): \(Self.standing(of: operation))")
                 nextLine = clock.now + .seconds(10)
             }
             switch phase.lowercased() {
@@ -51,6 +51,32 @@ struct OperationWait {
             }
             try await Task.sleep(for: .milliseconds(100))
         }
+    }
+
+    /// Waits until nothing is left of what a cancelled operation had made.
+    ///
+    /// - Throws: `waitTimedOut` when `seconds` are over; the agents go on removing it.
+    func cleanUp(seconds: Int) async throws -> JSONValue {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(seconds)
+        while true {
+            let operation = try await session.ask(.get, "/operations/\(ControlClient.encode(id))").body
+            let left = operation["cleanups_left"]?.unsigned ?? 0
+            if left == 0 { return operation }
+            guard clock.now < deadline else {
+                throw CommandFailure(
+                    status: .waitTimedOut,
+                    message: "op \(id) is cancelled; \(left) copies are still to be removed: coxctl op get \(id) shows how many"
+                )
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
+    private static func standing(of operation: JSONValue) -> String {
+        let pauser = operation["paused"]?["by"]?.string
+        return [operation["phase"]?.string, operation["step"]?.string, pauser.map { "(paused by \($0))" }]
+            .compactMap { $0 }.joined(separator: " ")
     }
 
     private func progress(_ operation: JSONValue) {

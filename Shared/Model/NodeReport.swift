@@ -118,11 +118,13 @@ package struct NodeReport: Hashable, Sendable {
     package var operations: [OperationReport]
     /// With what it opens and seals gossip; nil where its program does not say.
     package var gossipKeys: HeldGossipKeys?
+    /// What it holds; nil where its program does not say.
+    package var inventory: Inventory?
 
     package init(
         node: NodeID, session: SessionID, revision: Revision, machine: MachineLoad, operationsPerSecond: Double,
         replicationLag: Span, engine: EngineHealth, partitions: [PartitionReport],
-        operations: [OperationReport], gossipKeys: HeldGossipKeys? = nil
+        operations: [OperationReport], gossipKeys: HeldGossipKeys? = nil, inventory: Inventory? = nil
     ) {
         self.node = node
         self.session = session
@@ -134,6 +136,7 @@ package struct NodeReport: Hashable, Sendable {
         self.partitions = partitions
         self.operations = operations
         self.gossipKeys = gossipKeys
+        self.inventory = inventory
     }
 }
 

@@ -7,6 +7,8 @@ package enum OperationKind: Hashable, Sendable {
     /// Cuts `partition` at `key` into `lower` and `upper`.
     case split(partition: PartitionID, at: Key, lower: PartitionID, upper: PartitionID)
     case transferPrimary(partition: PartitionID, target: NodeID)
+    /// Has `node` remove a copy of `partition` that no descriptor places there. Who does not know of it cannot read an entry with it.
+    case removeOrphan(partition: PartitionID, node: NodeID)
 
     package var name: String {
         switch self {
@@ -15,12 +17,14 @@ package enum OperationKind: Hashable, Sendable {
         case .move(_, let source, _): source == nil ? "repair" : "move"
         case .split: "split"
         case .transferPrimary: "transfer-primary"
+        case .removeOrphan: "remove-orphan"
         }
     }
 
+    /// The partition that it changes, and of which it is the only one under way.
     package var partition: PartitionID? {
         switch self {
-        case .createTable, .dropTable: nil
+        case .createTable, .dropTable, .removeOrphan: nil
         case .move(let id, _, _), .split(let id, _, _, _), .transferPrimary(let id, _): id
         }
     }
@@ -58,6 +62,17 @@ package struct Cleanup: Hashable, Sendable {
     }
 }
 
+/// An operator's wish that an operation stand still.
+package struct OperationPause: Hashable, Sendable {
+    package let by: Principal
+    package let at: WallTime
+
+    package init(by: Principal, at: WallTime) {
+        self.by = by
+        self.at = at
+    }
+}
+
 package struct OperationDescriptor: Hashable, Sendable {
     package let id: OperationID
     package let kind: OperationKind
@@ -73,11 +88,15 @@ package struct OperationDescriptor: Hashable, Sendable {
     package var endedAt: WallTime?
     /// Why it was aborted.
     package var failure: String?
+    /// It keeps its place (its partition, its learner, its step) and takes no further one: no copy is sent for it, no learner of it
+    /// joins, no fence starts. A fence that stands already is not held for it: the switch or the abort comes first. Nil once it is over.
+    /// An agent that does not know of pauses goes on with it.
+    package var pause: OperationPause?
 
     package init(
         id: OperationID, kind: OperationKind, step: OperationStep, phase: OperationPhase = .running, epoch: Epoch,
         cleanups: [Cleanup] = [], createdBy: Principal, reason: String, createdAt: WallTime, endedAt: WallTime? = nil,
-        failure: String? = nil
+        failure: String? = nil, pause: OperationPause? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -90,5 +109,13 @@ package struct OperationDescriptor: Hashable, Sendable {
         self.createdAt = createdAt
         self.endedAt = endedAt
         self.failure = failure
+        self.pause = pause
+    }
+}
+
+extension OperationDescriptor {
+    /// Whether it is for this operation that the node has a copy.
+    package func brings(_ node: NodeID) -> Bool {
+        if case .move(_, _, node) = kind { true } else { false }
     }
 }

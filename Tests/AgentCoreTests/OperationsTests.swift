@@ -229,7 +229,7 @@ import Testing
 
     /// One history of operations among crashes, broken links, outages of the coordinators and wrong declarations of death.
     static func chaos(
-        seed: UInt64, steps: Int = 40, copies: Int = 3, sick: Bool = false, repeats: Bool = false
+        seed: UInt64, steps: Int = 40, copies: Int = 3, sick: Bool = false, repeats: Bool = false, pauses: Bool = false
     ) throws -> (world: World, found: [String]) {
         let world = try World(seed: seed, nodes: 5)
         for id in world.order { world.machines[id]!.drift = Int64.random(in: -49...49, using: &world.random) }
@@ -270,10 +270,14 @@ import Testing
             case 17 where world.chance(0.3):
                 for id in world.order { world.crash(id) }
                 for id in world.order { world.restart(id) }
+            case 18, 19:
+                if pauses, let operation = partition.operation { world.catalog.pause(operation) }
+                if pauses, world.chance(0.3) { world.resumeAll() }
             default: break
             }
             if sick, step % 8 == 7 { strike(anyone, in: world, &images) }
         }
+        if pauses { world.resumeAll() }
         return (world, world.settle())
     }
 
@@ -335,6 +339,14 @@ import Testing
         for seed in (block * 8)..<(block * 8 + 8) {
             let found = try Self.chaos(seed: seed &+ 2_000, copies: 2).found.prefix(3).joined(separator: "; ")
             #expect(found == "", "seed \(seed &+ 2_000)")
+        }
+    }
+
+    @Test("nor do they when operators pause, resume and cancel them, at whatever step", arguments: 0..<4)
+    func chaosOfPauses(block: UInt64) throws {
+        for seed in (block * 8)..<(block * 8 + 8) {
+            let found = try Self.chaos(seed: seed &+ 6_000, pauses: true).found.prefix(3).joined(separator: "; ")
+            #expect(found == "", "seed \(seed &+ 6_000)")
         }
     }
 
@@ -405,5 +417,6 @@ private enum Soak {
 }
 
 extension World {
+    func resumeAll() { for id in catalog.topology.operations.keys.sorted() { catalog.resume(id) } }
     var partitions: [PartitionDescriptor] { catalog.topology.partitions.values.sorted { $0.id < $1.id } }
 }

@@ -79,6 +79,11 @@ struct TestCatalog {
     /// An operator ends whatever is under way.
     mutating func cancel(_ operation: OperationID) { run(.abortOperation(operation, reason: "a test")) }
 
+    @discardableResult
+    mutating func pause(_ operation: OperationID) -> CommandResult? { run(.pauseOperation(operation)) }
+    @discardableResult
+    mutating func resume(_ operation: OperationID) -> CommandResult? { run(.resumeOperation(operation)) }
+
     /// Rule F2.
     mutating func nodeFailed(_ node: NodeID) {
         run(.nodeFailed(node, session: topology.nodes[node]?.session ?? .none, witnesses: witnesses))

@@ -115,6 +115,7 @@ final class World {
     /// Snapshots that primaries have ordered.
     var copies = 0
     var copiesFail = false
+    var stoppedCopies = 0
     var damages: [String] = []
     /// Damage that the world itself did is no defect.
     var mayDamage = false
@@ -219,6 +220,7 @@ final class World {
             case .apply, .checksum, .create, .installChildren, .drop, .copy:
                 machine.engineFreeAt = max(machine.engineFreeAt, now) + delay(500)
                 push(.engine(machine.id, life: machine.start, action), after: machine.engineFreeAt - now)
+            case .stopCopy(let id, let peer): stopCopy(of: id, from: machine, to: peer)
             case .acknowledge(let caller, let position): acknowledge(caller, position)
             case .readable(let caller): push(.readRows(caller, at: machine.id, life: machine.start), after: delay(500))
             case .refuse(let caller, let refusal):
@@ -345,6 +347,20 @@ final class World {
 
     private func endCopy(of id: PartitionID, from: NodeID, to: NodeID, isWhole: Bool) {
         if let source = machines[from] { give(source, [.copyEnded(id, to: to, isWhole: isWhole)]) }
+    }
+
+    /// What of the snapshot has not arrived never will.
+    private func stopCopy(of id: PartitionID, from machine: Machine, to peer: NodeID) {
+        let count = queue.count
+        queue.removeAll { item in
+            switch item.event {
+            case .snapshot(id, _, peer, _, _, _, _, machine.id), .imported(id, _, _, peer, _, machine.id, _): true
+            default: false
+            }
+        }
+        guard queue.count < count else { return }
+        stoppedCopies += 1
+        push(.input(.copyEnded(id, to: peer, isWhole: false), to: machine.id, life: machine.start), after: delay(2_000))
     }
 
     /// Its engine does what has waited.

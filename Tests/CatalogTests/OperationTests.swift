@@ -132,6 +132,129 @@ import Testing
         #expect(try partition(world, id).primary == n1)
     }
 
+    @Test("an operation that was cancelled may be cancelled again; one that has succeeded is past it (M3)")
+    func cancelsTwice() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let operation = try begin(&world, id, from: n1).id
+        #expect(try world.run(.abortOperation(operation, reason: "first")).isAccepted)
+        let before = world.topology
+        #expect(try world.run(.abortOperation(operation, reason: "second")) == .accepted(.operation(operation)))
+        #expect(world.topology == before && before.operations[operation]?.failure == "first")
+        try world.run(.beginTransfer(id, to: n2, session: world.session(n2), expecting: try partition(world, id).epoch))
+        let transfer = try #require(try partition(world, id).operation)
+        let seen = try partition(world, id).epoch
+        try world.propose(
+            .switchPrimary(id, to: n2, store: StoreID(200), operation: transfer, expecting: seen), from: n1)
+        #expect(try world.run(.abortOperation(transfer, reason: "too late")).refusal == .operationEnded)
+    }
+
+    @Test("what is refused to be cancelled is told at which step the operation stands")
+    func refusalNamesStep() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let operation = try begin(&world, id, from: n1).id
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1)
+        try world.propose(
+            .switchPrimary(id, to: n4, store: StoreID(400), operation: operation, expecting: Epoch(3)), from: n1)
+        guard case .refused(let early) = try world.run(.abortOperation(operation, reason: "late")) else {
+            Issue.record("it was cancelled")
+            return
+        }
+        #expect(early.code == .pastSwitch && early.detail.contains("handOver"), "\(early)")
+        try world.propose(.removeReplica(id, node: n1, operation: operation, expecting: Epoch(4)), from: n4)
+        guard case .refused(let late) = try world.run(.abortOperation(operation, reason: "late")) else {
+            Issue.record("it was cancelled")
+            return
+        }
+        #expect(late.code == .pastSwitch && late.detail.contains("dropSource"), "\(late)")
+    }
+
+    @Test("a paused operation keeps step, epoch and partition until it is resumed; both may be asked for twice")
+    func pauses() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let operation = try begin(&world, id, from: n1)
+        #expect(try world.run(.pauseOperation(operation.id)) == .accepted(.operation(operation.id)))
+        let paused = try #require(world.topology.operations[operation.id])
+        #expect(paused.pause == OperationPause(by: try Principal("operator/ada"), at: world.time))
+        #expect(paused.phase == .running && paused.step == .copy && paused.epoch == operation.epoch)
+        #expect(try partition(world, id).operation == operation.id)
+        world.time = WallTime(milliseconds: world.time.milliseconds + 5)
+        let again = world.apply(try world.entry(.pauseOperation(operation.id)))
+        #expect(again.result.isAccepted && again.delta == nil)
+        #expect(try world.run(.resumeOperation(operation.id)).isAccepted)
+        #expect(world.topology.operations[operation.id] == operation)
+        let twice = world.apply(try world.entry(.resumeOperation(operation.id)))
+        #expect(twice.result.isAccepted && twice.delta == nil)
+    }
+
+    @Test("what was proposed before a pause was heard of is taken, and what ends a paused operation ends its pause")
+    func endsPaused() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let moved = try begin(&world, id, from: n1).id
+        try world.run(.pauseOperation(moved))
+        #expect(
+            try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1).isAccepted)
+        #expect(world.topology.operations[moved]?.step == .handOver && world.topology.operations[moved]?.pause != nil)
+        #expect(try world.run(.abortOperation(moved, reason: "no more")).isAccepted)
+        #expect(world.topology.operations[moved]?.phase == .aborted && world.topology.operations[moved]?.pause == nil)
+        // Past the switch only data is removed, and nothing is to be paused.
+        for cleanup in world.topology.operations[moved]?.cleanups ?? [] {
+            try world.propose(.cleaned(moved, cleanup), from: cleanup.node)
+        }
+        let second = try begin(&world, id, from: n2).id
+        let epoch = try partition(world, id).epoch
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: epoch), from: n1)
+        try world.run(.pauseOperation(second))
+        try world.propose(.removeReplica(id, node: n2, operation: second, expecting: epoch.next), from: n1)
+        #expect(world.topology.operations[second]?.step == .dropSource && world.topology.operations[second]?.pause == nil)
+        #expect(try world.run(.pauseOperation(second)).refusal == .pastSwitch)
+    }
+
+    @Test("a creation is neither paused nor resumed, nor is what has ended")
+    func pausesNothingElse() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        try world.run(.createTable(try world.creation("t", on: [[n1, n2, n3]])))
+        let creation = try #require(world.topology.operations.keys.first)
+        #expect(try world.run(.pauseOperation(creation)).refusal == .wrongOperation)
+        #expect(try world.run(.resumeOperation(OperationID(999))).refusal == .operationNotFound)
+        let id = try world.makeTable("u").id
+        let move = try begin(&world, id, from: n1).id
+        try world.run(.abortOperation(move, reason: "no more"))
+        #expect(try world.run(.pauseOperation(move)).refusal == .operationEnded)
+        #expect(try world.run(.resumeOperation(move)).refusal == .operationEnded)
+    }
+
+    @Test("a node takes part in two moves at a time, whoever planned them, and paused ones count; configuration says otherwise")
+    func twoPerNode() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        try world.run(.createTable(try world.creation("t", splitAt: [50, 100], on: Array(repeating: [n1, n2, n3], count: 3))))
+        let partitions = world.topology.partitions.values.sorted { $0.id < $1.id }
+        for partition in partitions {
+            for node in partition.inSync { try world.propose(.replicaReady(partition.id, expecting: Epoch(1)), from: node) }
+        }
+        let target = NodeSession(node: n4, session: world.session(n4))
+        let plans = zip(partitions, [n1, n2, nil]).map {
+            MovePlan(partition: $0.id, source: $1, target: target, epoch: Epoch(1))
+        }
+        for plan in plans.prefix(2) { #expect(try world.run(.beginMove(plan)).isAccepted) }
+        #expect(try world.run(.beginMove(plans[2])).refusal == .nodeBusy)
+        let first = try #require(try partition(world, partitions[0].id).operation)
+        try world.run(.pauseOperation(first))
+        #expect(try world.run(.beginMove(plans[2])).refusal == .nodeBusy)
+        let more = ConfigurationWrite(key: "operations_per_node", value: "3")
+        #expect(try world.run(.configure(.node(n4), [more])).isAccepted)
+        #expect(try world.run(.beginMove(plans[2])).isAccepted)
+    }
+
     @Test("a dropped table goes when every node in reach has removed its data; a failed one is not waited for")
     func dropsTable() throws {
         var world = World()

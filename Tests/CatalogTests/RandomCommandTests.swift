@@ -57,6 +57,9 @@ struct CommandSource {
             guard let partition = pick(partitions) else { return .nodeReturned(node, session: session) }
             return .beginTransfer(partition.id, to: node, session: session, expecting: partition.epoch)
         case 40..<42: return .abortOperation(pick(running)?.id ?? OperationID(3), reason: "chance")
+        case 43..<45:
+            let operation = pick(running)?.id ?? OperationID(3)
+            return chance(60) ? .pauseOperation(operation) : .resumeOperation(operation)
         case 42: return chance(90) ? .nodeReturned(node, session: session) : chance(70) ? .drain(node) : .decommission(node)
         default:
             guard let proposal = try proposal(for: partitions, topology) else { return .nodeReturned(node, session: session) }

@@ -187,6 +187,64 @@ import Testing
             ])
     }
 
+    @Test("a paused operation has nothing to do at any step, whatever its view; going on, it counts its gate anew")
+    func paused() throws {
+        let id = PartitionID(1)
+        let split = OperationKind.split(partition: id, at: Key([1]), lower: PartitionID(2), upper: PartitionID(3))
+        let cases: [(OperationKind, OperationStep, [NodeID], [NodeID])] = [
+            (.move(partition: id, source: b, target: c), .copy, [a, b], [c]),
+            (.move(partition: id, source: nil, target: c), .copy, [a, b], [c]),
+            (.move(partition: id, source: a, target: c), .handOver, [a, b, c], []),
+            (.move(partition: id, source: b, target: a), .handOver, [a, b, c], []),
+            (.transferPrimary(partition: id, target: b), .fence, [a, b], []), (split, .fence, [a, b], []),
+        ]
+        let views = [peer(needsSnapshot: true), peer(), peer(equal: true), peer(equal: false), peer(stuck: true)]
+        for (kind, step, inSync, learners) in cases {
+            var operation = try operation(kind, step)
+            operation.pause = OperationPause(by: try Principal("ada"), at: WallTime(milliseconds: 5))
+            let descriptor = partition(inSync: inSync, learners: learners)
+            var driver = Driver(node: a)
+            var time = now
+            for _ in 0..<3 {
+                for peer in views {
+                    let acts = driver.next(
+                        for: descriptor, operation: operation, view: view(peers: [c: peer, b: peer], quorum: time), at: time)
+                    #expect(acts == [] && driver.obstacle == .paused, "\(kind) \(step)")
+                    time = time + .milliseconds(20)
+                }
+            }
+            guard step != .copy, kind.name != "move" || kind == .move(partition: id, source: a, target: c) else { continue }
+            operation.pause = nil
+            let first = driver.next(for: descriptor, operation: operation, view: view(quorum: time), at: time)
+            #expect(first == [] && driver.obstacle == .unsteady, "\(kind)")
+        }
+    }
+
+    @Test("a fence that stands is brought to its end though its operation is paused: writers wait for nobody")
+    func pausedBehindFence() throws {
+        var driver = Driver(node: a)
+        var transfer = try operation(.transferPrimary(partition: PartitionID(1), target: b), .fence)
+        transfer.pause = OperationPause(by: try Principal("ada"), at: WallTime(milliseconds: 5))
+        let fenced = view(fence: transfer.id, drained: true)
+        let acts = driver.next(for: partition(inSync: [a, b]), operation: transfer, view: fenced, at: now)
+        #expect(
+            acts == [
+                .propose(
+                    .switchPrimary(PartitionID(1), to: b, store: StoreID(1), operation: transfer.id, expecting: Epoch(4)))
+            ])
+    }
+
+    @Test("while a move is paused, other learners come back into the in-sync set, and the move's own does not")
+    func learnersBesidePause() throws {
+        var driver = Driver(node: a)
+        var move = try operation(.move(partition: PartitionID(1), source: nil, target: c), .copy)
+        move.pause = OperationPause(by: try Principal("ada"), at: WallTime(milliseconds: 5))
+        let descriptor = partition(inSync: [a], learners: [b, c])
+        let peers = [b: peer(snapshot: false), c: peer(snapshot: false)]
+        let acts = driver.next(for: descriptor, operation: move, view: view(peers: peers), at: now)
+        #expect(acts == [.join(b, StoreID(3))])
+    }
+
     @Test("an evicted member that only fell behind joins again without a comparison (F5)")
     func returningMember() {
         var driver = Driver(node: a)

@@ -84,11 +84,12 @@ struct Arbitrary {
     }
 
     mutating func operationKind() throws -> OperationKind {
-        switch below(5) {
+        switch below(6) {
         case 0: .createTable(id())
         case 1: .dropTable(id())
         case 2: .move(partition: id(), source: optional(try node()), target: try node())
         case 3: .split(partition: id(), at: key(), lower: id(), upper: id())
+        case 4: .removeOrphan(partition: id(), node: try node())
         default: .transferPrimary(partition: id(), target: try node())
         }
     }
@@ -99,7 +100,8 @@ struct Arbitrary {
         OperationDescriptor(
             id: id(), kind: try operationKind(), step: any(), phase: any(), epoch: epoch(),
             cleanups: try list { try $0.cleanup() }, createdBy: try principal(), reason: text(), createdAt: wallTime(),
-            endedAt: optional(wallTime()), failure: optional(text()))
+            endedAt: optional(wallTime()), failure: optional(text()),
+            pause: optional(OperationPause(by: try principal(), at: wallTime())))
     }
 
     mutating func scope() throws -> ConfigurationScope {
@@ -230,7 +232,14 @@ struct Arbitrary {
                     wireBytes: $0.counter(),
                     bytesPerSecond: $0.quantity(), writePause: $0.span())
             },
-            gossipKeys: heldKeys())
+            gossipKeys: heldKeys(), inventory: optional(inventory()))
+    }
+
+    mutating func inventory() -> Inventory {
+        let strays = list {
+            StrayReplica(partition: $0.id(), storage: $0.id(), epoch: $0.epoch(), isBeingRemoved: $0.flag())
+        }
+        return Inventory(revision: revision(), replicas: below(9_000), strayCount: strays.count + below(9), strays: strays)
     }
 
     mutating func hello() throws -> Hello {

@@ -214,6 +214,7 @@ package struct AgentParts {
                 askTopology: { [session] revision in session.askTopology(from: revision) },
                 confirmQuorum: { [session] in session.confirmQuorum() },
                 copy: { [copies] order in copies.submit(order) },
+                stopCopy: { [copies] partition, target in copies.stop(partition, to: target) },
                 topologyChanged: { [links, keys, membership, mirror, runtime] topology in
                     // Its registration comes behind all that was decided before this start.
                     let isCurrent =

@@ -25,6 +25,7 @@ package actor AgentRuntime: Service {
         let askTopology: @Sendable (Revision) -> Void
         let confirmQuorum: @Sendable () -> Void
         let copy: @Sendable (CopyOrder) -> Void
+        let stopCopy: @Sendable (PartitionID, NodeID) -> Void
         /// The topology moved: peers, members and the disk want to know.
         let topologyChanged: @Sendable (Topology) -> Void
         /// A partition's writers are stopped for an operation, or go on.
@@ -195,6 +196,7 @@ package actor AgentRuntime: Service {
                     CopyOrder(
                         partition: id, epoch: descriptor.epoch, term: term, storage: storage, target: target,
                         targetAddress: address, targetStorage: targetStorage, operation: descriptor.operation))
+            case .stopCopy(let id, let target): hands.stopCopy(id, target)
             case .topologyChanged: publish()
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()

@@ -156,6 +156,7 @@ enum Documents {
                 }), "error": .string(operation.failure), "epoch": .number(operation.epoch.number),
             "created_by": .string(operation.createdBy.name), "reason": .string(operation.reason),
             "cancellable": .boolean(isCancellable(operation, in: state.topology)), "created_at": time(operation.createdAt),
+            "paused": operation.pause.map { .object(["by": .string($0.by.name), "at": time($0.at)]) } ?? .null,
             "ended_at": time(operation.endedAt), "cleanups_left": .number(operation.cleanups.count),
             "result": .null,
         ]
@@ -178,6 +179,9 @@ enum Documents {
             if operation.phase == .succeeded {
                 members["result"] = .object(["lower": .number(lower.number), "upper": .number(upper.number)])
             }
+        case .removeOrphan(let partition, let node):
+            members["partition"] = .number(partition.number)
+            members["source"] = .string(node.name)
         case .transferPrimary(let partition, let target):
             members["partition"] = .number(partition.number)
             members["target"] = .string(target.name)
@@ -198,6 +202,7 @@ enum Documents {
         case .move(_, nil, _): [.copy, .done]
         case .move: [.copy, .handOver, .dropSource, .done]
         case .split, .transferPrimary: [.fence, .done]
+        case .removeOrphan: [.dropSource, .done]
         }
     }
 

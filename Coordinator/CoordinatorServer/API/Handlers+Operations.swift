@@ -26,10 +26,20 @@ extension Handlers {
         return Response(json: Documents.operation(operation, in: state, reports: await plane.reports()))
     }
 
+    /// Takes it back, as long as it has not passed its point of no return. Cancelling what was taken back before changes nothing.
     func cancel(_ call: Call) async throws(Problem) -> Response {
         let id = OperationID(try call.number("id"))
         let by = call.caller?.principal.name ?? "nobody"
         return try await operationMade(try await propose(.abortOperation(id, reason: "cancelled by \(by)"), call))
+    }
+
+    /// Lets it stand still from its next step on; see `OperationDescriptor.pause`.
+    func pause(_ call: Call) async throws(Problem) -> Response {
+        try await operationMade(try await propose(.pauseOperation(OperationID(try call.number("id"))), call))
+    }
+
+    func resume(_ call: Call) async throws(Problem) -> Response {
+        try await operationMade(try await propose(.resumeOperation(OperationID(try call.number("id"))), call))
     }
 
     // MARK: - Partitions

@@ -50,6 +50,8 @@ struct Handlers: Sendable {
             Route(.get, v1 + "/operations", .permission(.readOperations), reads: freshness, handler: operations),
             Route(.get, v1 + "/operations/{id}", .permission(.readOperations), reads: freshness, handler: operation),
             Route(.post, v1 + "/operations/{id}:cancel", .permission(.movePartitions), handler: cancel),
+            Route(.post, v1 + "/operations/{id}:pause", .permission(.movePartitions), handler: pause),
+            Route(.post, v1 + "/operations/{id}:resume", .permission(.movePartitions), handler: resume),
         ] + groupRoutes(under: v1) + configurationRoutes(under: v1) + keyRoutes(under: v1)
     }
 

@@ -66,6 +66,16 @@ extension Command: WireCodable {
             self = .abortOperation(
                 try Check.identifier(it.operation, "AbortOperation.operation"),
                 reason: try Check.text(it.reason, "AbortOperation.reason"))
+        case .pauseOperation(let id): self = .pauseOperation(try Check.identifier(id, "pause_operation"))
+        case .resumeOperation(let id): self = .resumeOperation(try Check.identifier(id, "resume_operation"))
+        case .removeOrphan(let it):
+            self = .removeOrphan(
+                OrphanRemoval(
+                    node: try NodeSession(wire: it.node),
+                    held: StrayReplica(
+                        partition: try Check.identifier(it.partition, "RemoveOrphan.partition"),
+                        storage: try Check.identifier(it.storage, "RemoveOrphan.storage"),
+                        epoch: try Check.epoch(it.epoch, "RemoveOrphan.epoch"), isBeingRemoved: false)))
         case .nodeFailed(let it):
             let node = try NodeSession(wire: it.node)
             self = .nodeFailed(
@@ -161,6 +171,13 @@ extension Command: WireCodable {
         case .abortOperation(let operation, let reason):
             wire.abortOperation.operation = operation.number
             wire.abortOperation.reason = reason
+        case .pauseOperation(let operation): wire.pauseOperation = operation.number
+        case .resumeOperation(let operation): wire.resumeOperation = operation.number
+        case .removeOrphan(let orphan):
+            wire.removeOrphan.node = orphan.node.wire
+            wire.removeOrphan.partition = orphan.held.partition.number
+            wire.removeOrphan.storage = orphan.held.storage.number
+            wire.removeOrphan.epoch = orphan.held.epoch.number
         case .nodeFailed(let node, let session, let witnesses, let silentZones):
             wire.nodeFailed.node = NodeSession(node: node, session: session).wire
             wire.nodeFailed.witnesses = witnesses.map(\.wire)

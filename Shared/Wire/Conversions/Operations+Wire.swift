@@ -21,6 +21,10 @@ extension OperationKind: WireCodable {
             self = .transferPrimary(
                 partition: try Check.identifier(transfer.partition, "OperationKind.TransferPrimary.partition"),
                 target: try Check.node(transfer.target, "OperationKind.TransferPrimary.target"))
+        case .removeOrphan(let orphan):
+            self = .removeOrphan(
+                partition: try Check.identifier(orphan.partition, "OperationKind.RemoveOrphan.partition"),
+                node: try Check.node(orphan.node, "OperationKind.RemoveOrphan.node"))
         }
     }
 
@@ -41,6 +45,9 @@ extension OperationKind: WireCodable {
         case .transferPrimary(let partition, let target):
             wire.transferPrimary.partition = partition.number
             wire.transferPrimary.target = target.name
+        case .removeOrphan(let partition, let node):
+            wire.removeOrphan.partition = partition.number
+            wire.removeOrphan.node = node.name
         }
         return wire
     }
@@ -85,6 +92,21 @@ extension Cleanup: WireCodable {
     }
 }
 
+extension OperationPause: WireCodable {
+    package init(wire: ProtoOperationPause) throws(WireError) {
+        self.init(
+            by: try Check.formed(wire.by, "OperationPause.by", as: Principal.init(_:)),
+            at: try Check.wallTime(wire.atMs, "OperationPause.at_ms"))
+    }
+
+    package var wire: ProtoOperationPause {
+        var wire = ProtoOperationPause()
+        wire.by = by.name
+        wire.atMs = at.milliseconds
+        return wire
+    }
+}
+
 extension OperationDescriptor: WireCodable {
     package init(wire: ProtoOperationDescriptor) throws(WireError) {
         guard wire.hasKind else { throw WireError("OperationDescriptor.kind", .missing) }
@@ -99,7 +121,8 @@ extension OperationDescriptor: WireCodable {
             reason: try Check.text(wire.reason, "OperationDescriptor.reason"),
             createdAt: try Check.wallTime(wire.createdAtMs, "OperationDescriptor.created_at_ms"),
             endedAt: wire.hasEndedAtMs ? try Check.wallTime(wire.endedAtMs, "OperationDescriptor.ended_at_ms") : nil,
-            failure: wire.hasFailure ? try Check.text(wire.failure, "OperationDescriptor.failure") : nil)
+            failure: wire.hasFailure ? try Check.text(wire.failure, "OperationDescriptor.failure") : nil,
+            pause: wire.hasPause ? try OperationPause(wire: wire.pause) : nil)
     }
 
     package var wire: ProtoOperationDescriptor {
@@ -115,6 +138,7 @@ extension OperationDescriptor: WireCodable {
         wire.createdAtMs = createdAt.milliseconds
         if let endedAt { wire.endedAtMs = endedAt.milliseconds }
         if let failure { wire.failure = failure }
+        if let pause { wire.pause = pause.wire }
         return wire
     }
 }

@@ -78,6 +78,41 @@ extension OperationReport: WireCodable {
     }
 }
 
+extension StrayReplica: WireCodable {
+    package init(wire: ProtoStrayReplica) throws(WireError) {
+        self.init(
+            partition: try Check.identifier(wire.partition, "StrayReplica.partition"),
+            storage: try Check.identifier(wire.storage, "StrayReplica.storage"),
+            epoch: try Check.epoch(wire.epoch, "StrayReplica.epoch"), isBeingRemoved: wire.isBeingRemoved)
+    }
+
+    package var wire: ProtoStrayReplica {
+        var wire = ProtoStrayReplica()
+        wire.partition = partition.number
+        wire.storage = storage.number
+        wire.epoch = epoch.number
+        wire.isBeingRemoved = isBeingRemoved
+        return wire
+    }
+}
+
+extension Inventory: WireCodable {
+    package init(wire: ProtoInventory) throws(WireError) {
+        self.init(
+            revision: try Revision(wire: wire.revision), replicas: Int(wire.replicas), strayCount: Int(wire.strayCount),
+            strays: try Check.list(wire.strays, "Inventory.strays", atMost: Inventory.most, StrayReplica.init(wire:)))
+    }
+
+    package var wire: ProtoInventory {
+        var wire = ProtoInventory()
+        wire.revision = revision.wire
+        wire.replicas = UInt32(clamping: replicas)
+        wire.strayCount = UInt32(clamping: strayCount)
+        wire.strays = strays.map(\.wire)
+        return wire
+    }
+}
+
 extension NodeReport: WireCodable {
     package init(wire: ProtoNodeReport) throws(WireError) {
         guard wire.hasEngine else { throw WireError("NodeReport.engine", .missing) }
@@ -96,7 +131,8 @@ extension NodeReport: WireCodable {
             engine: try EngineHealth(wire: wire.engine),
             partitions: try Check.list(wire.partitions, "NodeReport.partitions", PartitionReport.init(wire:)),
             operations: try Check.list(wire.operations, "NodeReport.operations", OperationReport.init(wire:)),
-            gossipKeys: wire.hasGossipKeys ? try HeldGossipKeys(wire: wire.gossipKeys) : nil)
+            gossipKeys: wire.hasGossipKeys ? try HeldGossipKeys(wire: wire.gossipKeys) : nil,
+            inventory: wire.hasInventory ? try Inventory(wire: wire.inventory) : nil)
     }
 
     package var wire: ProtoNodeReport {
@@ -115,6 +151,7 @@ extension NodeReport: WireCodable {
         wire.partitions = partitions.map(\.wire)
         wire.operations = operations.map(\.wire)
         if let gossipKeys { wire.gossipKeys = gossipKeys.wire }
+        if let inventory { wire.inventory = inventory.wire }
         return wire
     }
 }

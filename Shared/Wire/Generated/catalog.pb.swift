@@ -392,6 +392,30 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .cancelGossipRotation(newValue)}
   }
 
+  package var pauseOperation: UInt64 {
+    get {
+      if case .pauseOperation(let v)? = command {return v}
+      return 0
+    }
+    set {command = .pauseOperation(newValue)}
+  }
+
+  package var resumeOperation: UInt64 {
+    get {
+      if case .resumeOperation(let v)? = command {return v}
+      return 0
+    }
+    set {command = .resumeOperation(newValue)}
+  }
+
+  package var removeOrphan: ProtoCatalogCommand.RemoveOrphan {
+    get {
+      if case .removeOrphan(let v)? = command {return v}
+      return ProtoCatalogCommand.RemoveOrphan()
+    }
+    set {command = .removeOrphan(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -426,6 +450,9 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case rotateGossipKey(ProtoCatalogCommand.RotateGossipKey)
     case advanceGossipRotation(ProtoCatalogCommand.AdvanceGossipRotation)
     case cancelGossipRotation(ProtoCatalogCommand.CancelGossipRotation)
+    case pauseOperation(UInt64)
+    case resumeOperation(UInt64)
+    case removeOrphan(ProtoCatalogCommand.RemoveOrphan)
 
   }
 
@@ -653,6 +680,33 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
+  }
+
+  package nonisolated struct RemoveOrphan: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var node: ProtoCatalogNodeSession {
+      get {_node ?? ProtoCatalogNodeSession()}
+      set {_node = newValue}
+    }
+    /// Returns true if `node` has been explicitly set.
+    package var hasNode: Bool {self._node != nil}
+    /// Clears the value of `node`. Subsequent reads from it will return its default value.
+    package mutating func clearNode() {self._node = nil}
+
+    package var partition: UInt64 = 0
+
+    package var storage: UInt64 = 0
+
+    package var epoch: UInt64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _node: ProtoCatalogNodeSession? = nil
   }
 
   package nonisolated struct NodeFailed: Sendable {
@@ -1394,7 +1448,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1775,6 +1829,35 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .cancelGossipRotation(v)
         }
       }()
+      case 32: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.command != nil {try decoder.handleConflictingOneOf()}
+          self.command = .pauseOperation(v)
+        }
+      }()
+      case 33: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.command != nil {try decoder.handleConflictingOneOf()}
+          self.command = .resumeOperation(v)
+        }
+      }()
+      case 34: try {
+        var v: ProtoCatalogCommand.RemoveOrphan?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .removeOrphan(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .removeOrphan(v)
+        }
+      }()
       default: break
       }
     }
@@ -1909,6 +1992,18 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .cancelGossipRotation?: try {
       guard case .cancelGossipRotation(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
+    case .pauseOperation?: try {
+      guard case .pauseOperation(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 32)
+    }()
+    case .resumeOperation?: try {
+      guard case .resumeOperation(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 33)
+    }()
+    case .removeOrphan?: try {
+      guard case .removeOrphan(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
     }()
     case nil: break
     }
@@ -2331,6 +2426,55 @@ nonisolated extension ProtoCatalogCommand.AbortOperation: SwiftProtobuf.Message,
   package static func ==(lhs: ProtoCatalogCommand.AbortOperation, rhs: ProtoCatalogCommand.AbortOperation) -> Bool {
     if lhs.operation != rhs.operation {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.RemoveOrphan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".RemoveOrphan"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}partition\0\u{1}storage\0\u{1}epoch\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._node) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.storage) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._node {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 2)
+    }
+    if self.storage != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storage, fieldNumber: 3)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.RemoveOrphan, rhs: ProtoCatalogCommand.RemoveOrphan) -> Bool {
+    if lhs._node != rhs._node {return false}
+    if lhs.partition != rhs.partition {return false}
+    if lhs.storage != rhs.storage {return false}
+    if lhs.epoch != rhs.epoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

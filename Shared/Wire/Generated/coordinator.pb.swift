@@ -22,93 +22,84 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
-package nonisolated struct ProtoCoordinatorMessage: @unchecked Sendable {
+package nonisolated struct ProtoCoordinatorMessage: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var message: OneOf_Message? {
-    get {return _storage._message}
-    set {_uniqueStorage()._message = newValue}
-  }
+  package var message: ProtoCoordinatorMessage.OneOf_Message? = nil
 
   package var raft: ProtoRaftMessage {
     get {
-      if case .raft(let v)? = _storage._message {return v}
+      if case .raft(let v)? = message {return v}
       return ProtoRaftMessage()
     }
-    set {_uniqueStorage()._message = .raft(newValue)}
+    set {message = .raft(newValue)}
   }
 
   package var command: ProtoCoordinatorMessage.Command {
     get {
-      if case .command(let v)? = _storage._message {return v}
+      if case .command(let v)? = message {return v}
       return ProtoCoordinatorMessage.Command()
     }
-    set {_uniqueStorage()._message = .command(newValue)}
+    set {message = .command(newValue)}
   }
 
   package var outcome: ProtoCoordinatorMessage.Outcome {
     get {
-      if case .outcome(let v)? = _storage._message {return v}
+      if case .outcome(let v)? = message {return v}
       return ProtoCoordinatorMessage.Outcome()
     }
-    set {_uniqueStorage()._message = .outcome(newValue)}
+    set {message = .outcome(newValue)}
   }
 
   package var death: ProtoCoordinatorMessage.Death {
     get {
-      if case .death(let v)? = _storage._message {return v}
+      if case .death(let v)? = message {return v}
       return ProtoCoordinatorMessage.Death()
     }
-    set {_uniqueStorage()._message = .death(newValue)}
+    set {message = .death(newValue)}
   }
 
   package var load: ProtoNodeReport {
     get {
-      if case .load(let v)? = _storage._message {return v}
+      if case .load(let v)? = message {return v}
       return ProtoNodeReport()
     }
-    set {_uniqueStorage()._message = .load(newValue)}
+    set {message = .load(newValue)}
   }
 
   /// This store belongs to no member, and its node asks to be let in with it.
   package var waiting: String {
     get {
-      if case .waiting(let v)? = _storage._message {return v}
+      if case .waiting(let v)? = message {return v}
       return String()
     }
-    set {_uniqueStorage()._message = .waiting(newValue)}
+    set {message = .waiting(newValue)}
   }
 
   package var mark: ProtoCoordinatorMessage.Mark {
     get {
-      if case .mark(let v)? = _storage._message {return v}
+      if case .mark(let v)? = message {return v}
       return ProtoCoordinatorMessage.Mark()
     }
-    set {_uniqueStorage()._message = .mark(newValue)}
+    set {message = .mark(newValue)}
   }
 
   /// What the sender opens and seals gossip with.
   package var heldKeys: ProtoHeldGossipKeys {
     get {
-      if case .heldKeys(let v)? = _storage._message {return v}
+      if case .heldKeys(let v)? = message {return v}
       return ProtoHeldGossipKeys()
     }
-    set {_uniqueStorage()._message = .heldKeys(newValue)}
+    set {message = .heldKeys(newValue)}
   }
 
   /// The member that speaks, and the one that is meant; a member is written as in RaftMembers. Whoever waits to be let in knows no
   /// stores, and leaves the second empty.
-  package var from: String {
-    get {_storage._from}
-    set {_uniqueStorage()._from = newValue}
-  }
+  package var from: String = String()
 
-  package var to: String {
-    get {_storage._to}
-    set {_uniqueStorage()._to = newValue}
-  }
+  package var to: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -293,8 +284,6 @@ package nonisolated struct ProtoCoordinatorMessage: @unchecked Sendable {
   }
 
   package init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -305,211 +294,171 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0\u{1}waiting\0\u{1}mark\0\u{3}held_keys\0\u{2}\u{6}from\0\u{1}to\0")
 
-  fileprivate class _StorageClass {
-    var _message: ProtoCoordinatorMessage.OneOf_Message?
-    var _from: String = String()
-    var _to: String = String()
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _message = source._message
-      _from = source._from
-      _to = source._to
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try {
-          var v: ProtoRaftMessage?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .raft(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .raft(v)
-          }
-        }()
-        case 2: try {
-          var v: ProtoCoordinatorMessage.Command?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .command(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .command(v)
-          }
-        }()
-        case 3: try {
-          var v: ProtoCoordinatorMessage.Outcome?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .outcome(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .outcome(v)
-          }
-        }()
-        case 4: try {
-          var v: ProtoCoordinatorMessage.Death?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .death(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .death(v)
-          }
-        }()
-        case 5: try {
-          var v: ProtoNodeReport?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .load(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .load(v)
-          }
-        }()
-        case 6: try {
-          var v: String?
-          try decoder.decodeSingularStringField(value: &v)
-          if let v = v {
-            if _storage._message != nil {try decoder.handleConflictingOneOf()}
-            _storage._message = .waiting(v)
-          }
-        }()
-        case 7: try {
-          var v: ProtoCoordinatorMessage.Mark?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .mark(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .mark(v)
-          }
-        }()
-        case 8: try {
-          var v: ProtoHeldGossipKeys?
-          var hadOneofValue = false
-          if let current = _storage._message {
-            hadOneofValue = true
-            if case .heldKeys(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._message = .heldKeys(v)
-          }
-        }()
-        case 14: try { try decoder.decodeSingularStringField(value: &_storage._from) }()
-        case 15: try { try decoder.decodeSingularStringField(value: &_storage._to) }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try {
+        var v: ProtoRaftMessage?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .raft(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .raft(v)
+        }
+      }()
+      case 2: try {
+        var v: ProtoCoordinatorMessage.Command?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .command(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .command(v)
+        }
+      }()
+      case 3: try {
+        var v: ProtoCoordinatorMessage.Outcome?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .outcome(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .outcome(v)
+        }
+      }()
+      case 4: try {
+        var v: ProtoCoordinatorMessage.Death?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .death(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .death(v)
+        }
+      }()
+      case 5: try {
+        var v: ProtoNodeReport?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .load(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .load(v)
+        }
+      }()
+      case 6: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.message != nil {try decoder.handleConflictingOneOf()}
+          self.message = .waiting(v)
+        }
+      }()
+      case 7: try {
+        var v: ProtoCoordinatorMessage.Mark?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .mark(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .mark(v)
+        }
+      }()
+      case 8: try {
+        var v: ProtoHeldGossipKeys?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .heldKeys(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .heldKeys(v)
+        }
+      }()
+      case 14: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 15: try { try decoder.decodeSingularStringField(value: &self.to) }()
+      default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      switch _storage._message {
-      case .raft?: try {
-        guard case .raft(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-      }()
-      case .command?: try {
-        guard case .command(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-      }()
-      case .outcome?: try {
-        guard case .outcome(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-      }()
-      case .death?: try {
-        guard case .death(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-      }()
-      case .load?: try {
-        guard case .load(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-      }()
-      case .waiting?: try {
-        guard case .waiting(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularStringField(value: v, fieldNumber: 6)
-      }()
-      case .mark?: try {
-        guard case .mark(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-      }()
-      case .heldKeys?: try {
-        guard case .heldKeys(let v)? = _storage._message else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-      }()
-      case nil: break
-      }
-      if !_storage._from.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._from, fieldNumber: 14)
-      }
-      if !_storage._to.isEmpty {
-        try visitor.visitSingularStringField(value: _storage._to, fieldNumber: 15)
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    switch self.message {
+    case .raft?: try {
+      guard case .raft(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    }()
+    case .command?: try {
+      guard case .command(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    }()
+    case .outcome?: try {
+      guard case .outcome(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    }()
+    case .death?: try {
+      guard case .death(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    }()
+    case .load?: try {
+      guard case .load(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .waiting?: try {
+      guard case .waiting(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 6)
+    }()
+    case .mark?: try {
+      guard case .mark(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    }()
+    case .heldKeys?: try {
+      guard case .heldKeys(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case nil: break
+    }
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 14)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitSingularStringField(value: self.to, fieldNumber: 15)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCoordinatorMessage, rhs: ProtoCoordinatorMessage) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._message != rhs_storage._message {return false}
-        if _storage._from != rhs_storage._from {return false}
-        if _storage._to != rhs_storage._to {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.message != rhs.message {return false}
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

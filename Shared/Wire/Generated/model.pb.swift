@@ -893,6 +893,14 @@ package nonisolated struct ProtoOperationKind: Sendable {
     set {kind = .transferPrimary(newValue)}
   }
 
+  package var removeOrphan: ProtoOperationKind.RemoveOrphan {
+    get {
+      if case .removeOrphan(let v)? = kind {return v}
+      return ProtoOperationKind.RemoveOrphan()
+    }
+    set {kind = .removeOrphan(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -901,6 +909,7 @@ package nonisolated struct ProtoOperationKind: Sendable {
     case move(ProtoOperationKind.Move)
     case split(ProtoOperationKind.Split)
     case transferPrimary(ProtoOperationKind.TransferPrimary)
+    case removeOrphan(ProtoOperationKind.RemoveOrphan)
 
   }
 
@@ -961,6 +970,20 @@ package nonisolated struct ProtoOperationKind: Sendable {
     package init() {}
   }
 
+  package nonisolated struct RemoveOrphan: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var partition: UInt64 = 0
+
+    package var node: String = String()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
   package init() {}
 }
 
@@ -974,6 +997,20 @@ package nonisolated struct ProtoCleanup: Sendable {
   package var storage: UInt64 = 0
 
   package var partition: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ProtoOperationPause: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var by: String = String()
+
+  package var atMs: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1028,6 +1065,16 @@ package nonisolated struct ProtoOperationDescriptor: Sendable {
   /// Clears the value of `failure`. Subsequent reads from it will return its default value.
   package mutating func clearFailure() {self._failure = nil}
 
+  /// Who does not read this field goes on with the operation.
+  package var pause: ProtoOperationPause {
+    get {_pause ?? ProtoOperationPause()}
+    set {_pause = newValue}
+  }
+  /// Returns true if `pause` has been explicitly set.
+  package var hasPause: Bool {self._pause != nil}
+  /// Clears the value of `pause`. Subsequent reads from it will return its default value.
+  package mutating func clearPause() {self._pause = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1035,6 +1082,7 @@ package nonisolated struct ProtoOperationDescriptor: Sendable {
   fileprivate var _kind: ProtoOperationKind? = nil
   fileprivate var _endedAtMs: Int64? = nil
   fileprivate var _failure: String? = nil
+  fileprivate var _pause: ProtoOperationPause? = nil
 }
 
 package nonisolated struct ProtoSigningKey: Sendable {
@@ -2115,14 +2163,31 @@ package nonisolated struct ProtoOperationReport: Sendable {
   package init() {}
 }
 
-package nonisolated struct ProtoNodeReport: Sendable {
+/// A copy that a node holds, and that the topology does not place there.
+package nonisolated struct ProtoStrayReplica: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var node: String = String()
+  package var partition: UInt64 = 0
 
-  package var session: UInt64 = 0
+  package var storage: UInt64 = 0
+
+  /// The newest epoch that the disk proves.
+  package var epoch: UInt64 = 0
+
+  package var isBeingRemoved: Bool = false
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What a node holds beside what the topology places there, at a revision that is on its disk.
+package nonisolated struct ProtoInventory: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
 
   package var revision: ProtoRevision {
     get {_revision ?? ProtoRevision()}
@@ -2133,49 +2198,122 @@ package nonisolated struct ProtoNodeReport: Sendable {
   /// Clears the value of `revision`. Subsequent reads from it will return its default value.
   package mutating func clearRevision() {self._revision = nil}
 
-  package var cpuPercent: Double = 0
+  /// Of all copies, those in their place too.
+  package var replicas: UInt32 = 0
 
-  package var operationsPerSecond: Double = 0
+  /// Of all strays; the first of them are named.
+  package var strayCount: UInt32 = 0
 
-  package var replicationLagUs: Int64 = 0
-
-  package var engine: ProtoEngineHealth {
-    get {_engine ?? ProtoEngineHealth()}
-    set {_engine = newValue}
-  }
-  /// Returns true if `engine` has been explicitly set.
-  package var hasEngine: Bool {self._engine != nil}
-  /// Clears the value of `engine`. Subsequent reads from it will return its default value.
-  package mutating func clearEngine() {self._engine = nil}
-
-  package var partitions: [ProtoPartitionReport] = []
-
-  package var operations: [ProtoOperationReport] = []
-
-  package var memoryTotalBytes: UInt64 = 0
-
-  package var memoryFreeBytes: UInt64 = 0
-
-  package var diskTotalBytes: UInt64 = 0
-
-  package var diskFreeBytes: UInt64 = 0
-
-  package var gossipKeys: ProtoHeldGossipKeys {
-    get {_gossipKeys ?? ProtoHeldGossipKeys()}
-    set {_gossipKeys = newValue}
-  }
-  /// Returns true if `gossipKeys` has been explicitly set.
-  package var hasGossipKeys: Bool {self._gossipKeys != nil}
-  /// Clears the value of `gossipKeys`. Subsequent reads from it will return its default value.
-  package mutating func clearGossipKeys() {self._gossipKeys = nil}
+  package var strays: [ProtoStrayReplica] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _revision: ProtoRevision? = nil
-  fileprivate var _engine: ProtoEngineHealth? = nil
-  fileprivate var _gossipKeys: ProtoHeldGossipKeys? = nil
+}
+
+package nonisolated struct ProtoNodeReport: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String {
+    get {_storage._node}
+    set {_uniqueStorage()._node = newValue}
+  }
+
+  package var session: UInt64 {
+    get {_storage._session}
+    set {_uniqueStorage()._session = newValue}
+  }
+
+  package var revision: ProtoRevision {
+    get {_storage._revision ?? ProtoRevision()}
+    set {_uniqueStorage()._revision = newValue}
+  }
+  /// Returns true if `revision` has been explicitly set.
+  package var hasRevision: Bool {_storage._revision != nil}
+  /// Clears the value of `revision`. Subsequent reads from it will return its default value.
+  package mutating func clearRevision() {_uniqueStorage()._revision = nil}
+
+  package var cpuPercent: Double {
+    get {_storage._cpuPercent}
+    set {_uniqueStorage()._cpuPercent = newValue}
+  }
+
+  package var operationsPerSecond: Double {
+    get {_storage._operationsPerSecond}
+    set {_uniqueStorage()._operationsPerSecond = newValue}
+  }
+
+  package var replicationLagUs: Int64 {
+    get {_storage._replicationLagUs}
+    set {_uniqueStorage()._replicationLagUs = newValue}
+  }
+
+  package var engine: ProtoEngineHealth {
+    get {_storage._engine ?? ProtoEngineHealth()}
+    set {_uniqueStorage()._engine = newValue}
+  }
+  /// Returns true if `engine` has been explicitly set.
+  package var hasEngine: Bool {_storage._engine != nil}
+  /// Clears the value of `engine`. Subsequent reads from it will return its default value.
+  package mutating func clearEngine() {_uniqueStorage()._engine = nil}
+
+  package var partitions: [ProtoPartitionReport] {
+    get {_storage._partitions}
+    set {_uniqueStorage()._partitions = newValue}
+  }
+
+  package var operations: [ProtoOperationReport] {
+    get {_storage._operations}
+    set {_uniqueStorage()._operations = newValue}
+  }
+
+  package var memoryTotalBytes: UInt64 {
+    get {_storage._memoryTotalBytes}
+    set {_uniqueStorage()._memoryTotalBytes = newValue}
+  }
+
+  package var memoryFreeBytes: UInt64 {
+    get {_storage._memoryFreeBytes}
+    set {_uniqueStorage()._memoryFreeBytes = newValue}
+  }
+
+  package var diskTotalBytes: UInt64 {
+    get {_storage._diskTotalBytes}
+    set {_uniqueStorage()._diskTotalBytes = newValue}
+  }
+
+  package var diskFreeBytes: UInt64 {
+    get {_storage._diskFreeBytes}
+    set {_uniqueStorage()._diskFreeBytes = newValue}
+  }
+
+  package var gossipKeys: ProtoHeldGossipKeys {
+    get {_storage._gossipKeys ?? ProtoHeldGossipKeys()}
+    set {_uniqueStorage()._gossipKeys = newValue}
+  }
+  /// Returns true if `gossipKeys` has been explicitly set.
+  package var hasGossipKeys: Bool {_storage._gossipKeys != nil}
+  /// Clears the value of `gossipKeys`. Subsequent reads from it will return its default value.
+  package mutating func clearGossipKeys() {_uniqueStorage()._gossipKeys = nil}
+
+  package var inventory: ProtoInventory {
+    get {_storage._inventory ?? ProtoInventory()}
+    set {_uniqueStorage()._inventory = newValue}
+  }
+  /// Returns true if `inventory` has been explicitly set.
+  package var hasInventory: Bool {_storage._inventory != nil}
+  /// Clears the value of `inventory`. Subsequent reads from it will return its default value.
+  package mutating func clearInventory() {_uniqueStorage()._inventory = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct ProtoAgentRegistration: Sendable {
@@ -2822,7 +2960,7 @@ nonisolated extension ProtoRetiredPartition: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperationKind"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}create_table\0\u{3}drop_table\0\u{1}move\0\u{1}split\0\u{3}transfer_primary\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}create_table\0\u{3}drop_table\0\u{1}move\0\u{1}split\0\u{3}transfer_primary\0\u{3}remove_orphan\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2885,6 +3023,19 @@ nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._
           self.kind = .transferPrimary(v)
         }
       }()
+      case 6: try {
+        var v: ProtoOperationKind.RemoveOrphan?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .removeOrphan(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .removeOrphan(v)
+        }
+      }()
       default: break
       }
     }
@@ -2915,6 +3066,10 @@ nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._
     case .transferPrimary?: try {
       guard case .transferPrimary(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .removeOrphan?: try {
+      guard case .removeOrphan(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
     }()
     case nil: break
     }
@@ -3052,6 +3207,41 @@ nonisolated extension ProtoOperationKind.TransferPrimary: SwiftProtobuf.Message,
   }
 }
 
+nonisolated extension ProtoOperationKind.RemoveOrphan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoOperationKind.protoMessageName + ".RemoveOrphan"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}node\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoOperationKind.RemoveOrphan, rhs: ProtoOperationKind.RemoveOrphan) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs.node != rhs.node {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoCleanup: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Cleanup"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}storage\0\u{1}partition\0")
@@ -3092,9 +3282,44 @@ nonisolated extension ProtoCleanup: SwiftProtobuf.Message, SwiftProtobuf._Messag
   }
 }
 
+nonisolated extension ProtoOperationPause: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".OperationPause"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}by\0\u{3}at_ms\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.by) }()
+      case 2: try { try decoder.decodeSingularSInt64Field(value: &self.atMs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.by.isEmpty {
+      try visitor.visitSingularStringField(value: self.by, fieldNumber: 1)
+    }
+    if self.atMs != 0 {
+      try visitor.visitSingularSInt64Field(value: self.atMs, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoOperationPause, rhs: ProtoOperationPause) -> Bool {
+    if lhs.by != rhs.by {return false}
+    if lhs.atMs != rhs.atMs {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoOperationDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperationDescriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}step\0\u{1}phase\0\u{1}epoch\0\u{1}cleanups\0\u{3}created_by\0\u{1}reason\0\u{3}created_at_ms\0\u{3}ended_at_ms\0\u{1}failure\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}kind\0\u{1}step\0\u{1}phase\0\u{1}epoch\0\u{1}cleanups\0\u{3}created_by\0\u{1}reason\0\u{3}created_at_ms\0\u{3}ended_at_ms\0\u{1}failure\0\u{1}pause\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3113,6 +3338,7 @@ nonisolated extension ProtoOperationDescriptor: SwiftProtobuf.Message, SwiftProt
       case 9: try { try decoder.decodeSingularSInt64Field(value: &self.createdAtMs) }()
       case 10: try { try decoder.decodeSingularSInt64Field(value: &self._endedAtMs) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self._failure) }()
+      case 12: try { try decoder.decodeSingularMessageField(value: &self._pause) }()
       default: break
       }
     }
@@ -3156,6 +3382,9 @@ nonisolated extension ProtoOperationDescriptor: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._failure {
       try visitor.visitSingularStringField(value: v, fieldNumber: 11)
     } }()
+    try { if let v = self._pause {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3171,6 +3400,7 @@ nonisolated extension ProtoOperationDescriptor: SwiftProtobuf.Message, SwiftProt
     if lhs.createdAtMs != rhs.createdAtMs {return false}
     if lhs._endedAtMs != rhs._endedAtMs {return false}
     if lhs._failure != rhs._failure {return false}
+    if lhs._pause != rhs._pause {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5212,9 +5442,9 @@ nonisolated extension ProtoOperationReport: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
-nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".NodeReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{4}\u{2}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0\u{3}memory_total_bytes\0\u{3}memory_free_bytes\0\u{3}disk_total_bytes\0\u{3}disk_free_bytes\0\u{3}gossip_keys\0\u{c}\u{5}\u{1}")
+nonisolated extension ProtoStrayReplica: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".StrayReplica"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}storage\0\u{1}epoch\0\u{3}is_being_removed\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5222,20 +5452,55 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._revision) }()
-      case 4: try { try decoder.decodeSingularDoubleField(value: &self.cpuPercent) }()
-      case 6: try { try decoder.decodeSingularDoubleField(value: &self.operationsPerSecond) }()
-      case 7: try { try decoder.decodeSingularSInt64Field(value: &self.replicationLagUs) }()
-      case 8: try { try decoder.decodeSingularMessageField(value: &self._engine) }()
-      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.partitions) }()
-      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.operations) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.memoryTotalBytes) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.memoryFreeBytes) }()
-      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.diskTotalBytes) }()
-      case 14: try { try decoder.decodeSingularUInt64Field(value: &self.diskFreeBytes) }()
-      case 15: try { try decoder.decodeSingularMessageField(value: &self._gossipKeys) }()
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.storage) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.isBeingRemoved) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    if self.storage != 0 {
+      try visitor.visitSingularUInt64Field(value: self.storage, fieldNumber: 2)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 3)
+    }
+    if self.isBeingRemoved != false {
+      try visitor.visitSingularBoolField(value: self.isBeingRemoved, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoStrayReplica, rhs: ProtoStrayReplica) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs.storage != rhs.storage {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.isBeingRemoved != rhs.isBeingRemoved {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoInventory: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Inventory"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}revision\0\u{1}replicas\0\u{3}stray_count\0\u{1}strays\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._revision) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.replicas) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.strayCount) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.strays) }()
       default: break
       }
     }
@@ -5246,66 +5511,194 @@ nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._Mes
     // allocates stack space for every if/case branch local when no optimizations
     // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
     // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.node.isEmpty {
-      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
-    }
-    if self.session != 0 {
-      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 2)
-    }
     try { if let v = self._revision {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    if self.cpuPercent.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.cpuPercent, fieldNumber: 4)
+    if self.replicas != 0 {
+      try visitor.visitSingularUInt32Field(value: self.replicas, fieldNumber: 2)
     }
-    if self.operationsPerSecond.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.operationsPerSecond, fieldNumber: 6)
+    if self.strayCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.strayCount, fieldNumber: 3)
     }
-    if self.replicationLagUs != 0 {
-      try visitor.visitSingularSInt64Field(value: self.replicationLagUs, fieldNumber: 7)
+    if !self.strays.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.strays, fieldNumber: 4)
     }
-    try { if let v = self._engine {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    } }()
-    if !self.partitions.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.partitions, fieldNumber: 9)
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoInventory, rhs: ProtoInventory) -> Bool {
+    if lhs._revision != rhs._revision {return false}
+    if lhs.replicas != rhs.replicas {return false}
+    if lhs.strayCount != rhs.strayCount {return false}
+    if lhs.strays != rhs.strays {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoNodeReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NodeReport"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}revision\0\u{3}cpu_percent\0\u{4}\u{2}operations_per_second\0\u{3}replication_lag_us\0\u{1}engine\0\u{1}partitions\0\u{1}operations\0\u{3}memory_total_bytes\0\u{3}memory_free_bytes\0\u{3}disk_total_bytes\0\u{3}disk_free_bytes\0\u{3}gossip_keys\0\u{1}inventory\0\u{c}\u{5}\u{1}")
+
+  fileprivate class _StorageClass {
+    var _node: String = String()
+    var _session: UInt64 = 0
+    var _revision: ProtoRevision? = nil
+    var _cpuPercent: Double = 0
+    var _operationsPerSecond: Double = 0
+    var _replicationLagUs: Int64 = 0
+    var _engine: ProtoEngineHealth? = nil
+    var _partitions: [ProtoPartitionReport] = []
+    var _operations: [ProtoOperationReport] = []
+    var _memoryTotalBytes: UInt64 = 0
+    var _memoryFreeBytes: UInt64 = 0
+    var _diskTotalBytes: UInt64 = 0
+    var _diskFreeBytes: UInt64 = 0
+    var _gossipKeys: ProtoHeldGossipKeys? = nil
+    var _inventory: ProtoInventory? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _node = source._node
+      _session = source._session
+      _revision = source._revision
+      _cpuPercent = source._cpuPercent
+      _operationsPerSecond = source._operationsPerSecond
+      _replicationLagUs = source._replicationLagUs
+      _engine = source._engine
+      _partitions = source._partitions
+      _operations = source._operations
+      _memoryTotalBytes = source._memoryTotalBytes
+      _memoryFreeBytes = source._memoryFreeBytes
+      _diskTotalBytes = source._diskTotalBytes
+      _diskFreeBytes = source._diskFreeBytes
+      _gossipKeys = source._gossipKeys
+      _inventory = source._inventory
     }
-    if !self.operations.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.operations, fieldNumber: 10)
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
     }
-    if self.memoryTotalBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.memoryTotalBytes, fieldNumber: 11)
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._node) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._session) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._revision) }()
+        case 4: try { try decoder.decodeSingularDoubleField(value: &_storage._cpuPercent) }()
+        case 6: try { try decoder.decodeSingularDoubleField(value: &_storage._operationsPerSecond) }()
+        case 7: try { try decoder.decodeSingularSInt64Field(value: &_storage._replicationLagUs) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._engine) }()
+        case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._partitions) }()
+        case 10: try { try decoder.decodeRepeatedMessageField(value: &_storage._operations) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._memoryTotalBytes) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._memoryFreeBytes) }()
+        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._diskTotalBytes) }()
+        case 14: try { try decoder.decodeSingularUInt64Field(value: &_storage._diskFreeBytes) }()
+        case 15: try { try decoder.decodeSingularMessageField(value: &_storage._gossipKeys) }()
+        case 16: try { try decoder.decodeSingularMessageField(value: &_storage._inventory) }()
+        default: break
+        }
+      }
     }
-    if self.memoryFreeBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.memoryFreeBytes, fieldNumber: 12)
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._node.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._node, fieldNumber: 1)
+      }
+      if _storage._session != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._session, fieldNumber: 2)
+      }
+      try { if let v = _storage._revision {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      if _storage._cpuPercent.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._cpuPercent, fieldNumber: 4)
+      }
+      if _storage._operationsPerSecond.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._operationsPerSecond, fieldNumber: 6)
+      }
+      if _storage._replicationLagUs != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._replicationLagUs, fieldNumber: 7)
+      }
+      try { if let v = _storage._engine {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      if !_storage._partitions.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._partitions, fieldNumber: 9)
+      }
+      if !_storage._operations.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._operations, fieldNumber: 10)
+      }
+      if _storage._memoryTotalBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._memoryTotalBytes, fieldNumber: 11)
+      }
+      if _storage._memoryFreeBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._memoryFreeBytes, fieldNumber: 12)
+      }
+      if _storage._diskTotalBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._diskTotalBytes, fieldNumber: 13)
+      }
+      if _storage._diskFreeBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._diskFreeBytes, fieldNumber: 14)
+      }
+      try { if let v = _storage._gossipKeys {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      } }()
+      try { if let v = _storage._inventory {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      } }()
     }
-    if self.diskTotalBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.diskTotalBytes, fieldNumber: 13)
-    }
-    if self.diskFreeBytes != 0 {
-      try visitor.visitSingularUInt64Field(value: self.diskFreeBytes, fieldNumber: 14)
-    }
-    try { if let v = self._gossipKeys {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoNodeReport, rhs: ProtoNodeReport) -> Bool {
-    if lhs.node != rhs.node {return false}
-    if lhs.session != rhs.session {return false}
-    if lhs._revision != rhs._revision {return false}
-    if lhs.cpuPercent != rhs.cpuPercent {return false}
-    if lhs.operationsPerSecond != rhs.operationsPerSecond {return false}
-    if lhs.replicationLagUs != rhs.replicationLagUs {return false}
-    if lhs._engine != rhs._engine {return false}
-    if lhs.partitions != rhs.partitions {return false}
-    if lhs.operations != rhs.operations {return false}
-    if lhs.memoryTotalBytes != rhs.memoryTotalBytes {return false}
-    if lhs.memoryFreeBytes != rhs.memoryFreeBytes {return false}
-    if lhs.diskTotalBytes != rhs.diskTotalBytes {return false}
-    if lhs.diskFreeBytes != rhs.diskFreeBytes {return false}
-    if lhs._gossipKeys != rhs._gossipKeys {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._node != rhs_storage._node {return false}
+        if _storage._session != rhs_storage._session {return false}
+        if _storage._revision != rhs_storage._revision {return false}
+        if _storage._cpuPercent != rhs_storage._cpuPercent {return false}
+        if _storage._operationsPerSecond != rhs_storage._operationsPerSecond {return false}
+        if _storage._replicationLagUs != rhs_storage._replicationLagUs {return false}
+        if _storage._engine != rhs_storage._engine {return false}
+        if _storage._partitions != rhs_storage._partitions {return false}
+        if _storage._operations != rhs_storage._operations {return false}
+        if _storage._memoryTotalBytes != rhs_storage._memoryTotalBytes {return false}
+        if _storage._memoryFreeBytes != rhs_storage._memoryFreeBytes {return false}
+        if _storage._diskTotalBytes != rhs_storage._diskTotalBytes {return false}
+        if _storage._diskFreeBytes != rhs_storage._diskFreeBytes {return false}
+        if _storage._gossipKeys != rhs_storage._gossipKeys {return false}
+        if _storage._inventory != rhs_storage._inventory {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

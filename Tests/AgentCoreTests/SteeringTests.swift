@@ -1,0 +1,143 @@
+// What becomes of an operation that an operator pauses, resumes or cancels, in the world of whole agents.
+
+import Model
+import Replication
+import Testing
+
+@testable import AgentCore
+
+@Suite struct SteeringTests {
+    private func world(seed: UInt64, nodes: Int = 4) throws -> World {
+        let world = try World(seed: seed, nodes: nodes)
+        try world.catalog.createTable(on: Array(world.order.prefix(3)))
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        write(world, for: .milliseconds(400))
+        return world
+    }
+
+    private func write(_ world: World, for span: Span) {
+        let end = world.now + span
+        while world.now < end {
+            world.write()
+            world.run(.milliseconds(2))
+        }
+    }
+
+    /// Whether anybody fences anything.
+    private func isFenced(_ world: World) -> Bool {
+        world.order.contains { id in
+            guard let machine = world.machines[id] else { return false }
+            return machine.core.replicas(at: world.clock(machine)).contains(where: \.isFenced)
+        }
+    }
+
+    @Test("a paused move stands still, whoever leads and whoever starts anew, and goes on when it is resumed", arguments: 1...4)
+    func pausedMove(seed: UInt64) throws {
+        let world = try world(seed: seed)
+        let (source, target) = (world.order[0], world.order[3])
+        world.catalog.move(world.partitions[0].id, from: source, to: target)
+        let operation = try #require(world.partitions[0].operation)
+        world.catalog.pause(operation)
+        write(world, for: .seconds(2))
+        // Its primary dies, and the next one knows of the pause too.
+        let leader = try #require(world.partitions[0].primary)
+        world.crash(leader)
+        if leader != source { world.catalog.nodeFailed(leader) }
+        write(world, for: .milliseconds(200))
+        world.restart(leader)
+        write(world, for: .seconds(3))
+        #expect(world.partitions[0].operation == operation && world.partitions[0].learners.contains(target))
+        #expect(world.catalog.topology.operations[operation]?.step == .copy, "\(world.describe())")
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(300))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        world.catalog.resume(operation)
+        #expect(
+            world.run(until: { world.catalog.topology.operations[operation]?.phase == .succeeded }, atMost: .seconds(60)),
+            "\(world.describe())")
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].primary == target)
+    }
+
+    @Test("a copy under way is stopped by a pause, and by the end of its operation, and none is sent while it is paused")
+    func stopsCopies() throws {
+        var (pausedCopies, cancelledCopies) = (0, 0)
+        for seed in 1...12 {
+            let world = try world(seed: UInt64(seed))
+            world.catalog.move(world.partitions[0].id, from: nil, to: world.order[3])
+            let operation = try #require(world.partitions[0].operation)
+            guard world.run(until: { world.copies > 0 }, atMost: .seconds(3), step: .milliseconds(1)) else { continue }
+            world.catalog.pause(operation)
+            write(world, for: .seconds(1))
+            let sent = world.copies
+            pausedCopies += world.stoppedCopies
+            write(world, for: .seconds(2))
+            #expect(world.copies == sent, "seed \(seed)")
+            world.catalog.resume(operation)
+            let again = { world.copies > sent || world.partitions[0].operation == nil }
+            #expect(world.run(until: again, atMost: .seconds(10), step: .milliseconds(1)), "seed \(seed): \(world.describe())")
+            let stopped = world.stoppedCopies
+            world.catalog.cancel(operation)
+            write(world, for: .seconds(1))
+            cancelledCopies += world.stoppedCopies - stopped
+            #expect(world.settle() == [], "seed \(seed)")
+        }
+        #expect(pausedCopies > 3 && cancelledCopies > 3, "\(pausedCopies), \(cancelledCopies)")
+    }
+
+    @Test("whenever a transfer or a split is paused, no fence stands half a second later, and writes go on (M4)")
+    func pauseAroundFence() throws {
+        var (paused, over) = (0, 0)
+        for step in 0..<40 {
+            let world = try world(seed: 31)
+            if step % 2 == 0 {
+                world.catalog.transfer(world.partitions[0].id, to: world.order[2])
+            } else {
+                world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+            }
+            let operation = try #require(world.partitions[0].operation)
+            let pausedAt = world.now + .milliseconds(Int64(step) * 4)
+            while world.now < pausedAt { world.run(.microseconds(500)) }
+            world.catalog.pause(operation)
+            write(world, for: .milliseconds(500))
+            #expect(!isFenced(world), "step \(step): \(world.describe())")
+            let before = world.acknowledged.count
+            write(world, for: .milliseconds(300))
+            #expect(world.acknowledged.count > before + 50, "step \(step): \(world.describe())")
+            if world.catalog.topology.operations[operation]?.phase == .running { paused += 1 } else { over += 1 }
+            world.resumeAll()
+            #expect(world.settle() == [], "step \(step)")
+        }
+        // Both sides of the fence were met.
+        #expect(paused > 3 && over > 3, "\(paused), \(over)")
+    }
+
+    @Test("whenever a move, a split or a transfer is cancelled, it is before or after, and nothing of it is left (M3, M8)")
+    func cancelledAnywhere() throws {
+        var phases: [OperationPhase: Int] = [:]
+        for step in 0..<60 {
+            let world = try world(seed: 41)
+            let id = world.partitions[0].id
+            switch step % 4 {
+            case 0: world.catalog.move(id, from: world.order[0], to: world.order[3])
+            case 1: world.catalog.move(id, from: nil, to: world.order[3])
+            case 2: world.catalog.split(id, at: Key([0x80]))
+            default: world.catalog.transfer(id, to: world.order[1])
+            }
+            let operation = try #require(world.partitions[0].operation)
+            let cancelledAt = world.now + .milliseconds(Int64(step) * (step % 4 < 2 ? 12 : 4))
+            while world.now < cancelledAt {
+                if world.chance(0.3) { world.write() }
+                world.run(.microseconds(500))
+            }
+            world.catalog.cancel(operation)
+            write(world, for: .milliseconds(500))
+            #expect(!isFenced(world), "step \(step): \(world.describe())")
+            #expect(world.settle() == [], "step \(step)")
+            let ended = try #require(world.catalog.topology.operations[operation])
+            #expect(ended.cleanups == [] && ended.phase != .running)
+            phases[ended.phase, default: 0] += 1
+        }
+        #expect(phases[.aborted] ?? 0 > 10 && phases[.succeeded] ?? 0 > 5, "\(phases)")
+    }
+}
