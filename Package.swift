@@ -173,7 +173,9 @@ if !coresOnly {
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
             ]),
         shell("Client", in: "Shared", uses: ["Access", "Identity", "KeyEncoding", "Model"], and: nio + clientHTTP),
-        shell("Engine", in: "Agent", uses: ["CSQLite", "KeyEncoding", "LogStorage", "Model"]),
+        .target(
+            name: "CPageSums", dependencies: ["CSQLite"], path: "Agent/CPageSums", cSettings: [.treatAllWarnings(as: .error)]),
+        shell("Engine", in: "Agent", uses: ["CPageSums", "CSQLite", "KeyEncoding", "LogStorage", "Model"]),
         shell(
             "AgentServer", in: "Agent",
             uses: [

@@ -1,10 +1,18 @@
+import CPageSums
 import CSQLite
 import Glibc
 import Model
 
 /// One connection to one database file, with its prepared statements. Belongs to one actor; not for concurrent use.
 final class Database {
-    enum Mode { case create, write, read }
+    enum Mode {
+        case create, write, read
+        /// Without the checksums of its pages, as a file of an older format has none.
+        case unsummed
+    }
+
+    /// Compares each page with its checksum when it is read (see CPageSums).
+    private static let pageSums: String? = page_sums_register() == SQLITE_OK ? String(cString: page_sums_layer) : nil
 
     /// Pages in the write-ahead log after which they are brought into the database: those that change often get there once in 64 MiB
     /// of the log, and random keys gain half again by it.
@@ -24,11 +32,13 @@ final class Database {
         let access =
             switch mode {
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-            case .write: SQLITE_OPEN_READWRITE
+            case .write, .unsummed: SQLITE_OPEN_READWRITE
             case .read: SQLITE_OPEN_READONLY
             }
+        guard let pageSums = Self.pageSums else { throw .failed(file.storage, detail: "SQLite takes no layer below it") }
         // The actor is the mutex.
-        let code = sqlite3_open_v2(file.path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+        let code = sqlite3_open_v2(
+            file.path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, mode == .unsummed ? nil : pageSums)
         guard let opened else { throw .failed(file.storage, detail: "no memory for a connection") }
         guard code == SQLITE_OK else {
             let error = Self.error(code, opened, file)
@@ -84,6 +94,13 @@ final class Database {
         return result
     }
 
+    /// Has each page keep room for its checksum. Of a file that exists, only the next `VACUUM` does it.
+    func reserveSums() throws(EngineError) {
+        var bytes = Int32(page_sums_reserved)
+        let code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes)
+        guard code == SQLITE_OK else { throw error(code) }
+    }
+
     // MARK: The write-ahead log
 
     /// In the place of SQLite's own checkpoints, which keep a flush that failed to themselves.
@@ -102,7 +119,8 @@ final class Database {
     private func shortenLog() throws(EngineError) {
         guard logPages >= Self.longLog else { return }
         let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
-        if Self.isFailedFlush(code) { throw error(code) }
+        // A page that is damaged there is damaged for whoever reads it, and the log can never be shortened past it.
+        if Self.isFailedFlush(code) || code == Self.failedSum { throw error(code) }
     }
 
     var changes: Int { Int(sqlite3_changes64(handle)) }
@@ -118,6 +136,9 @@ final class Database {
         code == SQLITE_IOERR | 4 << 8 || code == SQLITE_IOERR | 5 << 8
     }
 
+    /// `SQLITE_IOERR_DATA`: what a page's checksum says when it is not the page's.
+    private static let failedSum = SQLITE_IOERR | 32 << 8
+
     private static func lacksRoom(_ handle: OpaquePointer) -> Bool {
         let code = sqlite3_system_errno(handle)
         return code == ENOSPC || code == EDQUOT
@@ -130,6 +151,11 @@ final class Database {
             // Of a flush within a commit SQLite does not keep the number.
             let number = sqlite3_system_errno(handle)
             return file.syncFailed(file.path, code: number == 0 ? EIO : number)
+        }
+        if code == failedSum {
+            let fault = page_sums_last_fault()
+            let place = fault.in_log == 0 ? "page \(fault.page) of its file" : "frame \(fault.page) of its write-ahead log"
+            return .damaged(storage, detail: "\(place) is not what was written")
         }
         // The file system itself says that the file is damaged (`SQLITE_IOERR_CORRUPTFS`).
         if code == SQLITE_IOERR | 33 << 8 { return .damaged(storage, detail: detail) }

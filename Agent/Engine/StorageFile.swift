@@ -17,6 +17,40 @@ struct StorageFile: Sendable {
 
     var path: String { "\(folder)/storage-\(storage).sqlite" }
 
+    /// What a database's first bytes say of how it is laid out.
+    struct Header {
+        private let bytes: [UInt8]
+
+        /// - Returns: nil when that is no database of ours.
+        init?(_ bytes: [UInt8]) {
+            guard bytes.count == 100, bytes.starts(with: "SQLite format 3\0".utf8) else { return nil }
+            self.bytes = bytes
+            guard number(at: 68) == StorageSchema.applicationID else { return nil }
+        }
+
+        /// It is of a format whose pages had no checksums, and has no room for them. Both, so that a bit that turned over in one of
+        /// them takes away no checksum.
+        var isUnsummed: Bool { bytes[20] == 0 && (1...2).contains(number(at: 60)) }
+
+        private func number(at offset: Int) -> Int64 {
+            bytes[offset..<offset + 4].reduce(0) { $0 << 8 | Int64($1) }
+        }
+    }
+
+    /// Nil when that is no database of ours, or not one yet.
+    func header() throws(EngineError) -> Header? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw failure("open")
+        }
+        defer { Self.closeDescriptor(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 100)
+        let count = pread(descriptor, &bytes, bytes.count, 0)
+        guard count >= 0 else { throw failure("read") }
+        return Header(Array(bytes.prefix(count)))
+    }
+
     /// The storage whose database a file of that name is.
     static func storage(named name: String) -> StorageID? {
         guard name.hasPrefix("storage-"), name.hasSuffix(".sqlite") else { return nil }
@@ -49,7 +83,7 @@ struct StorageFile: Sendable {
     func syncFolder() throws(EngineError) {
         let descriptor = Self.openFolder(folder)
         guard descriptor >= 0 else { throw failure("open \(folder)") }
-        defer { Self.closeFolder(descriptor) }
+        defer { Self.closeDescriptor(descriptor) }
         guard fsync(descriptor) == 0 else { throw syncFailed(folder, code: errno) }
     }
 
@@ -61,7 +95,7 @@ struct StorageFile: Sendable {
     }
 
     private static func openFolder(_ path: String) -> Int32 { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-    private static func closeFolder(_ descriptor: Int32) { close(descriptor) }
+    private static func closeDescriptor(_ descriptor: Int32) { close(descriptor) }
 
     private func failure(_ call: String) -> EngineError {
         .inputOutput(storage, detail: "\(call): \(String(cString: strerror(errno)))")

@@ -13,7 +13,9 @@ import Model
 /// The table of one storage and the statements that work on it.
 struct StorageSchema: Sendable {
     /// The format. A file of an older one is brought to it, one of a later one is refused.
-    static let version: Int64 = 2
+    ///
+    /// 2: remembers writes that happen once. 3: pages have checksums (see CPageSums), for which 8 bytes of each are kept free.
+    static let version: Int64 = 3
     /// "CXSW", so that `file` and a start know the file for ours.
     static let applicationID: Int64 = 0x4358_5357
 
@@ -122,11 +124,12 @@ struct StorageSchema: Sendable {
             throw .failed(
                 database.storage, detail: "the file's format is \(version.integer(0)); this version knows \(Self.version)")
         }
-        let isFirst = version.integer(0) == 1
+        let found = version.integer(0)
         version.reset()
-        if isFirst {
+        if found < Self.version {
             try database.transaction { () throws(EngineError) in
-                try database.execute("\(WriteTable.declaration); PRAGMA user_version = \(Self.version)")
+                if found == 1 { try database.execute(WriteTable.declaration) }
+                try database.execute("PRAGMA user_version = \(Self.version)")
             }
         }
         var facts: [String: (number: UInt64, text: String)] = [:]
@@ -150,6 +153,15 @@ struct StorageSchema: Sendable {
         table = TableID(id.number)
         self.name = name
         shape = RowShape(columns: columns, key: keys.sorted { $0.place < $1.place }.map(\.name))
+    }
+
+    /// Rewrites a file of a format without checksums so that its pages have room for them. Cut off, it is as it was.
+    static func makeRoomForSums(in file: StorageFile) throws(EngineError) {
+        let database = try Database(file, .unsummed)
+        // What a page keeps free cannot be changed under a write-ahead log.
+        try database.execute("PRAGMA journal_mode = DELETE")
+        try database.reserveSums()
+        try database.execute("VACUUM; PRAGMA journal_mode = WAL")
     }
 
     private static func declaration(of column: Column) -> String {

@@ -26,7 +26,9 @@ actor StorageWriter {
     ) throws(EngineError) {
         let database = try Database(file, .create)
         // Rows of a few kilobytes stay in one page of the tree.
-        try database.execute("PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        try database.execute("PRAGMA page_size = 8192")
+        try database.reserveSums()
+        try database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         try database.transaction { () throws(EngineError) in
             try schema.install(in: database)
             if let partition { try PartitionTable(database: database).put(partition) }
@@ -42,9 +44,13 @@ actor StorageWriter {
     /// Opens an existing file.
     /// - Returns: nil when its making was cut off; it holds nothing then.
     func load() throws(EngineError) -> StorageSchema? {
+        let isOld = try file.header()?.isUnsummed ?? false
+        if isOld { try StorageSchema.makeRoomForSums(in: file) }
         let database = try Database(file, .write)
         guard let schema = try StorageSchema(in: database) else { return nil }
         try settle(database)
+        // Written once more, each page has its checksum.
+        if isOld { try database.execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)") }
         opened = database
         self.schema = schema
         return schema

@@ -1,0 +1,300 @@
+// SQLite believes what it reads. A bit that turned over on the disk changes a value, hides a row or joins two trees, and most of that
+// no reader can tell from what was written. So this layer, which lies between SQLite and the files of a database, puts a checksum into
+// eight bytes that each page keeps free at its end, when the page goes into the database, and compares it whenever the page is read.
+// What fails is SQLITE_IOERR_DATA to whoever asked. The page's number is part of its checksum: a page in the wrong place fails too.
+//
+// - The write-ahead log has checksums of its own, but SQLite looks at them only after a crash. Here they are looked at whenever a page
+//   is read out of the log: for a request, and before it goes from there into the database, with a checksum that would then be right.
+// - The eight bytes are zero in memory and in the log. So a page that a program without this layer brings from the log into the
+//   database has no checksum rather than a wrong one, and counts as it is until it is written the next time.
+// - A page of which there is less than its size, or nothing but zeros, was never written or is lost: SQLite does not read such pages.
+// - Pages are never mapped into memory: nobody would look at them.
+//
+// The checksum is that of SQLite's own log, two sums of which each step mixes one into the other, begun with the page's number: every
+// change within four bytes is found for certain, any other but for one in 2^64.
+
+#include "CPageSums.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+const char *const page_sums_layer = "page-sums";
+
+enum {
+    log_header = 32,
+    frame_header = 24,
+    least_page = 512,
+    // For the file of the layer below, whichever that is; SQLite's own takes less than half of it.
+    file_below = 512,
+};
+
+typedef struct {
+    sqlite3_file base;
+    int is_log;
+    // The log's checksums count big-endian words; -1: not known yet.
+    int is_big_endian;
+    // A transaction too large for memory may write a frame's page anew, and mends the checksums from there on at its end. Until then
+    // they are not to be believed by its own connection, and no other reads them.
+    int64_t unsettled;
+    int page_size;
+    // Where the header ends that was written last.
+    sqlite3_int64 header_end;
+    _Alignas(8) unsigned char below[file_below];
+} summed_file;
+
+static _Thread_local page_sums_fault last_fault;
+
+page_sums_fault page_sums_last_fault(void) { return last_fault; }
+
+static sqlite3_file *below(sqlite3_file *file) { return (sqlite3_file *)((summed_file *)file)->below; }
+
+// MARK: Checksums
+
+static uint32_t word(const unsigned char *bytes, int is_big_endian) {
+    return is_big_endian
+        ? (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3]
+        : (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
+}
+
+static void add(uint32_t sums[2], const unsigned char *bytes, int size, int is_big_endian) {
+    uint32_t first = sums[0], second = sums[1];
+    for (int index = 0; index + 8 <= size; index += 8) {
+        first += word(bytes + index, is_big_endian) + second;
+        second += word(bytes + index + 4, is_big_endian) + first;
+    }
+    sums[0] = first;
+    sums[1] = second;
+}
+
+static void sum_page(const unsigned char *page, int size, int64_t offset, unsigned char sum[page_sums_reserved]) {
+    uint64_t number = (uint64_t)(offset / size) + 1;
+    uint32_t sums[2] = {(uint32_t)number, (uint32_t)(number >> 32) ^ 0x50534331};
+    add(sums, page, size - page_sums_reserved, 0);
+    // Zero says that there is none.
+    if (sums[0] == 0 && sums[1] == 0) sums[0] = 1;
+    for (int index = 0; index < 4; index++) {
+        sum[index] = (unsigned char)(sums[0] >> 8 * index);
+        sum[4 + index] = (unsigned char)(sums[1] >> 8 * index);
+    }
+}
+
+static int is_zero(const unsigned char *bytes, int size) {
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)size - 1) == 0;
+}
+
+page_sums_verdict page_sums_judge(const unsigned char *page, int size, int64_t offset) {
+    unsigned char sum[page_sums_reserved];
+    sum_page(page, size, offset, sum);
+    const unsigned char *found = page + size - page_sums_reserved;
+    if (memcmp(found, sum, page_sums_reserved) == 0) return page_sums_whole;
+    if (!is_zero(found, page_sums_reserved)) return page_sums_damaged;
+    return is_zero(page, size) ? page_sums_damaged : page_sums_unsummed;
+}
+
+static int fault(int64_t page, int in_log) {
+    last_fault.page = page;
+    last_fault.in_log = in_log;
+    return SQLITE_IOERR_DATA;
+}
+
+// MARK: The database
+
+static int is_page(int amount, sqlite3_int64 offset) {
+    return amount >= least_page && (amount & (amount - 1)) == 0 && offset % amount == 0;
+}
+
+static int read_page(sqlite3_file *file, unsigned char *buffer, int amount, sqlite3_int64 offset) {
+    int code = below(file)->pMethods->xRead(below(file), buffer, amount, offset);
+    if (code == SQLITE_IOERR_SHORT_READ) {
+        // Of a database that is being made SQLite asks for the first page too.
+        sqlite3_int64 size = 0;
+        int asked = below(file)->pMethods->xFileSize(below(file), &size);
+        if (asked != SQLITE_OK) return asked;
+        return size == 0 ? code : fault(offset / amount + 1, 0);
+    }
+    if (code != SQLITE_OK) return code;
+    if (page_sums_judge(buffer, amount, offset) == page_sums_damaged) return fault(offset / amount + 1, 0);
+    memset(buffer + amount - page_sums_reserved, 0, page_sums_reserved);
+    return SQLITE_OK;
+}
+
+static int write_page(sqlite3_file *file, const void *buffer, int amount, sqlite3_int64 offset) {
+    // The buffer is this connection's own, and nobody looks at its end but this layer.
+    unsigned char *page = (unsigned char *)buffer;
+    sum_page(page, amount, offset, page + amount - page_sums_reserved);
+    int code = below(file)->pMethods->xWrite(below(file), page, amount, offset);
+    memset(page + amount - page_sums_reserved, 0, page_sums_reserved);
+    return code;
+}
+
+// MARK: The write-ahead log
+
+/// The frame of pages of `size` bytes whose page, or whose header, begins at `offset`; -1: none does.
+static int64_t frame(int size, sqlite3_int64 offset, int is_header) {
+    sqlite3_int64 first = log_header + (is_header ? 0 : frame_header);
+    if (size < least_page || (size & (size - 1)) != 0 || offset < first || (offset - first) % (size + frame_header) != 0) return -1;
+    return (offset - first) / (size + frame_header);
+}
+
+static int read_frame(sqlite3_file *file, unsigned char *page, int size, sqlite3_int64 offset) {
+    summed_file *log = (summed_file *)file;
+    sqlite3_file *lower = below(file);
+    int code = lower->pMethods->xRead(lower, page, size, offset);
+    int64_t number = frame(size, offset, 0);
+    if (code != SQLITE_OK || number < 0 || number >= log->unsettled) return code;
+    unsigned char start[log_header], header[frame_header], before[8];
+    if (number == 0 || log->is_big_endian < 0) {
+        code = lower->pMethods->xRead(lower, start, log_header, 0);
+        if (code != SQLITE_OK) return code;
+        // SQLite's magic number says it in its last bit.
+        log->is_big_endian = start[3] & 1;
+    }
+    code = lower->pMethods->xRead(lower, header, frame_header, offset - frame_header);
+    if (code != SQLITE_OK) return code;
+    if (number == 0) {
+        memcpy(before, start + log_header - 8, 8);
+    } else {
+        code = lower->pMethods->xRead(lower, before, 8, offset - frame_header - size - 8);
+        if (code != SQLITE_OK) return code;
+    }
+    // What is stored of a checksum is always big-endian.
+    uint32_t sums[2] = {word(before, 1), word(before + 4, 1)};
+    add(sums, header, 8, log->is_big_endian);
+    add(sums, page, size, log->is_big_endian);
+    int is_right = sums[0] == word(header + 16, 1) && sums[1] == word(header + 20, 1);
+    return is_right ? SQLITE_OK : fault(number + 1, 1);
+}
+
+static int write_log(sqlite3_file *file, const void *bytes, int amount, sqlite3_int64 offset) {
+    summed_file *log = (summed_file *)file;
+    if (offset == 0) {
+        log->unsettled = INT64_MAX;
+        log->is_big_endian = -1;
+    } else if (amount == frame_header) {
+        log->header_end = offset + amount;
+        if (log->unsettled < INT64_MAX && frame(log->page_size, offset, 1) == log->unsettled) log->unsettled++;
+    } else {
+        int64_t number = frame(amount, offset, 0);
+        if (number >= 0 && offset != log->header_end && number < log->unsettled) {
+            log->unsettled = number;
+            log->page_size = amount;
+        }
+    }
+    return below(file)->pMethods->xWrite(below(file), bytes, amount, offset);
+}
+
+// MARK: A file
+
+static int file_close(sqlite3_file *file) { return below(file)->pMethods->xClose(below(file)); }
+
+static int file_read(sqlite3_file *file, void *buffer, int amount, sqlite3_int64 offset) {
+    if (((summed_file *)file)->is_log) return read_frame(file, buffer, amount, offset);
+    if (is_page(amount, offset)) return read_page(file, buffer, amount, offset);
+    return below(file)->pMethods->xRead(below(file), buffer, amount, offset);
+}
+
+static int file_write(sqlite3_file *file, const void *buffer, int amount, sqlite3_int64 offset) {
+    if (((summed_file *)file)->is_log) return write_log(file, buffer, amount, offset);
+    if (is_page(amount, offset)) return write_page(file, buffer, amount, offset);
+    return below(file)->pMethods->xWrite(below(file), buffer, amount, offset);
+}
+
+static int file_truncate(sqlite3_file *file, sqlite3_int64 size) { return below(file)->pMethods->xTruncate(below(file), size); }
+static int file_sync(sqlite3_file *file, int flags) { return below(file)->pMethods->xSync(below(file), flags); }
+static int file_size(sqlite3_file *file, sqlite3_int64 *size) { return below(file)->pMethods->xFileSize(below(file), size); }
+static int file_lock(sqlite3_file *file, int lock) { return below(file)->pMethods->xLock(below(file), lock); }
+static int file_unlock(sqlite3_file *file, int lock) { return below(file)->pMethods->xUnlock(below(file), lock); }
+static int file_reserved(sqlite3_file *file, int *is) { return below(file)->pMethods->xCheckReservedLock(below(file), is); }
+static int file_control(sqlite3_file *file, int operation, void *argument) {
+    return below(file)->pMethods->xFileControl(below(file), operation, argument);
+}
+static int file_sector(sqlite3_file *file) { return below(file)->pMethods->xSectorSize(below(file)); }
+static int file_device(sqlite3_file *file) { return below(file)->pMethods->xDeviceCharacteristics(below(file)); }
+static int file_map(sqlite3_file *file, int region, int size, int extend, void volatile **memory) {
+    return below(file)->pMethods->xShmMap(below(file), region, size, extend, memory);
+}
+static int file_shared_lock(sqlite3_file *file, int offset, int count, int flags) {
+    return below(file)->pMethods->xShmLock(below(file), offset, count, flags);
+}
+static void file_barrier(sqlite3_file *file) { below(file)->pMethods->xShmBarrier(below(file)); }
+static int file_unmap(sqlite3_file *file, int remove) { return below(file)->pMethods->xShmUnmap(below(file), remove); }
+
+// Version 2 of the methods: with shared memory for the log's index, and with nothing that maps pages.
+static const sqlite3_io_methods methods = {
+    .iVersion = 2, .xClose = file_close, .xRead = file_read, .xWrite = file_write, .xTruncate = file_truncate,
+    .xSync = file_sync, .xFileSize = file_size, .xLock = file_lock, .xUnlock = file_unlock, .xCheckReservedLock = file_reserved,
+    .xFileControl = file_control, .xSectorSize = file_sector, .xDeviceCharacteristics = file_device, .xShmMap = file_map,
+    .xShmLock = file_shared_lock, .xShmBarrier = file_barrier, .xShmUnmap = file_unmap,
+};
+
+// MARK: The layer
+
+/// Whatever SQLite would take if it were not told of this layer, as it is now.
+static sqlite3_vfs *lower(void) { return sqlite3_vfs_find(NULL); }
+
+static int layer_open(sqlite3_vfs *layer, const char *name, sqlite3_file *file, int flags, int *opened) {
+    (void)layer;
+    file->pMethods = NULL;
+    sqlite3_vfs *under = lower();
+    if (under == NULL || under->szOsFile > file_below) return SQLITE_CANTOPEN;
+    if (!(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL))) return under->xOpen(under, name, file, flags, opened);
+    summed_file *summed = (summed_file *)file;
+    memset(summed, 0, sizeof *summed);
+    summed->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+    summed->is_big_endian = -1;
+    summed->unsettled = INT64_MAX;
+    summed->header_end = -1;
+    int code = under->xOpen(under, name, below(file), flags, opened);
+    // SQLite closes a file that has methods, whether or not it was opened.
+    if (below(file)->pMethods != NULL) file->pMethods = &methods;
+    return code;
+}
+
+static int layer_delete(sqlite3_vfs *layer, const char *name, int sync) {
+    (void)layer;
+    return lower()->xDelete(lower(), name, sync);
+}
+static int layer_access(sqlite3_vfs *layer, const char *name, int flags, int *result) {
+    (void)layer;
+    return lower()->xAccess(lower(), name, flags, result);
+}
+static int layer_path(sqlite3_vfs *layer, const char *name, int size, char *path) {
+    (void)layer;
+    return lower()->xFullPathname(lower(), name, size, path);
+}
+static int layer_random(sqlite3_vfs *layer, int count, char *bytes) {
+    (void)layer;
+    return lower()->xRandomness(lower(), count, bytes);
+}
+static int layer_sleep(sqlite3_vfs *layer, int microseconds) {
+    (void)layer;
+    return lower()->xSleep(lower(), microseconds);
+}
+static int layer_time(sqlite3_vfs *layer, double *days) {
+    (void)layer;
+    return lower()->xCurrentTime(lower(), days);
+}
+static int layer_milliseconds(sqlite3_vfs *layer, sqlite3_int64 *milliseconds) {
+    (void)layer;
+    return lower()->xCurrentTimeInt64(lower(), milliseconds);
+}
+static int layer_error(sqlite3_vfs *layer, int size, char *text) {
+    (void)layer;
+    return lower()->xGetLastError(lower(), size, text);
+}
+
+int page_sums_register(void) {
+    static sqlite3_vfs layer;
+    if (sqlite3_vfs_find(page_sums_layer) != NULL) return SQLITE_OK;
+    int code = sqlite3_initialize();
+    sqlite3_vfs *under = code == SQLITE_OK ? lower() : NULL;
+    // Version 2 knows the time in whole milliseconds; extensions are loaded by nobody here.
+    if (under == NULL || under->iVersion < 2 || under->xCurrentTimeInt64 == NULL) return code == SQLITE_OK ? SQLITE_ERROR : code;
+    layer = (sqlite3_vfs){
+        .iVersion = 2, .szOsFile = sizeof(summed_file), .mxPathname = under->mxPathname, .zName = page_sums_layer,
+        .xOpen = layer_open, .xDelete = layer_delete, .xAccess = layer_access, .xFullPathname = layer_path,
+        .xRandomness = layer_random, .xSleep = layer_sleep, .xCurrentTime = layer_time, .xGetLastError = layer_error,
+        .xCurrentTimeInt64 = layer_milliseconds,
+    };
+    return sqlite3_vfs_register(&layer, 0);
+}

@@ -1,0 +1,274 @@
+import CSQLite
+import Engine
+import Foundation
+import Model
+import Testing
+
+/// Bits that turn over on the disk, pages that are lost or in the wrong place: what is read is what was written, or is damage.
+@Suite(.timeLimit(.minutes(10))) struct RottenDiskTests {
+    private let partition = Sample.partition
+    private let storage = Sample.storage
+
+    @Test("a row of which any one bit turned over is never read as another row, nor as none")
+    func everyBitOfARow() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(60)
+        await sample.engine.close()
+        let whole = try Data(contentsOf: sample.database)
+        let name = try #require(whole.range(of: Data("row-42".utf8), options: .backwards))
+        // The cell's header lies before its values, with the key as the first of them.
+        for offset in (name.lowerBound - 40)..<(name.upperBound + 60) {
+            for bit in 0..<8 {
+                try sample.rot(offset, bit: bit)
+                #expect(try await sample.reopened { try await $0.get(try sample.key(42), in: storage) } == nil)
+                try sample.rot(offset, bit: bit)
+            }
+        }
+        #expect(try await sample.reopened { try await $0.get(try sample.key(42), in: storage) } == sample.values(42))
+    }
+
+    @Test("wherever a bit turns over, each read gives what was written or names the damage")
+    func bitsAnywhere() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(2_000)
+        let whole = try await sample.engine.snapshot(of: partition, in: storage)
+        let (checksum, statistics) = (
+            try await whole.checksum(), try await sample.engine.statistics(of: .all, in: storage)
+        )
+        await whole.close()
+        await sample.engine.close()
+        let rows = try (0..<2_000).map { Row(key: try sample.key($0), values: sample.values($0)) }
+        let size = try Data(contentsOf: sample.database).count
+        var random = SeededGenerator(seed: 5)
+        var found = 0
+        for _ in 0..<400 {
+            let (offset, bit) = (Int.random(in: 0..<size, using: &random), Int.random(in: 0..<8, using: &random))
+            try sample.rot(offset, bit: bit)
+            var isFound = false
+            func expect<T: Equatable & Sendable>(
+                _ right: T, _ read: @Sendable (SQLiteEngine) async throws -> T
+            ) async throws {
+                let result = try await sample.reopened(read)
+                if let result { #expect(result == right, "bit \(bit) of byte \(offset)") } else { isFound = true }
+            }
+            let number = Int.random(in: 0..<2_000, using: &random)
+            let key = try sample.key(number)
+            try await expect(rows[number].values) { try await $0.get(key, in: Sample.storage) ?? [] }
+            try await expect(rows) {
+                try await $0.scan(.all, in: Sample.storage, rowLimit: .max, byteLimit: .max).rows
+            }
+            try await expect(statistics) { try await $0.statistics(of: .all, in: Sample.storage) }
+            try await expect(checksum) {
+                let snapshot = try await $0.snapshot(of: Sample.partition, in: Sample.storage)
+                let result = try await snapshot.checksum()
+                await snapshot.close()
+                return result
+            }
+            try await expect(sample.position(20)) {
+                try await $0.state(of: Sample.storage)?.partitions.first?.applied ?? .zero
+            }
+            if isFound { found += 1 }
+            try sample.rot(offset, bit: bit)
+        }
+        // But for a page or two every one is read here.
+        #expect(found > 350)
+    }
+
+    @Test("a bit that turns over in the write-ahead log is found when it is read, and never goes into the database")
+    func bitsInTheLog() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(500)
+        let written = try (0..<500).map { Row(key: try sample.key($0), values: sample.values($0)) }
+        let log = URL(filePath: sample.database.path + "-wal")
+        let size = try Data(contentsOf: log).count
+        var random = SeededGenerator(seed: 6)
+        var found = 0
+        for _ in 0..<200 {
+            let (offset, bit) = (Int.random(in: 32..<size, using: &random), Int.random(in: 0..<8, using: &random))
+            try sample.rot(offset, bit: bit, of: log)
+            // A connection of its own, which has nothing in memory.
+            do throws(EngineError) {
+                let snapshot = try await sample.engine.snapshot(of: partition, in: storage)
+                let rows = try await snapshot.rows(after: nil, byteLimit: .max)
+                #expect(rows == written)
+                await snapshot.close()
+            } catch {
+                #expect(error.isDamage && "\(error)".contains("of its write-ahead log"), "\(error)")
+                found += 1
+            }
+            try sample.rot(offset, bit: bit, of: log)
+        }
+        #expect(found > 10)
+        // What brings the log into the database reads it too.
+        let row = try #require(try Data(contentsOf: log).range(of: Data("row-42".utf8)))
+        try sample.rot(row.lowerBound, bit: 1, of: log)
+        var refusal: EngineError?
+        for number in 6...200 where refusal == nil {
+            let rows = try (0..<100).map { try sample.put(number * 100 + $0, bytes: 8_000) }
+            do throws(EngineError) {
+                _ = try await sample.engine.apply([sample.entry(number, rows)], to: partition, in: storage)
+            } catch { refusal = error }
+        }
+        #expect(refusal?.isDamage ?? false, "\(String(describing: refusal))")
+        await sample.engine.close()
+    }
+
+    @Test("a file that was cut short under an open engine gives no rows that were not there, and is named at the next start")
+    func cutShort() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(2_000)
+        await sample.engine.close()
+        let engine = SQLiteEngine(folder: sample.folder.path)
+        _ = try await engine.open()
+        let whole = try Data(contentsOf: sample.database)
+        for part in [whole.count / 2, whole.count - 8_192, whole.count - 100] {
+            #expect(truncate(sample.database.path, off_t(part)) == 0)
+            do throws(EngineError) {
+                _ = try await engine.snapshot(of: partition, in: storage).checksum()
+                Issue.record("nothing was missed of \(whole.count) bytes in \(part)")
+            } catch { #expect(error.isDamage) }
+            try whole.write(to: sample.database, options: [])
+        }
+        await engine.close()
+        for part in [whole.count / 2, whole.count - 8_192, 5_000, 100] {
+            #expect(truncate(sample.database.path, off_t(part)) == 0)
+            let next = SQLiteEngine(folder: sample.folder.path)
+            #expect(try await next.open().damaged.first?.error.isDamage ?? false, "\(part) bytes")
+            await next.close()
+            try whole.write(to: sample.database, options: [])
+        }
+    }
+
+    @Test("two pages that changed places are damage, though each is as it was written")
+    func misplaced() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(2_000)
+        await sample.engine.close()
+        var bytes = try Data(contentsOf: sample.database)
+        let pages = bytes.count / 8_192
+        let (first, second) = ((pages - 2) * 8_192..<(pages - 1) * 8_192, (pages - 1) * 8_192..<pages * 8_192)
+        let kept = Data(bytes[first])
+        bytes[first] = bytes[second]
+        bytes[second] = kept
+        try bytes.write(to: sample.database)
+        let read = try await sample.reopened {
+            try await $0.scan(.all, in: Sample.storage, rowLimit: .max, byteLimit: .max).rows
+        }
+        #expect(read == nil)
+    }
+
+    @Test("what another program brought from the log into the database is read as it is, and is written with checksums again")
+    func foreignCheckpoint() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(300)
+        await sample.engine.close()
+        let engine = SQLiteEngine(folder: sample.folder.path)
+        _ = try await engine.open()
+        try await engine.apply([sample.entry(4, [try sample.put(7, bytes: 99)])], to: partition, in: storage)
+        var handle: OpaquePointer?
+        #expect(sqlite3_open(sample.database.path, &handle) == SQLITE_OK)
+        #expect(sqlite3_exec(handle, "PRAGMA wal_checkpoint(TRUNCATE)", nil, nil, nil) == SQLITE_OK)
+        sqlite3_close(handle)
+        await engine.close()
+        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == sample.values(7, bytes: 99))
+    }
+
+    @Test("a transaction that memory does not hold reads its own pages back, and so does whoever comes after it")
+    func largeTransaction() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(0)
+        var random = SeededGenerator(seed: 7)
+        let numbers = (0..<6_000).shuffled(using: &random)
+        // Each page is written out, comes back, and is changed once more.
+        let entries = try [4_000, 8_000, 7_000].enumerated().map { index, bytes in
+            sample.entry(index + 1, try numbers.map { try sample.put($0, bytes: bytes) })
+        }
+        try await sample.engine.apply(entries, to: partition, in: storage)
+        try await sample.engine.apply(
+            [sample.entry(4, try numbers.map { try sample.put($0, bytes: 3_000) })], to: partition, in: storage)
+        let snapshot = try await sample.engine.snapshot(of: partition, in: storage)
+        var (count, last) = (0, Key?.none)
+        while case let rows = try await snapshot.rows(after: last, byteLimit: 1 << 22), let end = rows.last {
+            for row in rows {
+                guard case .integer(let number) = row.values[1] else { continue }
+                #expect(row.values == sample.values(Int(number), bytes: 3_000))
+            }
+            (count, last) = (count + rows.count, end.key)
+        }
+        #expect(count == 6_000)
+        await snapshot.close()
+        await sample.engine.close()
+        #expect(try await sample.reopened { try await $0.get(try sample.key(5_999), in: storage) } != nil)
+    }
+
+    @Test("a file of a format without checksums is given them, and keeps its rows", arguments: [1, 2])
+    func withoutChecksums(version: Int) async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(1_000)
+        await sample.engine.close()
+        try sample.sqlite3(
+            """
+            sqlite3 "$FILE" .dump > "$FILE.sql" && rm "$FILE" && {
+              echo "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA application_id = 0x43585357;"
+              echo "PRAGMA user_version = \(version);"; cat "$FILE.sql"
+              \(version == 1 ? #"echo "DROP TABLE _coxswain_writes;""# : ":")
+            } | sqlite3 "$FILE" && rm "$FILE.sql"
+            """)
+        #expect(try Data(contentsOf: sample.database)[20] == 0)
+        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == sample.values(7))
+        let bytes = try Data(contentsOf: sample.database)
+        #expect(bytes[20] == 8)
+        for page in 1..<(bytes.count / 8_192) { try sample.rot(page * 8_192 + 5_000, bit: 3) }
+        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == nil)
+    }
+}
+
+extension Sample {
+    var database: URL { folder.appending(path: "storage-\(Self.storage).sqlite") }
+
+    /// Turns one bit over, or back.
+    func rot(_ offset: Int, bit: Int, of file: URL? = nil) throws {
+        let handle = try FileHandle(forUpdating: file ?? database)
+        try handle.seek(toOffset: UInt64(offset))
+        let byte = try handle.read(upToCount: 1)?.first ?? 0
+        try handle.seek(toOffset: UInt64(offset))
+        try handle.write(contentsOf: Data([byte ^ 1 << bit]))
+        try handle.close()
+    }
+
+    /// What a process that starts now reads; nil when it says that the storage is damaged, at its start or when it is read.
+    func reopened<Result: Sendable>(_ read: @Sendable (SQLiteEngine) async throws -> Result) async throws -> Result? {
+        let engine = SQLiteEngine(folder: folder.path)
+        let found = try await engine.open()
+        var result: Result?
+        if let damage = found.damaged.first {
+            guard damage.error.isDamage else { throw damage.error }
+        } else {
+            do { result = try await read(engine) } catch let error as EngineError where error.isDamage {}
+        }
+        await engine.close()
+        return result
+    }
+
+    /// Runs a line of a shell, in which `FILE` is the database.
+    func sqlite3(_ line: String) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = ["-ec", line]
+        process.environment = ProcessInfo.processInfo.environment.merging(["FILE": database.path]) { $1 }
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw ShellFailure(status: process.terminationStatus) }
+    }
+
+    struct ShellFailure: Error { let status: Int32 }
+}
