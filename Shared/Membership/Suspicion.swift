@@ -11,10 +11,11 @@ struct Suspicion: Hashable, Sendable {
     private(set) var accusers: [NodeID]
     /// Whose links to it were refused; sorted, at most `SwimLimits.refusers`.
     private(set) var refusers: [NodeID] = []
-    /// When the suspect was called for the last time before the verdict.
-    var calledAt: LogicalInstant?
-    /// Whether others were asked what became of it.
-    var hasAsked = false
+    /// How often the suspect was called, and when it was for the last time.
+    private var calls = 0
+    private var calledAt: LogicalInstant?
+    /// When others were asked what became of it.
+    var askedAt: LogicalInstant?
     private let shortest: Span
     private let longest: Span
     private let needed: Int
@@ -53,7 +54,26 @@ struct Suspicion: Hashable, Sendable {
     mutating func postpone(by gap: Span, number: UInt64) {
         since = since + gap
         self.number = number
+        calls = 0
         calledAt = nil
+    }
+
+    /// Whether the suspect is to be called now: `early` times from a quarter of its shortest time on, an eighth apart, so that it can
+    /// have answered when it has had half; and once more before its end.
+    func wantsCall(at now: LogicalInstant, early: Int, lastAt: LogicalInstant) -> Bool {
+        if calls < early { return now - since >= shortest * Int64(2 + calls) / 8 }
+        return calls == early && now >= lastAt
+    }
+
+    mutating func noteCall(at now: LogicalInstant) {
+        calls += 1
+        calledAt = now
+    }
+
+    /// Whether it has left so many calls unanswered, the last of them for `wait`.
+    func isDeaf(to count: Int, for wait: Span, at now: LogicalInstant) -> Bool {
+        guard let calledAt else { return false }
+        return calls > count || calls == count && now - calledAt >= wait
     }
 
     /// Whether the suspect has had a fair part of its shortest time to refute.

@@ -76,8 +76,8 @@ extension Swim {
         probe = Probe(
             target: target.node, sequence: number, sentAt: now, helpersAt: now + tuning.probeTimeout * patience,
             endsAt: nextProbe)
-        // Comparing costs no datagram of its own: a digest rides on a ping.
-        let digest = digestIfDue(at: now)
+        // Comparing costs no datagram of its own: a digest rides on a ping, of one that is likely to come back.
+        let digest = target.status == .alive || mutated(.asksTheDeaf) ? digestIfDue(at: now) : nil
         actions.append(
             .send(
                 message(

@@ -181,7 +181,7 @@ extension Swim {
         guard let member = table[slot] else { return }
         let isNewLife = rumour.life.generation != member.record.life.generation
         if member.status == .dead, rumour.status == .alive, !isNewLife { counters.falsePositives += 1 }
-        let accused = suspicions[slot]?.accusers ?? []
+        let evidence = suspicions[slot].map { $0.accusers.contains(node) || isDeaf($0, at: now) } ?? false
         table.update(slot) {
             $0.record = rumour
             if !member.heard || isNewLife { $0.metAt = now }
@@ -194,7 +194,7 @@ extension Swim {
         spread(slot)
         switch rumour.status {
         case .alive, .left: findings.removeAll { $0.slot == slot }
-        case .dead: prepareReport(of: slot, evidence: accused.contains(node), at: now)
+        case .dead: prepareReport(of: slot, evidence: evidence, at: now)
         case .suspect: break
         }
         actions.append(.memberChanged(rumour))

@@ -67,8 +67,11 @@ extension Swim {
     }
 
     /// Whether a heard verdict counts at once: about a life newer than we knew, about one that we hold dead already, about a suspect
-    /// who has had time to refute, or whose links were refused to another as well. Otherwise it is one more accusation, and ours to
-    /// judge when its time is over.
+    /// who has had time to refute and whom we have called in vain, or whose links were refused to another as well. Otherwise it is
+    /// one more accusation, and ours to judge when its time is over.
+    ///
+    /// Where the halves of a large cut meet again, hundreds are accused in one instant, and many a refutation is late: a verdict that is
+    /// heard twice, once as an accusation and again when the suspect has had its time, would kill who answers everybody that asks.
     func accepts(_ verdict: MemberRecord, on member: Member, _ slot: Int, at now: LogicalInstant) -> Bool {
         if mutated(.believesVerdicts) { return true }
         if member.record.life.generation < verdict.life.generation || !member.isActive { return true }
@@ -77,7 +80,17 @@ extension Swim {
             _ = suspicion.accuse(by: accuser, refused: true)
             if suspicion.isCertain { return true }
         }
-        return suspicion.isRipe(at: now)
+        return suspicion.isRipe(at: now) && (isDeaf(suspicion, at: now) || mutated(.believesUncalled))
+    }
+
+    /// Whether a suspect has not answered us either.
+    func isDeaf(_ suspicion: Suspicion, at now: LogicalInstant) -> Bool {
+        suspicion.isDeaf(to: callsInVain, for: tuning.probeTimeout, at: now)
+    }
+
+    private var callsInVain: Int {
+        if mutated(.believesUncalled) { return 0 }
+        return mutated(.callsOnce) ? 1 : SwimLimits.callsInVain
     }
 
     mutating func judgeSuspects(at now: LogicalInstant, _ actions: inout [Action]) {
@@ -89,12 +102,14 @@ extension Swim {
     }
 
     /// A suspicion that outlasts its shortest time lacks accusers, or we have missed what became of it: whoever we compare with next
-    /// knows. A rumour ends after so many tellings, heard or not.
+    /// knows. A rumour ends after so many tellings, heard or not. Where many have fallen, whoever we ask may be among them: so we ask
+    /// again.
     private mutating func askIfLong(_ entry: SuspicionList.Entry, at now: LogicalInstant) {
-        guard !entry.suspicion.hasAsked, now - entry.suspicion.since >= entry.suspicion.shortestLength,
-            !mutated(.waitsInDoubt)
+        let last = entry.suspicion.askedAt ?? entry.suspicion.since
+        guard now - last >= entry.suspicion.shortestLength, !mutated(.waitsInDoubt),
+            !(mutated(.asksOnce) && entry.suspicion.askedAt != nil)
         else { return }
-        suspicions[entry.slot]?.hasAsked = true
+        suspicions[entry.slot]?.askedAt = now
         nextSync = now
     }
 
@@ -109,13 +124,12 @@ extension Swim {
         // With nobody else to ask, its silence is all there will ever be, and no sign of our health.
         let hasOthers = table.activeCount > 1
         let deadline = suspicion.since + length * (hasOthers && !mutated(.judgesWhenSick) ? max(1, localHealth) : 1)
-        guard now + tuning.probeTimeout >= deadline else { return false }
-        guard let calledAt = suspicion.calledAt else {
-            suspicions[entry.slot]?.calledAt = now
+        if suspicion.wantsCall(at: now, early: callsInVain, lastAt: deadline - tuning.probeTimeout) {
+            suspicions[entry.slot]?.noteCall(at: now)
             call(entry.slot, at: now, &actions)
             return false
         }
-        guard now >= deadline, now - calledAt >= tuning.probeTimeout else { return false }
+        guard now >= deadline, suspicion.isDeaf(to: callsInVain + 1, for: tuning.probeTimeout, at: now) else { return false }
         return !hasOthers || lastAnswered > suspicion.number || mutated(.judgesUnheard)
     }
 
@@ -140,7 +154,7 @@ extension Swim {
         suspicions[entry.slot] = nil
         spread(entry.slot)
         prepareReport(
-            of: entry.slot, evidence: entry.suspicion.accusers.contains(node) || entry.suspicion.calledAt != nil, at: now)
+            of: entry.slot, evidence: entry.suspicion.accusers.contains(node) || isDeaf(entry.suspicion, at: now), at: now)
         actions.append(.memberChanged(verdict))
     }
 }

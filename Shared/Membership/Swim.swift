@@ -15,7 +15,8 @@ package import Model
 // - Members compare sums of what they hold, and exchange only what differs (see TableDigest).
 // - A rumour "dead" about a member who has not been suspect here for a while is only one more accusation. When two halves of a cut
 //   meet again, neither may kill the other's members; in a real death the suspicion has travelled ahead of the verdict.
-// - Nobody is held dead uncalled: shortly before the verdict the suspect gets one more ping, since its refutation may have missed us.
+// - Nobody is held dead uncalled, not on another's word either: a suspect is pinged twice before a verdict on it is believed, and once
+//   more before our own, since its refutation may have missed us.
 // - A life that was met a moment ago has longer to refute: whole clusters start at once.
 // - The control plane's roster is never forgotten: its dead are called from time to time, so every cut heals.
 // - A death is reported, never decided (rule F1), and only on evidence of our own.

@@ -16,6 +16,10 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case looksNowhereElse
     /// Who has missed what became of a suspect waits for the next comparison.
     case waitsInDoubt
+    /// Such a one asks once, whether it is answered or not.
+    case asksOnce
+    /// Comparisons are asked of those too who are suspect, and unlikely to answer.
+    case asksTheDeaf
     /// Our own health changes none of our times. (Lifeguard, LHA-Probe)
     case ignoresOwnHealth
     /// A suspicion has its shortest time from the first accuser on. (Lifeguard, LHA-Suspicion; K = 0)
@@ -26,6 +30,10 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case judgesUnheard
     /// A heard verdict counts at once, about whomever.
     case believesVerdicts
+    /// A heard verdict counts though we have not called the suspect.
+    case believesUncalled
+    /// One call that is lost is enough to believe a verdict.
+    case callsOnce
     /// A judge that is sick itself judges as fast as a healthy one.
     case judgesWhenSick
     /// The incarnation alone orders lives. (memberlist #311)

@@ -136,6 +136,8 @@ enum SwimLimits {
     static let refusers = 2
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
+    /// Calls that a suspect leaves unanswered before we believe a verdict on it: any one may be lost.
+    static let callsInVain = 2
     /// Suspects that wait to be probed by us as one of those nearest to them: a rack's worth.
     static let doubts = 64
     /// Who speaks at once of a death (rule F7).

@@ -39,9 +39,11 @@ struct Mutants {
         private static let guards: [SwimMutant: [String]] = [
             .refutesNothing: ["C19"], .hidesAccusations: ["buddy"], .sendsNoNacks: ["C1", "C1-lan"],
             .ignoresOwnHealth: ["C26", "C7"], .needsNoConfirmation: ["lone-accuser"],
-            .countsDeafEars: ["C31"], .confirmsByLuck: ["C31"], .looksNowhereElse: ["C31"], .waitsInDoubt: ["C31-missed"],
+            .countsDeafEars: ["deaf-ears"], .confirmsByLuck: ["C31"], .looksNowhereElse: ["C31"], .waitsInDoubt: ["C31-missed"],
+            .asksOnce: ["C31-missed"], .asksTheDeaf: ["C31-missed"],
             .ignoresLateness: ["C5", "C4", "C7"],
-            .judgesUnheard: ["C26"], .believesVerdicts: ["C10"], .judgesWhenSick: ["sick-judge"],
+            .judgesUnheard: ["C26"], .believesVerdicts: ["C10"], .believesUncalled: ["heard-verdict"],
+            .callsOnce: ["heard-verdict"], .judgesWhenSick: ["sick-judge"],
             .ignoresGenerations: ["C14", "C13"], .acceptsOldNews: ["C18"], .neverCompares: ["C12", "C13"],
             .forgetsTheDead: ["C10"], .neverReaps: ["C27"], .remindsOfTheDead: ["C27"], .asksNoLink: ["link"],
             .asksNoHelpers: ["C25"], .ignoresRefusals: ["C1"], .trustsOneRefusal: ["fast-path"], .sparesNoYouth: ["C12-youth"],

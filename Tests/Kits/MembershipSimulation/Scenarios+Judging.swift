@@ -5,9 +5,15 @@ import SimulationKit
 // How long a suspect has: one member by itself, and nine others whose part is written down.
 extension Scenario {
     static let judging: [Scenario] = [
-        Scenario("C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it", missed),
+        Scenario(
+            "C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it, and asks again",
+            missed),
+        Scenario("deaf-ears", "what suspects are told, others are told none the less often for it", deafEars),
         Scenario("lone-accuser", "a suspect whom few accuse has longer than one whom three do", loneAccuser),
         Scenario("link", "whose datagrams are lost, and who answers over its link, is accused by nobody", link),
+        Scenario(
+            "heard-verdict", "who answers when it is called is not held dead on others' word, though a call is lost",
+            heardVerdict),
         Scenario("sick-judge", "who is not well gives a suspect longer, however many accuse it", sickJudge),
     ]
 
@@ -16,11 +22,18 @@ extension Scenario {
         private(set) var swim: Swim
         private(set) var now = LogicalInstant.origin
         /// Who does not answer.
-        var gone: Int?
+        var gone: [Int] = []
         /// Whether that one answers over its link.
         var hasLink = false
+        /// To whom the next ping is lost.
+        var missing: Int?
         /// Whether the last tick asked for a comparison.
         private(set) var hasCompared = false
+        /// Whether a suspect was asked for one.
+        private(set) var hasAskedInVain = false
+        /// How often those who are not suspect were told of this incarnation.
+        private(set) var tellings = 0
+        var toldOf: (index: Int, incarnation: UInt64) = (0, 1)
 
         init(_ trial: Trial) {
             swim = Scenario.member(trial)
@@ -46,14 +59,26 @@ extension Scenario {
                     _ = swim.step(.streamAnswered(node, sequence: number), at: now)
                 }
                 guard case .send(let message, let address) = action else { continue }
+                count(message, to: address)
                 if case .pingRequest(let number, _, _) = message.body {
                     reply(.nack(sequence: number), from: swim.members.first { $0.profile.gossip == address }?.node)
                 }
                 guard case .ping(let number, let target) = message.body else { continue }
                 hasCompared = hasCompared || message.digest != nil
-                if let gone, target == World.node(gone) { continue }
+                hasAskedInVain = hasAskedInVain || message.digest != nil && swim.status(of: target) == .suspect
+                if gone.contains(where: { target == World.node($0) }) { continue }
+                if let index = missing, target == World.node(index) {
+                    missing = nil
+                    continue
+                }
                 reply(.ack(sequence: number), from: target)
             }
+        }
+
+        private mutating func count(_ message: SwimMessage, to address: String) {
+            guard swim.members.first(where: { $0.profile.gossip == address })?.status == .alive else { return }
+            let (node, incarnation) = (World.node(toldOf.index), toldOf.incarnation)
+            tellings += message.rumours.count { $0.node == node && $0.life.incarnation == incarnation }
         }
 
         private mutating func reply(_ body: SwimMessage.Body, from node: NodeID?) {
@@ -77,23 +102,50 @@ extension Scenario {
     }
 
     private static func missed(_ trial: inout Trial) throws(Violation) {
+        var first: [Span] = []
+        var again: [Span] = []
+        for index in 1..<10 {
+            var stage = Stage(trial)
+            stage.run(for: .seconds(60))
+            repeat { stage.tick() } while !stage.hasCompared
+            // The next one would be in five seconds at the earliest.
+            let start = stage.now
+            stage.gone = [index]
+            stage.hear(stage.rumour(index, .suspect, by: index % 9 + 1), from: index % 9 + 1)
+            repeat { stage.tick() } while !stage.hasCompared && stage.now < start + .seconds(5)
+            first.append(stage.now - start)
+            // Whoever was asked has not told us.
+            let asked = stage.now
+            repeat { stage.tick() } while !stage.hasCompared && stage.now < asked + .seconds(5)
+            again.append(stage.now - asked)
+            try trial.require(!stage.hasAskedInVain, "\(index), who is suspect itself, is asked")
+        }
+        trial.note("asked after", first.max() ?? .zero)
+        trial.note("asked again after", again.max() ?? .zero)
+        _ = try trial.require(first.max(), within: .seconds(2), "that it is asked")
+        _ = try trial.require(again.max(), within: .seconds(2), "that it is asked again")
+    }
+
+    private static func deafEars(_ trial: inout Trial) throws(Violation) {
         var stage = Stage(trial)
         stage.run(for: .seconds(60))
-        repeat { stage.tick() } while !stage.hasCompared
-        // The next one would be in five seconds at the earliest.
-        let start = stage.now
-        stage.gone = 7
-        stage.hear(stage.rumour(7, .suspect, by: 3), from: 3)
-        repeat { stage.tick() } while !stage.hasCompared && stage.now < start + .seconds(5)
-        trial.note("asked after", stage.now - start)
-        try trial.require(stage.now - start <= .seconds(2), "it is asked after \(stage.now - start)")
+        stage.gone = Array(2..<9)
+        for index in stage.gone { stage.hear(stage.rumour(index, .suspect, by: 9), from: 9) }
+        var news = stage.rumour(1, .alive)
+        news.life.incarnation = 1
+        stage.toldOf = (1, 1)
+        stage.hear(news, from: 1)
+        stage.run(for: .seconds(5))
+        trial.note("told", stage.tellings)
+        // Nine times and the natural logarithm of ten.
+        try trial.require(stage.tellings >= 12, "those who hear are told \(stage.tellings) times")
     }
 
     private static func loneAccuser(_ trial: inout Trial) throws(Violation) {
         for (accusers, least, most) in [([3], 3_000, 8_000), ([3, 4, 5], 1_200, 1_500)] as [([Int], Int64, Int64)] {
             var stage = Stage(trial)
             stage.run(for: .seconds(60))
-            stage.gone = 7
+            stage.gone = [7]
             for accuser in accusers { stage.hear(stage.rumour(7, .suspect, by: accuser), from: accuser) }
             // With the first, we become the second, and nobody a third.
             let time = stage.verdict(on: 7)
@@ -106,10 +158,37 @@ extension Scenario {
     private static func link(_ trial: inout Trial) throws(Violation) {
         var stage = Stage(trial)
         stage.run(for: .seconds(60))
-        (stage.gone, stage.hasLink) = (7, true)
+        (stage.gone, stage.hasLink) = ([7], true)
         stage.run(for: .seconds(30))
         try trial.require(stage.swim.counters.suspicions == 0, "it is accused \(stage.swim.counters.suspicions) times")
         trial.note("times that its link spoke for it", Int(stage.swim.counters.savedByLink))
+    }
+
+    /// All of them in turn, for some would be probed in time anyway.
+    private static func heardVerdict(_ trial: inout Trial) throws(Violation) {
+        for index in 1..<10 {
+            for isLost in [false, true] {
+                var stage = Stage(trial)
+                stage.run(for: .seconds(60))
+                if isLost { stage.missing = index }
+                // Its refutation has not come yet when it has had its time.
+                stage.hear(stage.rumour(index, .suspect, by: index % 9 + 1), from: index % 9 + 1)
+                stage.run(for: .milliseconds(650))
+                stage.hear(stage.rumour(index, .dead, by: index % 9 + 1), from: index % 9 + 1)
+                let status = stage.swim.status(of: World.node(index))
+                try trial.require(
+                    status == .suspect, "\(index), \(isLost ? "a call lost" : "all calls heard"), is \(status as Any)")
+            }
+            // Who does not answer is.
+            var stage = Stage(trial)
+            stage.run(for: .seconds(60))
+            stage.gone = [index]
+            stage.hear(stage.rumour(index, .suspect, by: index % 9 + 1), from: index % 9 + 1)
+            stage.run(for: .milliseconds(650))
+            stage.hear(stage.rumour(index, .dead, by: index % 9 + 1), from: index % 9 + 1)
+            let status = stage.swim.status(of: World.node(index))
+            try trial.require(status == .dead, "\(index), who is gone, is \(status as Any)")
+        }
     }
 
     private static func sickJudge(_ trial: inout Trial) throws(Violation) {
@@ -124,7 +203,7 @@ extension Scenario {
             stage.hear(accusation, from: 2)
         }
         try trial.require(stage.swim.localHealth == 8, "its health is \(stage.swim.localHealth)")
-        stage.gone = 7
+        stage.gone = [7]
         for accuser in [3, 4, 5] { stage.hear(stage.rumour(7, .suspect, by: accuser), from: accuser) }
         let time = stage.verdict(on: 7)
         trial.note("dead", time)
