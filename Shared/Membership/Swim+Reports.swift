@@ -32,6 +32,8 @@ struct Finding: Hashable, Sendable {
     var nextAt: LogicalInstant
     /// A ping that will make evidence, if it stays unanswered until `nextAt`.
     var checking: Bool
+    /// Whether it was told, and is now told again.
+    var isTold = false
 }
 
 // Two independent witnesses make a failure (rule F2). Those nearest to the dead one by rendezvous hash speak at once, the others only
@@ -66,14 +68,19 @@ extension Swim {
         guard !findings.isEmpty else { return }
         var deaths: [DeathFindings.Death] = []
         let together = suspicions.entries.count > 1 && !mutated(.reportsSingly)
-        for index in findings.indices where now >= findings[index].nextAt {
+        // What is told again joins what is due, and after a report comes none for a moment: or the deaths of a hundred, and their
+        // repetitions, would be as many messages.
+        let soon = findings.contains { now >= $0.nextAt } && !mutated(.reportsSingly) ? now + tuning.reportInterval / 2 : now
+        let mayTell = lastReport.map { now - $0 >= tuning.probeTimeout } ?? true || mutated(.reportsSingly)
+        for index in findings.indices where (findings[index].isTold ? soon : now) >= findings[index].nextAt {
             let finding = findings[index]
             guard let member = table[finding.slot] else { continue }
             if finding.evidence || finding.checking {
                 findings[index].evidence = true
                 // More are about to follow: one period is not waited for twice.
-                if together, now - member.since < tuning.probeInterval { continue }
+                if !mayTell || together && now - member.since < tuning.probeInterval { continue }
                 findings[index].nextAt = now + tuning.reportInterval
+                findings[index].isTold = true
                 deaths.append(
                     DeathFindings.Death(
                         node: finding.node, generation: member.record.life.generation, session: finding.session,
@@ -87,6 +94,7 @@ extension Swim {
         }
         // Who hears nobody has no word on others.
         guard !deaths.isEmpty, !isIsolated(at: now) else { return }
+        lastReport = now
         let size = mutated(.reportsSingly) ? 1 : SwimLimits.deathsOfReport
         for first in stride(from: 0, to: deaths.count, by: size) {
             actions.append(

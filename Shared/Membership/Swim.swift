@@ -155,6 +155,7 @@ package struct Swim: Hashable, Sendable {
     var nextReap: LogicalInstant
     var corrected: [Correction] = []
     var findings: [Finding] = []
+    var lastReport: LogicalInstant?
     /// The newest session of each node that is known to have failed. Looked up only.
     var settled: [NodeID: SessionID] = [:]
     /// Looked up only.

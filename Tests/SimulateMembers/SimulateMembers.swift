@@ -8,6 +8,7 @@
 //   simulate-members --scale N           a cluster of N members: joining, detection, false alarms, traffic, healing
 //   simulate-members --idle SECONDS      how long that cluster is watched for false alarms
 //   simulate-members --split SECONDS     of that cluster, only what follows a split of so long
+//   simulate-members --halve             of that cluster, only what follows when half of it is gone at once
 
 import Foundation
 import Membership
@@ -24,6 +25,7 @@ enum SimulateMembers {
         var count: Int?
         var idle: Int64?
         var split: Int64?
+        var halves = false
         while let option = arguments.popFirst() {
             switch option {
             case "--seed": seed = arguments.popFirst().flatMap { UInt64($0) } ?? 1
@@ -31,6 +33,7 @@ enum SimulateMembers {
             case "--scale": count = arguments.popFirst().flatMap { Int($0) } ?? 1_000
             case "--idle": idle = arguments.popFirst().flatMap { Int64($0) }
             case "--split": split = arguments.popFirst().flatMap { Int64($0) } ?? 30
+            case "--halve": halves = true
             case "--mutants":
                 let name = arguments.first?.hasPrefix("--") == false ? arguments.popFirst() : nil
                 exit(Mutants(seed: seed).hunt(name ?? "") ? 0 : 1)
@@ -40,7 +43,7 @@ enum SimulateMembers {
                 exit(2)
             }
         }
-        if let count { return scale(count, seed, idle: idle, split: split) }
+        if let count { return scale(count, seed, idle: idle, split: split, halves: halves) }
         exit(stories(only, seed) ? 0 : 1)
     }
 
@@ -62,15 +65,16 @@ enum SimulateMembers {
 
     /// Above some thousands, all share one table, of which each keeps its differences: for each to lose half of the others, or to meet
     /// all of them anew, would leave nothing to share, so there it is as many as memory takes.
-    private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?, split: Int64?) {
+    private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?, split: Int64?, halves: Bool) {
         let isShared = count > 3_000
         say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
         let start = ContinuousClock.now
         var cluster = LargeCluster(count, isShared: isShared, seed: seed) { name, value in say("  \(name): \(value)") }
         if isShared { cluster.restart(count / 20) } else { cluster.join() }
-        if let split {
+        if split != nil || halves {
             cluster.idle(for: .seconds(1), loss: 10)
-            cluster.split(isShared ? count / 20 : nil, for: .seconds(split))
+            if let split { cluster.split(isShared ? count / 20 : nil, for: .seconds(split)) }
+            if halves { cluster.halve(refusing: false) }
         } else {
             measure(&cluster, count, idle: idle, isShared: isShared)
         }

@@ -30,7 +30,7 @@ package struct LargeCluster {
         known = MemberTable(of: records, at: .origin)
         world = World(seed: seed, tuning: tuning)
         world.bufferBytes = 1 << 20
-        world.mostVerdicts = 100_000
+        world.mostVerdicts = 1_000_000
         world.reserve(count - 1)
         if isShared {
             for index in 0..<count {
@@ -136,12 +136,32 @@ package struct LargeCluster {
         world.passes = { from, to in (from < half) == (to < half) }
         world.run(for: span)
         let dead = world.running.allSatisfy { (world.swim($0)?.count(of: .dead) ?? 0) >= ($0 < half ? count - half : half) }
+        let apart = world.verdicts.count { ($0.by < half) == ($0.of < half) }
         world.forgetWhatWas()
         world.passes = { _, _ in true }
         let time = world.run(atMost: .seconds(120)) { $0.isWhole }
+        world.run(for: .seconds(5))
         let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
+        let stays = world.isWhole
         let name = some.map { "\($0) cut off from the others" } ?? "half/half split"
         say("\(name) for \(span.milliseconds / 1_000) s\(dead ? "" : " (not all dead by then)"): healed", seconds(time))
-        say("  verdicts of a half about its own; packets per member", "\(own); \(world.traffic.packets / UInt64(count))")
+        say(
+            "  verdicts of a half about its own, apart and while meeting; packets per member",
+            "\(apart), \(own)\(stays ? "" : ", and it does not stay whole"); \(world.traffic.packets / UInt64(count))")
+    }
+
+    /// Half of them are gone at once.
+    package mutating func halve(refusing: Bool) {
+        world.forgetWhatWas()
+        for index in stride(from: 0, to: count, by: 2) { world.kill(index, refusing: refusing) }
+        let gone = (count + 1) / 2
+        let time = world.run(atMost: .seconds(120)) { world in
+            world.running.allSatisfy { world.swim($0)?.count(of: .dead) == gone }
+        }
+        say("half of them gone at once\(refusing ? " (links refused)" : ""): all dead", seconds(time))
+        say(
+            "  held dead though alive; reports, deaths in the largest; packets per member",
+            "\(Set(world.falseVerdicts.map(\.of)).count); \(world.reports.count), "
+                + "\(world.reports.map(\.report.deaths.count).max() ?? 0); \(world.traffic.packets / UInt64(count - gone))")
     }
 }

@@ -7,6 +7,9 @@ extension Scenario {
     static let reporting: [Scenario] = [
         Scenario(
             "C31", "ten, or a third, that fall at once are dead for all within 3.7 seconds, and are told in batches", rack),
+        Scenario(
+            "C31-half",
+            "half of a hundred that fall at once are dead for all within 8 seconds, and told by two each, in batches", half),
         Scenario("F2", "a death is reported by two witnesses who have seen it themselves, until it is settled", witnesses),
         Scenario("F7", "few speak of a death at once; the others only if it is not settled by then", damped),
         Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
@@ -19,18 +22,56 @@ extension Scenario {
             for refusing in [false, true] {
                 let name = "\(fallen) of \(count)\(refusing ? ", refused" : "")"
                 var times: [Span] = []
-                for _ in 0..<4 { times.append(try falls(&trial, name, fallen, of: count, refusing: refusing)) }
-                trial.note(
-                    "\(name): all dead",
-                    times.sorted().map { "\(Double($0.milliseconds) / 1_000)" }.joined(separator: ", ") + " s")
+                for _ in 0..<4 {
+                    let (time, world) = try falls(
+                        &trial, name, fallen, of: count, refusing: refusing, within: .milliseconds(3_700))
+                    times.append(time)
+                    trial.close(world)
+                }
+                trial.note("\(name): all dead", list(times))
             }
         }
     }
 
-    /// - Returns: when all of them were dead for all others.
+    private static func list(_ times: [Span]) -> String {
+        times.sorted().map { "\(Double($0.milliseconds) / 1_000)" }.joined(separator: ", ") + " s"
+    }
+
+    /// Of the three helpers of the first probes that fail, every second has fallen too, and is suspected by nobody yet: their silence
+    /// makes judges doubt themselves, and a judge of health four waits four times 1.4 s.
+    private static func half(_ trial: inout Trial) throws(Violation) {
+        for refusing in [false, true] {
+            var times: [Span] = []
+            var until: [Span] = []
+            for _ in 0..<4 {
+                let name = "50 of 100\(refusing ? ", refused" : "")"
+                let (time, world) = try falls(&trial, name, 50, of: 100, refusing: refusing, within: .seconds(8))
+                times.append(time)
+                // What makes a failure (rule F2), and when there are more than a third, which stops all copying (rule F4).
+                var witnesses: [NodeID: Set<Int>] = [:]
+                var failed: [LogicalInstant] = []
+                for report in world.reports {
+                    for death in report.report.deaths where witnesses[death.node, default: []].insert(report.by).inserted {
+                        if witnesses[death.node]?.count == 2 { failed.append(report.at) }
+                    }
+                }
+                try trial.require(failed.count == 50, "\(name): \(failed.count) have two witnesses")
+                until.append(failed[33] - failed[0])
+                let most = Dictionary(grouping: world.reports, by: \.by).values.map(\.count).max() ?? 0
+                let span = (world.reports.last?.at ?? world.now) - (world.reports.first?.at ?? world.now)
+                try trial.require(
+                    Int64(most - 1) * 125 <= span.milliseconds, "\(name): one of them sends \(most) reports in \(span)")
+                trial.close(world)
+            }
+            trial.note("all dead\(refusing ? ", refused" : "")", list(times))
+            trial.note("from the first with two witnesses to more than a third", list(until))
+        }
+    }
+
+    /// - Returns: when all of them were dead for all others, and the world a second later.
     private static func falls(
-        _ trial: inout Trial, _ name: String, _ fallen: Int, of count: Int, refusing: Bool
-    ) throws(Violation) -> Span {
+        _ trial: inout Trial, _ name: String, _ fallen: Int, of count: Int, refusing: Bool, within limit: Span
+    ) throws(Violation) -> (Span, World) {
         var world = try trial.cluster(count)
         world.hasLinks = refusing
         world.forgetWhatWas()
@@ -39,15 +80,14 @@ extension Scenario {
         let time = world.run(atMost: .seconds(12)) { world in
             world.running.allSatisfy { world.swim($0)?.count(of: .dead) == fallen }
         }
-        let all = try trial.require(time, within: .milliseconds(3_700), "\(name) dead for all")
+        let all = try trial.require(time, within: limit, "\(name) dead for all")
         world.run(for: .seconds(1))
         try trial.require(world.falseVerdicts.isEmpty, "\(world.falseVerdicts.count) false verdicts")
         let largest = world.reports.map(\.report.deaths.count).max() ?? 0
         try trial.require(largest > 1, "every death is a report of its own")
         let told = Set(world.reports.flatMap { $0.report.deaths.map(\.node) })
         try trial.require(told.count == fallen, "\(told.count) of \(fallen) are reported")
-        trial.close(world)
-        return all
+        return (all, world)
     }
 
     private static func witnesses(_ trial: inout Trial) throws(Violation) {
