@@ -61,7 +61,8 @@ final class EngineLane: Sendable {
                     let isDone = await carryOut(job, &agenda, &group)
                     if case .sync = job { isDirty = !isDone } else { isDirty = true }
                     // What was to follow it would find a gap, and call it damage.
-                    if !isDone, jobs.isClosed { break lane }
+                    // Whoever is cancelled may see it before its mailbox is closed.
+                    if !isDone, jobs.isClosed || Task.isCancelled { break lane }
                 }
                 if jobs.isClosed, !agenda.hasPrompt, jobs.count == 0 { break }
                 if let isThere = await takeStep(&agenda, &group) { isDirty = isThere }
