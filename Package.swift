@@ -276,9 +276,9 @@ if !coresOnly {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                .byName(name: "Client"), .byName(name: "DiskKit"), .byName(name: "Identity"), .byName(name: "KeyEncoding"),
-                .byName(name: "Model"), .byName(name: "ProcessKit"), .byName(name: "SimulationKit"),
-                httpClient,
+                .byName(name: "Client"), .byName(name: "DiskKit"), .byName(name: "Engine"), .byName(name: "Identity"),
+                .byName(name: "KeyEncoding"), .byName(name: "Model"), .byName(name: "ProcessKit"),
+                .byName(name: "SimulationKit"), httpClient,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .byName(name: "coxswain-agent"), .byName(name: "coxswain-coordinator"), .byName(name: "coxctl"),
             ] + nio, path: "Tests/EndToEndTests", swiftSettings: settings),

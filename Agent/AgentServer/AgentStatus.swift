@@ -45,6 +45,8 @@ package struct AgentStatus: Sendable {
     package var withoutLease: [PartitionID]
     /// Storages in which work waits for room on the disk, or for something else that may pass.
     package var waitingStorages: Int
+    /// What is on the disk, beside what should be.
+    package var inventory: Inventory?
     package var machine: MachineLoad
     package var fsyncs: UInt64
     package var logBytes: UInt64
@@ -58,7 +60,7 @@ package struct AgentStatus: Sendable {
         revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
         engine: EngineHealth = .healthy, fenced: [PartitionID] = [], withoutLease: [PartitionID] = [],
-        waitingStorages: Int = 0, machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
+        waitingStorages: Int = 0, inventory: Inventory? = nil, machine: MachineLoad = MachineLoad(), fsyncs: UInt64 = 0,
         logBytes: UInt64 = 0
     ) {
         self.node = node
@@ -87,6 +89,7 @@ package struct AgentStatus: Sendable {
         self.fenced = fenced
         self.withoutLease = withoutLease
         self.waitingStorages = waitingStorages
+        self.inventory = inventory
         self.machine = machine
         self.fsyncs = fsyncs
         self.logBytes = logBytes

@@ -29,6 +29,7 @@ extension Coordinator {
     mutating func plan(at now: LogicalInstant) {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
+        noteInventories(at: now)
         askToBeLetIn(at: now)
         repeatGossipKeys(at: now)
         guard raft.hasCommittedInTerm else {
@@ -45,6 +46,7 @@ extension Coordinator {
         planReturns(at: now)
         planRepairing(at: now)
         planSpreading(at: now)
+        planOrphans(at: now)
         planGossipKeys(at: now)
     }
 

@@ -132,6 +132,7 @@ package struct Coordinator: Sendable {
     /// The term of the last entry that was applied.
     var appliedTerm = Term.zero
     var witnesses = WitnessBook()
+    var orphanBook = OrphanBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
     /// What is to be copied and moved, found once for all that it follows from.

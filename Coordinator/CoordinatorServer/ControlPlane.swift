@@ -112,6 +112,9 @@ package protocol ControlPlane: Sendable {
     /// The newest report of each agent's load and health, by way of whichever member got it.
     func reports() async -> [NodeID: LoadReading]
 
+    /// The copies that nodes hold and nobody wants, as this member knows them.
+    func orphans() async -> [Orphan]
+
     /// What this member's failure detector believes of the others: rumour, where the catalog is the word (rule F1).
     func beliefs() async -> [NodeID: MemberBelief]
 

@@ -107,6 +107,9 @@ package enum ConfigurationRules {
     package static let operationsPerNode = IntegerRule(
         "operations_per_node", 1...16, standard: 2, reach: .node,
         "moves and repairs in which a node takes part at a time")
+    package static let orphanGrace = IntegerRule(
+        "orphan_grace_seconds", 1...86_400, standard: 300, reach: .cluster,
+        "how long a copy that nobody wants must have been reported before its removal is ordered")
     package static let repairDelay = IntegerRule(
         "repair_delay_seconds", 1...86_400, standard: 300, reach: .node,
         "how long a node may be failed before its copies are made anew elsewhere")
@@ -116,8 +119,8 @@ package enum ConfigurationRules {
 
     /// By name.
     package static let all: [any ConfigurationRule] = [
-        breakerPercent, breakerWindow, consistencyLevel, leadershipDelay, minInSync, operationsPerNode, repairDelay,
-        replicationFactor,
+        breakerPercent, breakerWindow, consistencyLevel, leadershipDelay, minInSync, operationsPerNode, orphanGrace,
+        repairDelay, replicationFactor,
     ]
 
     package static func rule(named name: String) -> (any ConfigurationRule)? { all.first { $0.name == name } }

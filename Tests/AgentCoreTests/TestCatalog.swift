@@ -84,6 +84,11 @@ struct TestCatalog {
     @discardableResult
     mutating func resume(_ operation: OperationID) -> CommandResult? { run(.resumeOperation(operation)) }
 
+    /// What the leader makes of a stray, when it has been told of it for long enough.
+    mutating func removeOrphan(_ held: StrayReplica, on node: NodeID) {
+        run(.removeOrphan(OrphanRemoval(node: seen(node), held: held)))
+    }
+
     /// Rule F2.
     mutating func nodeFailed(_ node: NodeID) {
         run(.nodeFailed(node, session: topology.nodes[node]?.session ?? .none, witnesses: witnesses))

@@ -68,6 +68,9 @@ final class InstantPlane: ControlPlane, Sendable {
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
 
     func reports() async -> [NodeID: LoadReading] { [:] }
+    func orphans() async -> [Orphan] { strays.withLock { $0 } }
+    /// What the nodes are taken to hold for nobody.
+    let strays = Mutex<[Orphan]>([])
     func beliefs() async -> [NodeID: MemberBelief] { rumours.withLock { $0 } }
     /// What the failure detector is taken to believe.
     let rumours = Mutex<[NodeID: MemberBelief]>([:])

@@ -1,4 +1,6 @@
+import Engine
 import Foundation
+import Model
 import NIOHTTP1
 import Testing
 
@@ -91,5 +93,51 @@ extension ClusterTests {
         #expect(missing.status == 3, "\(missing)")
         let creation = try await coxctl(cluster, ["op", "pause", move.operation])
         #expect(creation.status == 6, "\(creation)")
+    }
+
+    /// A copy of a partition that no catalog has ever known, as a disk from elsewhere has it.
+    private func plant(_ partition: PartitionID, in storage: StorageID, on agent: String, of cluster: Cluster) async throws
+        -> URL
+    {
+        let column = Column(name: try RelationName("id"), type: .text)
+        let table = TableDescriptor(
+            id: TableID(1), name: try RelationName("elsewhere"), columns: [column], partitionKey: column.name, sortKey: nil,
+            replicationFactor: 1, minInSync: 1, status: .active, capacity: Capacity(mode: .onDemand),
+            createdAt: WallTime(milliseconds: 0))
+        let engine = SQLiteEngine(folder: cluster.folder.appending(path: "elsewhere").path)
+        _ = try await engine.open()
+        try await engine.create(
+            storage, for: table, holding: PartitionState(partition: partition, range: .all, applied: .zero, checksum: 0))
+        await engine.close()
+        let name = "storage-\(storage).sqlite"
+        let place = cluster.folder.appending(path: "\(agent)/data/storages/\(name)")
+        cluster.kill([agent])
+        try FileManager.default.copyItem(at: cluster.folder.appending(path: "elsewhere/\(name)"), to: place)
+        try cluster.start(agent)
+        return place
+    }
+
+    @Test("a copy of which the catalog never knew is shown, kept through a start, and removed at an operator's word only")
+    func orphan() async throws {
+        let cluster = try await Cluster.whole()
+        let partition = PartitionID(madeAt: 2, ordinal: 77)
+        let file = try await plant(partition, in: StorageID(424_242), on: "n4", of: cluster)
+        try await cluster.waitForHealth()
+        try await expectEventually("the orphan is shown", within: 30) {
+            let shown = try await coxctl(cluster, ["node", "orphans"])
+            return shown.status == 0 && shown.output.contains("\(partition)") && shown.output.contains("unknown")
+        }
+        #expect(try await cluster.meter("replicas_stray", of: "n4") == 1)
+        let wrong = try await coxctl(cluster, ["node", "remove-orphan", "n5", "\(partition)", "--yes"])
+        #expect(wrong.status == 3, "\(wrong)")
+        let unasked = try await coxctl(cluster, ["node", "remove-orphan", "n4", "\(partition)"])
+        #expect(unasked.status == 2 && FileManager.default.fileExists(atPath: file.path), "\(unasked)")
+        let removed = try await coxctl(
+            cluster, ["node", "remove-orphan", "n4", "\(partition)", "--yes", "--reason", "a disk from elsewhere"])
+        #expect(removed.status == 0 && removed.output.contains("is removed"), "\(removed)")
+        #expect(!FileManager.default.fileExists(atPath: file.path))
+        try await expectEventually("nothing is shown any more", within: 30) {
+            try await !coxctl(cluster, ["node", "orphans"]).output.contains("\(partition)")
+        }
     }
 }

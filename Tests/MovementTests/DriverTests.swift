@@ -286,6 +286,29 @@ import Testing
         }
     }
 
+    @Test("a parent is not dropped while children are yet to be installed out of its storage, whatever record names it (M2)")
+    func keepsParents() throws {
+        let (topology, node) = try topology(step: .dropSource, phase: .running, holds: false)
+        func due(childIn storage: UInt64?) -> Int {
+            let replicas = storage.map {
+                [ReplicaDescriptor(node: node, store: StoreID(1), storage: StorageID($0), role: .inSync)]
+            }
+            let child = PartitionDescriptor(
+                id: PartitionID(2), table: TableID(1), range: .all, epoch: Epoch(2), primary: nil, replicas: replicas ?? [],
+                status: .active)
+            var after = topology
+            let to = Revision(history: 1, index: 10)
+            let changes: [TopologyChange] = [
+                .partitionRetired(PartitionID(1), epoch: Epoch(2), children: [PartitionID(2)]), .partition(child),
+            ]
+            after.commit(changes, at: to)
+            return CleanupPlan.due(on: node, in: after).count
+        }
+        #expect(due(childIn: 5) == 0)
+        #expect(due(childIn: 6) == 1)
+        #expect(due(childIn: nil) == 1)
+    }
+
     @Test("a copy that a descriptor still names is never dropped")
     func keepsWhatIsInUse() throws {
         let (topology, node) = try topology(step: .dropSource, phase: .running, holds: true)

@@ -83,6 +83,7 @@ package actor AgentRuntime: Service {
     package var topology: Topology { core.topology }
     package var identity: AgentIdentity { core.identity }
     package var replicas: [AgentCore.ReplicaStatus] { core.replicas(at: BootClock.now()) }
+    package var inventory: Inventory { core.inventory }
     package var logStatistics: (syncs: UInt64, bytes: UInt64) { (log.storage.statistics.syncs, log.storage.statistics.bytes) }
 
     // MARK: - The loop

@@ -115,7 +115,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             engine: Self.health(damaged, troubles),
             fenced: replicas.filter(\.isFenced).map(\.partition),
             withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition),
-            waitingStorages: troubles.count, machine: machine.read(),
+            waitingStorages: troubles.count, inventory: await runtime.inventory, machine: machine.read(),
             fsyncs: log.syncs,
             logBytes: log.bytes)
     }
@@ -208,7 +208,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             node: status.node, session: status.session, revision: status.revision, machine: status.machine,
             operationsPerSecond: status.partitions.reduce(0) { $0 + $1.readsPerSecond + $1.writesPerSecond },
             replicationLag: status.partitions.map(\.lag).max() ?? .zero, engine: status.engine, partitions: status.partitions,
-            operations: status.operations, gossipKeys: status.gossipKeys)
+            operations: status.operations, gossipKeys: status.gossipKeys, inventory: status.inventory)
     }
 
     package func gossipKeys() async -> HeldGossipKeys? { late.withLock { $0.keys }?.held }

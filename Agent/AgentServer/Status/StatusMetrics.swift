@@ -96,6 +96,9 @@ struct StatusMetrics {
         family(
             "partitions", "gauge", "Replicas on this node, by role.",
             roles.map { role in ("role=\"\(role)\"", String(status.partitions.count { $0.roleName == role })) })
+        family(
+            "replicas_stray", "gauge", "Copies on this node's disk that the topology does not place here.",
+            [("", String(status.inventory?.strayCount ?? 0))])
         family("partitions_fenced", "gauge", "Partitions led here that refuse writes.", [("", String(status.fenced.count))])
         family(
             "partitions_without_lease", "gauge", "Partitions led here that wait for a lease.",

@@ -1,4 +1,5 @@
 import Catalog
+import CoordinatorCore
 import FoundationEssentials
 import KeyEncoding
 import Membership
@@ -187,6 +188,22 @@ enum Documents {
             members["target"] = .string(target.name)
         }
         return .object(members)
+    }
+
+    static func orphan(_ orphan: Orphan) -> JSONNode {
+        let fate =
+            switch orphan.standing {
+            case .over: orphan.isConfirmed ? "removal ordered" : "removed after orphan_grace_seconds"
+            case .unknown: "kept: the catalog never knew of it; coxctl node remove-orphan removes it"
+            case .ahead: "kept: its disk proves a later epoch than the catalog knows"
+            case .wanted, .recorded: "none"
+            }
+        return .object([
+            "node": .string(orphan.node.name), "partition": .string(orphan.held.partition.description),
+            "storage": .string(orphan.held.storage.description), "epoch": .number(orphan.held.epoch.number),
+            "standing": .string(orphan.standing.rawValue), "seen_for_seconds": .measure(orphan.age.seconds),
+            "fate": .string(fate),
+        ])
     }
 
     private static func eta(_ report: OperationReport?) -> JSONNode {

@@ -28,6 +28,8 @@ struct Handlers: Sendable {
             Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), reads: freshness, handler: nodes),
             Route(.post, v1 + "/nodes/register", .permission(.registerNode), handler: registerNode),
             Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
+            Route(.get, v1 + "/orphans", .permission(.readCluster), handler: orphans),
+            Route(.post, v1 + "/orphans:remove", .permission(.changeNodes), handler: removeOrphan),
             Route(.post, v1 + "/nodes/join-tokens", .certified(.createJoinToken), handler: createJoinToken),
             Route(.post, v1 + "/nodes/join", .joinToken, handler: join),
             Route(.post, v1 + "/tables", .permission(.changeTables), bodyLimit: 4 * 1_024 * 1_024, handler: createTable),

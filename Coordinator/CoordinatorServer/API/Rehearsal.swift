@@ -54,6 +54,7 @@ final class Rehearsal: ControlPlane {
     /// Whether consensus would take it, only asking it would tell.
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
     func reports() async -> [NodeID: LoadReading] { await real.reports() }
+    func orphans() async -> [Orphan] { await real.orphans() }
     func beliefs() async -> [NodeID: MemberBelief] { await real.beliefs() }
 }
 

@@ -1,5 +1,6 @@
 import Catalog
 import Consensus
+import CoordinatorCore
 import CoreMetrics
 import LogStorage
 import Membership
@@ -27,6 +28,7 @@ struct CoordinatorMetrics: Sendable {
         membership()
         let topology = await runtime.catalogNow.topology
         placement(topology)
+        orphans(await runtime.orphansNow)
         keys(topology, behind: await runtime.membersBehindOnGossipKeys.count)
         usage.collect()
     }
@@ -106,6 +108,13 @@ struct CoordinatorMetrics: Sendable {
         gauge("gossip_rotation_members_behind", Double(behind))
     }
 
+    /// Every member knows them from the reports; those of one standing are ordered away by themselves, the others wait for people.
+    private func orphans(_ found: [Orphan]) {
+        for standing in [ReplicaStanding.over, .unknown, .ahead] {
+            gauge("orphans", [("standing", standing.rawValue)], Double(found.count { $0.standing == standing }))
+        }
+    }
+
     private func placement(_ topology: Topology) {
         gauge("routing_revision", Double(topology.revision.index))
         // The others are active and want for nothing.
@@ -127,12 +136,13 @@ struct CoordinatorMetrics: Sendable {
                     Double(nodes.count { $0.zone == zone && $0.status == state }))
             }
         }
-        for kind in ["create-table", "drop-table", "move", "repair", "split", "transfer-primary"] {
+        for kind in ["create-table", "drop-table", "move", "repair", "split", "transfer-primary", "remove-orphan"] {
             for phase in OperationPhase.allCases {
                 let found = topology.operations.values.count { $0.kind.name == kind && $0.phase == phase }
                 gauge("operations", [("kind", kind), ("state", phase.rawValue)], Double(found))
             }
         }
+        gauge("operations_paused", Double(topology.operations.values.count { $0.pause != nil }))
         gauge("imbalance_ratio", imbalance(topology))
     }
 

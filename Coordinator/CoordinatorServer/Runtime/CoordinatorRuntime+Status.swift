@@ -2,7 +2,7 @@
 
 package import Catalog
 package import Consensus
-import CoordinatorCore
+package import CoordinatorCore
 package import LogStorage
 package import Model
 import Transport
@@ -14,6 +14,7 @@ extension CoordinatorRuntime {
         let now = BootClock.now()
         return core.reports.mapValues { LoadReading(report: $0.report, age: now - $0.at) }
     }
+    package var orphansNow: [Orphan] { core.orphans(at: BootClock.now()) }
     /// Messages that were not taken, or not sent, since the start.
     var drops: [MessageDrop: UInt64] {
         let sending = links.counters

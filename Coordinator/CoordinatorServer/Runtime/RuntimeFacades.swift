@@ -2,7 +2,7 @@
 
 package import Catalog
 import Consensus
-import CoordinatorCore
+package import CoordinatorCore
 package import Membership
 package import Model
 import Transport
@@ -36,6 +36,7 @@ extension CoordinatorRuntime: ControlPlane {
 
     package func status() async -> CoordinatorStatus { statusNow }
     package func reports() async -> [NodeID: LoadReading] { reportsNow }
+    package func orphans() async -> [Orphan] { orphansNow }
     package nonisolated func beliefs() async -> [NodeID: MemberBelief] {
         Dictionary(gossip.beliefs.map { ($0.member.node, $0) }) { first, _ in first }
     }

@@ -6,7 +6,9 @@ import Model
 struct Node: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Database nodes and their agents.",
-        subcommands: [NodeList.self, NodeInit.self, NodeWait.self, JoinToken.self])
+        subcommands: [
+            NodeList.self, NodeInit.self, NodeWait.self, NodeOrphans.self, NodeRemoveOrphan.self, JoinToken.self,
+        ])
 }
 
 struct NodeList: ClusterCommand {
@@ -23,6 +25,41 @@ struct NodeList: ClusterCommand {
                 .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
                 .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
             ])
+    }
+}
+
+struct NodeOrphans: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "orphans", abstract: "Copies on nodes' disks that nobody wants, and what becomes of them.")
+    @OptionGroup var global: GlobalOptions
+
+    func act(_ session: Session) async throws {
+        session.show(
+            try await session.ask(.get, "/orphans").body,
+            [
+                .init("NODE", "node"), .init("PARTITION", "partition"), .init("STORAGE", "storage"), .init("EPOCH", "epoch"),
+                .init("STANDING", "standing"), .init("SEEN FOR s", "seen_for_seconds"), .init("FATE", "fate"),
+            ])
+    }
+}
+
+struct NodeRemoveOrphan: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove-orphan", abstract: "Remove a copy that `node orphans` shows.",
+        discussion: """
+            Copies of which the catalog knows that they are over go by themselves. One that it has never known of may be all that is \
+            left of something that the coordinators have lost: look at it first. Its data is gone after this.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var waiting: WaitOptions
+    @Argument(help: "The node that holds it.") var node: String
+    @Argument(help: "The partition's id.") var partition: String
+
+    func act(_ session: Session) async throws {
+        try session.confirm("The copy of partition \(partition) on \(node) will be removed from its disk.")
+        let answer = try await session.ask(
+            .post, "/orphans:remove", body: .object(["node": .string(node), "partition": .string(partition)]))
+        try await waiting.follow(answer, in: session, done: "the copy of partition \(partition) on \(node) is removed")
     }
 }
 
