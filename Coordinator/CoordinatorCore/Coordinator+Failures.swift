@@ -85,7 +85,7 @@ extension Coordinator {
     /// - no agent of the zone has told anything (its load, or whom it accuses) for longer than between two reports, by whichever member;
     ///   where gossip is cut and sessions are not, both zones speak, and neither is declared dead by the other;
     /// - each agent there is accused by two witnesses of other zones, or has said nothing for as long as an accusation counts (it
-    ///   may have left in good order, and nobody accuses it);
+    ///   may have left in good order, and nobody lives who heard it);
     /// - no coordinator there has answered this one's heartbeats for as long.
     ///
     /// A verdict so found is no risk to data (rules R5, L1), and many of them at once hold the copying (rule F4).

@@ -56,9 +56,11 @@ struct WitnessBook: Sendable {
             let health = words[witness.id]?.found.localHealth ?? 0
             return health == 0 ? "\(witness.id)" : "\(witness.id) (itself \(health) from healthy)"
         }
-        var text = "\(witnesses.count) witnesses found it dead: \(names.joined(separator: ", "))"
+        let named = Set(shown.flatMap { words[$0.id]?.found.accusers ?? [] }).subtracting(witnesses.map(\.id))
+        let found = named.contains(node) ? "heard it take its leave" : "found it dead"
+        var text = "\(witnesses.count) witnesses \(found): \(names.joined(separator: ", "))"
         if shown.count < witnesses.count { text += " and others" }
-        let accusers = Set(shown.flatMap { words[$0.id]?.found.accusers ?? [] }).subtracting(witnesses.map(\.id)).sorted()
+        let accusers = named.subtracting([node]).sorted()
         if !accusers.isEmpty {
             text += "; accused by \(accusers.prefix(Self.shown).map { "\($0)" }.joined(separator: ", ")) before"
         }

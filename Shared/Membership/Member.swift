@@ -31,6 +31,8 @@ package struct Member: Hashable, Sendable {
     var isActive: Bool { status == .alive || status == .suspect }
     /// It should be there and is not.
     var isMissing: Bool { status == .dead || inRoster && !heard }
+    /// Nobody will hear of this life again, and somebody may wait for what it has led.
+    var isOver: Bool { status == .dead || status == .left && inRoster }
 }
 
 /// A node of the committed topology, or a coordinator of the configuration: somebody who should be there, and is never forgotten.

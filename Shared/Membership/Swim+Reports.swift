@@ -8,7 +8,7 @@ package struct DeathFindings: Hashable, Sendable {
         package let session: SessionID
         /// For how long it has been dead for us.
         package let age: Span
-        /// Who accused it, in order.
+        /// Who accused it, in order; itself, if it has left.
         package let witnesses: [NodeID]
     }
 
@@ -38,7 +38,8 @@ struct Finding: Hashable, Sendable {
 
 // Two independent witnesses make a failure (rule F2). Those nearest to the dead one by rendezvous hash speak at once, the others only
 // after a while, if the matter is not settled by then (rule F7). Who merely heard of a death calls the dead one first. While many fall,
-// what is found within one period is told together.
+// what is found within one period is told together. Who should be there and has left in good order is told of in the same way, on its
+// own word: what it led must not wait for its return.
 extension Swim {
     /// The topology may know of a death before we do: then there is nothing left to report.
     mutating func settle(_ sessions: [NodeID: SessionID], at now: LogicalInstant) {
@@ -50,7 +51,7 @@ extension Swim {
     }
 
     mutating func prepareReport(of slot: Int, evidence: Bool, at now: LogicalInstant) {
-        guard let member = table[slot], member.profile.kind == .agent, member.status == .dead else { return }
+        guard let member = table[slot], member.profile.kind == .agent, member.isOver else { return }
         findings.removeAll { $0.node == member.node }
         if let known = settled[member.node], member.profile.session <= known { return }
         var delay = Span.zero
@@ -84,7 +85,7 @@ extension Swim {
                 deaths.append(
                     DeathFindings.Death(
                         node: finding.node, generation: member.record.life.generation, session: finding.session,
-                        age: now - member.since, witnesses: member.accusers))
+                        age: now - member.since, witnesses: member.status == .left ? [member.node] : member.accusers))
             } else {
                 findings[index].checking = true
                 findings[index].nextAt = now + tuning.probeTimeout * patience

@@ -193,7 +193,8 @@ extension Swim {
         suspicions[slot] = nil
         spread(slot)
         switch rumour.status {
-        case .alive, .left: findings.removeAll { $0.slot == slot }
+        case .alive: findings.removeAll { $0.slot == slot }
+        case .left: prepareReport(of: slot, evidence: true, at: now)
         case .dead: prepareReport(of: slot, evidence: evidence, at: now)
         case .suspect: break
         }

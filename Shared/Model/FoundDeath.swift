@@ -7,7 +7,7 @@ package struct FoundDeath: Hashable, Sendable {
     /// `.none` when it is not known; then `generation` tells the lives apart.
     package let session: SessionID
     package let generation: Generation
-    /// Who accused it, as far as the finder heard: the first `mostAccusers`.
+    /// Who accused it, as far as the finder heard: the first `mostAccusers`; itself, if it took its leave.
     package let accusers: [NodeID]
     /// The finder's own: 0 is healthy, and the more, the later did it answer, or was it answered.
     package let localHealth: Int

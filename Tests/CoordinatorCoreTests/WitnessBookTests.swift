@@ -28,6 +28,10 @@ import Testing
         let alone = try self.book([("n1", 0, ["n1"]), ("n2", 0, ["n1"])])
         #expect(
             alone.account(of: try witnesses(["n1", "n2"]), against: try NodeID("n9")) == "2 witnesses found it dead: n1, n2")
+        let gone = try self.book([("n1", 0, ["n9"]), ("n2", 0, ["n9"])])
+        #expect(
+            gone.account(of: try witnesses(["n1", "n2"]), against: try NodeID("n9"))
+                == "2 witnesses heard it take its leave: n1, n2")
     }
 
     @Test("however many witnesses and accusers there are, a few are named")

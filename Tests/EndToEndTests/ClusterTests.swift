@@ -48,6 +48,25 @@ import Testing
         #expect(now["primary"]?.string != primary)
     }
 
+    @Test(
+        "the agent of a primary stopped in good order under load, and not started again: writes go on elsewhere, none is lost",
+        .timeLimit(.minutes(10)))
+    func primaryStopped() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("primary_stopped")
+        let primary = try #require(try await cluster.route("primary_stopped", key: #"["k"]"#)["primary"]?.string)
+        let load = Load(rows)
+        _ = try await load.during(prefix: "k") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            try #require(cluster.process(primary)).terminate()
+            try await expectEventually("another primary", within: 20) {
+                try await cluster.route("primary_stopped", key: #"["k"]"#)["primary"]?.string != primary
+            }
+            let before = load.writes
+            try await expectEventually("writes after the failover", within: 20) { load.writes > before + 200 }
+        }
+    }
+
     @Test("the coordinator leader killed under load: no write fails, another leads", .timeLimit(.minutes(10)))
     func leaderKilled() async throws {
         let cluster = try await Cluster.whole()

@@ -12,6 +12,7 @@ extension Scenario {
             "half of a hundred that fall at once are dead for all within 8 seconds, and told by two each, in batches", half),
         Scenario("F2", "a death is reported by two witnesses who have seen it themselves, until it is settled", witnesses),
         Scenario("F7", "few speak of a death at once; the others only if it is not settled by then", damped),
+        Scenario("farewell", "who leaves and should be there is reported at once, by two, on its own word", farewell),
         Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
         Scenario("fast-path", "a link that is reset while the process lives costs a ping, and nobody is accused", falseAlarm),
         Scenario("rtt", "round trips are known per member and per zone", roundTrips),
@@ -124,6 +125,37 @@ extension Scenario {
         for index in world.running where index != 9 { world.input(gossip([rumour], from: 3), to: index) }
         world.run(for: .milliseconds(100))
         try trial.require(world.reports.isEmpty, "a rumour is reported as a finding")
+        trial.close(world)
+    }
+
+    private static func farewell(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(30)
+        let roster = (0..<30).map {
+            RosterEntry(node: World.node($0), generation: Generation(1), profile: World.profile($0))
+        }
+        for index in world.running { world.input(.roster(roster.filter { $0.node != World.node(index) }), to: index) }
+        world.run(for: .seconds(1))
+        world.forgetWhatWas()
+        world.input(.leave, to: 4)
+        let time = world.run(atMost: .seconds(2)) { Set($0.reports.map(\.by)).count >= 2 }
+        trial.note("two witnesses", try trial.require(time, within: .milliseconds(800), "two witnesses of a farewell"))
+        let told = world.reports.flatMap(\.report.deaths)
+        let isPlain = told.allSatisfy { $0.node == World.node(4) && $0.witnesses == [World.node(4)] }
+        try trial.require(isPlain, "somebody else is reported, or accused")
+        try trial.require(world.verdicts.isEmpty, "who left is held dead")
+        world.kill(4, refusing: true)
+        for index in world.running { world.input(.deathsSettled([World.node(4): SessionID(5)]), to: index) }
+        world.forgetWhatWas()
+        world.run(for: .seconds(5))
+        try trial.require(world.reports.isEmpty, "it is repeated though it is settled")
+        // Who is back before anybody has spoken is reported by nobody.
+        for index in world.running { world.input(.deathsSettled([:]), to: index) }
+        world.start(4, seeds: [0, 1, 2])
+        let back = world.run(atMost: .seconds(5)) { $0.isWhole }
+        _ = try trial.require(back, within: .seconds(2), "its return")
+        world.forgetWhatWas()
+        world.run(for: .seconds(5))
+        try trial.require(world.reports.isEmpty, "it is reported though it is back")
         trial.close(world)
     }
 
