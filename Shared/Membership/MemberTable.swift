@@ -12,6 +12,8 @@ package struct MemberTable: Hashable, Sendable {
     /// Looked up only.
     private var index: [NodeID: Int] = [:]
     private var vacant: [Int] = []
+    /// Its own, whose table this is: named by the index, and empty.
+    private var leftOut: Int?
     /// Slots ever used: all are below this.
     private(set) var slots = 0
 
@@ -36,8 +38,9 @@ package struct MemberTable: Hashable, Sendable {
     var activeCount: Int { count(of: .alive) + count(of: .suspect) }
     func count(of status: MemberStatus) -> Int { counts[Int(status.rawValue) - 1] }
 
+    /// Asked for every rumour, so no member is copied for it.
     func slot(of node: NodeID) -> Int? {
-        guard let slot = index[node], self[slot]?.node == node else { return nil }
+        guard let slot = index[node], slot != leftOut else { return nil }
         return slot
     }
 
@@ -77,6 +80,7 @@ package struct MemberTable: Hashable, Sendable {
     /// Leaves out the one whose table this is. The index keeps its name, and stays shared.
     mutating func leaveOut(_ node: NodeID) {
         guard let slot = slot(of: node), let member = self[slot] else { return }
+        leftOut = slot
         tally(member, slot, -1)
         pages[slot / Self.pageSize][slot % Self.pageSize] = nil
     }

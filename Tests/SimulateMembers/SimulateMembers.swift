@@ -70,10 +70,10 @@ enum SimulateMembers {
         say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
         let start = ContinuousClock.now
         var cluster = LargeCluster(count, isShared: isShared, seed: seed) { name, value in say("  \(name): \(value)") }
-        if isShared { cluster.restart(count / 20) } else { cluster.join() }
+        if isShared { cluster.restart(count / 100) } else { cluster.join() }
         if split != nil || halves {
             cluster.idle(for: .seconds(1), loss: 10)
-            if let split { cluster.split(isShared ? count / 20 : nil, for: .seconds(split)) }
+            if let split { cluster.split(isShared ? count / 100 : nil, for: .seconds(split)) }
             if halves { cluster.halve(refusing: false) }
         } else {
             measure(&cluster, count, idle: idle, isShared: isShared)
@@ -89,7 +89,7 @@ enum SimulateMembers {
         say("  of a core per member, network and all: \((percent * 10_000).rounded() / 10_000) %")
         cluster.kill(5, refusing: false)
         cluster.kill(5, refusing: true)
-        cluster.split(isShared ? count / 20 : nil, for: .seconds(30))
+        cluster.split(isShared ? count / 100 : nil, for: .seconds(30))
     }
 
     private static var largestMemory: Int {
