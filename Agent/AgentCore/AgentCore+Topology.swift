@@ -228,6 +228,25 @@ extension AgentCore {
 
     // MARK: - The end of replicas
 
+    /// The engine cannot go on with a replica: it serves and acknowledges nothing more (rule F6).
+    mutating func fail(_ id: PartitionID, _ what: String, at now: LogicalInstant) {
+        // Said once: every read of it finds the same.
+        if locals[id]?.damage == nil { actions.append(.damaged(id, what)) }
+        locals[id]?.damage = what
+        locals[id]?.retryAt = now + settings.enginePause
+        give(id, .retired)
+    }
+
+    /// A file that holds one unreadable partition is not to hold the next copy of it: it goes with the last partition in it. So those
+    /// beside it are given up too, where others hold what they hold; one that reads, and is in sync alone, stays as it is.
+    mutating func storageDamaged(_ storage: StorageID, _ unreadable: [PartitionID], _ what: String, at now: LogicalInstant) {
+        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.storage == storage {
+            guard !local.isDropping, !local.isDamaged else { continue }
+            let isNeeded = topology.partitions[id].map { $0.inSync == [identity.node] } ?? true
+            if unreadable.isEmpty || unreadable.contains(id) || !isNeeded { fail(id, what, at: now) }
+        }
+    }
+
     /// A member that cannot serve says so and leaves the in-sync set; where it led, another takes its place (rule F6).
     mutating func giveUpDamaged(at now: LogicalInstant) {
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {

@@ -169,12 +169,9 @@ package struct AgentCore: Sendable {
         case .created(let id, let storage): created(id, storage, at: now)
         case .childrenInstalled(let parent): childrenInstalled(of: parent, at: now)
         case .dropped(let id, let storage): dropped(id, storage, at: now)
-        case .failed(let id, let what):
-            // Said once: every read of it finds the same.
-            if locals[id]?.damage == nil { actions.append(.damaged(id, what)) }
-            locals[id]?.damage = what
-            locals[id]?.retryAt = now + settings.enginePause
-            give(id, .retired)
+        case .failed(let id, let what): fail(id, what, at: now)
+        case .storageDamaged(let storage, let unreadable, let what):
+            storageDamaged(storage, unreadable, what, at: now)
         case .copyEnded(let id, let peer, let isWhole):
             locals[id]?.copyEnded(to: peer, isWhole: isWhole, at: now)
             give(id, .snapshotSending(to: peer, at: nil))

@@ -31,6 +31,8 @@ package enum AgentInput: Hashable, Sendable {
     case dropped(PartitionID, StorageID)
     /// The engine cannot go on with this replica (rule F6).
     case failed(PartitionID, String)
+    /// The storage's file does not hold what was written to it, and these partitions in it cannot be read whole; none: all of them.
+    case storageDamaged(StorageID, [PartitionID], String)
     /// A snapshot to this learner has ended, whole or not.
     case copyEnded(PartitionID, to: NodeID, isWhole: Bool)
     /// The engine is about to take in a snapshot for a learner here; `copy` tells it from every other one.

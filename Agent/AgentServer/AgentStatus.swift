@@ -40,6 +40,8 @@ package struct AgentStatus: Sendable {
     /// Operations that this node drives or takes part in.
     package var operations: [OperationReport]
     package var engine: EngineHealth
+    /// Replicas that do not hold what they acknowledged, and what was found, in the order of their partitions.
+    package var damaged: [(partition: PartitionID, detail: String)] = []
     /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
     package var fenced: [PartitionID]
     package var withoutLease: [PartitionID]

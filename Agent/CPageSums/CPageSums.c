@@ -13,10 +13,22 @@
 // The checksum is that of SQLite's own log, two sums of which each step mixes one into the other, begun with the page's number: every
 // change within four bytes is found for certain, any other but for one in 2^64.
 
+#define _GNU_SOURCE 1
+
 #include "CPageSums.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Where the system's memory cannot be gone past, files are read through it.
+#ifndef O_DIRECT
+#define O_DIRECT 0
+#endif
 
 const char *const page_sums_layer = "page-sums";
 
@@ -298,3 +310,59 @@ int page_sums_register(void) {
     };
     return sqlite3_vfs_register(&layer, 0);
 }
+
+// MARK: Looking at a file
+
+/// What reads past the system's memory wants its buffers and places to be multiples of.
+enum { disk_block = 4096 };
+
+static int64_t read_up_to(int file, unsigned char *buffer, size_t size, int64_t offset) {
+    size_t done = 0;
+    while (done < size) {
+        ssize_t count = pread(file, buffer + done, size - done, offset + (int64_t)done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return -1;
+        if (count == 0) break;
+        done += (size_t)count;
+        // The end of a file may be read past its last block; the next read would not begin at one.
+        if (count % disk_block != 0) break;
+    }
+    return (int64_t)done;
+}
+
+int page_sums_open(const char *path) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    return file < 0 && errno == EINVAL ? open(path, O_RDONLY | O_CLOEXEC) : file;
+}
+
+page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, int64_t count) {
+    page_sums_inspection found = {0};
+    struct stat status;
+    if (fstat(file, &status) != 0) {
+        found.error = errno;
+        return found;
+    }
+    found.pages = (status.st_size + page_size - 1) / page_size;
+    if (count > found.pages - first + 1) count = found.pages - first + 1;
+    if (count <= 0) return found;
+    void *buffer = NULL;
+    found.error = posix_memalign(&buffer, disk_block, (size_t)(count * page_size));
+    if (found.error != 0) return found;
+    int64_t offset = (first - 1) * page_size;
+    int64_t size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
+    if (size < 0 && errno == EINVAL) {
+        // A file system that takes the wish, and refuses to fulfil it.
+        (void)fcntl(file, F_SETFL, 0);
+        size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
+    }
+    if (size < 0) found.error = errno;
+    for (int64_t at = 0; at < size && found.damaged == 0; at += page_size, found.inspected++) {
+        int is_cut = at + page_size > size;
+        const unsigned char *page = (const unsigned char *)buffer + at;
+        if (is_cut || page_sums_judge(page, page_size, offset + at) == page_sums_damaged) found.damaged = first + found.inspected;
+    }
+    free(buffer);
+    return found;
+}
+
+void page_sums_forget(int file) { (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); }

@@ -70,6 +70,7 @@ package final class SQLiteEngine: StorageEngine {
         _ id: StorageID, for table: TableDescriptor, holding partition: PartitionState, limit: Int
     ) async throws(EngineError) -> Bool {
         if let existing = try await state(of: id) {
+            try storage(id).checkIsWhole()
             guard existing.table == table.id else { throw .storageInUse(id, by: existing.table) }
             guard !existing.partitions.contains(where: { $0.partition == partition.partition }) else { return true }
             // Beside the siblings that a split left it with; rows of an earlier copy would be taken for rows of this one.
@@ -104,16 +105,22 @@ package final class SQLiteEngine: StorageEngine {
             try file(of: id).remove()
             return true
         }
-        let (partitions, imported) = try await storage.writer.records()
-        let others = partitions.filter { $0.partition != partition }
-        if others.isEmpty, imported == nil || imported?.start.partition == partition {
+        let (partitions, imported) = try await storage.records()
+        let others = partitions.map(\.partition) + (imported.map { [$0.start.partition] } ?? [])
+        if others.allSatisfy({ $0 == partition || storage.isAbandoned($0) }) {
             storages.withLock { $0[id] = nil }
             await storage.close()
             try storage.file.remove()
             return true
         }
-        guard try await storage.writer.clear(partition, limit: limit) < limit else { return false }
-        _ = try await storage.writer.forget(partition)
+        do throws(EngineError) {
+            guard try await storage.writer.clear(partition, limit: limit) < limit else { return false }
+            _ = try await storage.writer.forget(partition)
+        } catch {
+            guard error.isDamage else { throw error }
+            // Its rows cannot be found to be removed. They go with the file, once the last of the others does.
+            storage.abandon(partition)
+        }
         return true
     }
 
@@ -169,6 +176,34 @@ package final class SQLiteEngine: StorageEngine {
         try await storage(id).background.middleKey(of: range)
     }
 
+    package func inspect(_ id: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection {
+        let storage = try storage(id)
+        let found = try await storage.background.inspect(from: page, limit: limit, with: storage.inspector)
+        guard let suspect = found.damaged else { return found }
+        // It may have been caught while it was written.
+        guard try await storage.writer.inspect(suspect, with: storage.inspector).damaged == nil else { return found }
+        return Inspection(pages: found.pages, pageSize: found.pageSize, inspected: found.inspected)
+    }
+
+    package func unreadablePartitions(in id: StorageID) async throws(EngineError) -> [PartitionID] {
+        let storage = try storage(id)
+        let (partitions, imported) = try await storage.records()
+        let held = (partitions + (imported.map { [$0.start] } ?? [])).filter { !storage.isAbandoned($0.partition) }
+        storage.inspector.forget()
+        // It has nothing in memory.
+        let reader = StorageReader(storage.file, storage.schema, label: "inspection")
+        try await reader.readRecords()
+        var unreadable: Set<PartitionID> = []
+        for state in held {
+            do throws(EngineError) { try await reader.readThrough(state.range) } catch {
+                guard error.isDamage else { throw error }
+                unreadable.insert(state.partition)
+            }
+        }
+        await reader.close()
+        return unreadable.sorted()
+    }
+
     // MARK: Imports
 
     package func beginImport(
@@ -176,6 +211,7 @@ package final class SQLiteEngine: StorageEngine {
     ) async throws(EngineError) -> ImportState? {
         if let found = storages.withLock({ $0[id] }) {
             guard found.schema.table == table.id else { throw .storageInUse(id, by: found.schema.table) }
+            try found.checkIsWhole()
             let (partitions, imported) = try await found.writer.records()
             if let imported, imported.start == start { return imported }
             let isHeld = (partitions + [imported?.start].compactMap { $0 }).contains { $0.partition == start.partition }
@@ -215,6 +251,11 @@ final class SQLiteStorage: Sendable {
     let writer: StorageWriter
     /// For what takes long, so that requests do not wait behind it.
     let background: StorageReader
+    let inspector: FileInspector
+    /// Partitions that are gone, but for rows that cannot be read.
+    private let abandoned = Mutex<Set<PartitionID>>([])
+    /// What the file said that it holds when it was last asked.
+    private let held = Mutex<(partitions: [PartitionState], imported: ImportState?)?>(nil)
     private let readers: [StorageReader]
     private let turn = Atomic<Int>(0)
 
@@ -223,6 +264,7 @@ final class SQLiteStorage: Sendable {
         self.schema = schema
         self.writer = writer
         background = StorageReader(file, schema, label: "background")
+        inspector = FileInspector(file)
         readers = (0..<2).map { StorageReader(file, schema, label: "reader-\($0)") }
     }
 
@@ -234,12 +276,36 @@ final class SQLiteStorage: Sendable {
 
     func state() async throws(EngineError) -> StorageState {
         let (partitions, imported) = try await writer.records()
+        held.withLock { $0 = (partitions, imported) }
         return StorageState(
-            storage: file.storage, table: schema.table, tableName: schema.name, partitions: partitions, imported: imported)
+            storage: file.storage, table: schema.table, tableName: schema.name,
+            partitions: partitions.filter { !isAbandoned($0.partition) }, imported: imported)
+    }
+
+    /// What the file holds; where it cannot be read any more, what it held before: a file is removed with the last of them.
+    func records() async throws(EngineError) -> (partitions: [PartitionState], imported: ImportState?) {
+        do throws(EngineError) {
+            let records = try await writer.records()
+            held.withLock { $0 = records }
+            return records
+        } catch {
+            guard error.isDamage, let known = held.withLock({ $0 }) else { throw error }
+            return known
+        }
+    }
+
+    func abandon(_ partition: PartitionID) { abandoned.withLock { _ = $0.insert(partition) } }
+    func isAbandoned(_ partition: PartitionID) -> Bool { abandoned.withLock { $0.contains(partition) } }
+
+    /// Nothing new comes into a file that has lost something.
+    func checkIsWhole() throws(EngineError) {
+        guard let lost = abandoned.withLock({ $0.min() }) else { return }
+        throw .damaged(file.storage, detail: "rows of partition \(lost) could not be removed; it goes with the last partition")
     }
 
     func close() async {
         for reader in readers + [background] { await reader.close() }
         await writer.close()
+        inspector.close()
     }
 }

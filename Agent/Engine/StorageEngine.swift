@@ -200,6 +200,12 @@ package protocol StorageEngine: Sendable {
     /// Removes up to `limit` rows that lie in no partition.
     /// - Returns: how many went; fewer than `limit`: no more are left.
     func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int
+    /// Looks at pages of the storage's file as they are on the disk, from `page` on, counted from 1; it ends with the first that is not
+    /// what was written.
+    func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection
+    /// The partitions that cannot be read whole, sorted. Reads everything, from the disk.
+    /// - Throws: `damaged` when the file does not even say what it holds.
+    func unreadablePartitions(in storage: StorageID) async throws(EngineError) -> [PartitionID]
     /// Ends what is open. No call may follow.
     func close() async
 }

@@ -61,6 +61,24 @@ actor StorageReader {
         return middle
     }
 
+    func inspect(from page: UInt64, limit: Int, with inspector: FileInspector) throws(EngineError) -> Inspection {
+        try inspector.inspect(from: page, limit: limit)
+    }
+
+    /// Reads all that is stored of a range.
+    func readThrough(_ range: KeyRange) throws(EngineError) {
+        _ = try checksum(of: range)
+        var key: IdempotencyKey?
+        repeat { key = try writes(of: range, after: key, byteLimit: 1 << 20).writes.last?.key } while key != nil
+    }
+
+    /// Reads our own records.
+    func readRecords() throws(EngineError) {
+        let database = try connection()
+        _ = try StorageSchema(in: database)
+        _ = try PartitionTable(database: database).all()
+    }
+
     // MARK: A snapshot: one read transaction on a connection that nobody else uses
 
     /// Starts the transaction and fixes what it will see.

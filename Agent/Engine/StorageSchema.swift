@@ -16,6 +16,8 @@ struct StorageSchema: Sendable {
     ///
     /// 2: remembers writes that happen once. 3: pages have checksums (see CPageSums), for which 8 bytes of each are kept free.
     static let version: Int64 = 3
+    /// Rows of a few kilobytes stay in one page of the tree.
+    static let pageSize = 8_192
     /// "CXSW", so that `file` and a start know the file for ours.
     static let applicationID: Int64 = 0x4358_5357
 

@@ -25,8 +25,7 @@ actor StorageWriter {
         _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
     ) throws(EngineError) {
         let database = try Database(file, .create)
-        // Rows of a few kilobytes stay in one page of the tree.
-        try database.execute("PRAGMA page_size = 8192")
+        try database.execute("PRAGMA page_size = \(StorageSchema.pageSize)")
         try database.reserveSums()
         try database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         try database.transaction { () throws(EngineError) in
@@ -71,6 +70,11 @@ actor StorageWriter {
     func records() throws(EngineError) -> (partitions: [PartitionState], imported: ImportState?) {
         let table = PartitionTable(database: try connection().0)
         return (try table.all(), try table.imported())
+    }
+
+    /// Looks at a page while nobody brings one from the log into the file, for only this connection does.
+    func inspect(_ page: UInt64, with inspector: FileInspector) throws(EngineError) -> Inspection {
+        try inspector.inspect(from: page, limit: 1)
     }
 
     // MARK: Entries

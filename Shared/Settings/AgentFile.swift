@@ -48,11 +48,17 @@ package struct AgentFile: Codable, Sendable {
         package var logSegmentMebibytes: Int64?
         /// Added to every flush of the log, to measure with a slower disk.
         package var flushDelayMicroseconds: Int64?
+        /// In what time all storages are read through once to find what the disk has lost; a day, unless it is said.
+        package var scrubSeconds: Int64?
+        /// The most that is read for it in a second, however long it then takes; 16, unless it is said.
+        package var scrubMebibytesPerSecond: Int64?
 
         package init() {}
 
         enum CodingKeys: String, CodingKey {
             case gossipProfile = "gossip_profile"
+            case scrubSeconds = "scrub_seconds"
+            case scrubMebibytesPerSecond = "scrub_mib_per_second"
             case diskReserveMebibytes = "disk_reserve_mib"
             case logSegmentMebibytes = "log_segment_mib"
             case flushDelayMicroseconds = "flush_delay_us"

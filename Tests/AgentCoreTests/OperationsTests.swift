@@ -132,6 +132,33 @@ import Testing
         #expect(world.partitions[0].inSync.count == 3)
     }
 
+    @Test("where a file has rotted, its copies are given up, those that can be read as well (F6)")
+    func rottenFile() throws {
+        let world = try world(seed: 5)
+        write(world, for: .milliseconds(300))
+        let follower = world.machines[world.order[1]]!
+        let storage = try #require(world.partitions[0].replica(on: follower.id)?.storage)
+        // Nobody's rows are said to be unreadable but another partition's, beside this one.
+        world.give(follower, [.storageDamaged(storage, [PartitionID(77)], "page 3")])
+        #expect(world.damages.count == 1)
+        write(world, for: .milliseconds(2_000))
+        world.damages = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync.count == 3)
+    }
+
+    @Test("a copy that reads and stands alone is not given up for what has rotted beside it in its file (F6)")
+    func rottenBeside() throws {
+        let world = try world(seed: 5, nodes: 1)
+        write(world, for: .milliseconds(300))
+        let (id, alone) = (world.partitions[0].id, world.machines[world.order[0]]!)
+        let storage = try #require(world.partitions[0].replica(on: alone.id)?.storage)
+        world.give(alone, [.storageDamaged(storage, [PartitionID(77)], "page 3")])
+        #expect(world.damages.isEmpty)
+        world.give(alone, [.storageDamaged(storage, [id], "page 3")])
+        #expect(world.damages.count == 1)
+    }
+
     @Test("a primary whose engine has long found no room gives its role to one that has some, and its copy stays (F6)")
     func noRoomAtPrimary() throws {
         let world = try world(seed: 6)

@@ -138,6 +138,55 @@ import Testing
         try await rig.close()
     }
 
+    @Test("damage that is found on the disk is said of those whose rows are there, and of all where it hides who they are (F6)")
+    func saysWhatRotted() async throws {
+        let rig = try await WorkerRig()
+        try rig.apply(1, 0..<100)
+        try await rig.eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
+        // The rows are in the log still: what the file has under them is read by nobody.
+        try rig.rot(page: 2)
+        #expect(await damagedPage(rig) == 2)
+        for _ in 0..<2 { _ = try await rig.worker.inspect(storage, from: 1, limit: 1).get() }
+        #expect(rig.inputs == [.applied(partition, 1)])
+        try rig.rot(page: 2)
+        // Our own record of the table's columns.
+        try rig.rot(page: 4)
+        #expect(await damagedPage(rig) == 4)
+        try await rig.eventually("it is said") {
+            rig.inputs.contains {
+                if case .storageDamaged(storage, [], let what) = $0 { what.contains("page 4") } else { false }
+            }
+        }
+        try await rig.close()
+    }
+
+    private func damagedPage(_ rig: WorkerRig) async -> UInt64? {
+        try? await rig.worker.inspect(storage, from: 1, limit: 100).get().damaged
+    }
+
+    @Test("looking for damage waits behind entries that wait, and is given up when the agent stops")
+    func inspectsLast() async throws {
+        let rig = try await WorkerRig()
+        let isFull = Mutex(true)
+        rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
+        try rig.apply(1, 0..<1)
+        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        let order = Mutex<[String]>([])
+        let look = Task {
+            let found = await rig.worker.inspect(storage, from: 1, limit: 1)
+            order.withLock { $0.append(rig.inputs.contains(.applied(partition, 1)) ? "behind" : "before") }
+            return found
+        }
+        isFull.withLock { $0 = false }
+        #expect(try await look.value.get().inspected == 1)
+        #expect(order.withLock { $0 } == ["behind"])
+        try await rig.close()
+        guard case .failure = await rig.worker.inspect(storage, from: 1, limit: 1) else {
+            Issue.record("a worker that has stopped looked at a page")
+            return
+        }
+    }
+
     @Test("while a partition is removed, its sibling's entries are applied")
     func removesInSteps() async throws {
         let rig = try await WorkerRig()

@@ -101,6 +101,12 @@ final class SickEngine: StorageEngine {
     func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int {
         try await sound.trim(range, in: storage, limit: limit)
     }
+    func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection {
+        try await sound.inspect(storage, from: page, limit: limit)
+    }
+    func unreadablePartitions(in storage: StorageID) async throws(EngineError) -> [PartitionID] {
+        try await sound.unreadablePartitions(in: storage)
+    }
     func close() async { await sound.close() }
 
     private struct Snapshot: StorageSnapshot {
@@ -130,7 +136,7 @@ final class WorkerRig: Sendable {
     let troubles = EngineTroubles()
     let worker: EngineWorker
     let table: TableDescriptor
-    private let folder: String
+    let folder: String
     private let heard: Heard
     private let running: Task<Void, any Error>
 
@@ -168,6 +174,17 @@ final class WorkerRig: Sendable {
         try await running.value
         await engine.close()
         try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Turns a bit of a page over, or back.
+    func rot(page: Int) throws {
+        let file = try FileHandle(forUpdating: URL(filePath: "\(folder)/storage-\(Self.storage).sqlite"))
+        let offset = UInt64(page * 8_192 - 4_000)
+        try file.seek(toOffset: offset)
+        let byte = try file.read(upToCount: 1)?.first ?? 0
+        try file.seek(toOffset: offset)
+        try file.write(contentsOf: Data([byte ^ 4]))
+        try file.close()
     }
 
     func position(_ sequence: UInt64) -> Position { Position(epoch: Epoch(1), run: 1, sequence: sequence) }

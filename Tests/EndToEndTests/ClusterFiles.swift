@@ -46,6 +46,7 @@ enum ClusterFiles {
               },
               "coordinators": [\(endpoints.joined(separator: ", "))],
               "join": { "token_file": "join-token", "authority_pin": "\(pin)" },
+              "tuning": { "scrub_seconds": 2 },
             }
             """
         try Data(text.utf8).write(to: own.appending(path: "agent.json"))

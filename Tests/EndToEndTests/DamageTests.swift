@@ -73,6 +73,75 @@ import Testing
         }
     }
 
+    @Test(
+        "a bit that turns over in a page of a live replica is found and named, and the replica, the primary too, is built anew from a peer",
+        .timeLimit(.minutes(10)))
+    func rottenPage() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("rotten_page")
+        for index in 0..<200 { #expect(try await rows.put("rotten-\(index)", index) == .acknowledged) }
+        // What a stopping engine leaves is all in the database, and none of it in the log.
+        for name in try await inSync(cluster, "rotten_page") {
+            cluster.process(name)?.terminate()
+            _ = cluster.process(name)?.waitForStatus()
+            try cluster.start(name)
+            try await expectEventually("\(name) is in sync", within: 60) {
+                _ = try await cluster.status(of: name)
+                return try await inSync(cluster, "rotten_page").count == 3
+            }
+        }
+        let primary = try #require(try await cluster.route("rotten_page", key: #"["rotten-0"]"#)["primary"]?.string)
+        let follower = try #require(try await inSync(cluster, "rotten_page").first { $0 != primary })
+        for victim in [follower, primary] {
+            let page = try rotRow("rotten-77", on: victim, of: cluster)
+            try await expectEventually("\(victim) names the page", within: 60) {
+                cluster.tail(of: victim, lines: 10_000).contains("page \(page) of its file is not what was written")
+            }
+            #expect(try await cluster.meter("scrub_damaged_pages_total", of: victim) >= 1)
+            try await expectEventually("\(victim) is whole and in sync again", within: 60) {
+                let damaged = try await cluster.status(of: victim)["engine"]?["damaged"]?.array ?? []
+                let members = try await inSync(cluster, "rotten_page")
+                return damaged.isEmpty && members.contains(victim)
+            }
+        }
+        #expect(try await cluster.route("rotten_page", key: #"["rotten-0"]"#)["primary"]?.string != primary)
+        // Not before: a page that is in the log as well is not in use in the database.
+        for index in 0..<2 { #expect(try await rows.put("after-\(index)", 1) == .acknowledged) }
+        for index in 0..<200 { #expect(try await rows.get("rotten-\(index)") == index) }
+        // Each replica by itself.
+        for name in try await inSync(cluster, "rotten_page") {
+            let port = try #require(cluster.agentPorts[name]).gateway
+            try await expectEventually("\(name) has every row", within: 20) {
+                let answer = try await cluster.clients.send(
+                    .GET, "https://127.0.0.1:\(port)/v1/tables/rotten_page/rows?limit=1000&consistency=eventual",
+                    headers: [("authorization", "Bearer \(rows.token)")])
+                let found = answer.json["rows"]?.array ?? []
+                let values = found.compactMap { row in
+                    (row["name"]?.string).flatMap { $0.hasPrefix("rotten-") ? ($0, row["value"]?.number) : nil }
+                }
+                return found.count == 202 && values.count == 200 && values.allSatisfy { "rotten-\(Int($1 ?? -1))" == $0 }
+            }
+        }
+    }
+
+    /// Turns a bit over in the name of a row, in the database of a running agent.
+    /// - Returns: the number of its page.
+    private func rotRow(_ name: String, on agent: String, of cluster: Cluster) throws -> Int {
+        let folder = cluster.folder.appending(path: "\(agent)/data/storages")
+        for file in try FileManager.default.contentsOfDirectory(atPath: folder.path) where file.hasSuffix(".sqlite") {
+            let path = folder.appending(path: file)
+            guard let found = try Data(contentsOf: path).range(of: Data(name.utf8)) else { continue }
+            let handle = try FileHandle(forUpdating: path)
+            try handle.seek(toOffset: UInt64(found.lowerBound))
+            let byte = try handle.read(upToCount: 1)?.first ?? 0
+            try handle.seek(toOffset: UInt64(found.lowerBound))
+            try handle.write(contentsOf: Data([byte ^ 0x01]))
+            try handle.close()
+            return found.lowerBound / 8_192 + 1
+        }
+        throw Failure("no '\(name)' in any file below \(folder.path)")
+    }
+
     private func inSync(_ cluster: Cluster, _ table: String) async throws -> [String] {
         let partitions = try await cluster.api(.GET, "/tables/\(table)/partitions").json["partitions"]?.array ?? []
         return partitions.first?["in_sync"]?.array.compactMap(\.string) ?? []

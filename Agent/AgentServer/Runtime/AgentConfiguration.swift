@@ -62,6 +62,12 @@ package struct AgentConfiguration: Sendable {
         if let profile = tuning.gossipProfile, !["fast", "lan", "wan"].contains(profile) {
             throw InvalidValue(field: "tuning.gossip_profile", detail: "'\(profile)' is none of fast, lan and wan")
         }
+        if let seconds = tuning.scrubSeconds, !(1...31_536_000).contains(seconds) {
+            throw InvalidValue(field: "tuning.scrub_seconds", detail: "\(seconds) is not from 1 to 31536000, which is a year")
+        }
+        if let rate = tuning.scrubMebibytesPerSecond, !(1...10_000).contains(rate) {
+            throw InvalidValue(field: "tuning.scrub_mib_per_second", detail: "\(rate) is not from 1 to 10000")
+        }
     }
 
     private static func check(_ address: String, _ field: String) throws(InvalidValue) {

@@ -167,6 +167,7 @@ package struct AgentParts {
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)
+        let scrub = ScrubService(runtime: runtime, worker: worker, pace: ScrubPace(configuration.tuning), meters: meters)
         let tokens = TokenVerifier(cluster: credentials.cluster, audience: .data)
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")
         let gateway = try Gateway(
@@ -197,7 +198,7 @@ package struct AgentParts {
                 worker, mirror, links, listener, copies, keys, runtime, InformedGossip(gossip: membership, keys: keys),
                 rumours,
                 LinkWatch(links: links, gossip: membership),
-                session, statistics, gateway, status,
+                session, statistics, scrub, gateway, status,
             ]
             + (metrics.map { [$0] } ?? [])
     }

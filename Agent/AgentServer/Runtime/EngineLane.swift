@@ -29,6 +29,15 @@ final class EngineLane: Sendable {
     private let events: @Sendable (AgentInput) -> Void
     private let logger: Logger
     private let hashing = Atomic<Int>(0)
+    /// Who finds out which partitions a damaged page belongs to, one page after another.
+    private struct Search {
+        var isRunning = false
+        /// Found meanwhile. Of many the newest is enough: each search reads all that there is.
+        var next: UInt64?
+    }
+    private let search = Mutex(Search())
+    /// Damaged pages that belong to nobody's rows: SQLite keeps them free, and writes them before it reads them.
+    private let unused = Mutex<Set<UInt64>>([])
 
     init(
         storage: StorageID, engine: any StorageEngine, troubles: EngineTroubles, logger: Logger,
@@ -68,7 +77,7 @@ final class EngineLane: Sendable {
                 if let isThere = await takeStep(&agenda, &group) { isDirty = isThere }
             }
             group.cancelAll()
-            for job in agenda.takeAll() { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
+            for job in agenda.takeAll() + jobs.taken() { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
         }
     }
 
@@ -112,7 +121,7 @@ final class EngineLane: Sendable {
         case .apply(let id, _), .split(let id, _): events(.failed(id, "\(error)"))
         // What passes is no damage, and who wanted the comparison asks again (rule M6).
         case .checksum(let id, _): if error.remedy == .rebuild { events(.failed(id, "\(error)")) }
-        case .create, .remove, .beginImport, .sync, .wake: break
+        case .create, .remove, .beginImport, .inspect, .sync, .wake: break
         }
     }
 
@@ -145,7 +154,7 @@ final class EngineLane: Sendable {
             events(.childrenInstalled(parent: parent))
         case .sync:
             for state in try await engine.sync(storage) { events(.synced(state.partition, state.applied.sequence)) }
-        case .create, .remove, .beginImport, .wake: break
+        case .create, .remove, .beginImport, .inspect, .wake: break
         }
     }
 
@@ -200,6 +209,14 @@ final class EngineLane: Sendable {
         do throws(EngineError) {
             switch job {
             case .create, .remove, .beginImport: if try await step(job) { agenda.finish(index) }
+            case .inspect(let page, let limit, let caller):
+                agenda.finish(index)
+                do throws(EngineError) {
+                    caller.resume(returning: .success(try await inspect(from: page, limit: limit, &group)))
+                } catch {
+                    // The next pass comes by here again.
+                    caller.resume(returning: .failure(error))
+                }
             case .apply, .checksum, .split, .sync, .wake:
                 // It only waited for those before it.
                 agenda.finish(index)
@@ -240,8 +257,57 @@ final class EngineLane: Sendable {
                 return false
             }
             caller.resume(returning: .success(begun))
-        case .apply, .checksum, .split, .sync, .wake: break
+        case .apply, .checksum, .split, .inspect, .sync, .wake: break
         }
         return true
+    }
+
+    // MARK: - Looking for damage
+
+    private func inspect(
+        from page: UInt64, limit: Int, _ group: inout DiscardingTaskGroup
+    ) async throws(EngineError) -> Inspection {
+        let found = try await engine.inspect(storage, from: page, limit: limit)
+        let isKnown = unused.withLock { unused in
+            let isKnown = found.damaged.map { unused.contains($0) } ?? false
+            unused = unused.filter { $0 < page || $0 >= page + found.inspected || $0 == found.damaged }
+            return isKnown
+        }
+        if let damaged = found.damaged, !isKnown {
+            logger.error("a page is damaged on the disk", metadata: ["page": "\(damaged)"])
+            let isIdle = search.withLock { search in
+                defer { search = Search(isRunning: true, next: damaged) }
+                return !search.isRunning
+            }
+            // Entries go on meanwhile.
+            if isIdle { group.addTask { await self.searchAll() } }
+        }
+        return found
+    }
+
+    private func searchAll() async {
+        while let page = search.withLock({ search in
+            defer { search = Search(isRunning: search.next != nil) }
+            return search.next
+        }) {
+            await find(page)
+        }
+    }
+
+    /// Finds out what a damaged page takes with it, and says so.
+    private func find(_ page: UInt64) async {
+        let error = EngineError.damaged(storage, detail: "page \(page) of its file is not what was written")
+        do throws(EngineError) {
+            let partitions = try await engine.unreadablePartitions(in: storage)
+            if partitions.isEmpty {
+                unused.withLock { _ = $0.insert(page) }
+                logger.notice("the damaged page is not in use", metadata: ["page": "\(page)"])
+            } else {
+                events(.storageDamaged(storage, partitions, "\(error)"))
+            }
+        } catch {
+            // What only did not work now is found again by the next pass.
+            if error.isDamage { events(.storageDamaged(storage, [], "\(error)")) }
+        }
     }
 }

@@ -16,6 +16,8 @@ enum EngineJob: Sendable {
     case split(PartitionID, children: [PartitionDescriptor])
     case remove(PartitionID)
     case beginImport(PartitionState, TableDescriptor, CheckedContinuation<Result<ImportState, EngineError>, Never>)
+    /// Look at some pages of the file, from one on.
+    case inspect(UInt64, limit: Int, CheckedContinuation<Result<Inspection, EngineError>, Never>)
     case sync
     /// The time has come to try something again.
     case wake
@@ -44,10 +46,15 @@ final class EngineWorker: Service {
             if let lane = lanes[storage] { return lane }
             let lane = EngineLane(storage: storage, engine: engine, troubles: troubles, logger: logger, events: events)
             lanes[storage] = lane
-            started.put(lane)
+            if !started.put(lane) { lane.jobs.close() }
             return lane
         }
         if !lane.jobs.put(job) { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
+    }
+
+    /// Looks at pages of a storage's file, behind whatever else is to be done with it.
+    func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async -> Result<Inspection, EngineError> {
+        await withCheckedContinuation { submit(.inspect(page, limit: limit, $0), to: storage) }
     }
 
     /// Asks every storage that was touched to make its rows durable.
@@ -75,7 +82,7 @@ extension EngineJob {
         case .apply(let id, _), .checksum(let id, _), .split(let id, _), .remove(let id): id
         case .create(let descriptor, _): descriptor.id
         case .beginImport(let start, _, _): start.partition
-        case .sync, .wake: nil
+        case .inspect, .sync, .wake: nil
         }
     }
 
@@ -85,12 +92,16 @@ extension EngineJob {
         case .apply, .split: error.remedy != .rebuild
         // Asked for again, by others or a second later.
         case .checksum, .sync: false
-        case .create, .remove, .beginImport, .wake: false
+        case .create, .remove, .beginImport, .inspect, .wake: false
         }
     }
 
     /// Answers whoever waits for a job that will not be done.
     func refuse(with error: EngineError) {
-        if case .beginImport(_, _, let caller) = self { caller.resume(returning: .failure(error)) }
+        switch self {
+        case .beginImport(_, _, let caller): caller.resume(returning: .failure(error))
+        case .inspect(_, _, let caller): caller.resume(returning: .failure(error))
+        case .apply, .checksum, .create, .split, .remove, .sync, .wake: break
+        }
     }
 }

@@ -27,7 +27,7 @@ struct LaneAgenda {
                 // One speaks for all that were asked for.
                 let isAsked = prompt.contains { if case .sync = $0 { true } else { false } }
                 if !isAsked { prompt.append(job) }
-            case .create, .remove, .beginImport: chores.append(Chore(job: job))
+            case .create, .remove, .beginImport, .inspect: chores.append(Chore(job: job))
             case .apply, .checksum, .split:
                 if chores.contains(where: { $0.job.partition == job.partition }) {
                     chores.append(Chore(job: job))
@@ -62,7 +62,7 @@ struct LaneAgenda {
     func dueChore(at now: LogicalInstant, ofRemovals: Bool = false) -> Int? {
         var seen: Set<PartitionID> = []
         for (index, chore) in chores.enumerated() {
-            guard let id = chore.job.partition, seen.insert(id).inserted else { continue }
+            if let id = chore.job.partition, !seen.insert(id).inserted { continue }
             let isRemoval = if case .remove = chore.job { true } else { false }
             if chore.notBefore <= now, isRemoval || !ofRemovals { return index }
         }
@@ -84,7 +84,7 @@ struct LaneAgenda {
         switch job {
         case .apply(let id, _), .checksum(let id, _):
             chores.contains { if case .remove(id) = $0.job { true } else { false } }
-        case .create, .split, .remove, .beginImport, .sync, .wake: false
+        case .create, .split, .remove, .beginImport, .inspect, .sync, .wake: false
         }
     }
 

@@ -95,10 +95,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         }
         let rates = meter.rates(at: now)
         note(replicas, at: now)
-        let damaged = replicas.compactMap { replica in replica.damage.map { "partition \(replica.partition): \($0)" } }
+        let damaged = replicas.compactMap { replica in replica.damage.map { (partition: replica.partition, detail: $0) } }
         let troubles = runtime.troubles.all
         let partitions = replicas.compactMap { report($0, identity.node, rates, statistics, at: now) }
-        return AgentStatus(
+        var status = AgentStatus(
             node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
             generation: membership?.ownRecord.life.generation ?? identity.generation, session: session?.status.session ?? .none,
             addresses: configuration.addresses,
@@ -112,12 +112,14 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             operations: work.reports(
                 in: topology, on: identity.node, sizes: statistics.mapValues(\.bytes), obstacles: Self.obstacles(to: replicas),
                 at: now),
-            engine: Self.health(damaged, troubles),
+            engine: Self.health(damaged.map { "partition \($0.partition): \($0.detail)" }, troubles),
             fenced: replicas.filter(\.isFenced).map(\.partition),
             withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition),
             waitingStorages: troubles.count, inventory: await runtime.inventory, machine: machine.read(),
             fsyncs: log.syncs,
             logBytes: log.bytes)
+        status.damaged = damaged
+        return status
     }
 
     private func report(

@@ -14,6 +14,10 @@ package struct AgentMeters: Sendable {
     let recovery: any TimerHandler
     /// Entries of peers that were not taken, since too many bytes waited for this node's log.
     let droppedPrepares: any CounterHandler
+    /// Reading the storages through for what the disk has lost: bytes read, damaged pages found, and times all was read.
+    let scrubbedBytes: any CounterHandler
+    let damagedPages: any CounterHandler
+    let scrubs: any CounterHandler
     /// From a ping to its answer.
     let roundTrip: any TimerHandler
 
@@ -23,6 +27,9 @@ package struct AgentMeters: Sendable {
         propagation = registry.makeTimer(label: "coxswain_routing_propagation_seconds", dimensions: [])
         recovery = registry.makeTimer(label: "coxswain_failover_recover_seconds", dimensions: [])
         droppedPrepares = registry.makeCounter(label: "coxswain_replication_dropped_prepares_total", dimensions: [])
+        scrubbedBytes = registry.makeCounter(label: "coxswain_scrub_bytes_total", dimensions: [])
+        damagedPages = registry.makeCounter(label: "coxswain_scrub_damaged_pages_total", dimensions: [])
+        scrubs = registry.makeCounter(label: "coxswain_scrub_passes_total", dimensions: [])
         roundTrip = registry.makeTimer(label: "coxswain_gossip_probe_rtt_seconds", dimensions: [])
     }
 }

@@ -113,14 +113,25 @@ struct StatusDocument: Encodable {
         }
     }
 
+    struct Damage: Encodable {
+        let partitionID: UInt64
+        let detail: String
+
+        private enum CodingKeys: String, CodingKey {
+            case partitionID = "partition_id"
+            case detail
+        }
+    }
+
     struct Engine: Encodable {
         let health: String
         let detail: String?
+        let damaged: [Damage]
         let fsyncs: UInt64
         let logBytes: UInt64
 
         private enum CodingKeys: String, CodingKey {
-            case health, detail, fsyncs
+            case health, detail, damaged, fsyncs
             case logBytes = "log_bytes"
         }
     }
@@ -184,7 +195,9 @@ struct StatusDocument: Encodable {
                 writePauseMs: Double($0.writePause.microseconds) / 1_000)
         }
         engine = Engine(
-            health: status.engine.name, detail: status.engine.detail, fsyncs: status.fsyncs, logBytes: status.logBytes)
+            health: status.engine.name, detail: status.engine.detail,
+            damaged: status.damaged.map { Damage(partitionID: $0.partition.number, detail: $0.detail) },
+            fsyncs: status.fsyncs, logBytes: status.logBytes)
         machine = Machine(
             cpuPercent: status.machine.cpuPercent, memoryTotalBytes: status.machine.memoryTotalBytes,
             memoryFreeBytes: status.machine.memoryFreeBytes, diskTotalBytes: status.machine.diskTotalBytes,

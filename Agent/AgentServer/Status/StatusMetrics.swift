@@ -99,6 +99,9 @@ struct StatusMetrics {
         family(
             "replicas_stray", "gauge", "Copies on this node's disk that the topology does not place here.",
             [("", String(status.inventory?.strayCount ?? 0))])
+        family(
+            "partitions_damaged", "gauge", "Replicas here that do not hold what they acknowledged.",
+            [("", String(status.damaged.count))])
         family("partitions_fenced", "gauge", "Partitions led here that refuse writes.", [("", String(status.fenced.count))])
         family(
             "partitions_without_lease", "gauge", "Partitions led here that wait for a lease.",

@@ -31,4 +31,29 @@ typedef struct {
 /// The last one that was read on this thread; page 0: none.
 page_sums_fault page_sums_last_fault(void);
 
+/// What came of looking at some pages of a file.
+typedef struct {
+    /// Pages of the whole file; a last one that is cut short counts.
+    int64_t pages;
+    /// How many of them were looked at.
+    int64_t inspected;
+    /// The first that failed, counted from 1; those behind it were not looked at. 0: none.
+    int64_t damaged;
+    /// An error number, and then the rest means nothing.
+    int error;
+} page_sums_inspection;
+
+/// Opens a file to look at its pages, as they are on the disk rather than in the system's memory, where that can be had.
+///
+/// Close it after every connection to the database: with the first descriptor of a file that is closed, a process loses all of its locks
+/// on it, those of SQLite too.
+/// - Returns: a descriptor, or -1 with an error number.
+int page_sums_open(const char *path);
+
+/// Looks at up to `count` pages from `first` on. A page that is written at this moment may fail: ask again when it is not.
+page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, int64_t count);
+
+/// Has the system forget what it keeps of the file in memory, so that others too read it from the disk next.
+void page_sums_forget(int file);
+
 #endif
