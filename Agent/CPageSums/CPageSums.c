@@ -191,6 +191,8 @@ static int write_log(sqlite3_file *file, const void *bytes, int amount, sqlite3_
             log->unsettled = number;
             log->page_size = amount;
         }
+        // Whatever comes to the same place without a header before it is written anew.
+        log->header_end = -1;
     }
     return below(file)->pMethods->xWrite(below(file), bytes, amount, offset);
 }

@@ -7,8 +7,6 @@ import Model
 final class Database {
     enum Mode {
         case create, write, read
-        /// Without the checksums of its pages, as a file of an older format has none.
-        case unsummed
     }
 
     /// Compares each page with its checksum when it is read (see CPageSums).
@@ -32,13 +30,13 @@ final class Database {
         let access =
             switch mode {
             case .create: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-            case .write, .unsummed: SQLITE_OPEN_READWRITE
+            case .write: SQLITE_OPEN_READWRITE
             case .read: SQLITE_OPEN_READONLY
             }
         guard let pageSums = Self.pageSums else { throw .failed(file.storage, detail: "SQLite takes no layer below it") }
         // The actor is the mutex.
         let code = sqlite3_open_v2(
-            file.path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, mode == .unsummed ? nil : pageSums)
+            file.path, &opened, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, pageSums)
         guard let opened else { throw .failed(file.storage, detail: "no memory for a connection") }
         guard code == SQLITE_OK else {
             let error = Self.error(code, opened, file)
@@ -94,7 +92,7 @@ final class Database {
         return result
     }
 
-    /// Has each page keep room for its checksum. Of a file that exists, only the next `VACUUM` does it.
+    /// Has each page of a new file keep room for its checksum.
     func reserveSums() throws(EngineError) {
         var bytes = Int32(page_sums_reserved)
         let code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes)

@@ -29,8 +29,9 @@ struct StorageFile: Sendable {
         }
 
         /// It is of a format whose pages had no checksums, and has no room for them. Both, so that a bit that turned over in one of
-        /// them takes away no checksum.
-        var isUnsummed: Bool { bytes[20] == 0 && (1...2).contains(number(at: 60)) }
+        /// them is damage, and no other format.
+        var isUnsummed: Bool { bytes[20] == 0 && (1...2).contains(format) }
+        var format: Int64 { number(at: 60) }
 
         private func number(at offset: Int) -> Int64 {
             bytes[offset..<offset + 4].reduce(0) { $0 << 8 | Int64($1) }

@@ -122,18 +122,10 @@ struct StorageSchema: Sendable {
         guard try made.step(), made.integer(0) == Self.applicationID else { return nil }
         made.reset()
         let version = try database.prepare("PRAGMA user_version")
-        guard try version.step(), (1...Self.version).contains(version.integer(0)) else {
-            throw .failed(
-                database.storage, detail: "the file's format is \(version.integer(0)); this version knows \(Self.version)")
+        guard try version.step(), version.integer(0) == Self.version else {
+            throw Self.unknownFormat(version.integer(0), in: database.storage)
         }
-        let found = version.integer(0)
         version.reset()
-        if found < Self.version {
-            try database.transaction { () throws(EngineError) in
-                if found == 1 { try database.execute(WriteTable.declaration) }
-                try database.execute("PRAGMA user_version = \(Self.version)")
-            }
-        }
         var facts: [String: (number: UInt64, text: String)] = [:]
         let fact = try database.prepare("SELECT name, value FROM _coxswain_storage")
         while try fact.step() { facts[fact.text(0)] = (fact.unsigned(1), fact.text(1)) }
@@ -157,13 +149,9 @@ struct StorageSchema: Sendable {
         shape = RowShape(columns: columns, key: keys.sorted { $0.place < $1.place }.map(\.name))
     }
 
-    /// Rewrites a file of a format without checksums so that its pages have room for them. Cut off, it is as it was.
-    static func makeRoomForSums(in file: StorageFile) throws(EngineError) {
-        let database = try Database(file, .unsummed)
-        // What a page keeps free cannot be changed under a write-ahead log.
-        try database.execute("PRAGMA journal_mode = DELETE")
-        try database.reserveSums()
-        try database.execute("VACUUM; PRAGMA journal_mode = WAL")
+    static func unknownFormat(_ format: Int64, in storage: StorageID) -> EngineError {
+        .failed(
+            storage, detail: "the file's format is \(format); this version knows \(version): its rows are to come from a peer")
     }
 
     private static func declaration(of column: Column) -> String {

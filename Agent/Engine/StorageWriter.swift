@@ -43,13 +43,12 @@ actor StorageWriter {
     /// Opens an existing file.
     /// - Returns: nil when its making was cut off; it holds nothing then.
     func load() throws(EngineError) -> StorageSchema? {
-        let isOld = try file.header()?.isUnsummed ?? false
-        if isOld { try StorageSchema.makeRoomForSums(in: file) }
+        if let header = try file.header(), header.isUnsummed {
+            throw StorageSchema.unknownFormat(header.format, in: file.storage)
+        }
         let database = try Database(file, .write)
         guard let schema = try StorageSchema(in: database) else { return nil }
         try settle(database)
-        // Written once more, each page has its checksum.
-        if isOld { try database.execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)") }
         opened = database
         self.schema = schema
         return schema

@@ -90,20 +90,23 @@ extension Coordinator {
         // Kept, and proposed again: the fate of the last proposal may not be known.
         let plans = movePlans.flatMap { $0.basis == basis ? $0 : nil } ?? planMoves(on: basis)
         movePlans = plans
+        // A refusal is kept under its name, and much that refuses a move passes: the next revision asks anew. None begins twice, for its
+        // partition's epoch has risen by then.
+        let revision = topology.revision.index
         for plan in plans.repairs {
             proposeItself(
-                .beginMove(plan), named: "repair-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
+                .beginMove(plan), named: "repair-\(plan.partition)-\(plan.epoch)-\(plan.target.node)-\(revision)",
                 because: "fewer copies than the table asks for", at: now)
         }
         for operation in plans.cancellations {
             let reason = "the nodes that were missed are back"
             proposeItself(
-                .abortOperation(operation, reason: reason), named: "cancel-\(operation)-\(topology.revision.index)",
+                .abortOperation(operation, reason: reason), named: "cancel-\(operation)-\(revision)",
                 because: reason, at: now)
         }
         for plan in plans.drains {
             proposeItself(
-                .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
+                .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)-\(revision)",
                 because: "its node is being drained", at: now)
         }
     }

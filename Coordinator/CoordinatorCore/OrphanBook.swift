@@ -66,7 +66,8 @@ struct OrphanBook: Hashable, Sendable {
                 case .over, .ahead, .unknown: break
                 }
                 let place = Place(node: id, partition: held.partition, storage: held.storage)
-                let first = sightings[place]
+                // What is over is ordered away: for how long it was something else before says nothing.
+                let first = sightings[place].flatMap { $0.standing == standing ? $0 : nil }
                 found[place] = Sighting(
                     held: held, standing: standing, since: first?.since ?? now, revision: first?.revision ?? topology.revision,
                     toldAt: inventory.revision)

@@ -37,12 +37,12 @@ struct WitnessBook: Sendable {
 
     var accused: [NodeID] { testimonies.keys.sorted() }
 
-    /// Those who saw this life of the node end, sorted.
+    /// Those who saw this life of the node end, or a later one that has not been registered, sorted.
     func witnesses(against node: NodeDescriptor, zones: [NodeID: ZoneName]) -> [Witness] {
         (testimonies[node.id] ?? [:])
             .filter { testimony in
                 testimony.value.found.session == node.session
-                    || (testimony.value.found.session == .none && testimony.value.found.generation == node.generation)
+                    || (testimony.value.found.session == .none && testimony.value.found.generation >= node.generation)
             }
             .compactMap { testimony in zones[testimony.key].map { Witness(id: testimony.key, zone: $0) } }
             .sorted()

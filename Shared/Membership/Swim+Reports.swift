@@ -51,8 +51,8 @@ extension Swim {
     }
 
     mutating func prepareReport(of slot: Int, evidence: Bool, at now: LogicalInstant) {
+        findings.removeAll { $0.slot == slot }
         guard let member = table[slot], member.profile.kind == .agent, member.isOver else { return }
-        findings.removeAll { $0.node == member.node }
         if let known = settled[member.node], member.profile.session <= known { return }
         var delay = Span.zero
         if !isAmong(nearest: SwimLimits.firstSpeakers, to: member.node), !mutated(.reportsAtOnce) {

@@ -34,6 +34,20 @@ import Testing
                 == "2 witnesses heard it take its leave: n1, n2")
     }
 
+    @Test("a death in a later life than the registered one counts, one in an earlier life does not")
+    func laterLives() throws {
+        let zones = [try NodeID("n1"): try ZoneName("a")]
+        for (generation, count) in [(4, 0), (5, 1), (6, 1)] as [(UInt64, Int)] {
+            var book = WitnessBook()
+            let found = FoundDeath(node: try NodeID("n9"), session: .none, generation: Generation(generation))
+            book.note(DeathReport(found, witness: try NodeID("n1")), at: .origin)
+            let node = NodeDescriptor(
+                id: try NodeID("n9"), store: StoreID(1), session: SessionID(4), generation: Generation(5), zone: try ZoneName("a"),
+                addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), status: .healthy)
+            #expect(book.witnesses(against: node, zones: zones).count == count, "\(generation)")
+        }
+    }
+
     @Test("however many witnesses and accusers there are, a few are named")
     func bounded() throws {
         let names = (100..<130).map { "n\($0)" }

@@ -208,26 +208,29 @@ import Testing
         #expect(try await sample.reopened { try await $0.get(try sample.key(5_999), in: storage) } != nil)
     }
 
-    @Test("a file of a format without checksums is given them, and keeps its rows", arguments: [1, 2])
+    @Test("a file of a format without checksums is refused by that name, and left as it is", arguments: [1, 2])
     func withoutChecksums(version: Int) async throws {
         let sample = try Sample()
         defer { sample.remove() }
-        try await sample.filled(1_000)
         await sample.engine.close()
-        try sample.sqlite3(
+        try FileManager.default.createDirectory(at: sample.folder, withIntermediateDirectories: true)
+        for file in try FileManager.default.contentsOfDirectory(at: sample.folder, includingPropertiesForKeys: nil) {
+            try FileManager.default.removeItem(at: file)
+        }
+        var handle: OpaquePointer?
+        #expect(sqlite3_open(sample.database.path, &handle) == SQLITE_OK)
+        let text = """
+            PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA application_id = 0x43585357; PRAGMA user_version = \(version);
+            CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(20000)); PRAGMA wal_checkpoint(TRUNCATE)
             """
-            sqlite3 "$FILE" .dump > "$FILE.sql" && rm "$FILE" && {
-              echo "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA application_id = 0x43585357;"
-              echo "PRAGMA user_version = \(version);"; cat "$FILE.sql"
-              \(version == 1 ? #"echo "DROP TABLE _coxswain_writes;""# : ":")
-            } | sqlite3 "$FILE" && rm "$FILE.sql"
-            """)
-        #expect(try Data(contentsOf: sample.database)[20] == 0)
-        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == sample.values(7))
-        let bytes = try Data(contentsOf: sample.database)
-        #expect(bytes[20] == 8)
-        for page in 1..<(bytes.count / 8_192) { try sample.rot(page * 8_192 + 5_000, bit: 3) }
-        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == nil)
+        #expect(sqlite3_exec(handle, text, nil, nil, nil) == SQLITE_OK)
+        sqlite3_close(handle)
+        let before = try Data(contentsOf: sample.database)
+        let engine = SQLiteEngine(folder: sample.folder.path)
+        let error = try #require(try await engine.open().damaged.first?.error)
+        #expect(!error.isDamage && "\(error)".contains("the file's format is \(version); this version knows 3"), "\(error)")
+        await engine.close()
+        #expect(try Data(contentsOf: sample.database) == before)
     }
 }
 
@@ -257,18 +260,4 @@ extension Sample {
         await engine.close()
         return result
     }
-
-    /// Runs a line of a shell, in which `FILE` is the database.
-    func sqlite3(_ line: String) throws {
-        let process = Process()
-        process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-ec", line]
-        process.environment = ProcessInfo.processInfo.environment.merging(["FILE": database.path]) { $1 }
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw ShellFailure(status: process.terminationStatus) }
-    }
-
-    struct ShellFailure: Error { let status: Int32 }
 }

@@ -1,6 +1,5 @@
 // What the engine remembers of writes that are to happen once (rule R8).
 
-import CSQLite
 import Engine
 import Foundation
 import Model
@@ -103,24 +102,5 @@ import Testing
         #expect(try await recall(source.engine, 730, PartitionID(20)).write == nil)
         #expect(try await recall(source.engine, 705, PartitionID(20)).write != nil)
         await snapshot.close()
-    }
-
-    @Test("a file of the first format is brought to the present one, and keeps its rows")
-    func firstFormat() async throws {
-        let sample = try Sample()
-        defer { sample.remove() }
-        try await sample.filled(3)
-        await sample.engine.close()
-        var handle: OpaquePointer?
-        // Through the engine's own layer: what another program writes fails its checksum.
-        #expect(sqlite3_open_v2(sample.database.path, &handle, SQLITE_OPEN_READWRITE, "page-sums") == SQLITE_OK)
-        #expect(sqlite3_exec(handle, "DROP TABLE _coxswain_writes; PRAGMA user_version = 1", nil, nil, nil) == SQLITE_OK)
-        sqlite3_close(handle)
-        let again = SQLiteEngine(folder: sample.folder.path)
-        #expect(try await again.open().damaged.isEmpty)
-        try await again.apply([try entry(sample, 2, row: 9, at: 700, horizon: 100)], to: partition, in: storage)
-        #expect(try await recall(again, 700, partition).write != nil)
-        #expect(try await again.get(try sample.key(1), in: storage) == sample.values(1))
-        await again.close()
     }
 }
