@@ -42,7 +42,8 @@ import Testing
             let found = FoundDeath(node: try NodeID("n9"), session: .none, generation: Generation(generation))
             book.note(DeathReport(found, witness: try NodeID("n1")), at: .origin)
             let node = NodeDescriptor(
-                id: try NodeID("n9"), store: StoreID(1), session: SessionID(4), generation: Generation(5), zone: try ZoneName("a"),
+                id: try NodeID("n9"), store: StoreID(1), session: SessionID(4), generation: Generation(5),
+                zone: try ZoneName("a"),
                 addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), status: .healthy)
             #expect(book.witnesses(against: node, zones: zones).count == count, "\(generation)")
         }
