@@ -77,7 +77,7 @@ extension AgentCore {
             } else {
                 rebuildIfLearner(id, at: now)
             }
-            if locals[id] == nil { make(own, of: descriptor) }
+            if locals[id] == nil { make(own, of: descriptor, at: now) }
         }
         guard locals[id]?.replica != nil else { return }
         let minimum = topology.tables[descriptor.table]?.minInSync ?? 1
@@ -99,7 +99,7 @@ extension AgentCore {
     /// Makes a place for a copy that is not here, empty where it may be.
     ///
     /// A member of an in-sync set is never made out of nothing: what it acknowledged is gone, and it must leave the set first (E4).
-    private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor) {
+    private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor, at now: LogicalInstant) {
         let parent = parent(of: descriptor, in: own.storage)
         if let parent, !parent.isDamaged { return }
         // Beside a partition that the topology does not know, it is behind: this one may have been split.
@@ -111,7 +111,13 @@ extension AgentCore {
             return
         }
         var local = LocalReplica(storage: own.storage, replica: nil, driver: driver)
-        if own.role == .inSync, descriptor.status != .creating {
+        if let what = unreadable[own.storage] {
+            local.damage = what
+            locals[descriptor.id] = local
+            actions.append(.damaged(descriptor.id, what))
+            // Nothing that counts was ever in it.
+            if own.role == .learner || descriptor.status == .creating { drop(descriptor.id, at: now) }
+        } else if own.role == .inSync, descriptor.status != .creating {
             local.damage = "nothing of it is here"
             locals[descriptor.id] = local
             actions.append(.damaged(descriptor.id, "nothing of it is here"))
@@ -228,6 +234,20 @@ extension AgentCore {
 
     // MARK: - The end of replicas
 
+    /// What the topology has in storages that could not be opened, and what it wants removed from them.
+    var placesInUnreadable: [(partition: PartitionID, storage: StorageID)] {
+        guard !unreadable.isEmpty else { return [] }
+        var places: [(partition: PartitionID, storage: StorageID)] = []
+        for descriptor in topology.partitions.values {
+            if let own = ownReplica(of: descriptor) { places.append((descriptor.id, own.storage)) }
+        }
+        for due in CleanupPlan.due(on: identity.node, in: topology) {
+            places.append((due.cleanup.partition, due.cleanup.storage))
+        }
+        places.removeAll { unreadable[$0.storage] == nil }
+        return places.sorted { ($0.partition, $0.storage) < ($1.partition, $1.storage) }
+    }
+
     /// The engine cannot go on with a replica: it serves and acknowledges nothing more (rule F6).
     mutating func fail(_ id: PartitionID, _ what: String, at now: LogicalInstant) {
         // Said once: every read of it finds the same.
@@ -295,6 +315,7 @@ extension AgentCore {
     mutating func drop(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], !local.isDropping else { return }
         locals[id]?.isDropping = true
+        locals[id]?.retryAt = nil
         give(id, .retired)
         append([.dropped(id)], for: id, 0, at: now)
         locals[id]?.dropTicket = lastTicket
@@ -306,9 +327,11 @@ extension AgentCore {
     mutating func orderDrops() {
         guard !dropping.isEmpty else { return }
         let waiting = outstanding.first?.ticket ?? .max
+        // From a storage that could not be opened all goes at once, and some of that may be the last copy that there is.
+        let needed = Set(locals.values.filter { unreadable[$0.storage] != nil && !$0.isDropping }.map(\.storage))
         dropping.removeAll { id in
             guard let local = locals[id], let ticket = local.dropTicket else { return true }
-            guard ticket < waiting else { return false }
+            guard ticket < waiting, !needed.contains(local.storage) else { return false }
             actions.append(.drop(id, local.storage))
             return true
         }
@@ -317,6 +340,7 @@ extension AgentCore {
     mutating func dropped(_ id: PartitionID, _ storage: StorageID, at now: LogicalInstant) {
         guard locals[id]?.storage == storage else { return }
         locals[id] = nil
+        unreadable[storage] = nil
         // An append of the old replica's is none of the next one's.
         outstanding = outstanding.map {
             $0.partition == id ? Outstanding(ticket: $0.ticket, partition: nil, replicaTicket: 0) : $0

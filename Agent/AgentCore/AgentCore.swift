@@ -64,6 +64,9 @@ package struct AgentCore: Sendable {
     /// Partitions for which the disk proved at the start that the topology is behind, and the first epoch at which it may not be.
     var outgrown: [PartitionID: Epoch] = [:]
     var locals: [PartitionID: LocalReplica] = [:]
+    /// Storages that the engine could not open, with the reason. Nothing can be taken out of such a one by itself: it goes as a whole,
+    /// once nothing that was in it counts any more.
+    var unreadable: [StorageID: String]
     package internal(set) var leases: LeaseBook
     /// The nodes of whose grants a partition led here needs one.
     var leasePeers: [NodeID] = []
@@ -94,9 +97,11 @@ package struct AgentCore: Sendable {
     }
 
     /// Puts together what the disk holds. Call `start` before anything else.
+    ///
+    /// - Parameter unreadable: storages that the engine could not open. Whatever the topology says is in them is damaged (rule F6).
     package init(
         identity: AgentIdentity, topology: Topology, recovered: [PartitionID: RecoveredPartition], engine: [EngineReplica],
-        startedAt now: LogicalInstant, settings: AgentSettings = AgentSettings()
+        unreadable: [StorageID: String] = [:], startedAt now: LogicalInstant, settings: AgentSettings = AgentSettings()
     ) {
         self.identity = identity
         self.settings = settings
@@ -108,9 +113,16 @@ package struct AgentCore: Sendable {
             prefix: "\(identity.node)/\(identity.store)/\(identity.generation)", interval: settings.replication.proposalInterval
         )
         self.lastAppendAt = now
+        self.unreadable = unreadable
         for found in engine {
             births += 1
             locals[found.partition] = recover(found, recovered[found.partition])
+        }
+        for (id, storage) in placesInUnreadable where locals[id] == nil {
+            var local = LocalReplica(storage: storage, replica: nil, driver: driver)
+            local.provenEpoch = recovered[id]?.hard.epoch ?? Epoch(0)
+            local.damage = unreadable[storage]
+            locals[id] = local
         }
     }
 

@@ -192,6 +192,55 @@ import Testing
         #expect(try OperationsTests.chaos(seed: 60_305, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
     }
 
+    @Test("a storage that cannot be opened damages what is in it and nothing else: its node starts and is filled anew (E4, F6)")
+    func unreadableStorage() throws {
+        let world = try world(seed: 17)
+        let (victim, other) = (world.order[0], world.order[3])
+        world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        #expect(world.run(until: { world.partitions.count == 2 && world.isAtRest }))
+        // One of the halves moves into a storage of its own.
+        let moved = world.partitions[1].id
+        world.catalog.move(moved, from: victim, to: other)
+        #expect(world.run(until: { world.isAtRest && world.partitions[1].replica(on: other)?.role == .inSync }))
+        world.catalog.move(moved, from: other, to: victim)
+        #expect(world.run(until: { world.isAtRest && world.partitions[1].replica(on: victim)?.role == .inSync }))
+        work(world, for: .milliseconds(300))
+        let machine = try #require(world.machines[victim])
+        let held = world.partitions.compactMap { $0.replica(on: victim)?.storage }
+        #expect(Set(held).count == 2)
+        world.crash(victim)
+        world.mayDamage = true
+        world.restart(victim, unreadable: [held[0]])
+        #expect(machine.damaged == [world.partitions[0].id])
+        world.mayDamage = false
+        #expect(world.run(until: { world.isAtRest && world.partitions.allSatisfy { $0.inSync.count == 3 } }))
+        #expect(machine.unreadable.isEmpty && machine.engine.count == 2)
+        work(world, for: .milliseconds(300))
+        #expect(world.settle() == [])
+    }
+
+    @Test("of a storage that cannot be opened nothing is removed while one of those in it may be the last copy there is (R6)")
+    func lastCopyInUnreadable() throws {
+        let world = try world(seed: 18)
+        world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        #expect(world.run(until: { world.partitions.count == 2 && world.isAtRest }))
+        work(world, for: .milliseconds(300))
+        let (victim, others) = (world.order[0], Array(world.order[1...2]))
+        let (lonely, shared) = (world.partitions[0].id, world.partitions[1].id)
+        for other in others { world.catalog.evict(lonely, other) }
+        let copies = world.machines[victim]?.engine.count
+        world.crash(victim)
+        world.mayDamage = true
+        world.restart(victim, unreadable: Set(world.partitions.compactMap { $0.replica(on: victim)?.storage }))
+        #expect(world.machines[victim]?.damaged == [lonely, shared])
+        world.run(.seconds(5))
+        #expect(world.catalog.topology.partitions[lonely]?.inSync == [victim])
+        #expect(world.catalog.topology.partitions[shared]?.inSync.contains(victim) == false)
+        #expect(world.machines[victim]?.engine.count == copies)
+        #expect(world.machines[victim]?.unreadable.isEmpty == false)
+        #expect(world.violations == [])
+    }
+
     @Test("a start names the partitions that it found damaged: after a split, the children that would have come of them (E4)")
     func namesTheDamaged() throws {
         let world = try World(seed: 8, nodes: 3)

@@ -256,7 +256,8 @@ import Testing
 
     /// One history of operations among crashes, broken links, outages of the coordinators and wrong declarations of death.
     static func chaos(
-        seed: UInt64, steps: Int = 40, copies: Int = 3, sick: Bool = false, repeats: Bool = false, pauses: Bool = false
+        seed: UInt64, steps: Int = 40, copies: Int = 3, sick: Bool = false, rots: Bool = false, repeats: Bool = false,
+        pauses: Bool = false
     ) throws -> (world: World, found: [String]) {
         let world = try World(seed: seed, nodes: 5)
         for id in world.order { world.machines[id]!.drift = Int64.random(in: -49...49, using: &world.random) }
@@ -302,14 +303,14 @@ import Testing
                 if pauses, world.chance(0.3) { world.resumeAll() }
             default: break
             }
-            if sick, step % 8 == 7 { strike(anyone, in: world, &images) }
+            if sick || rots, step % 8 == 7 { strike(anyone, in: world, &images, rots: rots) }
         }
         if pauses { world.resumeAll() }
         return (world, world.settle())
     }
 
     /// One disk or engine goes wrong; the world is given time to mend it, as the rules ask for one failure at a time.
-    private static func strike(_ victim: NodeID, in world: World, _ images: inout [NodeID: World.Disk]) {
+    private static func strike(_ victim: NodeID, in world: World, _ images: inout [NodeID: World.Disk], rots: Bool) {
         (world.coordinatorsUp, world.cut) = (true, [])
         for id in world.order { world.restart(id) }
         _ = world.run(until: { world.isAtRest }, atMost: .seconds(40))
@@ -319,7 +320,13 @@ import Testing
             world.write()
             world.run(.milliseconds(2))
         }
-        switch Int.random(in: 0..<4, using: &world.random) {
+        var unreadable: Set<StorageID> = []
+        switch rots ? 4 : Int.random(in: 0..<4, using: &world.random) {
+        case 4:
+            // One of its databases does not open any more.
+            world.crash(victim)
+            let storages = Set(world.machines[victim]?.engine.values.map(\.storage) ?? []).sorted()
+            unreadable = Set([storages.randomElement(using: &world.random)].compactMap { $0 })
         case 0:
             // Another disk.
             world.crash(victim)
@@ -343,7 +350,7 @@ import Testing
         }
         images = [:]
         for id in world.order where id != victim { images[id] = world.image(of: id) }
-        world.restart(victim)
+        world.restart(victim, unreadable: unreadable)
         for _ in 0..<100 {
             world.write()
             if world.chance(0.5) { world.callByOldRoutes() }
@@ -366,6 +373,15 @@ import Testing
         for seed in (block * 8)..<(block * 8 + 8) {
             let found = try Self.chaos(seed: seed &+ 2_000, copies: 2).found.prefix(3).joined(separator: "; ")
             #expect(found == "", "seed \(seed &+ 2_000)")
+        }
+    }
+
+    @Test("nor do they when databases do not open at a start: others fill them anew (F6)", arguments: 0..<4)
+    func chaosOfRot(block: UInt64) throws {
+        for seed in (block * 8)..<(block * 8 + 8) {
+            let (world, found) = try Self.chaos(seed: seed &+ 7_000, rots: true)
+            #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 7_000)")
+            #expect(world.machines.values.allSatisfy { $0.unreadable.isEmpty }, "seed \(seed &+ 7_000)")
         }
     }
 

@@ -89,6 +89,15 @@ struct TestCatalog {
         run(.removeOrphan(OrphanRemoval(node: seen(node), held: held)))
     }
 
+    /// As its primary would propose it (rule R3).
+    mutating func evict(_ id: PartitionID, _ node: NodeID) {
+        guard let partition = topology.partitions[id], let primary = partition.primary,
+            let request = try? RequestID("evict-\(id)-\(node)")
+        else { return }
+        _ = decide(
+            .evict(id, node: node, expecting: partition.epoch), request, from: primary, session: seen(primary).session)
+    }
+
     /// Rule F2.
     mutating func nodeFailed(_ node: NodeID) {
         run(.nodeFailed(node, session: topology.nodes[node]?.session ?? .none, witnesses: witnesses))

@@ -47,6 +47,7 @@ final class World {
         /// While its engine makes nothing, and how often it was asked to all the same; while it removes nothing.
         var makesNothing = false
         var refusedCreations = 0
+        var removals = 0
         var removesNothing = false
         /// While its engine finds no room for entries: what waits, in order.
         var lacksRoom = false
@@ -56,6 +57,8 @@ final class World {
         var damaged: [PartitionID] = []
         /// Partitions of which the engine holds part of a snapshot.
         var importing: [PartitionID: LogPoint] = [:]
+        /// Storages that its engine could not open, and that are still there.
+        var unreadable: Set<StorageID> = []
 
         init(_ id: NodeID, store: StoreID, core: AgentCore) {
             self.id = id
@@ -399,6 +402,7 @@ final class World {
             machine.refusedCreations += 1
             give(machine, [.failed(descriptor.id, "no room")])
         case .create(let descriptor, let storage):
+            if machine.unreadable.contains(storage) { violations.append("\(machine.id) makes \(descriptor.id) in damage") }
             machine.engine[descriptor.id] = Held(storage: storage, range: descriptor.range)
             machine.synced[descriptor.id] = machine.engine[descriptor.id]
             give(machine, [.created(descriptor.id, storage)])
@@ -423,8 +427,13 @@ final class World {
             if machine.disk.prefix(machine.persisted).last(where: { $0.record.partition == id })?.record != .dropped(id) {
                 violations.append("\(machine.id) drops \(id), which its log on disk still holds")
             }
-            machine.engine[id] = nil
-            machine.synced[id] = nil
+            machine.removals += 1
+            // The whole file goes.
+            let isWhole = machine.unreadable.remove(storage) == nil
+            for id in machine.engine.filter({ $0.key == id || !isWhole && $0.value.storage == storage }).keys {
+                machine.engine[id] = nil
+                machine.synced[id] = nil
+            }
             machine.importing[id] = nil
             give(machine, [.dropped(id, storage)])
         case .copy(let id, _, let peer, let storage, let term):
@@ -472,6 +481,7 @@ final class World {
         (machine.disk, machine.engine, machine.synced, machine.importing, machine.savedTopology) =
             (image.log, image.engine, image.engine, image.importing, image.topology)
         machine.persisted = machine.disk.count
+        machine.unreadable = []
     }
 
     /// Another disk, empty, under the same name.
@@ -482,8 +492,10 @@ final class World {
         machine.life = 0
     }
 
-    func restart(_ id: NodeID) {
+    /// - Parameter unreadable: storages that the engine cannot open any more.
+    func restart(_ id: NodeID, unreadable: Set<StorageID> = []) {
         guard let machine = machines[id], !machine.isUp else { return }
+        machine.unreadable.formUnion(unreadable)
         machine.life += 1
         machine.start += 1
         machine.isUp = true
@@ -496,14 +508,17 @@ final class World {
         for (_, record) in machine.disk {
             if let id = record.partition { recovered[id, default: RecoveredPartition()].add(record) }
         }
-        let found = machine.engine.sorted { $0.key < $1.key }.map {
+        let readable = machine.engine.filter { !machine.unreadable.contains($0.value.storage) }
+        let found = readable.sorted { $0.key < $1.key }.map {
             EngineReplica(
                 partition: $0.key, storage: $0.value.storage, applied: $0.value.applied,
                 isImporting: machine.importing[$0.key] != nil)
         }
         machine.core = AgentCore(
             identity: AgentIdentity(node: id, store: machine.store, generation: Generation(machine.life)),
-            topology: machine.savedTopology, recovered: recovered, engine: found, startedAt: clock(machine))
+            topology: machine.savedTopology, recovered: recovered, engine: found,
+            unreadable: Dictionary(uniqueKeysWithValues: machine.unreadable.map { ($0, "page 1 is not what was written") }),
+            startedAt: clock(machine))
         machine.damaged = machine.core.damagedPartitions
         perform(machine.core.start(at: clock(machine)), by: machine)
     }
