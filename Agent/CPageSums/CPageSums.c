@@ -6,9 +6,15 @@
 // - The write-ahead log has checksums of its own, but SQLite looks at them only after a crash. Here they are looked at whenever a page
 //   is read out of the log: for a request, and before it goes from there into the database, with a checksum that would then be right.
 // - The eight bytes are zero in memory and in the log. So a page that a program without this layer brings from the log into the
-//   database has no checksum rather than a wrong one, and counts as it is until it is written the next time.
+//   database has no checksum, and that is damage like any other: a page whose end was lost looks no different. Other programs may
+//   read these files, and write nothing to them, checkpoints not either.
 // - A page of which there is less than its size, or nothing but zeros, was never written or is lost: SQLite does not read such pages.
+//   The one at the first gibibyte is never written, nor read: SQLite puts its locks there.
+// - SQLite may ask for a part of a page, of a large value: the whole page is read and compared, and the part is given out.
 // - Pages are never mapped into memory: nobody would look at them.
+// - After a crash SQLite takes of its log what stands before the first frame that is not as it was written. That is right for the end
+//   of it, which the disk may not have had yet. Of what has gone into the database already it would make a mix of old pages and new
+//   ones, so a log that has lost some of that is found before SQLite sees it.
 //
 // The checksum is that of SQLite's own log, two sums of which each step mixes one into the other, begun with the page's number: every
 // change within four bytes is found for certain, any other but for one in 2^64.
@@ -20,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,6 +43,13 @@ enum {
     log_header = 32,
     frame_header = 24,
     least_page = 512,
+    most_page = 65536,
+    database_header = 100,
+    // Where a database's header says how large its pages are.
+    page_size_place = 16,
+    locked_byte = 0x40000000,
+    // What SQLite >= 3.48 asks for before it reads parts of pages.
+    reads_parts = 0x00008000,
     // For the file of the layer below, whichever that is; SQLite's own takes less than half of it.
     file_below = 512,
 };
@@ -48,6 +62,7 @@ typedef struct {
     // A transaction too large for memory may write a frame's page anew, and mends the checksums from there on at its end. Until then
     // they are not to be believed by its own connection, and no other reads them.
     int64_t unsettled;
+    // Of the database, or of the log's frames; 0: not known yet.
     int page_size;
     // Where the header ends that was written last.
     sqlite3_int64 header_end;
@@ -94,25 +109,41 @@ static int is_zero(const unsigned char *bytes, int size) {
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)size - 1) == 0;
 }
 
-page_sums_verdict page_sums_judge(const unsigned char *page, int size, int64_t offset) {
+/// Looks at the page that stands at `offset` of a database.
+static page_sums_verdict judge(const unsigned char *page, int size, int64_t offset) {
     unsigned char sum[page_sums_reserved];
     sum_page(page, size, offset, sum);
     const unsigned char *found = page + size - page_sums_reserved;
-    if (memcmp(found, sum, page_sums_reserved) == 0) return page_sums_whole;
-    if (!is_zero(found, page_sums_reserved)) return page_sums_damaged;
-    return is_zero(page, size) ? page_sums_damaged : page_sums_unsummed;
+    int is_locks = offset <= locked_byte && locked_byte < offset + size;
+    if (is_locks || memcmp(found, sum, page_sums_reserved) == 0) return page_sums_whole;
+    if (!is_zero(found, page_sums_reserved)) return page_sums_changed;
+    return is_zero(page, size) ? page_sums_blank : page_sums_unsummed;
 }
 
-static int fault(int64_t page, int in_log) {
-    last_fault.page = page;
-    last_fault.in_log = in_log;
+static int fault(int64_t page, int in_log, page_sums_verdict verdict) {
+    last_fault = (page_sums_fault){.page = page, .in_log = in_log, .verdict = verdict};
     return SQLITE_IOERR_DATA;
 }
 
 // MARK: The database
 
-static int is_page(int amount, sqlite3_int64 offset) {
-    return amount >= least_page && (amount & (amount - 1)) == 0 && offset % amount == 0;
+static int is_page_size(int size) { return size >= least_page && size <= most_page && (size & (size - 1)) == 0; }
+
+/// The size of pages that a header says in two bytes; 0: it says none.
+static int said_size(const unsigned char bytes[2]) {
+    int size = bytes[0] << 8 | bytes[1];
+    if (size == 1) size = most_page;
+    return is_page_size(size) ? size : 0;
+}
+
+/// How large the page is, or those are, of which bytes are read or written; 0: of a database without a header nobody knows.
+static int page_size(sqlite3_file *file, int amount, sqlite3_int64 offset) {
+    summed_file *database = (summed_file *)file;
+    unsigned char said[2];
+    if (database->page_size == 0 && below(file)->pMethods->xRead(below(file), said, 2, page_size_place) == SQLITE_OK)
+        database->page_size = said_size(said);
+    if (database->page_size != 0) return database->page_size;
+    return is_page_size(amount) && offset % amount == 0 ? amount : 0;
 }
 
 static int read_page(sqlite3_file *file, unsigned char *buffer, int amount, sqlite3_int64 offset) {
@@ -122,17 +153,34 @@ static int read_page(sqlite3_file *file, unsigned char *buffer, int amount, sqli
         sqlite3_int64 size = 0;
         int asked = below(file)->pMethods->xFileSize(below(file), &size);
         if (asked != SQLITE_OK) return asked;
-        return size == 0 ? code : fault(offset / amount + 1, 0);
+        return size == 0 ? code : fault(offset / amount + 1, 0, page_sums_blank);
     }
     if (code != SQLITE_OK) return code;
-    if (page_sums_judge(buffer, amount, offset) == page_sums_damaged) return fault(offset / amount + 1, 0);
+    page_sums_verdict verdict = judge(buffer, amount, offset);
+    if (verdict != page_sums_whole) return fault(offset / amount + 1, 0, verdict);
     memset(buffer + amount - page_sums_reserved, 0, page_sums_reserved);
     return SQLITE_OK;
+}
+
+/// Reads what is less than a page of `size` bytes, or begins within one.
+static int read_part(sqlite3_file *file, unsigned char *buffer, int amount, sqlite3_int64 offset, int size) {
+    unsigned char *page = malloc((size_t)size);
+    if (page == NULL) return SQLITE_IOERR_NOMEM;
+    int code = SQLITE_OK;
+    while (amount > 0 && code == SQLITE_OK) {
+        int within = (int)(offset % size), count = size - within < amount ? size - within : amount;
+        code = read_page(file, page, size, offset - within);
+        if (code == SQLITE_OK) memcpy(buffer, page + within, (size_t)count);
+        buffer += count, offset += count, amount -= count;
+    }
+    free(page);
+    return code;
 }
 
 static int write_page(sqlite3_file *file, const void *buffer, int amount, sqlite3_int64 offset) {
     // The buffer is this connection's own, and nobody looks at its end but this layer.
     unsigned char *page = (unsigned char *)buffer;
+    if (offset == 0) ((summed_file *)file)->page_size = said_size(page + page_size_place);
     sum_page(page, amount, offset, page + amount - page_sums_reserved);
     int code = below(file)->pMethods->xWrite(below(file), page, amount, offset);
     memset(page + amount - page_sums_reserved, 0, page_sums_reserved);
@@ -144,7 +192,7 @@ static int write_page(sqlite3_file *file, const void *buffer, int amount, sqlite
 /// The frame of pages of `size` bytes whose page, or whose header, begins at `offset`; -1: none does.
 static int64_t frame(int size, sqlite3_int64 offset, int is_header) {
     sqlite3_int64 first = log_header + (is_header ? 0 : frame_header);
-    if (size < least_page || (size & (size - 1)) != 0 || offset < first || (offset - first) % (size + frame_header) != 0) return -1;
+    if (!is_page_size(size) || offset < first || (offset - first) % (size + frame_header) != 0) return -1;
     return (offset - first) / (size + frame_header);
 }
 
@@ -174,7 +222,7 @@ static int read_frame(sqlite3_file *file, unsigned char *page, int size, sqlite3
     add(sums, header, 8, log->is_big_endian);
     add(sums, page, size, log->is_big_endian);
     int is_right = sums[0] == word(header + 16, 1) && sums[1] == word(header + 20, 1);
-    return is_right ? SQLITE_OK : fault(number + 1, 1);
+    return is_right ? SQLITE_OK : fault(number + 1, 1, page_sums_changed);
 }
 
 static int write_log(sqlite3_file *file, const void *bytes, int amount, sqlite3_int64 offset) {
@@ -203,13 +251,16 @@ static int file_close(sqlite3_file *file) { return below(file)->pMethods->xClose
 
 static int file_read(sqlite3_file *file, void *buffer, int amount, sqlite3_int64 offset) {
     if (((summed_file *)file)->is_log) return read_frame(file, buffer, amount, offset);
-    if (is_page(amount, offset)) return read_page(file, buffer, amount, offset);
-    return below(file)->pMethods->xRead(below(file), buffer, amount, offset);
+    // The header alone is read when nobody knows yet whether it is being written; what counts of it is read again with its page.
+    int size = offset + amount <= database_header ? 0 : page_size(file, amount, offset);
+    if (size == 0) return below(file)->pMethods->xRead(below(file), buffer, amount, offset);
+    if (size == amount && offset % size == 0) return read_page(file, buffer, amount, offset);
+    return read_part(file, buffer, amount, offset, size);
 }
 
 static int file_write(sqlite3_file *file, const void *buffer, int amount, sqlite3_int64 offset) {
     if (((summed_file *)file)->is_log) return write_log(file, buffer, amount, offset);
-    if (is_page(amount, offset)) return write_page(file, buffer, amount, offset);
+    if (is_page_size(amount) && offset % amount == 0) return write_page(file, buffer, amount, offset);
     return below(file)->pMethods->xWrite(below(file), buffer, amount, offset);
 }
 
@@ -223,7 +274,7 @@ static int file_control(sqlite3_file *file, int operation, void *argument) {
     return below(file)->pMethods->xFileControl(below(file), operation, argument);
 }
 static int file_sector(sqlite3_file *file) { return below(file)->pMethods->xSectorSize(below(file)); }
-static int file_device(sqlite3_file *file) { return below(file)->pMethods->xDeviceCharacteristics(below(file)); }
+static int file_device(sqlite3_file *file) { return below(file)->pMethods->xDeviceCharacteristics(below(file)) & ~reads_parts; }
 static int file_map(sqlite3_file *file, int region, int size, int extend, void volatile **memory) {
     return below(file)->pMethods->xShmMap(below(file), region, size, extend, memory);
 }
@@ -361,10 +412,113 @@ page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, i
     for (int64_t at = 0; at < size && found.damaged == 0; at += page_size, found.inspected++) {
         int is_cut = at + page_size > size;
         const unsigned char *page = (const unsigned char *)buffer + at;
-        if (is_cut || page_sums_judge(page, page_size, offset + at) == page_sums_damaged) found.damaged = first + found.inspected;
+        if (is_cut || judge(page, page_size, offset + at) != page_sums_whole) found.damaged = first + found.inspected;
     }
     free(buffer);
     return found;
 }
 
 void page_sums_forget(int file) { (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); }
+
+// MARK: Looking at a log
+
+// The file beside a log in which SQLite keeps an index of it, and how far it has gone into the database; of this process's own byte
+// order (sqlite.org/walformat.html). A crash leaves it as it was; the next start makes it anew.
+enum {
+    index_header = 48,
+    index_last_frame = 16,
+    index_salts = 32,
+    index_sums = 40,
+    // Frames up to this one may have been written to the database; before that SQLite has flushed the log.
+    index_tried = 128,
+    index_bytes = 136,
+    log_page_size = 8,
+    log_salts = 16,
+    log_sums = 24,
+    frame_salts = 8,
+    frame_sums = 16,
+};
+
+static uint32_t native(const unsigned char *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+static int open_beside(const char *path, const char *suffix) {
+    char *name = NULL;
+    if (asprintf(&name, "%s%s", path, suffix) < 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int file = open(name, O_RDONLY | O_CLOEXEC);
+    free(name);
+    return file;
+}
+
+/// How many frames of the log with these salts may be in the database.
+/// - Returns: 0 where the index does not say so for certain; -1 with an error number.
+static int64_t tried_frames(const char *path, unsigned char salts[8]) {
+    unsigned char index[index_bytes];
+    int file = open_beside(path, "-shm");
+    if (file < 0) return errno == ENOENT ? 0 : -1;
+    int64_t size = read_up_to(file, index, index_bytes, 0);
+    int error = errno;
+    close(file);
+    errno = error;
+    if (size < index_bytes) return size < 0 ? -1 : 0;
+    uint32_t sums[2] = {0, 0};
+    add(sums, index, index_sums, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    // There are two of these headers, and one may have been on its way when the process ended.
+    int is_whole = memcmp(index, index + index_header, index_header) == 0 && sums[0] == native(index + index_sums)
+        && sums[1] == native(index + index_sums + 4);
+    uint32_t tried = native(index + index_tried);
+    if (!is_whole || tried > native(index + index_last_frame)) return 0;
+    memcpy(salts, index + index_salts, 8);
+    return tried;
+}
+
+/// The first of the log's frames that is not as it was written.
+/// - Returns: 0: none up to `last`, or it is another log; -1 with an error number.
+static int64_t broken_frame(int log, const unsigned char salts[8], int64_t last) {
+    unsigned char start[log_header];
+    int64_t read = read_up_to(log, start, log_header, 0);
+    // A log that was emptied is all in the database.
+    if (read < log_header) return read < 0 ? -1 : 0;
+    int is_big_endian = start[3] & 1;
+    uint32_t sums[2] = {0, 0};
+    add(sums, start, log_sums, is_big_endian);
+    if (sums[0] != word(start + log_sums, 1) || sums[1] != word(start + log_sums + 4, 1)) return 1;
+    if (memcmp(start + log_salts, salts, 8) != 0) return 0;
+    uint32_t size = word(start + log_page_size, 1);
+    if (size > most_page || !is_page_size((int)size)) return 1;
+    unsigned char *frame = malloc(frame_header + size);
+    if (frame == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+    int64_t broken = 0;
+    for (int64_t number = 1; number <= last && broken == 0; number++) {
+        read = read_up_to(log, frame, frame_header + size, log_header + (number - 1) * (frame_header + size));
+        add(sums, frame, 8, is_big_endian);
+        add(sums, frame + frame_header, (int)size, is_big_endian);
+        int is_right = read == frame_header + size && memcmp(frame + frame_salts, salts, 8) == 0
+            && sums[0] == word(frame + frame_sums, 1) && sums[1] == word(frame + frame_sums + 4, 1);
+        if (!is_right) broken = read < 0 ? -1 : number;
+    }
+    free(frame);
+    return broken;
+}
+
+int64_t page_sums_lost_frame(const char *path) {
+    unsigned char salts[8];
+    int64_t tried = tried_frames(path, salts);
+    if (tried <= 0) return tried;
+    int log = open_beside(path, "-wal");
+    if (log < 0) return errno == ENOENT ? 0 : -1;
+    int64_t frame = broken_frame(log, salts, tried);
+    int error = errno;
+    close(log);
+    errno = error;
+    return frame;
+}

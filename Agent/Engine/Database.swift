@@ -153,7 +153,13 @@ final class Database {
         if code == failedSum {
             let fault = page_sums_last_fault()
             let place = fault.in_log == 0 ? "page \(fault.page) of its file" : "frame \(fault.page) of its write-ahead log"
-            return .damaged(storage, detail: "\(place) is not what was written")
+            let found =
+                switch fault.verdict {
+                case page_sums_unsummed: ": it has no checksum, for its end is lost, or another program wrote it"
+                case page_sums_blank: ": it is not there"
+                default: ""
+                }
+            return .damaged(storage, detail: "\(place) is not what was written\(found)")
         }
         // The file system itself says that the file is damaged (`SQLITE_IOERR_CORRUPTFS`).
         if code == SQLITE_IOERR | 33 << 8 { return .damaged(storage, detail: detail) }

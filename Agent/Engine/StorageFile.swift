@@ -1,3 +1,4 @@
+import CPageSums
 import FoundationEssentials
 import LogStorage
 import Model
@@ -50,6 +51,19 @@ struct StorageFile: Sendable {
         let count = pread(descriptor, &bytes, bytes.count, 0)
         guard count >= 0 else { throw failure("read") }
         return Header(Array(bytes.prefix(count)))
+    }
+
+    /// Before the first connection is opened.
+    /// - Throws: `damaged` when the write-ahead log lacks what may have gone from it into the database: SQLite would take what stands
+    ///   before the gap for the newest, and read old pages beside new ones.
+    func checkLog() throws(EngineError) {
+        let frame = page_sums_lost_frame(path)
+        guard frame >= 0 else { throw failure("look at the write-ahead log") }
+        guard frame == 0 else {
+            throw .damaged(
+                storage, detail: "frame \(frame) of its write-ahead log is not what was written, and is in the database already"
+            )
+        }
     }
 
     /// The storage whose database a file of that name is.

@@ -46,6 +46,7 @@ actor StorageWriter {
         if let header = try file.header(), header.isUnsummed {
             throw StorageSchema.unknownFormat(header.format, in: file.storage)
         }
+        try file.checkLog()
         let database = try Database(file, .write)
         guard let schema = try StorageSchema(in: database) else { return nil }
         try settle(database)

@@ -3,8 +3,11 @@ import Foundation
 import LogStorage
 import Synchronization
 
-/// SQLite's own file layer, with flushes that fail on demand: below a folder, from now on or until they are mended.
+/// SQLite's own file layer, with flushes that fail on demand: below a folder, from now on or until they are mended. And it says that
+/// parts of pages may be read past SQLite's memory, as that of newer versions does.
 enum FailingFlush {
+    static let readsParts: Int32 = 0x8000
+
     private struct OpenFile {
         let path: String
         let methods: sqlite3_io_methods
@@ -52,6 +55,10 @@ enum FailingFlush {
         let failing = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
         failing.initialize(to: methods.pointee)
         failing.pointee.xSync = { file, flags in FailingFlush.sync(file, flags) }
+        failing.pointee.xDeviceCharacteristics = { file in
+            let open = FailingFlush.files.withLock { $0[UInt(bitPattern: file)] }
+            return (open?.methods.xDeviceCharacteristics?(file) ?? 0) | FailingFlush.readsParts
+        }
         // A few bytes for each file that the tests open; the process is short.
         file.pointee.pMethods = UnsafePointer(failing)
         return code

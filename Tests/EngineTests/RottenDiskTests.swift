@@ -162,7 +162,7 @@ import Testing
         #expect(read == nil)
     }
 
-    @Test("what another program brought from the log into the database is read as it is, and is written with checksums again")
+    @Test("what another program brought from the log into the database is damage, and is said to be that, maybe")
     func foreignCheckpoint() async throws {
         let sample = try Sample()
         defer { sample.remove() }
@@ -176,7 +176,92 @@ import Testing
         #expect(sqlite3_exec(handle, "PRAGMA wal_checkpoint(TRUNCATE)", nil, nil, nil) == SQLITE_OK)
         sqlite3_close(handle)
         await engine.close()
-        #expect(try await sample.reopened { try await $0.get(try sample.key(7), in: storage) } == sample.values(7, bytes: 99))
+        let next = SQLiteEngine(folder: sample.folder.path)
+        let error = try #require(try await next.open().damaged.first?.error)
+        #expect(error.isDamage && "\(error)".contains("or another program wrote it"), "\(error)")
+        await next.close()
+    }
+
+    @Test("a page whose end did not reach the disk is damage, whatever it holds", arguments: [4_096, 512])
+    func lostEnds(bytes: Int) async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(50)
+        // With pages that hold a part of one value and nothing else.
+        try await sample.engine.apply([sample.entry(2, [try sample.put(71, bytes: 60_000)])], to: partition, in: storage)
+        let rows = try await sample.engine.scan(.all, in: storage, rowLimit: .max, byteLimit: .max).rows
+        await sample.engine.close()
+        let whole = try Data(contentsOf: sample.database)
+        #expect(whole.count > 12 * 8_192)
+        for page in 1...UInt64(whole.count / 8_192) {
+            var torn = whole
+            torn.replaceSubrange(Int(page) * 8_192 - bytes..<Int(page) * 8_192, with: Data(count: bytes))
+            try torn.write(to: sample.database)
+            let read = try await sample.reopened {
+                try await $0.scan(.all, in: Sample.storage, rowLimit: .max, byteLimit: .max).rows
+            }
+            #expect(read == nil || read == rows, "page \(page)")
+            // It may be named at the start already.
+            let found = try await sample.reopened { try await $0.inspect(Sample.storage, from: page, limit: 1).damaged ?? 0 }
+            #expect(found == nil || found == page, "page \(page)")
+        }
+    }
+
+    @Test("the page in which SQLite keeps its locks is never written, and is not missed")
+    func locks() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(1)
+        // The pages behind it are not there either, but they should be.
+        #expect(truncate(sample.database.path, 1 << 30 + 2 * 8_192) == 0)
+        #expect(try await sample.engine.inspect(storage, from: 131_073, limit: 1).damaged == nil)
+        #expect(try await sample.engine.inspect(storage, from: 131_074, limit: 1).damaged == 131_074)
+        await sample.engine.close()
+    }
+
+    @Test("a part of a page is given out only when the whole page is what was written")
+    func parts() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        #expect(FailingFlush.install())
+        try await sample.filled(0)
+        try await sample.engine.apply([sample.entry(1, [try sample.put(71, bytes: 60_000)])], to: partition, in: storage)
+        await sample.engine.close()
+        var whole = try Data(contentsOf: sample.database)
+        let pages = whole.count / 8_192
+        var handle: OpaquePointer?
+        #expect(sqlite3_open_v2(sample.database.path, &handle, SQLITE_OPEN_READONLY, "page-sums") == SQLITE_OK)
+        defer { sqlite3_close(handle) }
+        #expect(sqlite3_exec(handle, "SELECT count(*) FROM sqlite_schema", nil, nil, nil) == SQLITE_OK)
+        var opened: UnsafeMutablePointer<sqlite3_file>?
+        #expect(sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &opened) == SQLITE_OK)
+        let file = try #require(opened)
+        func read(_ count: Int, at offset: Int) -> (code: Int32, bytes: Data) {
+            var bytes = Data(count: count)
+            let code = bytes.withUnsafeMutableBytes {
+                file.pointee.pMethods.pointee.xRead(file, $0.baseAddress, Int32(count), Int64(offset))
+            }
+            return (code, bytes)
+        }
+        // Nobody sees the checksums.
+        for page in 1...pages { whole.replaceSubrange(page * 8_192 - 8..<page * 8_192, with: Data(count: 8)) }
+        let parts = [(0, 512), (0, 4_096), (0, 8_184), (4, 8_180), (4_096, 4_096), (100, 1), (8_000, 16_000)]
+        for page in 1...pages - 3 {
+            for (offset, count) in parts {
+                let start = page * 8_192 + offset
+                let part = read(count, at: start)
+                #expect(part.code == SQLITE_OK && part.bytes == whole[start..<start + count], "\(count) bytes at \(start)")
+            }
+        }
+        let rotten = 5
+        try sample.rot(rotten * 8_192 + 6_000, bit: 3)
+        let damage = SQLITE_IOERR | 32 << 8
+        for (offset, count) in parts {
+            #expect(read(count, at: rotten * 8_192 + offset).code == damage, "\(count) bytes at \(offset)")
+            #expect(read(min(count, 512), at: (rotten + 1) * 8_192 + offset).code == SQLITE_OK)
+        }
+        // Newer versions of SQLite go past their own memory of pages where that is said to cost nothing.
+        #expect(file.pointee.pMethods.pointee.xDeviceCharacteristics(file) & FailingFlush.readsParts == 0)
     }
 
     @Test("a transaction that memory does not hold reads its own pages back, and so does whoever comes after it")

@@ -282,7 +282,8 @@ final class EngineLane: Sendable {
             // Entries go on meanwhile.
             if isIdle { group.addTask { await self.searchAll() } }
         }
-        return found
+        // What is nobody's loss is said once.
+        return isKnown ? Inspection(pages: found.pages, pageSize: found.pageSize, inspected: found.inspected) : found
     }
 
     private func searchAll() async {

@@ -11,21 +11,20 @@ extern const char *const page_sums_layer;
 /// Bytes that each page keeps free at its end: a database must be made with them.
 enum { page_sums_reserved = 8 };
 
-/// What becomes of a page that was looked at.
-typedef enum { page_sums_whole, page_sums_unsummed, page_sums_damaged } page_sums_verdict;
+/// What is found of a page: it is what was written; it is something else; it has contents and no checksum, since its end is lost or
+/// another program wrote it; there is nothing of it.
+typedef enum { page_sums_whole, page_sums_changed, page_sums_unsummed, page_sums_blank } page_sums_verdict;
 
 /// Registers the layer beside the default one; safe to call once at a time.
 /// - Returns: an SQLite result code.
 int page_sums_register(void);
-
-/// Looks at the page that stands at `offset` of a database.
-page_sums_verdict page_sums_judge(const unsigned char *page, int size, int64_t offset);
 
 /// A page that failed its checksum.
 typedef struct {
     int64_t page;
     /// It was read from the write-ahead log; `page` counts its frames.
     int in_log;
+    page_sums_verdict verdict;
 } page_sums_fault;
 
 /// The last one that was read on this thread; page 0: none.
@@ -52,6 +51,14 @@ int page_sums_open(const char *path);
 
 /// Looks at up to `count` pages from `first` on. A page that is written at this moment may fail: ask again when it is not.
 page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, int64_t count);
+
+/// Looks whether the write-ahead log of a database still has all that may have gone from it into the database, as far as the index
+/// beside it tells.
+///
+/// Before anybody opens the database: the first connection makes the index anew, and a process that closes a descriptor of it loses its
+/// locks there.
+/// - Returns: the first frame that is not as it was written, counted from 1; 0: none; -1 with an error number.
+int64_t page_sums_lost_frame(const char *path);
 
 /// Has the system forget what it keeps of the file in memory, so that others too read it from the disk next.
 void page_sums_forget(int file);
