@@ -83,6 +83,13 @@ package struct StorageInventory: Sendable {
     package let storages: [StorageState]
     /// Files that could not be opened, with the reason; their replicas must be rebuilt.
     package let damaged: [(storage: StorageID, error: EngineError)]
+
+    /// Those of them that do not hold what was written to them, and why.
+    package var unreadable: [StorageID: String] {
+        var found: [StorageID: String] = [:]
+        for (storage, error) in damaged where error.isDamage { found[storage] = "\(error)" }
+        return found
+    }
 }
 
 /// A part of a scan, in key order.

@@ -167,6 +167,69 @@ import Testing
         try await rig.start(rig.nodes[0])
         await rig.stopAll()
     }
+
+    @Test("damage that is met by nobody but who looks for an earlier write is said, and nothing is ordered for it (F6, R8)")
+    func damagedWriteRecords() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        let primary = rig.nodes[0]
+        let sick = Mutex<SickEngine?>(nil)
+        try await rig.start(primary) { sound in
+            let engine = SickEngine(sound)
+            sick.withLock { $0 = engine }
+            return engine
+        }
+        for node in rig.nodes.dropFirst() { try await rig.start(node) }
+        _ = try await rig.put("a", 1, at: primary)
+        let engine = try #require(sick.withLock { $0 })
+        engine.set { $0 == .recall ? .damaged(StorageID(11), detail: "page 9") : nil }
+        var random = SystemRandomNumberGenerator()
+        let key = IdempotencyKey(madeAt: BootTime.wall, random: &random)
+        await #expect(throws: DataRefusal.self) { try await rig.putOnce("b", 2, under: key, at: primary) }
+        let end = ContinuousClock.now + .seconds(60)
+        while await rig.agent(primary).status().damaged.isEmpty, ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(await rig.agent(primary).status().damaged.first?.detail.contains("page 9") ?? false)
+        await rig.stopAll()
+    }
+
+    @Test("an agent with a storage that does not read starts, says so, and gives out nothing of it (F6)", arguments: [1, 4])
+    func startsBesideDamage(page: Int) async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        for node in rig.nodes { try await rig.start(node) }
+        _ = try await rig.put("a", 1, at: rig.nodes[0])
+        await rig.stopAll()
+        // The header, or our own records of what is in the file.
+        let database = URL(filePath: rig.root + "/n3/storages/storage-11.sqlite")
+        var bytes = try Data(contentsOf: database)
+        bytes[page * 8_192 - 4_000] ^= 4
+        try bytes.write(to: database)
+        try await rig.start(rig.nodes[2])
+        let agent = rig.agent(rig.nodes[2])
+        let status = await agent.status()
+        #expect(status.damaged.map(\.partition) == [PartitionID(11)])
+        #expect(status.damaged.first?.detail.contains("page \(page) of its file is not what was written") ?? false)
+        #expect(await agent.runtime.localStorage(of: PartitionID(11)) == nil)
+        // Nobody has let it go: it may be the best copy that there is.
+        #expect(FileManager.default.fileExists(atPath: database.path))
+        await rig.stopAll()
+    }
+
+    @Test("an agent whose mirror of the topology has rotted does not start, and names the file (L1)")
+    func refusesDamagedMirror() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        let path = rig.root + "/n1/topology"
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        bytes.removeLast(3)
+        try bytes.write(to: URL(filePath: path))
+        do {
+            try await rig.start(rig.nodes[0])
+            Issue.record("it started")
+        } catch let damage as DamagedStore {
+            #expect("\(damage)".contains(path) && "\(damage)".contains("--replace-damaged"), "\(damage)")
+        }
+        await rig.stopAll()
+    }
 }
 
 extension Result where Failure == any Error {

@@ -13,7 +13,7 @@ import Wire
 
 /// An engine that fails, or waits, where a test says so.
 final class SickEngine: StorageEngine {
-    enum Call: Hashable, Sendable { case create, apply, snapshot, hash, sync, remove, beginImport }
+    enum Call: Hashable, Sendable { case create, apply, recall, snapshot, hash, sync, remove, beginImport }
     typealias Fault = @Sendable (Call) async -> EngineError?
 
     let sound: SQLiteEngine
@@ -63,7 +63,8 @@ final class SickEngine: StorageEngine {
     func recall(
         _ key: IdempotencyKey, of partition: PartitionID, in storage: StorageID
     ) async throws(EngineError) -> Recollection {
-        try await sound.recall(key, of: partition, in: storage)
+        try await meet(.recall)
+        return try await sound.recall(key, of: partition, in: storage)
     }
     func get(_ key: Key, in storage: StorageID) async throws(EngineError) -> [Value]? {
         try await sound.get(key, in: storage)

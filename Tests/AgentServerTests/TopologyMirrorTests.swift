@@ -6,6 +6,7 @@ import Model
 import Synchronization
 import Telemetry
 import Testing
+import Wire
 
 @testable import AgentServer
 
@@ -31,6 +32,34 @@ import Testing
         running.cancel()
         try await running.value
         #expect(saved.withLock { $0.isEmpty })
+    }
+
+    @Test("a mirror of which a bit turned over, or that was cut short, is no topology; one that an older version left is")
+    func damage() throws {
+        let path = FileManager.default.temporaryDirectory.path + "/topology-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = TopologyFile(path: path)
+        let zone = try ZoneName("z1")
+        let node = NodeDescriptor(
+            id: try NodeID("n1"), store: StoreID(9), session: SessionID(3), generation: Generation(1), zone: zone,
+            addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), status: .healthy)
+        let topology = Topology(revision: Revision(history: 1, index: 7), changes: [.node(node)])
+        #expect(try file.load() == Topology())
+        try file.save(topology)
+        #expect(try file.load() == topology)
+        let whole = try #require(try DurableFile.read(path))
+        for index in whole.indices {
+            for bit in 0..<8 {
+                var bytes = whole
+                bytes[index] ^= 1 << UInt8(bit)
+                try Data(bytes).write(to: URL(filePath: path))
+                #expect(throws: TopologyFile.Damage.self, "bit \(bit) of byte \(index)") { try file.load() }
+            }
+            try Data(whole[..<index]).write(to: URL(filePath: path))
+            #expect(throws: TopologyFile.Damage.self, "cut at \(index)") { try file.load() }
+        }
+        try Data(topology.serialized()).write(to: URL(filePath: path))
+        #expect(try file.load() == topology)
     }
 
     @Test("a save that failed is made up for, without another change of the topology (T1)")

@@ -112,7 +112,7 @@ package struct AgentParts {
 
         // What the disk holds: the topology as last seen, the node's log, the storages.
         let file = TopologyFile(path: folder.path + "/topology")
-        let topology = try file.load()
+        let topology = try StoreCheck.topology(in: file, of: folder)
         let recovered = try StoreCheck.openLog(in: folder, options: configuration.log)
         if let torn = recovered.log.storage.torn {
             logger.notice("the log's unfinished end was cut", metadata: ["record": "\(torn.record)"])
@@ -122,11 +122,15 @@ package struct AgentParts {
         let inventory = try await engine.open()
         let core = AgentCore(
             identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
-            topology: topology, recovered: recovered.partitions, engine: Self.replicas(in: inventory), startedAt: now)
+            topology: topology, recovered: recovered.partitions, engine: Self.replicas(in: inventory),
+            unreadable: inventory.unreadable, startedAt: now)
         let findings = StoreCheck.findings(in: inventory, recovered.partitions, core)
         guard findings.isEmpty else {
             await engine.close()
             throw DamagedStore(folder: folder.path, findings: findings)
+        }
+        for (storage, what) in inventory.unreadable.sorted(by: { $0.key < $1.key }) {
+            logger.critical("a storage could not be opened", metadata: ["storage": "\(storage)", "damage": "\(what)"])
         }
 
         let damaged = core.damagedPartitions

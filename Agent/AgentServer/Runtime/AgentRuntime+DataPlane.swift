@@ -51,8 +51,12 @@ extension AgentRuntime {
         guard let descriptor = routes.partition(partition), descriptor.primary == node,
             let storage = descriptor.replica(on: node)?.storage
         else { return request }
-        // What the engine cannot say now it says a moment later: its core takes nothing that was looked up before its log's start.
-        guard let known = try? await engine.recall(key, of: partition, in: storage) else { return request }
+        let known: Recollection
+        do throws(EngineError) { known = try await engine.recall(key, of: partition, in: storage) } catch {
+            if error.isDamage { inbox.put(.failed(partition, "\(error)")) }
+            // What the engine cannot say now it says a moment later: its core takes nothing that was looked up before its log's start.
+            return request
+        }
         if let write = known.write {
             guard write.checksum == Checksum.crc32c(payload) else { throw .keyReused }
         } else if key.madeAt < known.horizon {

@@ -1,6 +1,7 @@
 // What a start must find before it may speak for its replicas (rule E4). A node that cannot vouch for all that it has acknowledged
 // would, as a primary, serve without it; so it does not start, its replicas elsewhere take over, and it comes back as an empty disk
-// once somebody says so.
+// once somebody says so. A storage that is there and does not read is another matter: which partitions are lost with it is known, so
+// they are given up, and the rest is served (rule F6).
 
 import AgentCore
 import Engine
@@ -22,8 +23,8 @@ package struct DamagedStore: Error, CustomStringConvertible {
 }
 
 enum StoreCheck {
-    /// What is wrong: storages that do not read, and storages that are not there though the node's log has entries of an in-sync
-    /// replica in them.
+    /// What is wrong: storages that could not be opened for another reason than damage, and storages that are not there though the node's
+    /// log has entries of an in-sync replica in them.
     static func findings(
         in inventory: StorageInventory, _ recovered: [PartitionID: RecoveredPartition], _ core: AgentCore
     ) -> [String] {
@@ -35,7 +36,16 @@ enum StoreCheck {
             else { return nil }
             return "storage \(own.storage) of partition \(partition.id) is not there"
         }
-        return inventory.damaged.map { "storage \($0.storage): \($0.error)" }.sorted() + missing.sorted()
+        let refused = inventory.damaged.filter { !$0.error.isDamage }.map { "storage \($0.storage): \($0.error)" }
+        return refused.sorted() + missing.sorted()
+    }
+
+    /// Reads the mirror of the topology, or says what is wrong with it. Without it this node would not know which leases it must not give,
+    /// nor what it held.
+    static func topology(in file: TopologyFile, of folder: DataFolder) throws -> Topology {
+        do { return try file.load() } catch let damage as TopologyFile.Damage {
+            throw DamagedStore(folder: folder.path, findings: ["\(damage)"])
+        }
     }
 
     /// Opens the node's log, or says what is wrong with it.
