@@ -6,8 +6,6 @@ package struct DeathFindings: Hashable, Sendable {
         package let node: NodeID
         package let generation: Generation
         package let session: SessionID
-        /// For how long it has been dead for us.
-        package let age: Span
         /// Who accused it, in order; itself, if it has left.
         package let witnesses: [NodeID]
     }
@@ -16,10 +14,6 @@ package struct DeathFindings: Hashable, Sendable {
     package let deaths: [Death]
     /// The reporter's local health; 0 is healthy.
     package let localHealth: Int64
-    /// How many members the reporter holds suspect or dead, and how many there should be: much of it at once is the network rather
-    /// than the nodes, and the control plane then copies nothing (rule F4).
-    package let fallen: Int
-    package let members: Int
 }
 
 /// A death that the control plane should hear of.
@@ -85,7 +79,7 @@ extension Swim {
                 deaths.append(
                     DeathFindings.Death(
                         node: finding.node, generation: member.record.life.generation, session: finding.session,
-                        age: now - member.since, witnesses: member.status == .left ? [member.node] : member.accusers))
+                        witnesses: member.status == .left ? [member.node] : member.accusers))
             } else {
                 findings[index].checking = true
                 findings[index].nextAt = now + tuning.probeTimeout * patience
@@ -101,8 +95,7 @@ extension Swim {
             actions.append(
                 .reportDeaths(
                     DeathFindings(
-                        deaths: Array(deaths[first..<min(first + size, deaths.count)]), localHealth: localHealth,
-                        fallen: table.count(of: .suspect) + table.count(of: .dead), members: memberCount)))
+                        deaths: Array(deaths[first..<min(first + size, deaths.count)]), localHealth: localHealth)))
         }
     }
 
