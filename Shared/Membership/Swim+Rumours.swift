@@ -180,7 +180,11 @@ extension Swim {
     private mutating func replace(_ slot: Int, with rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
         guard let member = table[slot] else { return }
         let isNewLife = rumour.life.generation != member.record.life.generation
-        if member.status == .dead, rumour.status == .alive, !isNewLife { counters.falsePositives += 1 }
+        if member.status == .dead, rumour.status == .alive, !isNewLife {
+            counters.falsePositives += 1
+            // It was cut off from us, and hardly alone: who else is back, of whom we were not told?
+            if !mutated(.asksForNoOthers) { nextSync = min(nextSync, now + tuning.syncInterval / 10) }
+        }
         let evidence = suspicions[slot].map { $0.accusers.contains(node) || isDeaf($0, at: now) } ?? false
         table.update(slot) {
             $0.record = rumour

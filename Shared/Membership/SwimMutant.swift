@@ -20,6 +20,8 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case asksOnce
     /// Comparisons are asked of those too who are suspect, and unlikely to answer.
     case asksTheDeaf
+    /// Who hears that one of those whom it held dead is back does not ask for the others.
+    case asksForNoOthers
     /// Our own health changes none of our times. (Lifeguard, LHA-Probe)
     case ignoresOwnHealth
     /// A suspicion has its shortest time from the first accuser on. (Lifeguard, LHA-Suspicion; K = 0)

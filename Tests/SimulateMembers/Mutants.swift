@@ -41,6 +41,7 @@ struct Mutants {
             .ignoresOwnHealth: ["C26", "C7"], .needsNoConfirmation: ["lone-accuser"],
             .countsDeafEars: ["deaf-ears"], .confirmsByLuck: ["C31"], .looksNowhereElse: ["C31"], .waitsInDoubt: ["C31-missed"],
             .asksOnce: ["C31-missed"], .asksTheDeaf: ["C31-missed"],
+            .asksForNoOthers: ["C10-missed"],
             .ignoresLateness: ["C5", "C4", "C7"],
             .judgesUnheard: ["C26"], .believesVerdicts: ["C10"], .believesUncalled: ["heard-verdict"],
             .callsOnce: ["heard-verdict"], .judgesWhenSick: ["sick-judge"],

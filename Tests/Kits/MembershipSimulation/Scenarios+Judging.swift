@@ -8,6 +8,7 @@ extension Scenario {
         Scenario(
             "C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it, and asks again",
             missed),
+        Scenario("C10-missed", "who hears that one is back whom it held dead asks soon who else is", othersBack),
         Scenario("deaf-ears", "what suspects are told, others are told none the less often for it", deafEars),
         Scenario("lone-accuser", "a suspect whom few accuse has longer than one whom three do", loneAccuser),
         Scenario("link", "whose datagrams are lost, and who answers over its link, is accused by nobody", link),
@@ -124,6 +125,28 @@ extension Scenario {
         trial.note("asked again after", again.max() ?? .zero)
         _ = try trial.require(first.max(), within: .seconds(2), "that it is asked")
         _ = try trial.require(again.max(), within: .seconds(2), "that it is asked again")
+    }
+
+    private static func othersBack(_ trial: inout Trial) throws(Violation) {
+        var latest = Span.zero
+        for index in 1..<10 {
+            var stage = Stage(trial)
+            stage.run(for: .seconds(60))
+            stage.gone = [index]
+            for other in 1...3 { stage.hear(stage.rumour(index, .suspect, by: (index + other) % 9 + 1), from: other) }
+            _ = stage.verdict(on: index)
+            stage.run(for: .seconds(15))
+            stage.gone = []
+            var back = stage.rumour(index, .alive)
+            back.life.incarnation = 1
+            stage.hear(back, from: index % 9 + 1)
+            // The usual one may be ten seconds ahead, and nobody is called who is not missed any more.
+            let start = stage.now
+            repeat { stage.tick() } while !stage.hasCompared && stage.now < start + .seconds(15)
+            latest = max(latest, stage.now - start)
+        }
+        trial.note("asked after", latest)
+        _ = try trial.require(latest, within: .milliseconds(1_500), "that it asks")
     }
 
     private static func deafEars(_ trial: inout Trial) throws(Violation) {
