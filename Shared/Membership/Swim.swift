@@ -195,6 +195,9 @@ package struct Swim: Hashable, Sendable {
         nextSync = now + .seconds(1)
         nextReconnect = now
         nextReap = now + tuning.reapAfter / 24
+        // Those that start together do not probe together: the pings of a cluster would be one burst a period, and who dies behind one
+        // would wait for the next.
+        nextProbe = now + jitter(upTo: tuning.probeInterval)
         tellOfOurselves()
     }
 

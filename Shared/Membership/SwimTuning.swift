@@ -54,7 +54,7 @@ package struct SwimTuning: Hashable, Sendable {
 
     /// Larger or slower networks: memberlist's figures, two datagrams a second.
     package static let lan = SwimTuning(
-        tick: .milliseconds(100), probeInterval: .seconds(1), probeTimeout: .milliseconds(500),
+        tick: .milliseconds(50), probeInterval: .seconds(1), probeTimeout: .milliseconds(500),
         gossipInterval: .milliseconds(200), suspicionTenths: 40, suspicionFloor: .zero, syncInterval: .seconds(30),
         reconnectInterval: .seconds(15), unheardGrace: .seconds(30), reportInterval: .seconds(1))
 

@@ -168,13 +168,20 @@ import Testing
             now = now + .milliseconds(25)
             for action in swim.step(.tick, at: now) {
                 if case .memberChanged(let record) = action, record.status == .dead { died = now }
-                guard case .send(let message, let address) = action, case .ping(let number, let target) = message.body,
-                    target.name != "n1"
-                else { continue }
-                let ack = SwimMessage(
-                    from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
-                    body: .ack(sequence: number), rumours: [])
-                _ = swim.step(.received(ack, from: address), at: now)
+                guard case .send(let message, let address) = action else { continue }
+                // The others answer, and as helpers, that they have heard nothing.
+                let answer: (from: NodeID, body: SwimMessage.Body)
+                switch message.body {
+                case .ping(let number, let target) where target.name != "n1": answer = (target, .ack(sequence: number))
+                case .pingRequest(let number, _, _):
+                    guard let helper = others.first(where: { $0.profile.gossip == address }) else { continue }
+                    answer = (helper.node, .nack(sequence: number))
+                case .ping, .ack, .nack, .gossip, .records: continue
+                }
+                let reply = SwimMessage(
+                    from: answer.from, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: answer.body, rumours: [])
+                _ = swim.step(.received(reply, from: address), at: now)
             }
         }
         let time = try #require(died) - start

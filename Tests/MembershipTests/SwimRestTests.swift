@@ -109,6 +109,27 @@ import Testing
         #expect(swim.counters.lateTicks == late + 1)
     }
 
+    @Test("members that start together do not probe together")
+    func probesApart() throws {
+        let interval = SwimTuning.fast.probeInterval
+        var parts: [Int64: Int] = [:]
+        for seed in 0..<100 as Range<UInt64> {
+            var swim = Swim(
+                node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: seed,
+                at: .origin)
+            _ = swim.step(received(.ack(sequence: 0), rumour: true), at: .origin)
+            var now = LogicalInstant.origin
+            while swim.counters.probes == 0 {
+                now = swim.tickDue
+                tick(&swim, at: now)
+                try #require(now <= .origin + interval + swim.tuning.tick)
+            }
+            parts[(now.microseconds - 1) * 5 / interval.microseconds, default: 0] += 1
+        }
+        // In each fifth of the interval, about a fifth of them.
+        for part in 0..<5 as Range<Int64> { #expect((8...32).contains(parts[part, default: 0]), "\(parts)") }
+    }
+
     @Test("members that started together do not call those who are missing together")
     func callsApart() throws {
         var called: [[LogicalInstant]] = []
