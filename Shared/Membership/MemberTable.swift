@@ -6,7 +6,8 @@ package import Model
 
 /// Other members by slot. A slot is given to another only after its member was forgotten.
 package struct MemberTable: Hashable, Sendable {
-    private static let pageSize = 32
+    /// Small: among thousands, those in whom two tables differ lie scattered.
+    private static let pageSize = 8
 
     private var pages: [[Member?]] = []
     /// Looked up only.

@@ -64,7 +64,9 @@ enum SimulateMembers {
     }
 
     /// Above some thousands, all share one table, of which each keeps its differences: for each to lose half of the others, or to meet
-    /// all of them anew, would leave nothing to share, so there it is as many as memory takes.
+    /// all of them anew, would leave nothing to share, so there it is as many as memory takes. Of a cut, that is very few: whoever was
+    /// held dead anywhere refutes, and everybody learns of it, so that a hundred who came to hold all others dead would cost as much as
+    /// a new start of the whole cluster.
     private static func scale(_ count: Int, _ seed: UInt64, idle: Int64?, split: Int64?, halves: Bool) {
         let isShared = count > 3_000
         say("\(count) members, \(isShared ? "one shared table and each one's differences" : "each with its own table")")
@@ -73,7 +75,7 @@ enum SimulateMembers {
         if isShared { cluster.restart(count / 100) } else { cluster.join() }
         if split != nil || halves {
             cluster.idle(for: .seconds(1), loss: 10)
-            if let split { cluster.split(isShared ? count / 100 : nil, for: .seconds(split)) }
+            if let split { cluster.split(isShared ? count / 1_000 : nil, for: .seconds(split)) }
             if halves { cluster.halve(refusing: false) }
         } else {
             measure(&cluster, count, idle: idle, isShared: isShared)
@@ -89,7 +91,7 @@ enum SimulateMembers {
         say("  of a core per member, network and all: \((percent * 10_000).rounded() / 10_000) %")
         cluster.kill(5, refusing: false)
         cluster.kill(5, refusing: true)
-        cluster.split(isShared ? count / 100 : nil, for: .seconds(30))
+        cluster.split(isShared ? count / 1_000 : nil, for: .seconds(30))
     }
 
     private static var largestMemory: Int {
