@@ -39,8 +39,8 @@ struct Mutants {
         private static let guards: [SwimMutant: [String]] = [
             .refutesNothing: ["C19"], .hidesAccusations: ["buddy"], .sendsNoNacks: ["C1", "C1-lan"],
             .ignoresOwnHealth: ["C26", "C7"], .needsNoConfirmation: ["lone-accuser"],
-            .countsDeafEars: ["deaf-ears"], .confirmsByLuck: ["C31"], .looksNowhereElse: ["C31"], .waitsInDoubt: ["C31-missed"],
-            .asksOnce: ["C31-missed"], .asksTheDeaf: ["C31-missed"],
+            .countsDeafEars: ["deaf-ears"], .confirmsByLuck: ["C31-nearest"], .looksNowhereElse: ["C31"],
+            .waitsInDoubt: ["C31-missed"], .asksOnce: ["C31-missed"], .asksTheDeaf: ["C31-missed"],
             .asksForNoOthers: ["C10-missed"],
             .ignoresLateness: ["C5", "C4", "C7"],
             .judgesUnheard: ["C26"], .believesVerdicts: ["C10"], .believesUncalled: ["heard-verdict"],

@@ -8,6 +8,7 @@ extension Scenario {
         Scenario(
             "C31-missed", "who has heard of a suspicion, and of nothing after it, asks what became of it, and asks again",
             missed),
+        Scenario("C31-nearest", "those nearest to a suspect probe it next, whoever's turn it is", nearest),
         Scenario("C10-missed", "who hears that one is back whom it held dead asks soon who else is", othersBack),
         Scenario("deaf-ears", "what suspects are told, others are told none the less often for it", deafEars),
         Scenario("lone-accuser", "a suspect whom few accuse has longer than one whom three do", loneAccuser),
@@ -28,6 +29,8 @@ extension Scenario {
         var hasLink = false
         /// To whom the next ping is lost.
         var missing: Int?
+        /// Who was pinged by the last tick.
+        private(set) var pinged: [NodeID] = []
         /// Whether the last tick asked for a comparison.
         private(set) var hasCompared = false
         /// Whether a suspect was asked for one.
@@ -55,6 +58,7 @@ extension Scenario {
         mutating func tick() {
             now = now + swim.tuning.tick
             hasCompared = false
+            pinged = []
             for action in swim.step(.tick, at: now) {
                 if case .stream(let node, _, let number) = action, hasLink {
                     _ = swim.step(.streamAnswered(node, sequence: number), at: now)
@@ -65,6 +69,7 @@ extension Scenario {
                     reply(.nack(sequence: number), from: swim.members.first { $0.profile.gossip == address }?.node)
                 }
                 guard case .ping(let number, let target) = message.body else { continue }
+                pinged.append(target)
                 hasCompared = hasCompared || message.digest != nil
                 hasAskedInVain = hasAskedInVain || message.digest != nil && swim.status(of: target) == .suspect
                 if gone.contains(where: { target == World.node($0) }) { continue }
@@ -125,6 +130,31 @@ extension Scenario {
         trial.note("asked again after", again.max() ?? .zero)
         _ = try trial.require(first.max(), within: .seconds(2), "that it is asked")
         _ = try trial.require(again.max(), within: .seconds(2), "that it is asked again")
+    }
+
+    private static func nearest(_ trial: inout Trial) throws(Violation) {
+        var always = 0
+        for index in 1..<10 {
+            var isAlways = true
+            for round in 0..<5 {
+                var stage = Stage(trial)
+                stage.run(for: .seconds(60 + Int64(round)))
+                stage.gone = [index]
+                stage.hear(stage.rumour(index, .suspect, by: index % 9 + 1), from: index % 9 + 1)
+                // One period; who does not probe it calls it later.
+                let end = stage.now + stage.swim.tuning.probeInterval
+                var isPinged = false
+                while stage.now < end {
+                    stage.tick()
+                    isPinged = isPinged || stage.pinged.contains(World.node(index))
+                }
+                isAlways = isAlways && isPinged
+            }
+            always += isAlways ? 1 : 0
+        }
+        // Four of nine, but for what their names make of it.
+        trial.note("suspects that it probes at once, of nine", always)
+        try trial.require((2...7).contains(always), "of nine suspects it probes \(always) at once")
     }
 
     private static func othersBack(_ trial: inout Trial) throws(Violation) {
