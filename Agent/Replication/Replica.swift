@@ -266,15 +266,17 @@ package struct Replica: Hashable, Sendable {
 
     // MARK: - The engine
 
-    /// Gives the engine what is committed, on this disk, and not yet given (rule R2). A verify entry ends a batch.
+    /// Gives the engine what is committed, on this disk, and not yet given (rule R2), so much at a time. A verify entry ends a batch.
     private mutating func handOutCommitted() {
         guard !isImporting else { return }
         let end = min(commit, durable)
         while applying < end {
             var batch: [Entry] = []
+            var bytes = 0
             var verify: Position?
-            while applying < end, verify == nil, let entry = log.entry(at: applying + 1) {
+            while applying < end, verify == nil, bytes < settings.applyBytes, let entry = log.entry(at: applying + 1) {
                 batch.append(entry)
+                bytes += entry.body.byteCount
                 applying = entry.sequence
                 if case .verify = entry.body { verify = entry.position }
             }

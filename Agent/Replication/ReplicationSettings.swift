@@ -21,6 +21,9 @@ package struct ReplicationSettings: Hashable, Sendable {
     /// up after so long, to one that does better (rule F6).
     package var engineHiccup: Span = .seconds(1)
     package var enginePatience: Span = .seconds(5)
+    /// Bytes of entries that the engine is given at a time, but for one entry that is larger: each time that it has taken them in
+    /// counts as progress.
+    package var applyBytes = 1_024 * 1_024
     /// Entries in one prepare: bounded by bytes and by number.
     package var prepareBytes = 1_024 * 1_024
     package var prepareEntries = 512

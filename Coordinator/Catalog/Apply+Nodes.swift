@@ -193,12 +193,18 @@ extension Transaction {
     private mutating func leaveInSyncSets(_ id: NodeID, of some: Set<PartitionID>? = nil, because cause: String) {
         var promotion = Promotion(self)
         for partition in partitions(where: { $0.replica(on: id) != nil && some?.contains($0.id) ?? true }) {
-            leave(partition.id, node: id, promotion: &promotion, because: cause)
+            leave(partition.id, node: id, isGone: true, promotion: &promotion, because: cause)
         }
         for table in Set(base.tables.values.filter { $0.status == .creating }.map(\.id)).sorted() { activateIfComplete(table) }
     }
 
-    mutating func leave(_ id: PartitionID, node: NodeID, promotion: inout Promotion, because cause: String) {
+    /// Takes a node out of a partition's in-sync set, and of the operation on it if that needs the node; promotes another if it led.
+    ///
+    /// - Parameter isGone: the node is dead or came back without its data; otherwise it stays a learner, which a move away from it
+    ///   goes on without.
+    mutating func leave(
+        _ id: PartitionID, node: NodeID, isGone: Bool, promotion: inout Promotion, because cause: String
+    ) {
         guard let found = partition(id), found.replica(on: node) != nil, found.status != .deleting else { return }
         let others = found.inSync.filter { $0 != node }
         if found.inSync.contains(node), others.isEmpty {
@@ -209,7 +215,11 @@ extension Transaction {
             demote(node, in: found)
             noLongerAwait(node, of: id)
         }
-        endOperation(on: id, lostNode: node, because: cause)
+        if isGone {
+            endOperation(on: id, lostNode: node, because: cause)
+        } else {
+            endOperation(on: id, harmedBy: node, because: cause)
+        }
         // Asked after the operation has ended: the target of an ended move is no candidate.
         if var changed = partition(id), changed.primary == nil, let heir = promotion.choose(among: changed.inSync) {
             changed.primary = heir

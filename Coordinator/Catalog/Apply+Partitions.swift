@@ -81,7 +81,9 @@ extension Transaction {
                 throw CatalogRejection(.lastReplica, "node \(member) has the last copy of partition \(id)")
             }
             var promotion = Promotion(self)
-            leave(id, node: member, promotion: &promotion, because: "the engine of node \(member) does not serve it")
+            leave(
+                id, node: member, isGone: false, promotion: &promotion,
+                because: "the engine of node \(member) does not serve it")
             activateIfComplete(partition.table)
             return .nothing
         }

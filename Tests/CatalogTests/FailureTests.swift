@@ -167,6 +167,28 @@ import Testing
         #expect(operation.step == .dropSource && operation.cleanups.map(\.node) == [n1])
     }
 
+    @Test("a move goes on from another primary when the engine of its source does not serve it, and drops the source all the same")
+    func moveSurvivesSickSource() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let source = try #require(try partition(world, id).primary)
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: source, target: target, epoch: Epoch(1))))
+        try world.propose(.evict(id, node: source, expecting: Epoch(2)), from: source)
+        let left = try partition(world, id)
+        let heir = try #require(left.primary)
+        #expect(heir != source && left.learners.contains(source) && left.learners.contains(n4))
+        let operation = try #require(left.operation)
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: left.epoch), from: heir)
+        let epoch = try partition(world, id).epoch
+        #expect(
+            try world.propose(.removeReplica(id, node: source, operation: operation, expecting: epoch), from: heir).isAccepted)
+        let after = try partition(world, id)
+        #expect(after.replica(on: source) == nil && after.inSync.contains(n4) && after.operation == nil)
+        #expect(world.topology.operations[operation]?.step == .dropSource)
+    }
+
     @Test("a repair that is done drops the replica of the failed node that it replaces")
     func repairDropsDead() throws {
         var world = World()

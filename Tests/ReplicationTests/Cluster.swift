@@ -79,6 +79,8 @@ final class Cluster {
     var goodReads = 0
     var ordered: [Position: Entry] = [:]
     var committedAt: [UInt64: LogPoint] = [:]
+    /// Most entries that an engine was given at a time.
+    var largestBatch = 0
     var violations: [String] = []
     var halts: [String] = []
     var proposalsSeen: [PartitionProposal] = []
@@ -200,6 +202,7 @@ final class Cluster {
                 push(.persisted(node.id, generation: node.generation, ticket: ticket), after: delay(.milliseconds(3)))
             case .send(let message, let peer): transmit(.message(message, from: node.id, to: peer), node.id, peer)
             case .apply(let entries):
+                largestBatch = max(largestBatch, entries.count)
                 for entry in entries {
                     if let before = committedAt[entry.sequence], before != entry.point {
                         violations.append("\(node.id) applies \(entry.point) where \(before) was applied")

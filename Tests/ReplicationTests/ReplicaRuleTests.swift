@@ -54,6 +54,18 @@ import Testing
         #expect(cluster.settle() == [])
     }
 
+    @Test("an engine is given what is committed in pieces, so that it is seen to go on however much there is (F6)")
+    func appliesInPieces() throws {
+        var settings = ReplicationSettings()
+        settings.applyBytes = 200
+        let cluster = try Cluster(seed: 1, nodes: 3, fault: .none, settings: settings)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        let callers = (0..<100).map { _ in cluster.write(at: cluster.order[0]) }
+        #expect(cluster.run(until: { cluster in callers.allSatisfy { cluster.acknowledged[$0] != nil } }))
+        #expect((2...4).contains(cluster.largestBatch), "\(cluster.largestBatch)")
+        #expect(cluster.settle() == [])
+    }
+
     @Test("a comparison that is not answered is given twice as long each time, so that rows of any size are compared (M6)")
     func comparesPatiently() throws {
         let cluster = try cluster()
