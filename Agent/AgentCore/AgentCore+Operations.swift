@@ -180,4 +180,7 @@ extension AgentCore {
         else { return nil }
         return (local.storage, descriptor)
     }
+
+    /// How old the rows of the follower here may be at most; nil: nobody has vouched for them yet.
+    package func age(of id: PartitionID, now: LogicalInstant) -> Span? { locals[id]?.replica?.asOf.map { now - $0 } }
 }

@@ -26,6 +26,10 @@ package protocol DataPlane: Sendable {
     /// Any replica that this node holds, whatever its lag (rule M9).
     func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation
 
+    /// A replica that this node holds and that has everything acknowledged up to `age` ago: at the primary, now (rule M9). Counted when
+    /// it is asked.
+    func boundedRead(of partition: PartitionID, at epoch: Epoch, within age: Span) async throws(DataRefusal) -> ReplicaLocation
+
     /// A read has found that the replica here does not hold what was written to it (rule F6).
     func damageFound(in partition: PartitionID, _ what: String)
 
@@ -59,6 +63,8 @@ package enum DataRefusal: Error, Hashable, Sendable {
     case notEnoughInSync(have: Int, need: Int)
     /// The right to serve is not proved at this moment (rule L1). Nothing was done.
     case noLease
+    /// Nobody has vouched that the replica here is as new as was asked; nil: for any age. Nothing was done.
+    case tooStale(age: Span?)
     /// The replica is not ready yet: it compares, catches up or applies. Nothing was done.
     case recovering
     /// This node's disk has too little room left for more; the text says how much. Nothing was done.

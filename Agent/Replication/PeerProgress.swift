@@ -33,6 +33,8 @@ struct PeerProgress: Hashable, Sendable {
     /// Since when the peer owes progress; nil when it owes none.
     var stalledSince: LogicalInstant?
     var heardAt: LogicalInstant?
+    /// When it last spoke, by its own clock.
+    var spokenAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?
     var engine = EngineProgress()
     /// Entries after this one are kept for a snapshot that is on its way.
@@ -55,7 +57,7 @@ struct PeerProgress: Hashable, Sendable {
     mutating func hears(_ incarnation: UInt64, last: UInt64) -> Bool {
         guard incarnation > self.incarnation else { return incarnation == self.incarnation }
         self.incarnation = incarnation
-        (durable, received, flights, engine) = (0, 0, [], EngineProgress())
+        (durable, received, flights, engine, spokenAt) = (0, 0, [], EngineProgress(), nil)
         if mode == .streaming { mode = .probing }
         next = last + 1
         return true

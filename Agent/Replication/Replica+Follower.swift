@@ -21,7 +21,7 @@ extension Replica {
                 actions.append(.send(self.message(.stale), to: peer))
                 return
             }
-            receive(prepare, from: peer)
+            receive(prepare, from: peer, at: now)
         case .ack(let ack):
             guard message.epoch == descriptor.epoch else { return }
             receive(ack, from: peer, at: now)
@@ -41,7 +41,7 @@ extension Replica {
         }
     }
 
-    private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID) {
+    private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID, at now: LogicalInstant) {
         guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
             prepare.term.epoch <= descriptor.epoch
         else { return }
@@ -82,6 +82,10 @@ extension Replica {
         }
         take(entries, after: previous)
         commit = max(commit, min(prepare.commit, agreed))
+        // Words of an earlier life were counted by a clock that may have begun anew.
+        if let voucher = prepare.voucher, voucher.incarnation == incarnation, voucher.spokenAt <= now {
+            freshness.take(voucher.spokenAt, through: prepare.commit, applied: applied)
+        }
         reply(wanted: prepare.wantsReply)
     }
 
@@ -137,7 +141,7 @@ extension Replica {
     }
 
     /// Acknowledges what is on disk and agrees with the primary's log (rule R1), when that is more than was said or was asked.
-    mutating func acknowledgeToPrimary() {
+    mutating func acknowledgeToPrimary(at now: LogicalInstant) {
         guard primary == nil, haltReason == nil, !isRetired, let leader = descriptor?.primary, leader != node,
             heardTerm > Term(epoch: Epoch(0), run: 0), persistedTicket >= ackBarrier
         else { return }
@@ -146,7 +150,7 @@ extension Replica {
         ackedDurable = saved + 1
         let ack = ReplicationMessage.Ack(
             term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation,
-            applied: applied)
+            applied: applied, spokenAt: now)
         actions.append(.send(message(.ack(ack)), to: leader))
     }
 }

@@ -21,7 +21,7 @@ extension Replica {
         cancelOrphanSplit()
         driveJoin(at: now)
         watchFence(at: now)
-        for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now) }
+        for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now, leases: leases) }
         evictTheHidden(at: now)
         evictTheSilent(at: now)
         yieldIfStuck(at: now)
@@ -195,34 +195,34 @@ extension Replica {
     // MARK: - Peers
 
     /// Sends what the peer lacks and its window allows; a beacon when there is nothing to send.
-    private mutating func feed(_ id: NodeID, at now: LogicalInstant) {
+    private mutating func feed(_ id: NodeID, at now: LogicalInstant, leases: LeaseBook) {
         guard let primary, primary.phase != .preparing, var peer = primary.peers[id] else { return }
         let isQuiet = { (span: Span) in peer.sentAt.map { now >= $0 + span } ?? true }
         switch peer.mode {
         case .probing:
-            if isQuiet(settings.resendInterval) { send(to: id, &peer, wantsReply: true, at: now) }
+            if isQuiet(settings.resendInterval) { send(to: id, &peer, wantsReply: true, at: now, leases: leases) }
         case .snapshot:
             if isQuiet(settings.beaconInterval) {
                 peer.next = log.lastSequence + 1
-                send(to: id, &peer, wantsReply: true, at: now)
+                send(to: id, &peer, wantsReply: true, at: now, leases: leases)
             }
         case .streaming:
             while peer.next <= log.lastSequence, peer.flights.count < settings.windowPrepares,
                 peer.flightBytes < settings.windowBytes
             {
                 let before = peer.next
-                send(to: id, &peer, wantsReply: false, at: now)
+                send(to: id, &peer, wantsReply: false, at: now, leases: leases)
                 if peer.next == before { break }
             }
             if !peer.flights.isEmpty, let stalled = peer.stalledSince, now >= stalled + settings.prepareTimeout / 2,
                 isQuiet(settings.prepareTimeout / 2)
             {
                 peer.probeAgain()
-                send(to: id, &peer, wantsReply: true, at: now)
+                send(to: id, &peer, wantsReply: true, at: now, leases: leases)
             } else if isQuiet(settings.beaconInterval) {
-                send(to: id, &peer, wantsReply: true, at: now)
+                send(to: id, &peer, wantsReply: true, at: now, leases: leases)
             } else if peer.flights.isEmpty, commit > peer.sentCommit {
-                send(to: id, &peer, wantsReply: false, at: now)
+                send(to: id, &peer, wantsReply: false, at: now, leases: leases)
             }
         }
         if peer.durable >= log.lastSequence {
@@ -233,7 +233,9 @@ extension Replica {
         self.primary?.peers[id] = peer
     }
 
-    private mutating func send(to id: NodeID, _ peer: inout PeerProgress, wantsReply: Bool, at now: LogicalInstant) {
+    private mutating func send(
+        to id: NodeID, _ peer: inout PeerProgress, wantsReply: Bool, at now: LogicalInstant, leases: LeaseBook
+    ) {
         guard let term = primary?.term else { return }
         guard let previous = log.point(at: peer.next - 1) else {
             peer.mode = .snapshot
@@ -244,7 +246,8 @@ extension Replica {
         let entries = log.entries(
             from: peer.next, through: log.lastSequence, bytes: settings.prepareBytes, limit: settings.prepareEntries)
         let prepare = ReplicationMessage.Prepare(
-            term: term, previous: previous, entries: entries, commit: commit, wantsReply: wantsReply)
+            term: term, previous: previous, entries: entries, commit: commit, wantsReply: wantsReply,
+            voucher: voucher(for: peer, at: now, leases: leases))
         actions.append(.send(message(.prepare(prepare)), to: id))
         peer.sentAt = now
         peer.sentCommit = commit
@@ -255,6 +258,11 @@ extension Replica {
         }
     }
 
+    private func voucher(for peer: PeerProgress, at now: LogicalInstant, leases: LeaseBook) -> Voucher? {
+        guard let spokenAt = peer.spokenAt, refusalOfReads(at: now, leases: leases) == nil else { return nil }
+        return Voucher(incarnation: peer.incarnation, spokenAt: spokenAt)
+    }
+
     mutating func receive(_ ack: ReplicationMessage.Ack, from id: NodeID, at now: LogicalInstant) {
         guard let primary, ack.term == primary.term, var peer = primary.peers[id] else { return }
         guard hears(ack.incarnation, from: id, &peer) else { return }
@@ -263,6 +271,7 @@ extension Replica {
             return
         }
         peer.heardAt = now
+        peer.spokenAt = max(peer.spokenAt ?? ack.spokenAt, ack.spokenAt)
         peer.received = max(peer.received, ack.received)
         if ack.durable > peer.durable {
             peer.durable = ack.durable

@@ -113,6 +113,9 @@ package struct Replica: Hashable, Sendable {
     var agreed: UInt64
     var ackedDurable: UInt64 = 0
     var lastVerified: ReplicationMessage.VerifyReport?
+    var freshness = Freshness()
+    /// Everything acknowledged before this, by this node's clock, is in the rows here. Nil while nobody has vouched for it.
+    package var asOf: LogicalInstant? { freshness.asOf }
     /// The newest epoch at which each peer said that it serves no more (rule R5).
     var yielded: [NodeID: Epoch] = [:]
     /// The end of what is known to be committed here: every later primary has it.
@@ -185,7 +188,7 @@ package struct Replica: Hashable, Sendable {
             forgetApplied()
         }
         save()
-        acknowledgeToPrimary()
+        acknowledgeToPrimary(at: now)
         defer { actions = [] }
         return actions
     }
@@ -203,7 +206,9 @@ package struct Replica: Hashable, Sendable {
             depose()
         case .received(let message, let peer): receive(message, from: peer, at: now)
         case .persisted(let ticket): persisted(ticket)
-        case .applied(let sequence): applied = max(applied, min(sequence, applying))
+        case .applied(let sequence):
+            applied = max(applied, min(sequence, applying))
+            freshness.hasApplied(applied)
         case .synced(let sequence): synced = max(synced, min(sequence, applied))
         case .checksummed(let position, let value): checksummed(position, value)
         case .write(let caller, let payload, let request): write(payload, request, for: caller, at: now, leases: leases)
@@ -327,6 +332,7 @@ package struct Replica: Hashable, Sendable {
         pendingAppends = []
         ackedDurable = 0
         lastVerified = nil
+        freshness = Freshness()
         unsaved = records
         ackBarrier = ticketOfThisStep
     }

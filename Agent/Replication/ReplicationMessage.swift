@@ -34,8 +34,13 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let commit: UInt64
         /// An answer is wanted at once, not only when the entries are on disk.
         package let wantsReply: Bool
+        /// The receiver's last words, if the sender may read strongly now: nobody has acknowledged anything past `commit` before them.
+        package let voucher: Voucher?
 
-        package init(term: Term, previous: LogPoint, entries: [Entry], commit: UInt64, wantsReply: Bool) {
+        package init(
+            term: Term, previous: LogPoint, entries: [Entry], commit: UInt64, wantsReply: Bool, voucher: Voucher? = nil
+        ) {
+            self.voucher = voucher
             self.term = term
             self.previous = previous
             self.entries = entries
@@ -55,10 +60,14 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let incarnation: UInt64
         /// The sender's engine has applied so much: one that stands still must not lead (rule F6).
         package let applied: UInt64
+        /// Now, by the sender's clock: to be repeated to it in a voucher.
+        package let spokenAt: LogicalInstant
 
         package init(
-            term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64, applied: UInt64
+            term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64, applied: UInt64,
+            spokenAt: LogicalInstant
         ) {
+            self.spokenAt = spokenAt
             self.incarnation = incarnation
             self.applied = applied
             self.term = term

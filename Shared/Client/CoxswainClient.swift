@@ -1,6 +1,7 @@
 // Rows, from a program's point of view: a key, a value, and where they are found out and kept up to date behind its back.
 //
-// Each request goes straight to the gateway of the partition's primary. Routes come from any gateway, which needs no coordinator;
+// Each request goes straight to the gateway of the partition's primary; a read that may be a little old to that of the in-sync replica
+// that answers fastest, and to the others in turn when it does not. Routes come from any gateway, which needs no coordinator;
 // coordinators are asked for gateways only when none is known, and for tokens. A refusal mends the route; a pause of the partition
 // (a fence, a promotion) is waited out within the budget. A write goes under a key by which it happens once (rule R8), so it is sent
 // again when nobody answered; what stays open until the time is up is reported so.
@@ -45,6 +46,7 @@ package actor CoxswainClient {
     private let policy = RetryPolicy()
     private let fixedToken: String?
     private var random = SystemRandomNumberGenerator()
+    private var latencies = GatewayLatencies()
     /// Where the last refusal sent us, for tables whose routes may not be seen.
     private var hints: [String: String] = [:]
 
@@ -79,12 +81,15 @@ package actor CoxswainClient {
 
     /// The row, or nil when there is none.
     ///
-    /// - Parameter consistency: strong unless it is named; nil leaves it to the cluster's configuration.
+    /// - Parameters:
+    ///   - consistency: strong unless it is named; nil leaves it to the cluster's configuration.
+    ///   - maxStaleness: how old the answer of a bounded read may be; nil leaves it to the configuration.
     package func get(
-        key: String, in table: String, consistency: RowConsistency? = .strong
+        key: String, in table: String, consistency: RowConsistency? = .strong, maxStaleness: Span? = nil
     ) async throws(ClientError) -> JSONValue? {
         do throws(ClientError) {
-            let answer = try await send(.get, table, key: key, query: Self.query(consistency))
+            let answer = try await send(
+                .get, table, key: key, reading: consistency, query: Self.query(consistency, maxStaleness))
             return answer["row"] ?? answer
         } catch {
             if case .refused(let problem) = error, problem.code == "ROW_NOT_FOUND" { return nil }
@@ -94,12 +99,13 @@ package actor CoxswainClient {
 
     /// One page, which never leaves one partition: go on at `next` until it is nil.
     package func scan(
-        _ table: String, from: String?, to: String?, limit: Int, consistency: RowConsistency? = .strong
+        _ table: String, from: String?, to: String?, limit: Int, consistency: RowConsistency? = .strong,
+        maxStaleness: Span? = nil
     ) async throws(ClientError) -> Page {
         let query =
-            "&limit=\(limit)" + Self.query(consistency)
+            "&limit=\(limit)" + Self.query(consistency, maxStaleness)
             + (from.map { "&from=" + ControlClient.encode($0) } ?? "") + (to.map { "&to=" + ControlClient.encode($0) } ?? "")
-        let answer = try await send(.get, table, bound: from ?? "[]", query: query)
+        let answer = try await send(.get, table, bound: from ?? "[]", reading: consistency, query: query)
         return Page(
             rows: answer["rows"]?.array ?? [], next: answer["next"].flatMap { $0 == .null ? nil : $0.string ?? $0.text })
     }
@@ -114,8 +120,9 @@ package actor CoxswainClient {
         return try receipt(of: try await write(.post, table, key: firstKey, path: "rows:batch", body: body))
     }
 
-    private static func query(_ consistency: RowConsistency?) -> String {
-        consistency.map { "&consistency=\($0.rawValue)" } ?? ""
+    private static func query(_ consistency: RowConsistency?, _ maxStaleness: Span?) -> String {
+        (consistency.map { "&consistency=\($0.rawValue)" } ?? "")
+            + (maxStaleness.map { "&max_staleness_ms=\($0.milliseconds)" } ?? "")
     }
 
     private func receipt(of answer: JSONValue) throws(ClientError) -> Receipt {
@@ -143,18 +150,20 @@ package actor CoxswainClient {
     }
 
     private func send(
-        _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, query: String = ""
+        _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil,
+        reading: RowConsistency? = nil, query: String = ""
     ) async throws(ClientError) -> JSONValue {
         var open: String?
-        return try await send(method, table, key: key, bound: bound, open: &open, query: query)
+        return try await send(method, table, key: key, bound: bound, reading: reading, open: &open, query: query)
     }
 
     /// - Parameters:
     ///   - once: the key of a write.
+    ///   - reading: of a read, how fresh it must be, if the request says so.
     ///   - open: why it is not known what became of the last try of which that is not known.
     private func send(
         _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, once: IdempotencyKey? = nil,
-        open: inout String?, path: String = "rows", query: String = "", body: String? = nil
+        reading: RowConsistency? = nil, open: inout String?, path: String = "rows", query: String = "", body: String? = nil
     ) async throws(ClientError) -> JSONValue {
         let clock = ContinuousClock()
         let deadline = clock.now + .milliseconds(settings.budgetMilliseconds)
@@ -162,19 +171,25 @@ package actor CoxswainClient {
         var hasRenewedToken = false
         // Two nodes that contradict each other for ever must not keep a client busy without a pause.
         var newsLeft = 4
+        // Replicas that were asked in vain; when all of them were, they are asked once more.
+        var tried: Set<String> = []
         var last = ClientError.unreachable("no gateway is known")
         while clock.now < deadline {
             let wait: Span
             do throws(ClientError) {
                 let token = try await token(for: table)
-                let gateway = try await gateway(of: table, key: key, bound: bound, token: token)
+                let gateway = try await gateway(
+                    of: table, key: key, bound: bound, token: token, reading: reading, butNot: &tried)
                 let parameter = key.map { path == "rows" ? "key=" + ControlClient.encode($0) : "" } ?? ""
                 let url = "https://\(gateway)/v1/tables/\(table)/\(path)?\(parameter)\(query)"
-                let left = ControlClient.milliseconds(deadline - clock.now)
+                let asked = clock.now
+                let left = ControlClient.milliseconds(deadline - asked)
                 let (outcome, answer) = await exchange(
                     method, url, body: body, token: token, once: once,
                     milliseconds: min(left, settings.attemptMilliseconds))
                 if outcome.mayHaveHappened { open = answer.problem.detail }
+                measure(gateway, outcome, since: asked, now: clock.now)
+                tried.insert(gateway)
                 switch policy.decide(outcome, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random) {
                 case .accept: return answer.body
                 case .refuse: throw .refused(answer.problem)
@@ -215,9 +230,18 @@ package actor CoxswainClient {
         throw last
     }
 
+    private func measure(
+        _ gateway: String, _ outcome: RetryPolicy.Outcome, since asked: ContinuousClock.Instant, now: ContinuousClock.Instant
+    ) {
+        switch outcome {
+        case .answered: latencies.answered(gateway, after: Span(now - asked), at: now)
+        case .notSent, .unanswered: latencies.failed(gateway, at: now)
+        }
+    }
+
     /// Whom to ask for a row or a scan.
     private func gateway(
-        of table: String, key: String?, bound: String?, token: String
+        of table: String, key: String?, bound: String?, token: String, reading: RowConsistency?, butNot tried: inout Set<String>
     ) async throws(ClientError) -> String {
         let route: TableRoute
         do throws(ClientError) { route = try await routes.route(of: table, token: token) } catch {
@@ -227,6 +251,11 @@ package actor CoxswainClient {
         }
         guard let partition = try self.partition(in: route, key: key, bound: bound) else {
             throw ClientError.unexpectedAnswer("the route of \(table) has a gap")
+        }
+        if let reading, reading != .strong {
+            if partition.readable.allSatisfy(tried.contains) { tried = [] }
+            let others = partition.readable.filter { !tried.contains($0) }
+            if let nearest = latencies.nearest(of: others, at: .now, random: &random) { return nearest }
         }
         guard let gateway = partition.gateway else {
             throw ClientError.unreachable("partition \(partition.id) has no primary")

@@ -12,8 +12,13 @@ package struct PartitionRoute: Hashable, Sendable {
     package let gateway: String?
     /// The gateways of all replicas.
     package let replicas: [String]
+    /// Those of the in-sync ones, which answer reads that may be a little old.
+    package let readable: [String]
 
-    package init(id: UInt64, epoch: UInt64, low: Key, high: Key?, gateway: String?, replicas: [String]) {
+    package init(
+        id: UInt64, epoch: UInt64, low: Key, high: Key?, gateway: String?, replicas: [String], readable: [String] = []
+    ) {
+        self.readable = readable
         self.id = id
         self.epoch = epoch
         self.low = low
@@ -22,7 +27,7 @@ package struct PartitionRoute: Hashable, Sendable {
         self.replicas = replicas
     }
 
-    /// - Parameter json: `{id, epoch, gateway, from, to, replicas: [{gateway}]}`, as gateways send it.
+    /// - Parameter json: `{id, epoch, gateway, from, to, replicas: [{gateway, role}]}`, as gateways send it.
     package init?(_ json: JSONValue, layout: KeyLayout) {
         guard let id = json["id"]?.unsigned, let epoch = json["epoch"]?.unsigned else { return nil }
         func bound(_ name: String) -> Key?? {
@@ -31,9 +36,12 @@ package struct PartitionRoute: Hashable, Sendable {
             return key
         }
         guard let low = bound("from"), let high = bound("to") else { return nil }
+        let replicas = json["replicas"]?.array ?? []
         self.init(
             id: id, epoch: epoch, low: low ?? .least, high: high, gateway: json["gateway"]?.string,
-            replicas: (json["replicas"]?.array ?? []).compactMap { $0["gateway"]?.string })
+            replicas: replicas.compactMap { $0["gateway"]?.string },
+            readable: replicas.filter { $0["role"]?.string == ReplicaRole.inSync.rawValue }
+                .compactMap { $0["gateway"]?.string })
     }
 
     package func contains(_ key: Key) -> Bool { low <= key && (high.map { key < $0 } ?? true) }

@@ -81,8 +81,10 @@ package struct WordRule<Value: RawRepresentable<String> & CaseIterable & Hashabl
 package enum RowConsistency: String, CaseIterable, Sendable {
     /// Everything acknowledged before is seen: the primary answers, under its leases (rule R2).
     case strong
-    /// Any replica answers with what it has applied (rule M9).
+    /// Any in-sync replica answers with what it has applied (rule M9).
     case eventual
+    /// Any in-sync replica answers that has applied everything acknowledged up to so long ago (rule M9).
+    case bounded
 }
 
 /// The table.
@@ -100,6 +102,9 @@ package enum ConfigurationRules {
     package static let leadershipDelay = IntegerRule(
         "leadership_delay_seconds", 1...86_400, standard: 30, reach: .cluster,
         "how long the cluster must be calm before one primary role is transferred to even out the spread")
+    package static let maxStaleness = IntegerRule(
+        "max_staleness_milliseconds", 1...3_600_000, standard: 1_000, reach: .node,
+        "how old the answer to a bounded read may be whose request does not say")
     package static let minInSync = IntegerRule(
         "min_in_sync", 1...Limits.replicationFactor, standard: 2, reach: .cluster,
         "in-sync copies without which a new table takes no writes; never more than its copies, and 1 below three of them unless set"
@@ -119,8 +124,8 @@ package enum ConfigurationRules {
 
     /// By name.
     package static let all: [any ConfigurationRule] = [
-        breakerPercent, breakerWindow, consistencyLevel, leadershipDelay, minInSync, operationsPerNode, orphanGrace,
-        repairDelay, replicationFactor,
+        breakerPercent, breakerWindow, consistencyLevel, leadershipDelay, maxStaleness, minInSync, operationsPerNode,
+        orphanGrace, repairDelay, replicationFactor,
     ]
 
     package static func rule(named name: String) -> (any ConfigurationRule)? { all.first { $0.name == name } }

@@ -140,7 +140,8 @@ import Testing
         let last = try #require(machine.core.replicas(at: world.now).first { $0.partition == partition.id }).last
         #expect(machine.core.localStorage(of: partition.id) != nil)
         let ack = ReplicationMessage.Ack(
-            term: last.term, received: last.sequence + 1_000, durable: 0, verified: nil, incarnation: 1 << 60, applied: 0)
+            term: last.term, received: last.sequence + 1_000, durable: 0, verified: nil, incarnation: 1 << 60, applied: 0,
+            spokenAt: world.now)
         let message = ReplicationMessage(partition: partition.id, epoch: partition.epoch, body: .ack(ack))
         world.give(machine, [.received(.replication(message), from: world.order[1])])
         #expect(machine.core.replicas(at: world.now).contains { $0.damage != nil })

@@ -74,6 +74,27 @@ import Testing
         #expect(try await read() == [.eventual])
     }
 
+    @Test("a bounded read asks for the age that it names, else for the one that is configured; another read names none")
+    func boundedReads() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        func read(_ query: String) async throws -> GatewayWorld.Answer { try await world.call(.get, "rows?key=[1]" + query) }
+        _ = try await read("&consistency=bounded&max_staleness_ms=250")
+        _ = try await read("&consistency=bounded")
+        #expect(world.plane.takeReads() == [.bounded, .bounded])
+        #expect(world.plane.ages.withLock { $0 } == [.milliseconds(250), .seconds(1)])
+        for bad in [
+            "&consistency=bounded&max_staleness_ms=0", "&consistency=bounded&max_staleness_ms=x", "&max_staleness_ms=5",
+        ] {
+            let refused = try await read(bad)
+            #expect(refused.status == 400 && refused.code == "INVALID_MAX_STALENESS", "\(refused)")
+        }
+        world.plane.refuse(.tooStale(age: .seconds(3)))
+        let stale = try await read("&consistency=bounded")
+        #expect(stale.status == 503 && stale.code == "TOO_STALE")
+        #expect((stale.members["partition"] as? [String: Any])?["gateway"] as? String == "127.0.0.1:1")
+    }
+
     @Test("a scan's pages lead from one partition to the next and end at its bound")
     func pages() async throws {
         let world = try await GatewayWorld()

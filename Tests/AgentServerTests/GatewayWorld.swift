@@ -97,6 +97,8 @@ struct GatewayWorld {
         func damageFound(in partition: PartitionID, _ what: String) { damages.withLock { $0.append(partition) } }
         private let table: Mutex<Routes>
         private let reads = Mutex<[RowConsistency]>([])
+        /// Of the bounded reads, as they came.
+        let ages = Mutex<[Span]>([])
         /// Of the writes, as they came.
         let keys = Mutex<[IdempotencyKey?]>([])
         let local: [(PartitionDescriptor, TableDescriptor)]
@@ -198,6 +200,12 @@ struct GatewayWorld {
         func confirmStrongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) { _ = try owned(id) }
         func localRead(of id: PartitionID) async throws(DataRefusal) -> ReplicaLocation {
             reads.withLock { $0.append(.eventual) }
+            return try owned(id)
+        }
+
+        func boundedRead(of id: PartitionID, at: Epoch, within age: Span) async throws(DataRefusal) -> ReplicaLocation {
+            reads.withLock { $0.append(.bounded) }
+            ages.withLock { $0.append(age) }
             return try owned(id)
         }
 

@@ -19,7 +19,14 @@ import Wire
 
     static let bodies: [ReplicationMessage.Body] = [
         .prepare(.init(term: term, previous: .start, entries: entries, commit: 10, wantsReply: true)),
-        .ack(.init(term: term, received: 12, durable: 11, verified: nil, incarnation: 5, applied: 10)),
+        .prepare(
+            .init(
+                term: term, previous: .start, entries: [], commit: 10, wantsReply: true,
+                voucher: Voucher(incarnation: 6, spokenAt: LogicalInstant(microseconds: 77)))),
+        .ack(
+            .init(
+                term: term, received: 12, durable: 11, verified: nil, incarnation: 5, applied: 10,
+                spokenAt: LogicalInstant(microseconds: 78))),
         .nack(
             .init(
                 term: term, refused: 12, hint: entries[0].position, committed: .zero, wantsSnapshot: true, incarnation: 5,

@@ -84,6 +84,9 @@ import Testing
             throw .unavailable("not asked here")
         }
         func confirmStrongRead(of: PartitionID, at: Epoch) async throws(DataRefusal) { throw .unavailable("not asked here") }
+        func boundedRead(of: PartitionID, at: Epoch, within: Span) async throws(DataRefusal) -> ReplicaLocation {
+            throw .unavailable("not asked here")
+        }
         func localRead(of: PartitionID) async throws(DataRefusal) -> ReplicaLocation { throw .unavailable("not asked here") }
         func status() async -> AgentStatus { report }
     }

@@ -31,6 +31,7 @@ final class Cluster {
         var knownEpoch = Epoch(0)
         /// The engine works on one batch after the other.
         var engineFreeAt = LogicalInstant.origin
+        var checkedAsOf: LogicalInstant?
 
         init(_ id: NodeID, _ replica: Replica, leases: LeaseBook) {
             self.id = id
@@ -74,6 +75,9 @@ final class Cluster {
     // The ledger.
     var nextCaller: UInt64 = 0
     var acknowledged: [UInt64: Position] = [:]
+    var acknowledgedUntil = AcknowledgedUntil()
+    /// How often a follower said anew how old its rows may be.
+    var vouched = 0
     var refusals: [CallerID: Replica.Refusal] = [:]
     var pendingReads: [UInt64: Set<UInt64>] = [:]
     var goodReads = 0
@@ -183,6 +187,7 @@ final class Cluster {
     func give(_ id: NodeID, _ inputs: [Replica.Input]) {
         guard let node = nodes[id], node.isUp else { return }
         perform(node.replica.step(inputs, at: now, leases: node.leases), by: node)
+        checkFreshness(of: node)
     }
 
     private func transmit(_ event: Event, _ from: NodeID, _ to: NodeID) {
@@ -212,7 +217,9 @@ final class Cluster {
                 node.engineFreeAt = max(node.engineFreeAt, now) + delay(.milliseconds(1))
                 push(.applied(node.id, generation: node.generation, entries), after: node.engineFreeAt - now)
             case .checksum: break
-            case .acknowledge(let caller, let position): acknowledged[caller.number] = position
+            case .acknowledge(let caller, let position):
+                acknowledged[caller.number] = position
+                acknowledgedUntil.note(position.sequence, at: now)
             case .readable(let caller):
                 checkRead(caller, at: node)
             case .refuse(let caller, let refusal):

@@ -54,6 +54,12 @@ import Testing
             return entries
         }
 
+        mutating func instant() -> LogicalInstant {
+            LogicalInstant(microseconds: Int64(truncatingIfNeeded: sequence()) &- 2)
+        }
+
+        mutating func voucher() -> Voucher { Voucher(incarnation: sequence(), spokenAt: instant()) }
+
         mutating func message() -> ReplicationMessage {
             let number = sequence()
             let body: ReplicationMessage.Body
@@ -63,14 +69,15 @@ import Testing
                 body = .prepare(
                     ReplicationMessage.Prepare(
                         term: term(), previous: previous, entries: entries(after: previous), commit: sequence(),
-                        wantsReply: Bool.random(using: &random)))
+                        wantsReply: Bool.random(using: &random),
+                        voucher: Bool.random(using: &random) ? voucher() : nil))
             case 3:
                 let report = ReplicationMessage.VerifyReport(position: position(), checksum: 1)
                 body = .ack(
                     ReplicationMessage.Ack(
                         term: term(), received: sequence(), durable: sequence(),
                         verified: Bool.random(using: &random) ? report : nil,
-                        incarnation: number, applied: sequence()))
+                        incarnation: number, applied: sequence(), spokenAt: instant()))
             case 4:
                 body = .nack(
                     ReplicationMessage.Nack(

@@ -66,6 +66,30 @@ import Testing
         #expect(cluster.settle() == [])
     }
 
+    @Test("a follower's rows are as old as its last words that a primary with the right to read has repeated (M9, L1)")
+    func vouchesForFollowers() throws {
+        let cluster = try cluster()
+        cluster.run(.seconds(1))
+        func age(_ index: Int) -> Span? { cluster.node(index).replica.asOf.map { cluster.now - $0 } }
+        for _ in 0..<50 {
+            cluster.run(.milliseconds(20))
+            #expect(try #require(age(1)) <= .milliseconds(250))
+        }
+        // Without the third member's grant the first may not read strongly, though its beacons reach the second.
+        cluster.coordinatorsUp = false
+        cluster.cut = [[cluster.order[0], cluster.order[2]]]
+        cluster.run(.seconds(3))
+        #expect(try #require(age(1)) > .seconds(2))
+        cluster.cut = []
+        cluster.run(.seconds(1))
+        #expect(try #require(age(1)) <= .milliseconds(250))
+        // Nobody vouches for a primary's own rows, nor for what another log held.
+        #expect(age(0) == nil)
+        cluster.crash(cluster.order[1])
+        cluster.restart(cluster.order[1])
+        #expect(age(1) == nil)
+    }
+
     @Test("a comparison that is not answered is given twice as long each time, so that rows of any size are compared (M6)")
     func comparesPatiently() throws {
         let cluster = try cluster()

@@ -54,14 +54,17 @@ import Testing
     func survives(block: UInt64) throws {
         var written = 0
         var read = 0
+        var vouched = 0
         for seed in (block * 12)..<(block * 12 + 12) {
             let (cluster, found) = try Self.history(seed: seed, nodes: seed % 3 == 2 ? 5 : 3)
             let first = found.prefix(3).joined(separator: "; ")
             #expect(first == "", "seed \(seed)")
             written += cluster.acknowledged.count
             read += cluster.goodReads
+            vouched += cluster.vouched
         }
         #expect(written > 600, "the world must let clients work: \(written) writes")
         #expect(read > 300, "\(read) strong reads")
+        #expect(vouched > 300, "\(vouched) times a follower said how old its rows may be")
     }
 }

@@ -101,7 +101,8 @@ import Testing
         #expect(cluster.node(0).replica.progress(of: learner.id, at: cluster.now)?.durable == 0)
         let caller = cluster.write(at: primary)
         let late = ReplicationMessage.Ack(
-            term: term, received: held + 1, durable: held + 1, verified: nil, incarnation: incarnation, applied: held)
+            term: term, received: held + 1, durable: held + 1, verified: nil, incarnation: incarnation, applied: held,
+            spokenAt: cluster.now)
         cluster.give(
             primary,
             [

@@ -132,7 +132,11 @@ extension ReplicationMessage.Prepare {
         for entry in wire.entries { entries.append(try Entry(wire: entry)) }
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Prepare"), previous: try LogPoint(wire: wire.previous),
-            entries: entries, commit: try Check.counter(wire.commit, "Prepare.commit"), wantsReply: wire.wantsReply)
+            entries: entries, commit: try Check.counter(wire.commit, "Prepare.commit"), wantsReply: wire.wantsReply,
+            voucher: wire.hasVoucher
+                ? Voucher(
+                    incarnation: wire.voucher.incarnation,
+                    spokenAt: LogicalInstant(microseconds: wire.voucher.spokenAt)) : nil)
     }
 
     var wire: ProtoReplicationMessage.Prepare {
@@ -143,6 +147,10 @@ extension ReplicationMessage.Prepare {
         wire.entries = entries.map(\.wire)
         wire.commit = commit
         wire.wantsReply = wantsReply
+        if let voucher {
+            wire.voucher.incarnation = voucher.incarnation
+            wire.voucher.spokenAt = voucher.spokenAt.microseconds
+        }
         return wire
     }
 }
@@ -157,7 +165,8 @@ extension ReplicationMessage.Ack {
         self.init(
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Ack"),
             received: try Check.counter(wire.received, "Ack.received"), durable: try Check.counter(wire.durable, "Ack.durable"),
-            verified: verified, incarnation: wire.incarnation, applied: try Check.counter(wire.applied, "Ack.applied"))
+            verified: verified, incarnation: wire.incarnation, applied: try Check.counter(wire.applied, "Ack.applied"),
+            spokenAt: LogicalInstant(microseconds: wire.spokenAt))
     }
 
     var wire: ProtoReplicationMessage.Ack {
@@ -172,6 +181,7 @@ extension ReplicationMessage.Ack {
         }
         wire.incarnation = incarnation
         wire.applied = applied
+        wire.spokenAt = spokenAt.microseconds
         return wire
     }
 }

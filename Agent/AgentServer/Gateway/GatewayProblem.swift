@@ -115,6 +115,8 @@ struct GatewayProblem: Error {
             self.init(
                 .serviceUnavailable, "NO_LEASE", "the right to serve is not proved at this moment",
                 hint: "ask again; eventual reads are served meanwhile", retryAfter: .milliseconds(100))
+        case .tooStale(let age):
+            self = .tooStale(age, known, in: routes)
         case .recovering:
             self.init(
                 .serviceUnavailable, "RECOVERING", "the replica compares and catches up", hint: "ask again",
@@ -146,6 +148,13 @@ struct GatewayProblem: Error {
         case .unavailable(let why):
             self.init(.serviceUnavailable, "UNAVAILABLE", why, retryAfter: .seconds(1))
         }
+    }
+
+    private static func tooStale(_ age: Span?, _ partition: PartitionDescriptor, in routes: Routes) -> GatewayProblem {
+        let detail = age.map { "the rows here may be \($0) old" } ?? "how old the rows here may be is not known yet"
+        return GatewayProblem(
+            .serviceUnavailable, "TOO_STALE", detail, hint: "ask another replica, or the primary, which 'partition' names",
+            field: "max_staleness_ms", retryAfter: .milliseconds(100), partition: RouteText.partition(partition, in: routes))
     }
 
     private static func elsewhere(

@@ -15,7 +15,7 @@ import Transport
 // What clients call. The gateway of the primary's node orders and reads; another node's refuses with the descriptor of the
 // partition, so that the caller's route is mended by the refusal (rule E3).
 //
-//   GET|PUT|DELETE /v1/tables/{table}/rows?key=[…]             one row; GET takes consistency=strong|eventual
+//   GET|PUT|DELETE /v1/tables/{table}/rows?key=[…]             one row; GET takes consistency=strong|eventual|bounded
 //   GET            /v1/tables/{table}/rows?from=&to=&limit=    a page of one partition's rows, `next` says where to go on
 //   POST           /v1/tables/{table}/rows:batch               {"operations":[…]}, atomic in one partition
 //   A write with an Idempotency-Key, a version 7 UUID, happens once, however often it is sent within ten minutes.
@@ -58,10 +58,10 @@ struct GatewayResponder: HTTPResponder {
         switch (parts[3], request.method) {
         case ("rows", .get):
             let table = try admit(request, .read, name, routes)
-            let query = try query(of: request, offered: ["key", "consistency", "from", "to", "limit"])
+            let query = try query(of: request, offered: ["key", "from", "to", "limit"] + Self.freshness)
             guard query["key"] != nil else { return try await scan(query, table, routes) }
             // What bounds a page has no meaning for one row.
-            return try await get(try self.query(of: request, offered: ["key", "consistency"]), table, routes)
+            return try await get(try self.query(of: request, offered: ["key"] + Self.freshness), table, routes)
         case ("rows", .put):
             let table = try admit(request, .write, name, routes)
             let key = try key(of: try query(of: request, offered: ["key"]), in: table.table)
@@ -178,6 +178,8 @@ struct GatewayResponder: HTTPResponder {
             ]))
     }
 
+    private static let freshness = ["consistency", "max_staleness_ms"]
+
     /// The consistency that the request asks for; where it names none, the one that is configured for this node: strong, unless an
     /// operator set another (rules R2, M9).
     private func consistency(of query: QueryFields, _ routes: Routes) throws(GatewayProblem) -> RowConsistency {
@@ -187,10 +189,30 @@ struct GatewayResponder: HTTPResponder {
         }
         guard let consistency = RowConsistency(rawValue: named) else {
             throw .badRequest(
-                "INVALID_CONSISTENCY", "consistency is strong or eventual",
+                "INVALID_CONSISTENCY", "consistency is \(RowConsistency.allCases.map(\.rawValue).joined(separator: ", "))",
                 hint: "where none is named, the entry consistency_level decides", field: "consistency")
         }
         return consistency
+    }
+
+    /// How old the answer to a bounded read may be.
+    private func maxStaleness(
+        of query: QueryFields, _ consistency: RowConsistency, _ routes: Routes
+    ) throws(GatewayProblem) -> Span {
+        let rule = ConfigurationRules.maxStaleness
+        guard let named = query["max_staleness_ms"] else {
+            return .milliseconds(
+                Int64(routes.topology.configured(rule, at: routes.topology.nodes[plane.node]) ?? rule.standard))
+        }
+        guard consistency == .bounded, let milliseconds = Int(named), rule.range.contains(milliseconds) else {
+            throw .badRequest(
+                "INVALID_MAX_STALENESS",
+                consistency == .bounded
+                    ? "max_staleness_ms is a number of milliseconds, \(rule.range.lowerBound) to \(rule.range.upperBound)"
+                    : "a \(consistency.rawValue) read takes no max_staleness_ms",
+                hint: "it goes with consistency=bounded", field: "max_staleness_ms")
+        }
+        return .milliseconds(Int64(milliseconds))
     }
 
     private func read<Result: Sendable>(
@@ -198,11 +220,14 @@ struct GatewayResponder: HTTPResponder {
         _ body: (StorageID) async throws(EngineError) -> Result
     ) async throws(GatewayProblem) -> Result {
         let consistency = try consistency(of: query, routes)
+        let age = try maxStaleness(of: query, consistency, routes)
         let storage: StorageID
         do throws(DataRefusal) {
             switch consistency {
             case .strong: storage = try await plane.strongRead(of: partition.id, at: partition.epoch).storage
             case .eventual: storage = try await plane.localRead(of: partition.id).storage
+            case .bounded:
+                storage = try await plane.boundedRead(of: partition.id, at: partition.epoch, within: age).storage
             }
         } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
         let result: Result

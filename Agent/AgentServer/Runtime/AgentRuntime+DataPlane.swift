@@ -93,6 +93,16 @@ extension AgentRuntime {
         try location(of: partition)
     }
 
+    package func boundedRead(
+        of partition: PartitionID, at epoch: Epoch, within age: Span
+    ) async throws(DataRefusal) -> ReplicaLocation {
+        let location = try location(of: partition)
+        guard location.partition.primary != identity.node else { return try await strongRead(of: partition, at: epoch) }
+        let own = self.age(of: partition)
+        guard let own, own <= age else { throw .tooStale(age: own) }
+        return location
+    }
+
     private func location(of partition: PartitionID) throws(DataRefusal) -> ReplicaLocation {
         guard let (storage, descriptor) = localStorage(of: partition), let table = topology.tables[descriptor.table] else {
             throw .notHere(routes.partition(partition))

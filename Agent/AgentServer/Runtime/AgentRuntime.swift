@@ -280,6 +280,9 @@ package actor AgentRuntime: Service {
         return BegunCopy(number: number, state: try result.get())
     }
 
+    /// How old the rows here may be at most; nil: nobody has vouched for them yet.
+    func age(of partition: PartitionID) -> Span? { core.age(of: partition, now: BootClock.now()) }
+
     func localStorage(of partition: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {
         core.localStorage(of: partition)
     }

@@ -84,6 +84,13 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return try await runtime.localRead(of: partition)
     }
 
+    package func boundedRead(
+        of partition: PartitionID, at epoch: Epoch, within age: Span
+    ) async throws(DataRefusal) -> ReplicaLocation {
+        meter.countRead(partition)
+        return try await runtime.boundedRead(of: partition, at: epoch, within: age)
+    }
+
     package func status() async -> AgentStatus {
         let now = BootClock.now()
         let identity = await runtime.identity

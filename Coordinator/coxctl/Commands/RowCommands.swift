@@ -13,8 +13,9 @@ extension RowConsistency: ExpressibleByArgument {}
 
 struct TokenOptions: ParsableArguments {
     @Option(help: "A file with a data token to use, instead of one asked for.") var tokenFile: String?
-    @Option(help: "strong or eventual; where it is not given, the configuration entry consistency_level decides.")
+    @Option(help: "strong, eventual or bounded; where it is not given, the configuration entry consistency_level decides.")
     var consistency: RowConsistency?
+    @Option(help: "How old the answer may be, in milliseconds; makes the read a bounded one.") var maxStaleness: Int64?
     @Flag(help: "The same as --consistency eventual: an answer may be a little old.") var eventual = false
 
     func client(_ session: Session) throws -> CoxswainClient {
@@ -29,7 +30,15 @@ struct TokenOptions: ParsableArguments {
         return session.rows(settings: settings, token: token)
     }
 
-    var wanted: RowConsistency? { eventual ? .eventual : consistency }
+    var wanted: RowConsistency? { eventual ? .eventual : maxStaleness != nil ? .bounded : consistency }
+    var age: Span? { maxStaleness.map { .milliseconds($0) } }
+
+    func validate() throws {
+        let named = [consistency, eventual ? .eventual : nil, maxStaleness.map { _ in .bounded }].compactMap { $0 }
+        guard Set(named).count <= 1 else {
+            throw ValidationError("--consistency, --eventual and --max-staleness contradict each other")
+        }
+    }
 }
 
 struct RowGet: ClusterCommand {
@@ -40,7 +49,10 @@ struct RowGet: ClusterCommand {
     @Argument(help: "The key, as a JSON array.") var key: String
 
     func act(_ session: Session) async throws {
-        guard let row = try await tokens.client(session).get(key: key, in: table, consistency: tokens.wanted) else {
+        guard
+            let row = try await tokens.client(session).get(
+                key: key, in: table, consistency: tokens.wanted, maxStaleness: tokens.age)
+        else {
             throw CommandFailure(status: .notFound, message: "no row \(key) in \(table)")
         }
         print(session.options.output == .json ? row.prettyText : row.text)
@@ -92,7 +104,8 @@ struct RowScan: ClusterCommand {
         var left = limit
         repeat {
             let page = try await client.scan(
-                table, from: next, to: to, limit: min(left, 1_000), consistency: tokens.wanted)
+                table, from: next, to: to, limit: min(left, 1_000), consistency: tokens.wanted,
+                maxStaleness: tokens.age)
             for row in page.rows { print(row.text) }
             left -= page.rows.count
             next = page.next

@@ -286,11 +286,22 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
 
     package var wantsReply: Bool = false
 
+    /// The receiver's last words, if the sender may read strongly: of which of its logs they were, and when, by its own clock.
+    package var voucher: ProtoReplicationMessage.Voucher {
+      get {_voucher ?? ProtoReplicationMessage.Voucher()}
+      set {_voucher = newValue}
+    }
+    /// Returns true if `voucher` has been explicitly set.
+    package var hasVoucher: Bool {self._voucher != nil}
+    /// Clears the value of `voucher`. Subsequent reads from it will return its default value.
+    package mutating func clearVoucher() {self._voucher = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _previous: ProtoLogPoint? = nil
+    fileprivate var _voucher: ProtoReplicationMessage.Voucher? = nil
   }
 
   package nonisolated struct Ack: Sendable {
@@ -321,11 +332,28 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     /// The sender's engine has applied so much.
     package var applied: UInt64 = 0
 
+    /// Now, in microseconds of the sender's clock: for the receiver to repeat.
+    package var spokenAt: Int64 = 0
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _verified: ProtoVerifyReport? = nil
+  }
+
+  package nonisolated struct Voucher: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var incarnation: UInt64 = 0
+
+    package var spokenAt: Int64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
   }
 
   package nonisolated struct Nack: Sendable {
@@ -1152,7 +1180,7 @@ nonisolated extension ProtoReplicationMessage: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Prepare"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}previous\0\u{1}entries\0\u{1}commit\0\u{3}wants_reply\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}previous\0\u{1}entries\0\u{1}commit\0\u{3}wants_reply\0\u{1}voucher\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1166,6 +1194,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.commit) }()
       case 6: try { try decoder.decodeSingularBoolField(value: &self.wantsReply) }()
+      case 7: try { try decoder.decodeSingularMessageField(value: &self._voucher) }()
       default: break
       }
     }
@@ -1194,6 +1223,9 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
     if self.wantsReply != false {
       try visitor.visitSingularBoolField(value: self.wantsReply, fieldNumber: 6)
     }
+    try { if let v = self._voucher {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1204,6 +1236,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
     if lhs.entries != rhs.entries {return false}
     if lhs.commit != rhs.commit {return false}
     if lhs.wantsReply != rhs.wantsReply {return false}
+    if lhs._voucher != rhs._voucher {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1211,7 +1244,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
 
 nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Ack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0\u{1}applied\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0\u{1}applied\0\u{3}spoken_at\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1226,6 +1259,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
       case 5: try { try decoder.decodeSingularMessageField(value: &self._verified) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.applied) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self.spokenAt) }()
       default: break
       }
     }
@@ -1257,6 +1291,9 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if self.applied != 0 {
       try visitor.visitSingularUInt64Field(value: self.applied, fieldNumber: 7)
     }
+    if self.spokenAt != 0 {
+      try visitor.visitSingularInt64Field(value: self.spokenAt, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1268,6 +1305,42 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if lhs._verified != rhs._verified {return false}
     if lhs.incarnation != rhs.incarnation {return false}
     if lhs.applied != rhs.applied {return false}
+    if lhs.spokenAt != rhs.spokenAt {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoReplicationMessage.Voucher: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Voucher"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}incarnation\0\u{3}spoken_at\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.spokenAt) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.incarnation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.incarnation, fieldNumber: 1)
+    }
+    if self.spokenAt != 0 {
+      try visitor.visitSingularInt64Field(value: self.spokenAt, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoReplicationMessage.Voucher, rhs: ProtoReplicationMessage.Voucher) -> Bool {
+    if lhs.incarnation != rhs.incarnation {return false}
+    if lhs.spokenAt != rhs.spokenAt {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
