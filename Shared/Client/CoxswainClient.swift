@@ -234,7 +234,7 @@ package actor CoxswainClient {
         _ gateway: String, _ outcome: RetryPolicy.Outcome, since asked: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) {
         switch outcome {
-        case .answered: latencies.answered(gateway, after: Span(now - asked), at: now)
+        case .answered: latencies.answered(gateway, after: now - asked, at: now)
         case .notSent, .unanswered: latencies.failed(gateway, at: now)
         }
     }

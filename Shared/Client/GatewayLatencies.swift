@@ -1,18 +1,16 @@
 // How long gateways take to answer, as seen from here: where a read that any replica may answer goes.
 
-import Model
-
 /// Smoothed times of answers, and who is nearest by them.
 package struct GatewayLatencies: Sendable {
     private struct Latency: Sendable {
-        var smoothed: Span
+        var smoothed: Duration
         var at: ContinuousClock.Instant
     }
 
     /// What was measured so long ago is measured again: hosts and networks change, and who is never asked can never be found nearer.
     static let validity = Duration.seconds(10)
     /// Who did not answer counts as at least so far away.
-    static let penalty = Span.seconds(1)
+    static let penalty = Duration.seconds(1)
     /// More gateways than one client reads from.
     static let limit = 1_024
 
@@ -21,7 +19,7 @@ package struct GatewayLatencies: Sendable {
     package init() {}
 
     /// Takes a new measurement in with a weight of an eighth, as TCP does with round trips (RFC 6298).
-    package mutating func answered(_ gateway: String, after span: Span, at now: ContinuousClock.Instant) {
+    package mutating func answered(_ gateway: String, after span: Duration, at now: ContinuousClock.Instant) {
         var smoothed = span
         if let old = known[gateway], now - old.at < Self.validity, old.smoothed < Self.penalty {
             smoothed = (old.smoothed * 7 + span) / 8

@@ -38,7 +38,9 @@ import Testing
         let unknown = try #require(try set(.global, "repair_dely_seconds", "5"))
         #expect(unknown.code == .unknownEntry && unknown.detail.contains("repair_delay_seconds"))
         #expect(try set(zone, "replication_factor", "2")?.code == .invalidValue)
-        #expect(try set(zone, "consistency_level", "\"loose\"")?.detail == "consistency_level is \"strong\" or \"eventual\"")
+        #expect(
+            try set(zone, "consistency_level", "\"loose\"")?.detail
+                == "consistency_level is \"strong\" or \"eventual\" or \"bounded\"")
         #expect(try set(zone, "operations_per_node", "17")?.detail == "operations_per_node is an integer from 1 to 16")
         #expect(try set(zone, "operations_per_node", "16") == nil)
         #expect(try set(.global, "app.", "1")?.code == .unknownEntry)

@@ -1,4 +1,3 @@
-import Model
 import Testing
 
 @testable import Client
@@ -15,7 +14,7 @@ import Testing
         for (milliseconds, _) in zip([3, 1, 2], gateways) {
             guard let one = latencies.nearest(of: gateways, at: start, random: &random) else { break }
             asked.insert(one)
-            latencies.answered(one, after: .milliseconds(Int64(milliseconds)), at: start)
+            latencies.answered(one, after: .milliseconds(milliseconds), at: start)
         }
         #expect(asked == Set(gateways))
     }
@@ -25,7 +24,7 @@ import Testing
         var latencies = GatewayLatencies()
         var random = SystemRandomNumberGenerator()
         for (gateway, milliseconds) in zip(gateways, [3, 1, 2]) {
-            latencies.answered(gateway, after: .milliseconds(Int64(milliseconds)), at: start)
+            latencies.answered(gateway, after: .milliseconds(milliseconds), at: start)
         }
         #expect(latencies.nearest(of: gateways, at: start, random: &random) == "b:1")
         latencies.failed("b:1", at: start)
