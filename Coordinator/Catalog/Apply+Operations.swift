@@ -6,7 +6,8 @@ extension Transaction {
     /// Adds a learner on the target and records the move (rules M1, M2).
     ///
     /// The cleanup of the target stands in the same entry, before there is anything to clean.
-    /// - Throws: `staleEpoch`, `stalePlan`, `partitionBusy`, `alreadyReplica`, `notAReplica`, `nodeUnavailable`, `nodeBusy`, `cleanupPending`.
+    /// - Throws: `staleEpoch`, `stalePlan`, `partitionBusy`, `alreadyReplica`, `notAReplica`, `nodeUnavailable`, `nodeBusy`,
+    ///   `cleanupPending`.
     mutating func beginMove(_ plan: MovePlan) throws(CatalogRejection) -> CommandPayload {
         var partition = try requireIdle(plan.partition, expecting: plan.epoch)
         let target = try requireEligible(plan.target, field: "target")
@@ -42,16 +43,12 @@ extension Transaction {
     }
 
     /// Planners look at the limit too; but plans that are made at the same time, by several members, do not know of each other.
-    /// An operation that is paused keeps its place, here too.
     private func requireRoom(on node: NodeDescriptor, field: String) throws(CatalogRejection) {
         let limit =
             base.configured(ConfigurationRules.operationsPerNode, at: node) ?? ConfigurationRules.operationsPerNode.standard
-        let running = operations { operation in
-            guard operation.phase == .running, case .move(_, let source, let target) = operation.kind else { return false }
-            return target == node.id || source == node.id
-        }
-        guard running.count < limit else {
-            let names = running.map(\.id.description).joined(separator: ", ")
+        let occupying = operations { $0.occupiedNodes.contains(node.id) }
+        guard occupying.count < limit else {
+            let names = occupying.map(\.id.description).joined(separator: ", ")
             throw CatalogRejection(.nodeBusy, "node \(node.id) takes part in operations \(names) already", field: field)
         }
     }

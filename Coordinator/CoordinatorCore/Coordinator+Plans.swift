@@ -113,11 +113,11 @@ extension Coordinator {
 
     private func planMoves(on basis: MoveBasis) -> MovePlans {
         let topology = catalog.topology
+        let repairs = planRepairs(
+            in: topology, gone: basis.gone, breakerHolds: basis.breakerHolds, limits: settings.repairs)
         return MovePlans(
-            basis: basis,
-            repairs: planRepairs(
-                in: topology, gone: basis.gone, breakerHolds: basis.breakerHolds, limits: settings.repairs),
-            cancellations: planCancellations(in: topology), drains: planDrains(in: topology, limits: settings.repairs))
+            basis: basis, repairs: repairs, cancellations: planCancellations(in: topology),
+            drains: planDrains(in: topology, beside: repairs, limits: settings.repairs))
     }
 
     /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.

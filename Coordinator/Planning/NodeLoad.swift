@@ -1,6 +1,7 @@
+import Catalog
 package import Model
 
-/// How many copies and primaries each node holds, by the committed topology. The planners' measure of balance; ties go to the lower
+/// How many copies and primaries each node holds, and in how many operations it takes part, by the committed topology. The planners' measure of balance; ties go to the lower
 /// node name, so that a plan is a function of its inputs.
 package struct NodeLoad: Sendable {
     package private(set) var replicas: [NodeID: Int] = [:]
@@ -10,10 +11,8 @@ package struct NodeLoad: Sendable {
     package init(of topology: Topology) {
         replicas = topology.tally.replicas
         primaries = topology.tally.primaries
-        for operation in topology.operations.values where operation.phase == .running {
-            guard case .move(_, let source, let target) = operation.kind else { continue }
-            operations[target, default: 0] += 1
-            if let source { operations[source, default: 0] += 1 }
+        for operation in topology.operations.values {
+            for node in operation.occupiedNodes { operations[node, default: 0] += 1 }
         }
     }
 
@@ -23,5 +22,11 @@ package struct NodeLoad: Sendable {
 
     mutating func addReplica(on node: NodeID) { replicas[node, default: 0] += 1 }
     mutating func addPrimary(on node: NodeID) { primaries[node, default: 0] += 1 }
-    mutating func addOperation(on node: NodeID) { operations[node, default: 0] += 1 }
+
+    /// Counts what is planned as if it had begun.
+    mutating func add(_ plan: MovePlan) {
+        addReplica(on: plan.target.node)
+        operations[plan.target.node, default: 0] += 1
+        if let source = plan.source { operations[source, default: 0] += 1 }
+    }
 }

@@ -98,12 +98,11 @@ package func planRepairs(
             ? limits.freeHome(candidates, beside: beside, load, in: topology)
             : bestNode(among: limits.free(candidates, load, in: topology), beside: beside, load: load)
         guard let target = home else { continue }
-        load.addReplica(on: target.id)
-        load.addOperation(on: target.id)
-        plans.append(
-            MovePlan(
-                partition: partition.id, source: nil, target: NodeSession(node: target.id, session: target.session),
-                epoch: partition.epoch))
+        let plan = MovePlan(
+            partition: partition.id, source: nil, target: NodeSession(node: target.id, session: target.session),
+            epoch: partition.epoch)
+        load.add(plan)
+        plans.append(plan)
     }
     return plans
 }
@@ -122,9 +121,14 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 
 /// What moves away from nodes that are being drained: one replica at a time per partition, to where a repair would put it.
 ///
+/// - Parameter repairs: those that are proposed at the same time. They come first, and take up the room that they need.
 /// - Complexity: O(nodes) when nothing is to be moved, or there is no room for it; else O(partitions · log partitions).
-package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimits()) -> [MovePlan] {
+package func planDrains(
+    in topology: Topology, beside repairs: [MovePlan] = [], limits: RepairLimits = RepairLimits()
+) -> [MovePlan] {
     var load = NodeLoad(of: topology)
+    for repair in repairs { load.add(repair) }
+    let repaired = Set(repairs.map(\.partition))
     let leavers = topology.nodes.values.filter { $0.status == .draining && load.replicas(on: $0.id) > 0 }
     // A handful at most: to compare names is cheaper than to hash them.
     let draining = limits.free(leavers, load, in: topology).map(\.id)
@@ -132,7 +136,7 @@ package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimi
     guard !draining.isEmpty, !limits.free(eligible, load, in: topology).isEmpty else { return [] }
     let affected = topology.partitions.values.lazy.filter { partition in
         partition.status == .active && partition.operation == nil && partition.primary != nil
-            && partition.replicas.contains { draining.contains($0.node) }
+            && !repaired.contains(partition.id) && partition.replicas.contains { draining.contains($0.node) }
     }.map(\.id).sorted()
     var plans: [MovePlan] = []
     for id in affected {
@@ -145,13 +149,11 @@ package func planDrains(in topology: Topology, limits: RepairLimits = RepairLimi
         let beside = partition.replicas.filter { $0.node != source }.compactMap { topology.nodes[$0.node] }
         let candidates = eligible.filter { partition.replica(on: $0.id) == nil }
         guard let target = limits.freeHome(candidates, beside: beside, load, in: topology) else { continue }
-        load.addReplica(on: target.id)
-        load.addOperation(on: target.id)
-        load.addOperation(on: source)
-        plans.append(
-            MovePlan(
-                partition: partition.id, source: source, target: NodeSession(node: target.id, session: target.session),
-                epoch: partition.epoch))
+        let plan = MovePlan(
+            partition: partition.id, source: source, target: NodeSession(node: target.id, session: target.session),
+            epoch: partition.epoch)
+        load.add(plan)
+        plans.append(plan)
         if limits.free(leavers, load, in: topology).isEmpty { break }
     }
     return plans

@@ -276,6 +276,30 @@ import Testing
         var world = World()
         try world.start(nodes: 3)
         let creation = try world.creation("t", on: [[n1, n2, n3]])
+    @Test("a move past its switch, which waits for a node that may never come to remove its copy, keeps no place at either end")
+    func placesEndWithSwitch() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        try world.run(.configure(.global, [ConfigurationWrite(key: "operations_per_node", value: "1")]))
+        try world.run(.createTable(try world.creation("t", splitAt: [50], on: Array(repeating: [n1, n2, n3], count: 2))))
+        let partitions = world.topology.partitions.values.sorted { $0.id < $1.id }
+        for partition in partitions {
+            for node in partition.inSync { try world.propose(.replicaReady(partition.id, expecting: Epoch(1)), from: node) }
+        }
+        let target = NodeSession(node: n4, session: world.session(n4))
+        let plans = partitions.map { MovePlan(partition: $0.id, source: n2, target: target, epoch: Epoch(1)) }
+        try world.run(.beginMove(plans[0]))
+        let id = partitions[0].id
+        let operation = try #require(try partition(world, id).operation)
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1)
+        // The source is still to leave the descriptor: until it has, both have a part in it.
+        #expect(world.topology.operations[operation]?.occupiedNodes == [n2, n4])
+        #expect(try world.run(.beginMove(plans[1])).refusal == .nodeBusy)
+        try world.propose(.removeReplica(id, node: n2, operation: operation, expecting: Epoch(3)), from: n1)
+        #expect(world.topology.operations[operation]?.phase == .running)
+        #expect(try world.run(.beginMove(plans[1])).isAccepted)
+    }
+
         let first = world.apply(try world.entry(.createTable(creation), as: "key", fingerprint: [1]))
         #expect(first.delta != nil)
         let again = world.apply(try world.entry(.createTable(creation), as: "key", fingerprint: [1]))
