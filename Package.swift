@@ -66,7 +66,7 @@ var targets: [Target] = [
     coreTests("Consensus", uses: ["ConsensusKit", "Model"]),
     coreTests("Catalog", uses: ["Model"]),
     coreTests("Planning", uses: ["Catalog", "Model"]),
-    coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model"]),
+    coreTests("CoordinatorCore", uses: ["Catalog", "Consensus", "Membership", "Model", "Planning"]),
     kit("ConsensusKit", uses: ["Consensus", "Model"]),
     kit("SimulationKit", uses: ["Model"], and: [heap]),
     kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),

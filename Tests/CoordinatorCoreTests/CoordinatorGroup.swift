@@ -167,10 +167,10 @@ struct CoordinatorGroup {
         return outcomes[caller]
     }
 
-    static func registration(_ name: String, zone: String) throws -> NodeRegistration {
+    static func registration(_ name: String, zone: String, generation: UInt64 = 1) throws -> NodeRegistration {
         NodeRegistration(
             node: try NodeID(name), store: StoreID(UInt64(name.utf8.reduce(7) { $0 &* 31 &+ Int($1) })),
-            generation: Generation(1),
+            generation: Generation(generation),
             zone: try ZoneName(zone), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"))
     }
 }

@@ -1,0 +1,109 @@
+import Catalog
+import Consensus
+import CoordinatorCore
+import Model
+import Planning
+import Testing
+
+/// Moves that the leader plans by itself, and that come to stand in the log behind something that it did not know when it planned.
+@Suite struct RefusedMoveTests {
+    private let nodes: [NodeID]
+
+    init() throws { nodes = try (1...4).map { try NodeID("n\($0)") } }
+
+    /// An active table of two partitions on n1, n2 and n3; n4 holds nothing. A node takes part in one operation at a time.
+    private func group() throws -> (group: CoordinatorGroup, leader: MemberID, partitions: [PartitionDescriptor]) {
+        var group = try CoordinatorGroup(settings: CoordinatorSettings(repairs: RepairLimits(delay: .zero)))
+        let leader = try #require(group.leader)
+        for (node, zone) in zip(nodes, ["a", "b", "c", "c"]) {
+            _ = try group.commit(
+                .registerNode(try CoordinatorGroup.registration(node.name, zone: zone)), as: "r-\(node)", at: leader)
+        }
+        let one = ConfigurationWrite(key: "operations_per_node", value: "1")
+        _ = try group.commit(.configure(.global, [one]), as: "limit", at: leader)
+        let holders = nodes.prefix(3).map { NodeSession(node: $0, session: session($0, group)) }
+        let id = try RelationName("id")
+        let placement = Placement(primary: nodes[0], nodes: Array(nodes.prefix(3)))
+        _ = try group.commit(
+            .createTable(
+                TableCreation(
+                    name: try RelationName("t"), columns: [Column(name: id, type: .integer)], partitionKey: id, sortKey: nil,
+                    replicationFactor: 3, minInSync: 1, capacity: Capacity(mode: .onDemand), splitKeys: [Key([1])],
+                    placements: [placement, placement], sessions: holders)), as: "table", at: leader)
+        let made = group.topology(of: leader).partitions.values.sorted { $0.id < $1.id }
+        for partition in made {
+            for holder in holders {
+                _ = try group.commit(
+                    .partition(
+                        .replicaReady(partition.id, expecting: partition.epoch), from: holder.node, session: holder.session),
+                    as: "ready-\(partition.id)-\(holder.node)", at: leader)
+            }
+        }
+        #expect(group.topology(of: leader).partitions.values.allSatisfy { $0.status == .active })
+        return (group, leader, made)
+    }
+
+    private func session(_ node: NodeID, _ group: CoordinatorGroup) -> SessionID {
+        group.leader.flatMap { group.topology(of: $0).nodes[node]?.session } ?? .none
+    }
+
+    private func proposed(_ command: Command, as request: String) throws -> Coordinator.Input {
+        .propose(
+            ProposedCommand(command: command, actor: try Principal("tester"), requestID: try RequestID(request)), caller: 1_000)
+    }
+
+    /// The leader applies `first` and hands `second` in; before it hears what became of that, it plans.
+    private func race(_ first: Command, _ second: Command, in group: inout CoordinatorGroup, at leader: MemberID) throws {
+        group.step(try proposed(first, as: "first"), at: leader)
+        group.deliver()
+        group.step(try proposed(second, as: "second"), at: leader)
+        // Its plans are a tenth of a second apart, or half of that where it is awake anyway.
+        for _ in 0..<12 {
+            group.now = group.now + .milliseconds(5)
+            group.step(.tick, at: leader)
+        }
+        group.deliver()
+        #expect(group.leader == leader)
+    }
+
+    /// What became of the leader's own proposals of this kind.
+    private func answers(_ kind: String, _ group: CoordinatorGroup, at leader: MemberID) -> [CatalogRejection.Code?] {
+        let records = group.members[leader]?.catalog.snapshot.requests.records ?? []
+        return records.filter { $0.id.text.hasPrefix("coordinator-\(kind)-") }.map { record in
+            guard case .refused(let rejection) = record.result else { return nil }
+            return rejection.code
+        }
+    }
+
+    @Test("a repair that is refused because its target has just started again is asked for again in the new session (M7)")
+    func repairOfNewSession() throws {
+        var (group, leader, _) = try group()
+        let witnesses = try ["c1", "c2"].map { Witness(id: try NodeID($0), zone: try ZoneName("z\($0.dropFirst())")) }
+        let start = try CoordinatorGroup.registration("n4", zone: "c", generation: 2)
+        try race(
+            .nodeFailed(nodes[2], session: session(nodes[2], group), witnesses: witnesses), .registerNode(start), in: &group,
+            at: leader)
+        #expect(answers("repair", group, at: leader) == [.stalePlan])
+        group.run(.milliseconds(300))
+        #expect(answers("repair", group, at: leader) == [.stalePlan, nil])
+        let kinds = group.topology(of: leader).operations.values.filter { $0.phase == .running }.map(\.kind.name)
+        #expect(kinds == ["repair"])
+    }
+
+    @Test("a drain that is refused for want of room is not asked for again while nothing changes, and is when there is room")
+    func drainWithoutRoom() throws {
+        var (group, leader, partitions) = try group()
+        let moved = MovePlan(
+            partition: partitions[1].id, source: nodes[0],
+            target: NodeSession(node: nodes[3], session: session(nodes[3], group)), epoch: partitions[1].epoch)
+        try race(.drain(nodes[2]), .beginMove(moved), in: &group, at: leader)
+        #expect(answers("drain", group, at: leader) == [.nodeBusy])
+        group.run(.seconds(2))
+        #expect(answers("drain", group, at: leader) == [.nodeBusy])
+        let operation = try #require(group.topology(of: leader).partitions[partitions[1].id]?.operation)
+        _ = try group.commit(.abortOperation(operation, reason: "no more"), as: "abort", at: leader)
+        group.run(.milliseconds(300))
+        #expect(answers("drain", group, at: leader) == [.nodeBusy, nil])
+        #expect(group.topology(of: leader).partitions[partitions[0].id]?.learners == [nodes[3]])
+    }
+}
