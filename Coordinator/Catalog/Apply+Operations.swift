@@ -178,7 +178,7 @@ extension Transaction {
             throw CatalogRejection(
                 .pastSwitch,
                 "operation \(operation.id) has made node \(target) the primary of partition \(id) already, and stands at "
-                    + operation.step.rawValue)
+                    + operation.step.rawValue + (operation.pause == nil ? "" : ", paused: resume it"))
         }
         abort(operation, because: cause)
     }

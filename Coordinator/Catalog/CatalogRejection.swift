@@ -120,7 +120,7 @@ extension CatalogRejection.Code {
         case .stalePlan: "a node of the plan has changed: ask again, and it is planned anew"
         case .versionMismatch: "read the entry again and send its version in If-Match"
         case .operationEnded: "read the operation: it says how it ended"
-        case .pastSwitch: "it goes on to its end; move the partition back afterwards"
+        case .pastSwitch: "it goes on to its end, once it is resumed if it is paused; move the partition back afterwards"
         case .requestReused: "use a new Idempotency-Key for another request"
         case .partitionBusy: "wait for the operation that is under way on it"
         case .nodeBusy: "wait for an operation on the node to end"

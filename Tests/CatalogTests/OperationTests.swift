@@ -172,6 +172,27 @@ import Testing
         #expect(late.code == .pastSwitch && late.detail.contains("dropSource"), "\(late)")
     }
 
+    @Test("a move that was paused past its switch is not cancelled but to be resumed, and the refusal says so")
+    func refusalNamesPause() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let operation = try begin(&world, id, from: n1).id
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1)
+        try world.propose(
+            .switchPrimary(id, to: n4, store: StoreID(400), operation: operation, expecting: Epoch(3)), from: n1)
+        func refusal() throws -> CatalogRejection? {
+            guard case .refused(let refusal) = try world.run(.abortOperation(operation, reason: "late")) else { return nil }
+            return refusal
+        }
+        let running = try #require(try refusal())
+        #expect(running.code == .pastSwitch && !running.detail.contains("resume"), "\(running)")
+        try world.run(.pauseOperation(operation))
+        let paused = try #require(try refusal())
+        #expect(paused.code == .pastSwitch && paused.detail.contains("paused: resume it"), "\(paused)")
+        #expect(paused.hint.contains("resumed"))
+    }
+
     @Test("a paused operation keeps step, epoch and partition until it is resumed; both may be asked for twice")
     func pauses() throws {
         var world = World()
