@@ -39,19 +39,22 @@ extension AgentCore {
         }
     }
 
-    /// Stops snapshots for learners that are none any more, or that wait for a paused operation: the learner's disk may take long to
-    /// refuse what it is sent, and a link that is silent even longer.
+    /// Stops snapshots for learners that are none any more, or that wait for a paused operation, and those of a copy that another node
+    /// leads now or that is no good: the learner's disk may take long to refuse what it is sent, and a link that is silent even longer.
     mutating func stopCopies() {
-        let sending = locals.filter { $0.value.copying.count > $0.value.stopping.count }
-        for (id, local) in sending.sorted(by: { $0.key < $1.key }) {
-            let descriptor = topology.partitions[id]
-            let paused = descriptor?.operation.flatMap { topology.operations[$0] }.flatMap { $0.pause == nil ? nil : $0 }
-            for peer in local.copying.subtracting(local.stopping).sorted() {
-                let isLearner = descriptor?.replica(on: peer)?.role == .learner
-                guard !isLearner || paused?.brings(peer) ?? false else { continue }
-                locals[id]?.stopping.insert(peer)
-                actions.append(.stopCopy(id, to: peer))
-            }
+        for id in locals.filter({ $0.value.copying.count > $0.value.stopping.count }).keys.sorted() { stopCopies(of: id) }
+    }
+
+    mutating func stopCopies(of id: PartitionID) {
+        guard let local = locals[id] else { return }
+        let descriptor = topology.partitions[id]
+        let paused = descriptor?.operation.flatMap { topology.operations[$0] }.flatMap { $0.pause == nil ? nil : $0 }
+        let leads = descriptor?.primary == identity.node && !local.isDropping && !local.isDamaged
+        for peer in local.copying.subtracting(local.stopping).sorted() {
+            let isLearner = descriptor?.replica(on: peer)?.role == .learner
+            guard !leads || !isLearner || paused?.brings(peer) ?? false else { continue }
+            locals[id]?.stopping.insert(peer)
+            actions.append(.stopCopy(id, to: peer))
         }
     }
 

@@ -215,6 +215,7 @@ extension AgentCore {
     }
 
     mutating func childrenInstalled(of id: PartitionID, at now: LogicalInstant) {
+        stopCopies(of: id)
         guard let parent = locals.removeValue(forKey: id), let installation = parent.installation else { return }
         append([.dropped(id)], for: id, 0, at: now)
         let parentEpoch = parent.replica?.descriptor?.epoch
@@ -316,6 +317,8 @@ extension AgentCore {
         guard let local = locals[id], !local.isDropping else { return }
         locals[id]?.isDropping = true
         locals[id]?.retryAt = nil
+        // While it is known what is on its way: once the copy is gone nobody would stop it.
+        stopCopies(of: id)
         give(id, .retired)
         append([.dropped(id)], for: id, 0, at: now)
         locals[id]?.dropTicket = lastTicket

@@ -85,6 +85,33 @@ import Testing
         #expect(pausedCopies > 3 && cancelledCopies > 3, "\(pausedCopies), \(cancelledCopies)")
     }
 
+    enum End: CaseIterable { case deposed, damaged, dropped }
+
+    @Test(
+        "a copy under way is stopped when its sender leads no more, finds its own copy damaged, or gives it up",
+        arguments: End.allCases)
+    func stopsCopiesOfSender(_ end: End) throws {
+        var stopped = 0
+        for seed in 1...12 {
+            let world = try world(seed: UInt64(seed))
+            world.catalog.move(world.partitions[0].id, from: nil, to: world.order[3])
+            guard world.run(until: { world.copies > 0 }, atMost: .seconds(3), step: .milliseconds(1)) else { continue }
+            let (id, primary) = (world.partitions[0].id, try #require(world.partitions[0].primary))
+            let machine = try #require(world.machines[primary])
+            world.mayDamage = true
+            switch end {
+            case .deposed: world.catalog.nodeFailed(primary)
+            case .damaged: world.give(machine, [.failed(id, "the world broke it")])
+            case .dropped:
+                machine.core.drop(id, at: world.clock(machine))
+                world.give(machine, [.tick])
+            }
+            world.run(.milliseconds(40))
+            stopped += world.stoppedCopies
+        }
+        #expect(stopped > 3, "\(stopped)")
+    }
+
     @Test("whenever a transfer or a split is paused, no fence stands half a second later, and writes go on (M4)")
     func pauseAroundFence() throws {
         var (paused, over) = (0, 0)
