@@ -59,9 +59,10 @@ extension Coordinator {
     mutating func planGossipKeys(at now: LogicalInstant) {
         guard let ring = catalog.topology.gossipKeys else {
             guard let seed = gossipSeed else { return }
-            return proposeItself(
+            proposeItself(
                 .seedGossipKeys(seed.keys, primary: seed.primary), named: "seed-gossip-keys",
                 because: "the keys of the members' files", at: now)
+            return
         }
         guard let rotation = ring.rotation, membersBehindOnGossipKeys(at: now).isEmpty else { return }
         proposeItself(

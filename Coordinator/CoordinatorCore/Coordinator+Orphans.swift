@@ -9,6 +9,10 @@ import Catalog
 package import Model
 
 extension Coordinator {
+    /// Removals that one round hands in, of all nodes together: each is an entry of the log and an operation, and what a disk that came
+    /// back from a backup holds for nobody may be thousands.
+    private static let removalsPerRound = 16
+
     /// What is held for nobody, as this member knows it.
     package func orphans(at now: LogicalInstant) -> [Orphan] { orphanBook.orphans(grace: orphanGrace, at: now) }
 
@@ -24,11 +28,14 @@ extension Coordinator {
 
     mutating func planOrphans(at now: LogicalInstant) {
         guard !orphanBook.isEmpty else { return }
+        var room = Self.removalsPerRound
         for orphan in orphans(at: now) where orphan.isConfirmed && orphan.standing == .over {
-            guard let node = catalog.topology.nodes[orphan.node], let name = orphanBook.occasion(of: orphan) else { continue }
-            proposeItself(
-                .removeOrphan(OrphanRemoval(node: NodeSession(node: node.id, session: node.session), held: orphan.held)),
-                named: name, because: "nothing places it there", at: now)
+            guard room > 0 else { return }
+            guard let name = orphanBook.occasion(of: orphan) else { continue }
+            // What was refused under its name, or is not answered yet, takes no room from those behind it.
+            let isHandedIn = proposeItself(
+                .removeOrphan(orphan.removal), named: name, because: "nothing places it there", at: now)
+            if isHandedIn { room -= 1 }
         }
     }
 }

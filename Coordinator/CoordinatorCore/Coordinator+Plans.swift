@@ -141,15 +141,20 @@ extension Coordinator {
     }
 
     /// Hands a command in under a name that follows from the state.
-    mutating func proposeItself(_ command: Command, named name: String, because reason: String, at now: LogicalInstant) {
+    /// - Returns: false where that name was answered already, or waits for its answer.
+    @discardableResult
+    mutating func proposeItself(
+        _ command: Command, named name: String, because reason: String, at now: LogicalInstant
+    ) -> Bool {
         guard let request = try? RequestID("coordinator-\(name)"), let actor = try? Principal("coordinator/\(id.node)"),
             catalog.answer(to: request) == nil, !underWay.contains(request)
-        else { return }
+        else { return false }
         underWay.append(request)
         waiting.append(
             Waiting(
                 command: ProposedCommand(command: command, actor: actor, reason: reason, requestID: request),
                 waiter: .itself(request), knownUpTo: raft.log.applied,
                 until: now + settings.answerTime))
+        return true
     }
 }

@@ -1,8 +1,11 @@
+package import Catalog
 package import Model
 
 /// A copy that nobody wants, as a node reports it again and again.
 package struct Orphan: Hashable, Sendable {
     package let node: NodeID
+    /// Of the process that reported it: what another one holds is to be told anew.
+    package let session: SessionID
     package let held: StrayReplica
     /// Never `wanted` or `recorded`.
     package let standing: ReplicaStanding
@@ -11,13 +14,19 @@ package struct Orphan: Hashable, Sendable {
     /// Known for longer than the grace, and told of after this member's topology came to be known to the node.
     package let isConfirmed: Bool
 
-    package init(node: NodeID, held: StrayReplica, standing: ReplicaStanding, age: Span, isConfirmed: Bool) {
+    package init(
+        node: NodeID, session: SessionID, held: StrayReplica, standing: ReplicaStanding, age: Span, isConfirmed: Bool
+    ) {
         self.node = node
+        self.session = session
         self.held = held
         self.standing = standing
         self.age = age
         self.isConfirmed = isConfirmed
     }
+
+    /// What has it removed, unless the node has started again since it was reported (rule E6).
+    package var removal: OrphanRemoval { OrphanRemoval(node: NodeSession(node: node, session: session), held: held) }
 }
 
 /// Remembers since when each stray copy has been reported. Pure: what it forgets with a member's start costs one grace more.
@@ -34,6 +43,7 @@ struct OrphanBook: Hashable, Sendable {
     }
 
     private struct Sighting: Hashable {
+        let session: SessionID
         let held: StrayReplica
         let standing: ReplicaStanding
         let since: LogicalInstant
@@ -66,11 +76,14 @@ struct OrphanBook: Hashable, Sendable {
                 case .over, .ahead, .unknown: break
                 }
                 let place = Place(node: id, partition: held.partition, storage: held.storage)
-                // What is over is ordered away: for how long it was something else before says nothing.
-                let first = sightings[place].flatMap { $0.standing == standing ? $0 : nil }
+                // What is over is ordered away: for how long it was something else before says nothing. Nor does what an earlier
+                // process told, whose removal may have been refused for that, under the name of the occasion.
+                let first = sightings[place].flatMap {
+                    $0.standing == standing && $0.session == node.session ? $0 : nil
+                }
                 found[place] = Sighting(
-                    held: held, standing: standing, since: first?.since ?? now, revision: first?.revision ?? topology.revision,
-                    toldAt: inventory.revision)
+                    session: node.session, held: held, standing: standing, since: first?.since ?? now,
+                    revision: first?.revision ?? topology.revision, toldAt: inventory.revision)
             }
         }
         sightings = found
@@ -81,7 +94,7 @@ struct OrphanBook: Hashable, Sendable {
         sightings.sorted { $0.key < $1.key }.map { place, sighting in
             let age = now - sighting.since
             return Orphan(
-                node: place.node, held: sighting.held, standing: sighting.standing, age: age,
+                node: place.node, session: sighting.session, held: sighting.held, standing: sighting.standing, age: age,
                 isConfirmed: age >= grace && sighting.toldAt >= sighting.revision)
         }
     }

@@ -63,8 +63,10 @@ import Testing
         return group.topology(of: leader).operations.values.filter { $0.kind.name == "remove-orphan" }
     }
 
-    private func stray(_ id: PartitionID, epoch: UInt64 = 1, isBeingRemoved: Bool = false) -> StrayReplica {
-        StrayReplica(partition: id, storage: StorageID(77), epoch: Epoch(epoch), isBeingRemoved: isBeingRemoved)
+    private func stray(
+        _ id: PartitionID, in storage: UInt64 = 77, epoch: UInt64 = 1, isBeingRemoved: Bool = false
+    ) -> StrayReplica {
+        StrayReplica(partition: id, storage: StorageID(storage), epoch: Epoch(epoch), isBeingRemoved: isBeingRemoved)
     }
 
     @Test("a copy that nobody wants is shown at once by every member, and ordered away once, when the grace is over")
@@ -120,6 +122,45 @@ import Testing
         let leader = try #require(group.leader)
         let shown = group.members[leader]?.orphans(at: group.now) ?? []
         #expect(shown.map(\.standing) == [.unknown, .ahead] && shown.allSatisfy(\.isConfirmed))
+    }
+
+    @Test("of many removals a few are ordered at a time; those that were refused stand in nobody's way")
+    func ordersAFewAtATime() throws {
+        var (group, leader, partition) = try group()
+        let strays = (100..<150).map { stray(partition.id, in: $0) }
+        // The first of them have been asked for and refused, under the name that this occasion has.
+        let seen = group.topology(of: leader).revision.index
+        for stray in strays.prefix(20) {
+            let name = "coordinator-orphan-n3-\(stray.partition)-\(stray.storage)-\(seen)"
+            _ = try group.commit(.drain(try NodeID("n9")), as: name, at: leader)
+        }
+        #expect(group.topology(of: leader).revision.index == seen)
+        try report(strays, of: "n3", for: 58, in: &group)
+        leader = try #require(group.leader)
+        var steps = 0
+        while removals(group).isEmpty, steps < 2_000 {
+            steps += 1
+            group.run(.milliseconds(5))
+        }
+        #expect(removals(group).count == 16)
+        group.run(.milliseconds(500))
+        let cleaned = removals(group).flatMap(\.cleanups).map(\.storage.number).sorted()
+        #expect(cleaned == Array(120..<150))
+    }
+
+    @Test("what a node tells after a new start is an occasion of its own, though the copy was told of before (E6)")
+    func newSession() throws {
+        var (group, leader, partition) = try group()
+        try report([stray(partition.id)], of: "n3", for: 58, in: &group)
+        let start = try CoordinatorGroup.registration("n3", zone: "c", generation: 2)
+        _ = try group.commit(.registerNode(start), as: "again", at: leader)
+        try report([stray(partition.id)], of: "n3", for: 50, in: &group)
+        #expect(removals(group).isEmpty)
+        leader = try #require(group.leader)
+        let shown = try #require(group.members[leader]?.orphans(at: group.now).first)
+        #expect(shown.session == group.topology(of: leader).nodes[try NodeID("n3")]?.session)
+        try report([stray(partition.id)], of: "n3", for: 14, in: &group)
+        #expect(removals(group).count == 1)
     }
 
     @Test("a new leader finds the same orphan, and one removal is made of it")

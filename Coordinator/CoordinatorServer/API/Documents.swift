@@ -193,7 +193,8 @@ enum Documents {
     static func orphan(_ orphan: Orphan) -> JSONNode {
         let fate =
             switch orphan.standing {
-            case .over: orphan.isConfirmed ? "removal ordered" : "removed after orphan_grace_seconds"
+            case .over:
+                orphan.isConfirmed ? "removal due: the leader orders a few at a time" : "removed after orphan_grace_seconds"
             case .unknown: "kept: the catalog never knew of it; coxctl node remove-orphan removes it"
             case .ahead: "kept: its disk proves a later epoch than the catalog knows"
             case .wanted, .recorded: "none"

@@ -24,7 +24,7 @@ extension Handlers {
         guard let partition = UInt64(number).map({ PartitionID($0) }) else {
             throw .invalid("partition", "expected a partition's id")
         }
-        guard let known = state.topology.nodes[node] else {
+        guard state.topology.nodes[node] != nil else {
             throw Problem(CatalogRejection(.nodeNotFound, "there is no node \(node)", field: "node"))
         }
         guard let orphan = await plane.orphans().first(where: { $0.node == node && $0.held.partition == partition }) else {
@@ -32,7 +32,7 @@ extension Handlers {
                 .notFound, "ORPHAN_NOT_FOUND", "\(node) has reported no copy of partition \(partition) that nobody wants",
                 hint: "'coxctl node orphans' lists them; nodes report every two seconds", field: "partition")
         }
-        let removal = OrphanRemoval(node: NodeSession(node: node, session: known.session), held: orphan.held)
-        return try await operationMade(try await propose(.removeOrphan(removal), call, as: request))
+        // In the session that reported it: a process that has started since is to say itself what it holds.
+        return try await operationMade(try await propose(.removeOrphan(orphan.removal), call, as: request))
     }
 }
