@@ -89,9 +89,26 @@ extension Swim {
     }
 
     private mutating func noticeRevision(_ message: SwimMessage, _ actions: inout [Action]) {
-        guard message.revision > newestRevision else { return }
+        // A coordinator tells of what it has applied. It could ask nobody about what it has only heard of, and would tell it on for ever.
+        guard profile.kind == .agent, message.revision > newestRevision, !disbelievedRevisions.contains(message.revision) else {
+            return
+        }
         newestRevision = message.revision
         actions.append(.revisionHeard(message.revision, from: message.from))
+    }
+
+    mutating func noteApplied(_ revision: Revision) {
+        appliedRevision = max(appliedRevision, revision)
+        newestRevision = max(newestRevision, revision)
+    }
+
+    /// Any other revision counts as before, a lower one too: what is real may lie between ours and one that was wrong.
+    mutating func disbelieve(_ revision: Revision) {
+        guard revision > appliedRevision else { return }
+        counters.disbelievedRevisions += 1
+        disbelievedRevisions.append(revision)
+        disbelievedRevisions.removeFirst(max(0, disbelievedRevisions.count - SwimLimits.disbelievedRevisions))
+        if newestRevision == revision { newestRevision = appliedRevision }
     }
 
     private mutating func noticeIdentity(of message: SwimMessage, _ actions: inout [Action]) {

@@ -38,6 +38,8 @@ package struct Swim: Hashable, Sendable {
         case tombstones([Tombstone])
         /// We have applied this routing revision.
         case revisionApplied(Revision)
+        /// No coordinator has this routing revision, of which somebody has told.
+        case revisionDisbelieved(Revision)
         /// The coordinators have committed our registration.
         case registered(SessionID)
         /// This process has another count of starts, which is persisted: an earlier disk of this node had come further.
@@ -106,6 +108,8 @@ package struct Swim: Hashable, Sendable {
         package var refusedLinks: UInt64 = 0
         /// Exchanges of records that a digest began.
         package var exchanges: UInt64 = 0
+        /// Routing revisions that were told of and that no coordinator had.
+        package var disbelievedRevisions: UInt64 = 0
 
         package init() {}
     }
@@ -123,6 +127,9 @@ package struct Swim: Hashable, Sendable {
     package internal(set) var localHealth: Int64 = 0
     /// The newest routing revision that we have applied or anybody has told of: what we tell.
     package internal(set) var newestRevision: Revision = .none
+    var appliedRevision: Revision = .none
+    /// Those that no coordinator had, the last few: whoever still tells of one is not heeded.
+    var disbelievedRevisions: [Revision] = []
 
     var table: MemberTable
     var suspicions = SuspicionList()
@@ -211,7 +218,8 @@ package struct Swim: Hashable, Sendable {
         case .streamAnswered(let other, let number): streamAnswered(number, by: other, at: now)
         case .roster(let entries): adopt(entries, at: now, &actions)
         case .tombstones(let stones): retire(stones, at: now, &actions)
-        case .revisionApplied(let applied): newestRevision = max(newestRevision, applied)
+        case .revisionApplied(let applied): noteApplied(applied)
+        case .revisionDisbelieved(let revision): disbelieve(revision)
         case .registered(let session): publish { $0.session = session }
         case .raised(let generation): begin(in: generation)
         case .described(let metadata): publish { $0.metadata = Array(metadata.prefix(MemberProfile.metadataBytes)) }

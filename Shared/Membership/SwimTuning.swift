@@ -140,6 +140,8 @@ enum SwimLimits {
     static let callsInVain = 2
     /// Suspects that wait to be probed by us as one of those nearest to them: a rack's worth.
     static let doubts = 64
+    /// Revisions that were found wrong and are remembered, so that those who still tell of them are not heeded. One source has one.
+    static let disbelievedRevisions = 8
     /// Who speaks at once of a death (rule F7).
     static let firstSpeakers = 3
     /// Deaths in one report.

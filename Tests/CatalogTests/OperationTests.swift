@@ -276,27 +276,6 @@ import Testing
         #expect(try world.run(.beginMove(plans[2])).isAccepted)
     }
 
-    @Test("a dropped table goes when every node in reach has removed its data; a failed one is not waited for")
-    func dropsTable() throws {
-        var world = World()
-        try world.start(nodes: 3)
-        let made = try world.makeTable()
-        try world.run(.dropTable(try RelationName("t")))
-        let operation = try #require(world.topology.operations.values.first { $0.kind == .dropTable(made.table) })
-        #expect(try partition(world, made.id).epoch == Epoch(2))
-        try world.propose(.cleaned(operation.id, operation.cleanups[0]), from: n1)
-        try world.propose(.cleaned(operation.id, operation.cleanups[1]), from: n2)
-        #expect(world.topology.tables[made.table]?.status == .deleting)
-        #expect(try world.fail(n3).isAccepted)
-        #expect(world.topology.tables.isEmpty && world.topology.partitions.isEmpty)
-        #expect(world.topology.operations[operation.id]?.cleanups.map(\.node) == [n3])
-    }
-
-    @Test("the first answer is given again under its request id; another request under it is refused (C5)")
-    func repeatsAnswers() throws {
-        var world = World()
-        try world.start(nodes: 3)
-        let creation = try world.creation("t", on: [[n1, n2, n3]])
     @Test("a move past its switch, which waits for a node that may never come to remove its copy, keeps no place at either end")
     func placesEndWithSwitch() throws {
         var world = World()
@@ -321,6 +300,27 @@ import Testing
         #expect(try world.run(.beginMove(plans[1])).isAccepted)
     }
 
+    @Test("a dropped table goes when every node in reach has removed its data; a failed one is not waited for")
+    func dropsTable() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let made = try world.makeTable()
+        try world.run(.dropTable(try RelationName("t")))
+        let operation = try #require(world.topology.operations.values.first { $0.kind == .dropTable(made.table) })
+        #expect(try partition(world, made.id).epoch == Epoch(2))
+        try world.propose(.cleaned(operation.id, operation.cleanups[0]), from: n1)
+        try world.propose(.cleaned(operation.id, operation.cleanups[1]), from: n2)
+        #expect(world.topology.tables[made.table]?.status == .deleting)
+        #expect(try world.fail(n3).isAccepted)
+        #expect(world.topology.tables.isEmpty && world.topology.partitions.isEmpty)
+        #expect(world.topology.operations[operation.id]?.cleanups.map(\.node) == [n3])
+    }
+
+    @Test("the first answer is given again under its request id; another request under it is refused (C5)")
+    func repeatsAnswers() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let creation = try world.creation("t", on: [[n1, n2, n3]])
         let first = world.apply(try world.entry(.createTable(creation), as: "key", fingerprint: [1]))
         #expect(first.delta != nil)
         let again = world.apply(try world.entry(.createTable(creation), as: "key", fingerprint: [1]))

@@ -171,6 +171,66 @@ import Wire
         await stage.end()
     }
 
+    @Test("a revision that every coordinator goes on without is given up, and another that is told of later counts anew (T2)")
+    func givesUpFalseRevisions() async throws {
+        let stage = try Stage()
+        let (session, owner) = try await stage.agent(with: [0, 1])
+        #expect(await eventually { await owner.topology.revision.index == 10 })
+        for index in [1_000, 2_000] as [UInt64] {
+            let wrong = Revision(history: 1, index: index)
+            session.askTopology(from: Revision(history: 1, index: 10), toReach: wrong)
+            #expect(await eventually { await owner.events.contains(.revisionDisbelieved(wrong)) })
+        }
+        // Both were asked, and the second wrong one was asked for where the agent was.
+        let met = await owner.events.compactMap { if case .connected(let coordinator) = $0 { coordinator } else { nil } }
+        #expect(Set(met).count == 2 && (2...4).contains(met.count), "\(met)")
+        stage.commit(.nodeRemoved(try NodeID("x")))
+        #expect(await eventually { await owner.topology == stage.feed.topology })
+        await stage.end()
+    }
+
+    @Test("an awaited revision is given up when all have been asked for it for a second each, and not while one cannot be")
+    func awaitedRevision() throws {
+        let (c1, c2, c3) = (try NodeID("c1"), try NodeID("c2"), try NodeID("c3"))
+        let (own, wrong) = (Revision(history: 1, index: 5), Revision(history: 1, index: 900))
+        var awaited = AwaitedRevision()
+        var now = LogicalInstant.origin
+        func look(_ coordinator: NodeID, after span: Span, having revision: Revision? = nil) -> AwaitedRevision.Verdict? {
+            now = now + span
+            return awaited.look(having: revision ?? own, from: coordinator, of: [c1, c2, c3], at: now)
+        }
+        func go(to coordinator: NodeID) {
+            awaited.pause()
+            #expect(look(coordinator, after: .zero) == nil)
+        }
+        #expect(look(c1, after: .seconds(60)) == nil)
+        awaited.hear(of: wrong)
+        go(to: c1)
+        #expect(look(c1, after: .milliseconds(999)) == nil && !awaited.isLacked(by: c1))
+        #expect(look(c1, after: .milliseconds(1)) == .lacking(wrong) && awaited.isLacked(by: c1))
+        // Left for another reason before it was over: a second is enough to know.
+        go(to: c2)
+        #expect(look(c2, after: .milliseconds(1_500)) == nil && awaited.isLacked(by: c2))
+        // The third cannot be reached: however long the others are asked, it may be the one that has it.
+        for coordinator in [c1, c2, c1] {
+            go(to: coordinator)
+            #expect(look(coordinator, after: .seconds(60)) == .lacking(wrong))
+        }
+        go(to: c3)
+        #expect(look(c3, after: .milliseconds(1_100)) == .disbelieved(wrong))
+        #expect(look(c3, after: .seconds(60)) == nil && awaited.revision == .none && !awaited.isLacked(by: c1))
+        // A higher one is asked for anew, everywhere; one that comes ends the matter.
+        let real = Revision(history: 1, index: 901)
+        awaited.hear(of: wrong)
+        go(to: c1)
+        #expect(look(c1, after: .seconds(1)) == .lacking(wrong))
+        awaited.hear(of: real)
+        #expect(!awaited.isLacked(by: c1))
+        go(to: c2)
+        #expect(look(c2, after: .seconds(1)) == nil && awaited.isLacked(by: c2))
+        #expect(look(c2, after: .seconds(1), having: real) == nil && !awaited.isLacked(by: c2))
+    }
+
     @Test("a coordinator that lacks something is kept for a second, the next for two, and none for more than sixteen")
     func patience() {
         var patience = Patience()

@@ -87,7 +87,8 @@ actor ScriptedOwner: SessionOwner {
         switch event {
         case .topology(let whole): topology = whole
         case .delta(let delta): try? topology.apply(delta)
-        case .connected, .disconnected, .registered, .registrationRefused, .answered, .quorumConfirmed: break
+        case .connected, .disconnected, .registered, .registrationRefused, .answered, .quorumConfirmed, .revisionDisbelieved:
+            break
         }
     }
 

@@ -193,6 +193,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         case .delta(let delta): runtime.inbox.put(.delta(delta))
         case .answered(let proposal, let outcome): runtime.inbox.put(.answered(proposal, outcome))
         case .quorumConfirmed(let at, let revision): runtime.inbox.put(.quorumConfirmed(at, revision: revision))
+        case .revisionDisbelieved(let revision): late.withLock { $0.membership }?.disbelieve(revision)
         }
     }
 

@@ -42,9 +42,7 @@ package final class AgentSession: Service {
         var preferred: CoordinatorAddress?
         /// With one that knows no leader: it may be cut off from a group that has one.
         var leaderless = Patience()
-        /// With one that has not told of `awaited`: the newest revision that somebody is known to have (rule T2).
-        var behind = Patience()
-        var awaited = Revision.none
+        var awaited = AwaitedRevision()
         /// When the topology was asked for, or a piece of it came.
         var topologyMovedAt: LogicalInstant?
         /// The newest question about the quorum, and when it was asked.
@@ -89,10 +87,11 @@ package final class AgentSession: Service {
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
     ///
-    /// - Parameter newest: what somebody is known to have. A coordinator that goes on without it is left for another.
+    /// - Parameter newest: what somebody is said to have. A coordinator that goes on without it is left for another, and when all do, it
+    ///   is given up: see `SessionEvent.revisionDisbelieved`.
     package func askTopology(from revision: Revision, toReach newest: Revision = .none) {
         let isDue = state.withLock { state in
-            state.awaited = max(state.awaited, newest)
+            state.awaited.hear(of: newest)
             let now = BootClock.now()
             if let moved = state.topologyMovedAt, now - moved < Pace.topologyQuestion { return false }
             state.topologyMovedAt = now
@@ -142,14 +141,12 @@ package final class AgentSession: Service {
         }
     }
 
-    /// The next in turn, but one that was of no use a moment ago only where there is no other.
+    /// The next in turn, but one that was of no use a moment ago, or lacks what is waited for, only where there is no other.
     private func target(among known: [CoordinatorAddress], from next: Int) -> CoordinatorAddress? {
         let inTurn = known.indices.map { known[(next + $0) % known.count] }
-        return inTurn.first { !isAvoided($0.node) } ?? inTurn.first
-    }
-
-    private func isAvoided(_ coordinator: NodeID) -> Bool {
-        state.withLock { $0.avoided[coordinator].map { BootClock.now() < $0 } ?? false }
+        let (now, avoided, awaited) = state.withLock { (BootClock.now(), $0.avoided, $0.awaited) }
+        let open = inTurn.filter { avoided[$0.node].map { now >= $0 } ?? true }
+        return open.first { !awaited.isLacked(by: $0.node) } ?? open.first ?? inTurn.first
     }
 
     private func idle() async {
@@ -165,7 +162,7 @@ package final class AgentSession: Service {
             state.status.coordinator = coordinator
             state.status.heardAt = BootClock.now()
             state.leaderless.pause()
-            state.behind.pause()
+            state.awaited.pause()
             state.topologyMovedAt = BootClock.now()
             if state.refusals == 0 { state.registeredAt = nil }
         }
@@ -200,7 +197,7 @@ package final class AgentSession: Service {
                 logger.warning("the coordinator is silent", metadata: ["coordinator": "\(link.peer.node)"])
                 return
             }
-            if let lack = lack(in: await owner.revision(), at: now) {
+            if let lack = await lack(of: link.peer.node, at: now) {
                 state.withLock { $0.avoided[link.peer.node] = now + Pace.avoidance }
                 logger.info("\(lack)", metadata: ["coordinator": "\(link.peer.node)"])
                 return
@@ -218,16 +215,17 @@ package final class AgentSession: Service {
     }
 
     /// For what the coordinator is left, while there are others: they may have what it has not.
-    private func lack(in revision: Revision, at now: LogicalInstant) -> String? {
-        guard coordinators().count > 1 else { return nil }
-        return state.withLock { state in
-            if state.leaderless.isOver(at: now) { return "the coordinator knows no leader" }
-            guard revision < state.awaited else {
-                state.behind.end()
-                return nil
-            }
-            state.behind.begin(at: now)
-            return state.behind.isOver(at: now) ? "the coordinator does not tell of revision \(state.awaited)" : nil
+    private func lack(of coordinator: NodeID, at now: LogicalInstant) async -> String? {
+        let known = coordinators().map(\.node)
+        if known.count > 1, state.withLock({ $0.leaderless.isOver(at: now) }) { return "the coordinator knows no leader" }
+        let revision = await owner.revision()
+        switch state.withLock({ $0.awaited.look(having: revision, from: coordinator, of: known, at: now) }) {
+        case .lacking(let awaited)? where known.count > 1: return "the coordinator does not tell of revision \(awaited)"
+        case .disbelieved(let awaited)?:
+            logger.warning("a revision that was told of is on no coordinator", metadata: ["revision": "\(awaited)"])
+            await owner.received(.revisionDisbelieved(awaited))
+            return nil
+        case .lacking?, nil: return nil
         }
     }
 
@@ -270,13 +268,13 @@ package final class AgentSession: Service {
     private func take(_ frame: CoordinatorFrame, _ assembler: inout SnapshotAssembler) async throws(WireError) -> Next {
         switch frame {
         case .delta(let delta):
-            state.withLock { $0.behind.pause() }
+            state.withLock { $0.awaited.pause() }
             await owner.received(.delta(delta))
             noticeFailure(in: delta.changes)
         case .snapshot(let chunk):
             state.withLock { state in
                 state.topologyMovedAt = BootClock.now()
-                state.behind.pause()
+                state.awaited.pause()
             }
             if let topology = try assembler.add(chunk) {
                 await owner.received(.topology(topology))
@@ -346,7 +344,7 @@ package final class AgentSession: Service {
         }
     }
 
-    /// Goes to the leader, unless it could not be reached a moment ago.
+    /// Goes to the leader, unless it could not be reached a moment ago, or was found to lack what is still looked for elsewhere.
     private func follow(_ hint: LeaderHint) -> Next {
         state.withLock { state in
             switch hint {
@@ -359,7 +357,7 @@ package final class AgentSession: Service {
             }
             state.leaderless.end()
             guard case .elsewhere(let leader, let address) = hint, leader != state.status.coordinator, !address.isEmpty,
-                state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true
+                state.avoided[leader].map({ BootClock.now() >= $0 }) ?? true, !state.awaited.isLacked(by: leader)
             else { return .stay }
             state.preferred = CoordinatorAddress(node: leader, link: address)
             return .leave

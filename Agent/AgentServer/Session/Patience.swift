@@ -18,6 +18,9 @@ struct Patience: Hashable, Sendable {
     /// Nothing lacks.
     mutating func end() { self = Patience() }
 
+    /// Whether it has been lacking here for as long as the first coordinator is given, however long this one is.
+    func hasBegunLong(before now: LogicalInstant) -> Bool { since.map { now - $0 >= Self.first } ?? false }
+
     /// Whether it has been lacking for too long here; if so, the next coordinator has longer.
     mutating func isOver(at now: LogicalInstant) -> Bool {
         guard let since, now - since >= Self.first * Int64(1 << min(rounds, Self.doublings)) else { return false }

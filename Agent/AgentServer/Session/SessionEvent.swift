@@ -12,6 +12,8 @@ package enum SessionEvent: Hashable, Sendable {
     case answered(PartitionProposal, ProposalOutcome)
     /// The leader was sure of its quorum at this moment of this node's clock, or later (rule M4).
     case quorumConfirmed(LogicalInstant, revision: Revision?)
+    /// Somebody told of this revision, and every coordinator has gone on without it.
+    case revisionDisbelieved(Revision)
 }
 
 /// The side of the agent that a session serves. The session waits for each call, so a busy agent holds the coordinators back.

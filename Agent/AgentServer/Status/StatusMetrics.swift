@@ -84,6 +84,9 @@ struct StatusMetrics {
             "routing_newest_revision", "gauge", "Index of the newest revision heard of.",
             [("", String(status.newestRevision.index))])
         family(
+            "routing_revisions_disbelieved_total", "counter", "Revisions heard of that no coordinator had.",
+            [("", String(status.swim.disbelievedRevisions))])
+        family(
             "routing_age_seconds", "gauge", "Seconds since a coordinator last confirmed the revision.",
             [("", String(status.revisionAge.seconds))])
         family(

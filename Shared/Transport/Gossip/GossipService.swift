@@ -85,6 +85,9 @@ package final class GossipService: Service {
     /// A newer topology with the same nodes.
     package func noteRevision(_ revision: Revision) { step(.revisionApplied(revision)) }
 
+    /// No coordinator has this revision: it is not told on, whoever tells of it.
+    package func disbelieve(_ revision: Revision) { step(.revisionDisbelieved(revision)) }
+
     /// Takes another group of coordinators; in force with the next topology that is adopted.
     package func setCoordinators(_ entries: [RosterEntry]) {
         let own = core.withLock { $0.node }
