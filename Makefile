@@ -51,12 +51,14 @@ test-long: deps
 test-cores:
 	CORES_ONLY=1 swift test -c release -Xswiftc -enable-testing --scratch-path .build-core
 
-## sim: whole groups under every fault: SEEDS fixed seeds, then fresh ones until SECONDS have passed; SEED=N replays one
+## sim: coordinators' groups and whole clusters under every fault: SEEDS and CLUSTERS fixed seeds, then fresh ones until SECONDS have
+## passed; SEED=N replays one of a group, with CLUSTER=1 one of a cluster
 SECONDS ?= 300
 SEEDS ?= 200
+CLUSTERS ?= 40
 sim:
 	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate
-	.build-core/release/simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --seconds $(SECONDS) --jobs $$(nproc))
+	.build-core/release/simulate $(if $(SEED),$(if $(CLUSTER),--cluster) --seed $(SEED),--seeds $(SEEDS) --clusters $(CLUSTERS) --seconds $(SECONDS) --jobs $$(nproc))
 
 ## sim-mutants: plants every known bug by itself and tells which scenario or seed notices it; ONLY=name plants those alone
 sim-mutants:

@@ -70,8 +70,15 @@ var targets: [Target] = [
     kit("ConsensusKit", uses: ["Consensus", "Model"]),
     kit("SimulationKit", uses: ["Model"], and: [heap]),
     kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),
+    kit(
+        "ClusterSimulation",
+        uses: [
+            "AgentCore", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Membership", "Model", "Movement", "Planning",
+            "RaftSimulation", "Replication", "SimulationKit",
+        ]),
     .executableTarget(
-        name: "simulate", dependencies: ["RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
+        name: "simulate",
+        dependencies: ["ClusterSimulation", "RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
         path: "Tests/Simulate", swiftSettings: settings),
     kit("MembershipSimulation", uses: ["Membership", "Model", "SimulationKit"]),
     .executableTarget(
@@ -80,9 +87,9 @@ var targets: [Target] = [
         path: "Tests/SimulateMembers", swiftSettings: settings),
     .testTarget(
         name: "SimulationTests",
-        dependencies: ["Consensus", "Model", "RaftSimulation", "RunnerKit", "SimulationKit", "simulate"].map {
-            .byName(name: $0)
-        },
+        dependencies: [
+            "ClusterSimulation", "Consensus", "Model", "RaftSimulation", "RunnerKit", "SimulationKit", "simulate",
+        ].map { .byName(name: $0) },
         path: "Tests/SimulationTests", swiftSettings: settings),
     .testTarget(
         name: "LinearizabilityTests", dependencies: ["SimulationKit", "Model"].map { .byName(name: $0) },

@@ -1,10 +1,13 @@
 // A few seeds in a process of their own: a seed that traps ends that process, and is told like any other failure.
 
+import ClusterSimulation
 import Foundation
 import Model
 import RaftSimulation
+import SimulationKit
 
 struct Chunk: Sendable {
+    var subject = Subject.group
     let seeds: ClosedRange<UInt64>
     var bug: String?
     /// Ends with the first failure.
@@ -18,6 +21,7 @@ struct Chunk: Sendable {
     struct Line: Sendable {
         let seed: UInt64
         let simulated: Double
+        /// Entries of a group, or acknowledged writes of a cluster.
         let committed: Int
         /// Registers of which the checker could not say whether an order explains the answers.
         let undecided: Int
@@ -26,14 +30,31 @@ struct Chunk: Sendable {
     // MARK: - In the process of its own
 
     /// Prints a line when a seed begins and one when it ends.
-    static func work(_ seeds: ClosedRange<UInt64>, bug: PlantedBug?, stopsAtFailure: Bool) {
+    static func work(_ subject: Subject, _ seeds: ClosedRange<UInt64>, bug: Bug?, stopsAtFailure: Bool) {
         for seed in seeds {
             say("begins \(seed)")
-            switch RaftRun(seed: seed, bug: bug).run() {
-            case .success(let summary): say("holds \(summary.simulated.seconds) \(summary.committed) \(summary.undecided)")
+            switch result(of: seed, subject, bug) {
+            case .success(let line): say("holds \(line.simulated) \(line.committed) \(line.undecided)")
             case .failure(let failure):
                 say("breaks \(failure.violation.replacing("\n", with: " "))")
                 if stopsAtFailure { return }
+            }
+        }
+    }
+
+    private static func result(of seed: UInt64, _ subject: Subject, _ bug: Bug?) -> Result<Line, RunFailure> {
+        switch subject {
+        case .group:
+            var planted: PlantedBug?
+            if case .group(let bug)? = bug { planted = bug }
+            return RaftRun(seed: seed, bug: planted).run().map {
+                Line(seed: seed, simulated: $0.simulated.seconds, committed: $0.committed, undecided: $0.undecided)
+            }
+        case .cluster:
+            var planted: ClusterBug?
+            if case .cluster(let bug)? = bug { planted = bug }
+            return ClusterRun(seed: seed, bug: planted).run().map {
+                Line(seed: seed, simulated: $0.simulated.seconds, committed: $0.acknowledged, undecided: $0.undecided)
             }
         }
     }
@@ -74,16 +95,16 @@ struct Chunk: Sendable {
     }
 
     /// Replays one seed in a process of its own, which tells people all about it.
-    static func explain(_ seed: UInt64) throws {
+    static func explain(_ subject: Subject, _ seed: UInt64) throws {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = ["--seed", "\(seed)"]
+        process.arguments = ["--seed", "\(seed)"] + subject.arguments
         try process.run()
         process.waitUntilExit()
     }
 
     private func child(from first: UInt64) async throws -> (output: String, trapped: Bool) {
-        var arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"]
+        var arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"] + subject.arguments
         if stopsAtFailure { arguments.append("--stops") }
         return try await Self.child(arguments, bug: bug)
     }

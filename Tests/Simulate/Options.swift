@@ -1,5 +1,3 @@
-import RaftSimulation
-
 struct Options {
     enum Errand {
         case many
@@ -17,10 +15,13 @@ struct Options {
     }
 
     private(set) var errand = Errand.many
+    private(set) var subject = Subject.group
     private(set) var seeds: UInt64 = 200
+    /// The fixed seeds of clusters.
+    private(set) var clusters: UInt64 = 40
     private(set) var seconds = 0
     private(set) var jobs = 1
-    private(set) var bug: PlantedBug?
+    private(set) var bug: Bug?
     private(set) var stops = false
     /// The whole story of one seed, that many lines of it, instead of the fewest faults.
     private(set) var lines = 0
@@ -38,6 +39,8 @@ struct Options {
             case "--seed": errand = .one(try number(after: option))
             case "--digest": errand = .digest(try number(after: option))
             case "--seeds": seeds = try number(after: option)
+            case "--clusters": clusters = try number(after: option)
+            case "--cluster": subject = .cluster
             case "--seconds": seconds = Int(min(try number(after: option), 1_000_000))
             case "--lines": lines = Int(min(try number(after: option), 10_000_000))
             case "--jobs": jobs = Int(min(max(try number(after: option), 1), 64))
@@ -49,7 +52,7 @@ struct Options {
             case "--stops": stops = true
             case "--bug":
                 let name = rest.popFirst() ?? ""
-                guard let known = PlantedBug(name) else { throw Misuse(description: "no bug is named '\(name)'") }
+                guard let known = Bug(name) else { throw Misuse(description: "no bug is named '\(name)'") }
                 bug = known
             default: throw Misuse(description: "\(option) is no option; see the head of Tests/Simulate/Simulate.swift")
             }

@@ -5,7 +5,9 @@ import SimulationKit
 
 enum Rehearsal {
     /// Prints a line when a scenario begins, and one when a promise breaks, which ends it.
-    static func work(bug: PlantedBug?) -> Bool {
+    static func work(bug planted: Bug?) -> Bool {
+        var bug: PlantedBug?
+        if case .group(let some)? = planted { bug = some }
         for scenario in Scenario.all {
             Chunk.say("plays \(scenario.name)")
             do throws(Violation) { try scenario.play(bug) } catch {

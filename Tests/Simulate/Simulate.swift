@@ -1,16 +1,18 @@
-// Runs the simulation of the coordinator group, seed after seed. Ends with 1 when a promise is broken.
+// Runs the simulations of the coordinator group and of whole clusters, seed after seed. Ends with 1 when a promise is broken.
 //
-//   simulate                    the fixed seeds 1 to 200
-//   simulate --seeds N          the fixed seeds 1 to N
+//   simulate                    the fixed seeds, 1 to 200 of groups and 1 to 40 of clusters
+//   simulate --seeds N          the fixed seeds of groups 1 to N; --clusters N those of clusters
 //   simulate --seconds S        the fixed seeds, then fresh ones until S seconds have passed
 //   simulate --seed N           one seed, and when it fails the fewest faults that do it and the last 100 lines
 //   simulate --seed N --lines L the same with all its faults, whether it fails or not, and the last L lines
 //   simulate --digest N         only the digest of one seed's trace, which is the same in every process
 //   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells what notices it
 //   simulate --scenarios        plays the scenarios, up to the first that fails
+//   --cluster                   the seeds are those of clusters
 //   --bug NAME                  plants one bug
 //   --jobs J                    processes at a time; one by default
 
+import ClusterSimulation
 import Foundation
 import Model
 import RaftSimulation
@@ -28,10 +30,11 @@ enum Simulate {
         }
         let holds: Bool
         switch options.errand {
-        case .one(let seed): holds = replay(seed, options.bug, lines: options.lines)
-        case .digest(let seed): holds = printDigest(of: seed)
+        case .one(let seed):
+            holds = options.subject == .group ? replay(seed, options) : replayCluster(seed, options)
+        case .digest(let seed): holds = printDigest(of: seed, options.subject)
         case .chunk(let seeds):
-            Chunk.work(seeds, bug: options.bug, stopsAtFailure: options.stops)
+            Chunk.work(options.subject, seeds, bug: options.bug, stopsAtFailure: options.stops)
             holds = true
         case .scenarios: holds = Rehearsal.work(bug: options.bug)
         case .mutants(let name): holds = try await Mutants(jobs: options.jobs, only: name).run()
@@ -40,40 +43,56 @@ enum Simulate {
         exit(holds ? 0 : 1)
     }
 
-    private static func replay(_ seed: UInt64, _ bug: PlantedBug?, lines: Int) -> Bool {
+    private static func replay(_ seed: UInt64, _ options: Options) -> Bool {
+        var bug: PlantedBug?
+        if case .group(let planted)? = options.bug { bug = planted }
         var run = RaftRun(seed: seed, bug: bug)
-        run.lines = lines
+        run.lines = options.lines
         print("seed \(seed): \(run.options.members) members, \(run.plan.faults.count) faults")
         let (result, told) = run.told()
-        for line in told { print("    \(line)") }
+        return tell(result.map { "\($0)" }, told, options) { run.explained($0) }
+    }
+
+    private static func replayCluster(_ seed: UInt64, _ options: Options) -> Bool {
+        var bug: ClusterBug?
+        if case .cluster(let planted)? = options.bug { bug = planted }
+        var run = ClusterRun(seed: seed, bug: bug)
+        run.lines = options.lines
+        print("cluster seed \(seed): \(run.options.agents) agents, \(run.plan.faults.count) faults")
+        let (result, told) = run.told()
+        return tell(result.map { "\($0)" }, told, options) { run.explained($0) }
+    }
+
+    private static func tell(
+        _ result: Result<String, RunFailure>, _ told: [String], _ options: Options, explained: (RunFailure) -> RunFailure
+    ) -> Bool {
+        for line in told { print("    \(line.prefix(1_000))") }
         switch result {
         case .success(let summary):
             print("holds: \(summary)")
             return true
-        case .failure(let failure) where lines > 0:
-            print("\n✘ \(failure)")
-            return false
-        case .failure(let failure):
-            explain(run, failure)
-            return false
+        case .failure(let failure) where options.lines > 0: print("\n✘ \(failure)")
+        case .failure(let failure): explain(failure, as: explained(failure), options.subject)
         }
+        return false
     }
 
-    private static func printDigest(of seed: UInt64) -> Bool {
-        guard case .success(let summary) = RaftRun(seed: seed).run() else { return false }
-        print(summary.digest)
+    private static func printDigest(of seed: UInt64, _ subject: Subject) -> Bool {
+        let digest: Result<UInt64, RunFailure> =
+            subject == .group ? RaftRun(seed: seed).run().map(\.digest) : ClusterRun(seed: seed).run().map(\.digest)
+        guard case .success(let digest) = digest else { return false }
+        print(digest)
         return true
     }
 
     /// Everything that a person needs to understand a failure.
-    static func explain(_ run: RaftRun, _ failure: RaftRun.Failure) {
-        let short = run.explained(failure)
+    private static func explain(_ failure: RunFailure, as short: RunFailure, _ subject: Subject) {
         print("\n✘ \(failure)")
         print("  with the fewest faults that still fail:")
         for fault in short.faults { print("    \(fault)") }
         print("  the last \(short.lines.count) lines:")
         for line in short.lines { print("    \(line.prefix(300))") }
         print("  \(short)")
-        print("  to see it again, with the same sources: make sim SEED=\(failure.seed)\n")
+        print("  to see it again, with the same sources: \(subject.command(for: failure.seed))\n")
     }
 }

@@ -1,19 +1,20 @@
 // A simulated member's disk in the product's shape: segments with the product's records and recovery (DurableLog), snapshots written
 // beside, synced and renamed. A value: it turns writes into steps for a disk, and a disk into what a start finds.
 
-import Consensus
+package import Consensus
 import DurableLog
-import Model
-import SimulationKit
+package import Model
+package import SimulationKit
 
-struct LogStore {
-    struct Segment {
+package struct LogStore: Sendable {
+    struct Segment: Sendable {
         let number: UInt64
         /// The highest index that any of its records names.
         var last: LogIndex
     }
 
-    enum Finding {
+    /// What a start makes of a disk.
+    package enum Finding {
         case store(Recovered)
         /// No file says whose store this is.
         case empty
@@ -21,15 +22,16 @@ struct LogStore {
         case damaged
     }
 
-    struct Recovered {
-        var log: LogStore
-        let member: MemberID
-        let hardState: HardState
+    /// A store as it is after a start.
+    package struct Recovered {
+        package var log: LogStore
+        package let member: MemberID
+        package let hardState: HardState
         /// Nil in a new store.
-        let snapshot: Snapshot?
-        let entries: [Entry]
+        package let snapshot: Snapshot?
+        package let entries: [Entry]
         /// What must be done before anything is answered for.
-        let opening: [DiskStep]
+        package let opening: [DiskStep]
     }
 
     static let segmentBytes = 8_192
@@ -47,7 +49,7 @@ struct LogStore {
     // MARK: - New stores
 
     /// The files of a store that holds nothing yet.
-    static func make(_ member: MemberID, store: StoreID) -> (log: LogStore, steps: [DiskStep]) {
+    package static func make(_ member: MemberID, store: StoreID) -> (log: LogStore, steps: [DiskStep]) {
         let header = SegmentHeader(firstOf: store, capacity: segmentBytes)
         var name = ByteWriter()
         name.put(member.description)
@@ -85,7 +87,7 @@ struct LogStore {
     // MARK: - Writing
 
     /// The steps that make all of `batch` durable, in one sync where there is no snapshot and no new segment.
-    mutating func steps(for batch: [Persist]) -> [DiskStep] {
+    package mutating func steps(for batch: [Persist]) -> [DiskStep] {
         var steps: [DiskStep] = []
         for snapshot in batch.compactMap(\.snapshot) { steps += saving(snapshot) }
         var lines: [LogLine] = []
@@ -150,7 +152,7 @@ struct LogStore {
 
     // MARK: - Reading back
 
-    static func find(on disk: SimulatedDisk, mutant: ShellMutant? = nil) -> Finding {
+    package static func find(on disk: SimulatedDisk, mutant: ShellMutant? = nil) -> Finding {
         guard let name = disk.bytes(of: nameFile) else { return .empty }
         var reader = ByteReader(name)
         guard let text = reader.takeText(), let number = reader.take(), let sum = reader.take(),

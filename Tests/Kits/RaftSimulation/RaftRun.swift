@@ -6,24 +6,7 @@ package import Model
 package import SimulationKit
 
 package struct RaftRun {
-    package struct Failure: Error, CustomStringConvertible {
-        package let seed: UInt64
-        package let at: LogicalInstant
-        package let step: UInt64
-        package let violation: String
-        package let faults: [TimedFault]
-        package var lines: [String] = []
-
-        /// Whether the same promise is broken: names and numbers may differ.
-        package func isAlike(_ other: Failure) -> Bool {
-            let kind = { (text: String) in
-                text.split(separator: " ").filter { $0.allSatisfy { ("a"..."z").contains($0) } && $0.count > 3 }.prefix(6)
-            }
-            return kind(violation).elementsEqual(kind(other.violation))
-        }
-
-        package var description: String { "seed \(seed), step \(step), \(at): \(violation)" }
-    }
+    package typealias Failure = RunFailure
 
     package struct Summary: Hashable, Sendable {
         package var digest: UInt64 = 0

@@ -46,7 +46,7 @@ package struct Simulation<System: SimulatedSystem> {
         let lasting: Span
     }
 
-    package internal(set) var system: System
+    package var system: System
     package internal(set) var now = LogicalInstant.origin
     package internal(set) var trace: SimulationTrace
     package let plan: FaultPlan
@@ -82,6 +82,11 @@ package struct Simulation<System: SimulatedSystem> {
 
     /// Gives the system its first event.
     package mutating func schedule(_ event: System.Event, after span: Span) { queue.push(.system(event), at: now + span) }
+
+    /// Somebody outside says something to a process: it arrives, whatever the network does.
+    package mutating func tell(_ message: System.Process.Message, to host: Int) {
+        queue.push(.deliver(message, from: 99, to: host), at: now)
+    }
 
     /// Lets time pass; ends early when `isDone` says so after an event.
     /// - Returns: whether it was ended early.

@@ -1,0 +1,162 @@
+// A simulated agent's session with the coordinators: with one at a time, the leader where it is known; the next when one falls silent
+// or knows no leader. And what gossip tells and is told.
+
+import AgentCore
+import Membership
+import Model
+import Replication
+import SimulationKit
+
+struct SessionState: Sendable {
+    let generation: Generation
+    let store: StoreID
+    /// The host of the coordinator.
+    var coordinator: Int
+    /// Names this connection; rises over all starts of the node.
+    var link: UInt64
+    var session = SessionID.none
+    var registrations = 0
+    var registeredAt: LogicalInstant?
+    var heardAt: LogicalInstant
+    var watchedAt: LogicalInstant?
+    var reportedAt: LogicalInstant
+    var leaderlessSince: LogicalInstant?
+    var avoided: [Int: LogicalInstant] = [:]
+    var quorumAsked: (number: UInt64, at: LogicalInstant)
+
+    init(generation: Generation, store: StoreID, coordinator: Int, at now: LogicalInstant) {
+        self.generation = generation
+        self.store = store
+        self.coordinator = coordinator
+        link = generation.number << 32
+        heardAt = now
+        reportedAt = now
+        quorumAsked = (generation.number << 32, now)
+    }
+}
+
+extension AgentProcess {
+    private enum Pace {
+        static let watch = Span.milliseconds(500)
+        static let registration = Span.seconds(1)
+        static let report = Span.seconds(2)
+        static let silence = Span.milliseconds(1_500)
+        static let leaderless = Span.seconds(1)
+        static let avoidance = Span.seconds(5)
+    }
+
+    // MARK: - Speaking
+
+    mutating func converse(at now: LogicalInstant, _ effects: inout Sending) {
+        let isLost = session.leaderlessSince.map { now - $0 > Pace.leaderless } ?? false
+        if now - session.heardAt > Pace.silence || isLost {
+            session.avoided[session.coordinator] = now + Pace.avoidance
+            change(to: (session.coordinator + 1) % places.members.count, at: now)
+        }
+        if session.watchedAt.map({ now - $0 >= Pace.watch }) ?? true { watch(at: now, &effects) }
+        if session.session == .none, session.registeredAt.map({ now - $0 >= Pace.registration }) ?? true {
+            session.registeredAt = now
+            // Always the same until it is answered: one start is one session.
+            let name = "\(node)/\(session.store)/\(session.generation)/register/\(session.registrations)"
+            if let request = try? RequestID(name) {
+                ask(.register(request, generation: session.generation, store: session.store), &effects)
+            }
+        }
+        if session.session != .none, now - session.reportedAt >= Pace.report {
+            session.reportedAt = now
+            let report = NodeReport(
+                node: node, session: session.session, revision: core.topology.revision, machine: MachineLoad(),
+                operationsPerSecond: 0, replicationLag: .zero, engine: .healthy, partitions: [], operations: [],
+                inventory: core.inventory)
+            ask(.load(report), &effects)
+        }
+    }
+
+    private mutating func change(to coordinator: Int, at now: LogicalInstant) {
+        session.coordinator = coordinator
+        session.link += 1
+        session.heardAt = now
+        session.watchedAt = nil
+        session.registeredAt = nil
+        session.leaderlessSince = nil
+    }
+
+    private func ask(_ question: SessionQuestion, _ effects: inout Sending) {
+        effects.send(.question(question, link: session.link, from: node), to: session.coordinator)
+    }
+
+    mutating func watch(at now: LogicalInstant, _ effects: inout Sending) {
+        session.watchedAt = now
+        ask(.watch(core.topology.revision), &effects)
+    }
+
+    /// A coordinator that is asked too often begins its answer too often.
+    mutating func askTopology(at now: LogicalInstant, _ effects: inout Sending) {
+        if session.watchedAt.map({ now - $0 > .milliseconds(100) }) ?? true { watch(at: now, &effects) }
+    }
+
+    func propose(_ proposal: PartitionProposal, _ request: RequestID, _ effects: inout Sending) {
+        if session.session != .none { ask(.propose(request, proposal, session.session), &effects) }
+    }
+
+    mutating func confirmQuorum(at now: LogicalInstant, _ effects: inout Sending) {
+        session.quorumAsked = (session.quorumAsked.number + 1, now)
+        ask(.confirmQuorum(session.quorumAsked.number), &effects)
+    }
+
+    // MARK: - Listening
+
+    mutating func take(_ answer: SessionAnswer, at now: LogicalInstant, _ effects: inout Sending) {
+        session.heardAt = now
+        switch answer {
+        case .alive(let leader):
+            session.leaderlessSince = leader == nil ? session.leaderlessSince ?? now : nil
+            guard let leader = leader.flatMap({ places.host(of: $0) }), leader != session.coordinator,
+                session.avoided[leader].map({ now >= $0 }) ?? true
+            else { return }
+            change(to: leader, at: now)
+        case .registered(let known):
+            guard session.session == .none else { return }
+            session.session = known
+            gossip([.registered(known)], at: now, &effects)
+        case .registrationRefused: session.registrations += 1
+        case .outcome(let proposal, let outcome): soon.append(.answered(proposal, outcome))
+        case .quorumConfirmed(let number, let revision):
+            // An answer to an older question proves less than the one that is under way.
+            let asked = mutant == .countsQuorumFromAnswer ? now : session.quorumAsked.at
+            if number == session.quorumAsked.number {
+                soon.append(.quorumConfirmed(asked, revision: revision))
+            }
+        case .delta(let delta): soon.append(.delta(delta))
+        case .topology(let topology): soon.append(.topology(topology))
+        }
+    }
+
+    /// The topology has moved: whoever should know does, and a node that was held for dead while it lived needs a new session.
+    mutating func learned(at now: LogicalInstant, _ effects: inout Sending) {
+        gossip(places.news(of: core.topology, for: host), at: now, &effects)
+        guard let own = core.topology.nodes[node], own.status == .failed, session.session != .none,
+            own.session >= session.session
+        else { return }
+        session.session = .none
+        session.registrations += 1
+        session.registeredAt = nil
+    }
+
+    // MARK: - Gossip
+
+    mutating func gossip(_ inputs: [Swim.Input], at now: LogicalInstant, _ effects: inout Sending) {
+        for action in inputs.flatMap({ swim.step($0, at: now) }) {
+            switch action {
+            case .send(let message, let address):
+                if let to = ClusterPlaces.host(at: address) { effects.send(.gossip(message), to: to) }
+            case .stream(_, let address, let number):
+                if let to = ClusterPlaces.host(at: address) { effects.send(.linkPing(number, from: node), to: to) }
+            case .reportDeaths(let findings): for found in findings.found { ask(.death(found), &effects) }
+            case .revisionHeard(let revision, _):
+                if revision > core.topology.revision { askTopology(at: now, &effects) }
+            case .memberChanged, .identityInUse, .identityDisputed, .departed, .dropped: break
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+// The shell of a simulated agent, in miniature: it steps the core in a loop, writes what it orders to the disk before it says so, works
+// the engine one thing after another, keeps one session with one coordinator, and answers clients as a gateway does: the key's
+// partition, the epoch, the core's word, and after the engine has read the core's word once more. What is left out: codecs, tokens,
+// threads, and the log's segments, which are never cut here.
+
+import AgentCore
+import Membership
+import Model
+import Replication
+import SimulationKit
+
+struct AgentProcess: Sendable {
+    typealias Sending = Effects<ClusterMessage>
+
+    enum DiskWork: Sendable {
+        case log([PartitionRecord], ticket: UInt64)
+        /// The engine as it is now, and who waits for that to be durable.
+        case engine([PartitionID: EnginePartition], [Afterwards])
+        case mirror(Topology)
+    }
+
+    /// What follows when the engine's state is on disk.
+    enum Afterwards: Sendable {
+        case tell(AgentInput)
+        case importBegan(SnapshotParcel, copy: UInt64, host: Int)
+        case imported(SnapshotParcel, copy: UInt64, host: Int)
+    }
+
+    enum LaneWork: Sendable {
+        case action(AgentAction)
+        case read(UInt64)
+        case answerRead(UInt64, UInt64)
+        case beginImport(SnapshotParcel, copy: UInt64, host: Int)
+        case endImport(SnapshotParcel, copy: UInt64, host: Int)
+    }
+
+    struct Caller: Sendable {
+        let address: Int
+        let request: ClusterRequest
+    }
+
+    /// A write of a register that the engine has applied.
+    struct AppliedWrite: Sendable {
+        let partition: PartitionID
+        let position: Position
+        let value: UInt64
+    }
+
+    static let tick = Span.milliseconds(10)
+    static let engineSync = Span.milliseconds(150)
+
+    let host: Int
+    let node: NodeID
+    let places: ClusterPlaces
+    let mutant: ClusterMutant?
+    let archive: ClusterArchive
+    var core: AgentCore
+    var swim: Swim
+    var random: SeededGenerator
+    var store: AgentStore
+    var isOpen = false
+
+    var line = DiskLine<DiskWork>()
+    /// Inputs that follow from what is being carried out.
+    var soon: [AgentInput] = []
+    var nextTick: LogicalInstant
+    var mirrored = Revision.none
+
+    var engine: [PartitionID: EnginePartition]
+    var lane: [(due: LogicalInstant, work: LaneWork)] = []
+    var isEngineDirty = false
+    var afterwards: [Afterwards] = []
+    var engineSyncDue: LogicalInstant
+    /// Partitions that the log on disk has given up.
+    var givenUp: Set<PartitionID> = []
+    var lastCopy: UInt64
+    /// Snapshots that are in the engine on disk: where they came from, and under which number.
+    var ended: [(host: Int, number: UInt64)] = []
+    var copies: [UInt64: (partition: PartitionID, to: NodeID, until: LogicalInstant)] = [:]
+
+    var session: SessionState
+    var callers: [UInt64: Caller] = [:]
+    var lastCaller: UInt64 = 0
+
+    // What the checks look at after each step, and clear.
+    var acknowledged: [(partition: PartitionID, position: Position, value: UInt64)] = []
+    var applied: [AppliedWrite] = []
+    var violations: [String] = []
+
+    init(
+        host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, archive: ClusterArchive,
+        seed: UInt64, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        self.host = host
+        self.places = places
+        self.archive = archive
+        node = places.node(host)
+        mutant = options.mutant
+        store = found.store
+        random = SeededGenerator(seed: seed)
+        engine = found.engine
+        swim = places.member(host, generation: found.generation, seed: seed ^ 0x5717, at: now)
+        var recovered: [PartitionID: RecoveredPartition] = [:]
+        for record in found.records {
+            if let id = record.partition { recovered[id, default: RecoveredPartition()].add(record) }
+        }
+        let replicas = found.engine.sorted { $0.key < $1.key }.map {
+            EngineReplica(
+                partition: $0.key, storage: $0.value.storage, applied: $0.value.applied, isImporting: $0.value.importing != nil)
+        }
+        core = AgentCore(
+            identity: AgentIdentity(node: node, store: found.id, generation: found.generation), topology: found.topology,
+            recovered: recovered, engine: replicas, startedAt: now, settings: options.agent)
+        givenUp = Set(recovered.filter { $0.value.isDropped }.keys)
+        nextTick = now
+        engineSyncDue = now
+        lastCopy = found.generation.number << 32
+        session = SessionState(generation: found.generation, store: found.id, coordinator: Int(seed % 3), at: now)
+        if !core.damagedPartitions.isEmpty { violations.append("\(node) starts damaged: \(core.damagedPartitions)") }
+        effects.jobs.append(DiskJob(ticket: 0, steps: found.opening))
+    }
+
+    var wakeAt: LogicalInstant? {
+        guard isOpen else { return nil }
+        return [nextTick, swim.tickDue, lane.first?.due, line.retryAt].compactMap(\.self).min()
+    }
+
+    // MARK: - Steps
+
+    mutating func step(_ input: ProcessInput<ClusterMessage>, at now: LogicalInstant, _ effects: inout Sending) {
+        if case .diskFinished(let ticket, let failure) = input {
+            diskFinished(ticket, failure, at: now, &effects)
+        } else if isOpen {
+            switch input {
+            case .tick: passTime(at: now, &effects)
+            case .received(let message, let from): receive(message, from: from, at: now, &effects)
+            case .connectionLost(let gone): gossip([.linkRefused(places.node(gone))], at: now, &effects)
+            case .diskFinished: break
+            }
+        }
+        guard isOpen, effects.exit == nil else { return }
+        while !soon.isEmpty {
+            let inputs = soon
+            soon = []
+            perform(core.step(inputs, at: now), at: now, &effects)
+        }
+        beginDisk(at: now, &effects)
+    }
+
+    private mutating func passTime(at now: LogicalInstant, _ effects: inout Sending) {
+        if let job = line.again(at: now) { effects.jobs.append(job) }
+        if swim.tickDue <= now { gossip([.tick], at: now, &effects) }
+        while let first = lane.first, first.due <= now {
+            lane.removeFirst()
+            work(first.work, at: now, &effects)
+        }
+        guard nextTick <= now else { return }
+        nextTick = now + Self.tick
+        soon.append(.tick)
+        converse(at: now, &effects)
+        for (number, copy) in copies.sorted(by: { $0.key < $1.key }) where copy.until <= now {
+            copies[number] = nil
+            soon.append(.copyEnded(copy.partition, to: copy.to, isWhole: false))
+        }
+    }
+
+    private mutating func receive(
+        _ message: ClusterMessage, from sender: Int, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        switch message {
+        case .agents(let message, let peer): soon.append(.received(message, from: peer))
+        case .gossip(let message): gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
+        case .linkPing(let number, _): effects.send(.linkPong(number, from: node), to: sender)
+        case .linkPong(let number, let other): gossip([.streamAnswered(other, sequence: number)], at: now, &effects)
+        case .answer(let answer, let link): if link == session.link { take(answer, at: now, &effects) }
+        case .snapshot(let parcel): take(parcel, from: sender, at: now, &effects)
+        case .snapshotEnded(let number, let isWhole):
+            if let copy = copies.removeValue(forKey: number) {
+                soon.append(.copyEnded(copy.partition, to: copy.to, isWhole: isWhole))
+            }
+        case .request(let request): take(request, from: sender, &effects)
+        case .routesWanted:
+            effects.send(.routes(core.topology.partitions.values.sorted { $0.id < $1.id }), to: sender)
+        case .coordinators, .question, .reply, .routes, .errand: break
+        }
+    }
+
+    // MARK: - Clients
+
+    private mutating func take(_ request: ClusterRequest, from address: Int, _ effects: inout Sending) {
+        guard let partition = core.topology.partitions[request.partition],
+            partition.range.contains(ClusterOptions.key(request.key))
+        else { return reply(.refused, to: Caller(address: address, request: request), &effects) }
+        lastCaller += 1
+        callers[lastCaller] = Caller(address: address, request: request)
+        let caller = CallerID(lastCaller)
+        switch request.operation {
+        case .read: soon.append(.read(caller, request.partition, request.epoch))
+        case .write(let value):
+            soon.append(.write(caller, request.partition, request.epoch, Self.payload(request.key, value)))
+        }
+    }
+
+    func reply(_ outcome: ClusterReply.Outcome, to caller: Caller, _ effects: inout Sending) {
+        let reply = ClusterReply(number: caller.request.number, attempt: caller.request.attempt, outcome: outcome)
+        effects.send(.reply(reply), to: caller.address)
+    }
+
+    static func payload(_ key: Int, _ value: UInt64) -> [UInt8] {
+        [UInt8(key)] + (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+    }
+    static func register(in payload: [UInt8]) -> (key: Int, value: UInt64) {
+        (Int(payload[0]), (0..<8).reduce(0) { $0 | UInt64(payload[1 + $1]) << UInt64(8 * $1) })
+    }
+
+    // MARK: - What the core orders
+
+    mutating func perform(_ actions: [AgentAction], at now: LogicalInstant, _ effects: inout Sending) {
+        for action in actions {
+            switch action {
+            case .append(let records, let ticket):
+                line.add(.log(records, ticket: ticket))
+                if mutant == .takesHandedOverForDurable { soon.append(.persisted(ticket: ticket)) }
+            case .send(let message, let peer):
+                if let to = places.host(of: peer) { effects.send(.agents(message, from: node), to: to) }
+            case .apply, .checksum, .create, .installChildren, .drop, .copy: give(.action(action), at: now)
+            case .stopCopy(let id, let peer):
+                for (number, copy) in copies.sorted(by: { $0.key < $1.key }) where copy.partition == id && copy.to == peer {
+                    copies[number] = nil
+                    soon.append(.copyEnded(id, to: peer, isWhole: false))
+                }
+            case .acknowledge(let caller, let position):
+                guard let known = callers.removeValue(forKey: caller.number) else { continue }
+                if case .write(let value) = known.request.operation {
+                    acknowledged.append((known.request.partition, position, value))
+                }
+                reply(.written, to: known, &effects)
+            case .readable(let caller): give(.read(caller.number), at: now)
+            case .refuse(let caller, let refusal):
+                guard let known = callers.removeValue(forKey: caller.number) else { continue }
+                reply(refusal == .replica(.outcomeUnknown) ? .unknown : .refused, to: known, &effects)
+            case .propose(let proposal, let request): propose(proposal, request, &effects)
+            case .topologyChanged: learned(at: now, &effects)
+            case .confirmQuorum: confirmQuorum(at: now, &effects)
+            case .askTopology: askTopology(at: now, &effects)
+            case .damaged(let id, let what): violations.append("\(node) finds \(id) damaged: \(what)")
+            }
+        }
+    }
+
+    // MARK: - The disk
+
+    private mutating func beginDisk(at now: LogicalInstant, _ effects: inout Sending) {
+        guard line.isIdle else { return }
+        if isEngineDirty, !afterwards.isEmpty || engineSyncDue <= now {
+            line.add(.engine(engine, afterwards))
+            (isEngineDirty, afterwards) = (false, [])
+            engineSyncDue = now + Self.engineSync
+        }
+        if mirrored < core.topology.revision {
+            mirrored = core.topology.revision
+            line.add(.mirror(core.topology))
+            if mutant == .speaksForMirrorEarly { soon.append(.topologySaved(core.topology.revision)) }
+        }
+        guard let first = line.waiting.first else { return }
+        switch first {
+        case .log:
+            // As many appends as there are in a row go in one sync.
+            let batch = line.take(line.waiting.prefix { if case .log = $0 { true } else { false } }.count)
+            let records = batch.flatMap { work -> [PartitionRecord] in
+                if case .log(let records, _) = work { records } else { [] }
+            }
+            effects.jobs.append(line.begin(batch, store.appending(records)))
+        case .engine(let image, _):
+            effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("engine", with: [archive.keep(image)])))
+        case .mirror(let topology):
+            effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("topology", with: [archive.keep(topology)])))
+        }
+    }
+
+    private mutating func diskFinished(
+        _ ticket: UInt64, _ failure: DiskFailure?, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        guard isOpen else {
+            guard failure == nil else { return effects.exit = "the disk is broken or full at the start" }
+            isOpen = true
+            mirrored = core.topology.revision
+            gossip(places.news(of: core.topology, for: host), at: now, &effects)
+            return perform(core.start(at: now), at: now, &effects)
+        }
+        switch line.finished(ticket, failure, at: now) {
+        case .waits: break
+        case .broken: effects.exit = "the disk failed"
+        case .done(let works):
+            for work in works { isDurable(work, at: now) }
+            for (host, number) in ended { effects.send(.snapshotEnded(number, isWhole: true), to: host) }
+            ended = []
+        }
+    }
+
+    private mutating func isDurable(_ work: DiskWork, at now: LogicalInstant) {
+        switch work {
+        case .log(let records, let ticket):
+            for record in records {
+                if case .dropped(let id) = record {
+                    givenUp.insert(id)
+                } else if let id = record.partition {
+                    givenUp.remove(id)
+                }
+            }
+            soon.append(.persisted(ticket: ticket))
+        case .mirror(let topology): soon.append(.topologySaved(topology.revision))
+        case .engine(let image, let afterwards):
+            for (id, held) in image.sorted(by: { $0.key < $1.key }) where held.importing == nil {
+                soon.append(.synced(id, held.applied.sequence))
+            }
+            for next in afterwards { follow(next, at: now) }
+        }
+    }
+}

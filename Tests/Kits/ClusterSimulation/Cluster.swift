@@ -1,0 +1,162 @@
+// A whole cluster as a system that can be simulated: three coordinators and some agents, each the real core on a simulated disk and
+// network, with clients who use it, operators who rearrange it, and checks of what must hold.
+
+import AgentCore
+import Consensus
+import Membership
+import Model
+import RaftSimulation
+import Replication
+import SimulationKit
+
+struct Cluster: SimulatedSystem {
+    typealias Process = ClusterProcess
+    enum Event {
+        case client(ClusterClients.Event)
+        /// Somebody makes the table, until it is there.
+        case prepare
+    }
+
+    let options: ClusterOptions
+    let places: ClusterPlaces
+    private let founding: MemberConfiguration
+    private let archive = ClusterArchive()
+    var clients: ClusterClients
+    var checks: ClusterChecks
+    /// How often each host has started.
+    private var starts: [UInt64]
+
+    init(_ options: ClusterOptions, seed: UInt64) throws {
+        self.options = options
+        places = try ClusterPlaces(options)
+        founding = try MemberConfiguration(voters: places.members)
+        clients = ClusterClients(count: options.clients, places: places, seed: seed)
+        checks = ClusterChecks(places)
+        starts = Array(repeating: 0, count: options.hosts)
+    }
+
+    func initialDisk(_ host: Int) -> SimulatedDisk {
+        var disk = SimulatedDisk()
+        let steps =
+            places.isCoordinator(host)
+            ? LogStore.make(places.members[host], store: places.store(host)).steps : AgentStore.make(places.store(host))
+        for step in steps { try? disk.perform(step) }
+        return disk
+    }
+
+    mutating func start(
+        _ host: Int, disk: SimulatedDisk, seed: UInt64, at now: LogicalInstant, _ effects: inout Effects<ClusterMessage>
+    ) throws(Violation) -> ClusterProcess? {
+        starts[host] += 1
+        checks.began(host)
+        if places.isCoordinator(host) {
+            guard case .store(let found) = LogStore.find(on: disk) else {
+                throw Violation("the disk of \(places.node(host)) cannot be read back")
+            }
+            let process = CoordinatorProcess(
+                host: host, places: places, options: options, found: found, founding: founding, archive: archive,
+                generation: Generation(starts[host]), seed: seed, at: now, &effects)
+            return ClusterProcess(coordinator: process)
+        }
+        guard let found = AgentStore.find(on: disk, archive, options.mutant) else {
+            throw Violation("the disk of \(places.node(host)) cannot be read back")
+        }
+        let process = AgentProcess(
+            host: host, places: places, options: options, found: found, archive: archive, seed: seed, at: now, &effects)
+        return ClusterProcess(agent: process)
+    }
+
+    mutating func ended(_ host: Int, at now: LogicalInstant) {}
+
+    mutating func check(
+        _ host: Int, _ process: inout ClusterProcess, _ effects: Effects<ClusterMessage>, disk: SimulatedDisk,
+        at now: LogicalInstant
+    ) throws(Violation) {
+        if process.coordinator != nil {
+            if let violation = process.coordinator?.violations.first { throw Violation(violation) }
+            for delta in process.coordinator?.published ?? [] { try checks.committed(delta) }
+            process.coordinator?.published.removeAll(keepingCapacity: true)
+        }
+        guard let agent = process.agent else { return }
+        if let violation = agent.violations.first { throw Violation(violation) }
+        try checks.follows(agent)
+        for done in agent.acknowledged { try checks.acknowledged(done, by: host) }
+        for write in agent.applied {
+            try checks.applied(write)
+            clients.tookEffect(write.value, at: now)
+        }
+        if !agent.acknowledged.isEmpty { process.agent?.acknowledged.removeAll(keepingCapacity: true) }
+        if !agent.applied.isEmpty { process.agent?.applied.removeAll(keepingCapacity: true) }
+    }
+
+    /// Lost and damaged disks are the Raft groups' and the agents' own simulations' matter: here every disk keeps what it synced.
+    mutating func maySacrifice(_ host: Int) -> Bool { false }
+
+    // MARK: - Users
+
+    mutating func received(
+        _ message: ClusterMessage, from host: Int, at address: Int, now: LogicalInstant, _ outside: inout Outside
+    ) throws(Violation) {
+        switch message {
+        case .reply(let reply): clients.received(reply, at: address, now: now, &outside)
+        case .routes(let routes): clients.received(routes, at: address)
+        default: break
+        }
+    }
+
+    mutating func fired(_ event: Event, now: LogicalInstant, _ outside: inout Outside) throws(Violation) {
+        switch event {
+        case .client(let event): clients.fired(event, now: now, &outside)
+        case .prepare:
+            guard checks.truth.tables.isEmpty else { return }
+            order(.createTable(copies: options.copies, splitKeys: options.splitKeys), &outside)
+            outside.schedule(.prepare, after: .seconds(1))
+        }
+    }
+
+    mutating func perform(act kind: Int, seed: UInt64, now: LogicalInstant, _ outside: inout Outside) throws(Violation) {
+        order(Errand(kind: kind, seed: seed), &outside)
+    }
+
+    /// To all coordinators: whoever leads does it.
+    func order(_ errand: Errand, _ outside: inout Outside) {
+        for host in places.members.indices { outside.send(.errand(errand), from: 99, to: host) }
+    }
+
+    // MARK: - The trace
+
+    static func describe(_ message: ClusterMessage) -> String {
+        switch message {
+        case .coordinators(let message, _, _): "\(message)"
+        case .agents(let message, _): "\(message)"
+        case .gossip(let message): "gossip \(message.body)"
+        case .question(let question, _, _): "\(question)"
+        case .answer(.topology(let topology), _): "topology \(topology.revision)"
+        case .answer(let answer, _): "\(answer)"
+        case .snapshot(let parcel): "snapshot \(parcel.number) of \(parcel.partition) at \(parcel.point)"
+        case .routes(let routes): "\(routes.count) routes"
+        case .snapshotEnded, .request, .reply, .routesWanted, .errand, .linkPing, .linkPong: "\(message)"
+        }
+    }
+
+    static func digest(_ message: ClusterMessage) -> UInt64 {
+        let (kind, value): (UInt64, UInt64) =
+            switch message {
+            case .coordinators: (1, 0)
+            case .agents(.replication(let message), _): (2, message.partition.number << 8 ^ message.epoch.number)
+            case .agents(.leaseRequest(let request), _): (3, request.number)
+            case .agents(.leaseGrant(let grant), _): (4, grant.number)
+            case .gossip(let message): (5, message.life.incarnation)
+            case .question(_, let link, _): (6, link)
+            case .answer(_, let link): (7, link)
+            case .snapshot(let parcel): (8, parcel.number)
+            case .request(let request): (9, request.number << 8 ^ UInt64(request.attempt))
+            case .reply(let reply): (10, reply.number << 8 ^ UInt64(reply.attempt))
+            case .snapshotEnded(let number, _), .linkPing(let number, _), .linkPong(let number, _): (11, number)
+            case .routesWanted: (12, 0)
+            case .routes(let routes): (13, UInt64(routes.count))
+            case .errand: (14, 0)
+            }
+        return kind << 56 ^ value
+    }
+}

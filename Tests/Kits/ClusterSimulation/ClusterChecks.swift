@@ -1,0 +1,167 @@
+// What must hold after every step of a simulated cluster, and when it has come to rest.
+
+import AgentCore
+import Catalog
+import CoordinatorCore
+import Model
+import SimulationKit
+
+struct ClusterChecks: Sendable {
+    private let places: ClusterPlaces
+    /// The committed topology, put together from what the first coordinator to apply each entry published.
+    private(set) var truth = Topology()
+    private(set) var deltas: [Revision: TopologyDelta] = [:]
+    private var truths: [Revision: Topology] = [:]
+    /// The revision at which each agent stood last, in this life.
+    private var seen: [Revision]
+
+    private struct Reign: Hashable {
+        let partition: PartitionID
+        let epoch: Epoch
+    }
+    private struct Place: Hashable {
+        let partition: PartitionID
+        let position: Position
+    }
+    private var writers: [Reign: Int] = [:]
+    private var values: [Place: UInt64] = [:]
+    private(set) var acknowledgements = 0
+
+    init(_ places: ClusterPlaces) {
+        self.places = places
+        seen = Array(repeating: .none, count: places.zones.count)
+        truths[.none] = truth
+    }
+
+    mutating func began(_ host: Int) { seen[host] = .none }
+
+    // MARK: - The topology
+
+    /// A coordinator has applied an entry that changed the topology: all of them by the same change, each key in one descriptor, epochs
+    /// by ones (rules C4, E1, M8).
+    mutating func committed(_ delta: TopologyDelta) throws(Violation) {
+        if let known = deltas[delta.to] {
+            guard known == delta else { throw Violation("two coordinators came to \(delta.to) by different changes") }
+            return
+        }
+        guard delta.from == truth.revision, delta.to > delta.from else {
+            throw Violation("the change \(delta.from) to \(delta.to) does not follow \(truth.revision)")
+        }
+        let before = truth
+        do { try truth.apply(delta) } catch { throw Violation("the change to \(delta.to) cannot be applied: \(error)") }
+        deltas[delta.to] = delta
+        truths[delta.to] = truth
+        let found = Invariants.violations(in: truth) + Invariants.violations(from: before, to: truth)
+        if let first = found.first { throw Violation("at \(delta.to): \(first)") }
+    }
+
+    /// What an agent takes for the topology was committed so, and never goes back (rules T1, T3).
+    mutating func follows(_ agent: AgentProcess) throws(Violation) {
+        let revision = agent.core.topology.revision
+        guard revision != seen[agent.host] else { return }
+        guard revision > seen[agent.host] else {
+            throw Violation("\(agent.node) went back from \(seen[agent.host]) to \(revision)")
+        }
+        seen[agent.host] = revision
+        guard let committed = truths[revision] else {
+            throw Violation("\(agent.node) is at \(revision), which is not committed")
+        }
+        guard committed == agent.core.topology else {
+            throw Violation("\(agent.node) takes another topology for \(revision) than was committed")
+        }
+    }
+
+    // MARK: - Writes
+
+    /// One writer for each partition and epoch, and one write for each position (rules E1, R1).
+    mutating func acknowledged(
+        _ done: (partition: PartitionID, position: Position, value: UInt64), by host: Int
+    ) throws(Violation) {
+        acknowledgements += 1
+        let reign = Reign(partition: done.partition, epoch: done.position.epoch)
+        if let other = writers.updateValue(host, forKey: reign), other != host {
+            throw Violation(
+                "\(places.node(other)) and \(places.node(host)) both wrote \(done.partition) at \(done.position.epoch)")
+        }
+        try holds(done.value, at: done.position, of: done.partition)
+    }
+
+    /// What is applied at a position is the same everywhere.
+    mutating func applied(_ write: AgentProcess.AppliedWrite) throws(Violation) {
+        try holds(write.value, at: write.position, of: write.partition)
+    }
+
+    private mutating func holds(_ value: UInt64, at position: Position, of partition: PartitionID) throws(Violation) {
+        let place = Place(partition: partition, position: position)
+        if let other = values.updateValue(value, forKey: place), other != value {
+            throw Violation("\(partition) has both \(other) and \(value) at \(position)")
+        }
+    }
+
+    // MARK: - Rest
+
+    /// What is not at rest yet; nil when everything is.
+    func unrest(_ processes: [ClusterProcess?], at now: LogicalInstant) -> String? {
+        if truth.tables.isEmpty { return "there is no table" }
+        for operation in truth.operations.values.sorted(by: { $0.id < $1.id })
+        where operation.phase == .running || !operation.cleanups.isEmpty {
+            return "\(operation.kind) is \(operation.phase) at \(operation.step)\(operation.pause == nil ? "" : ", paused"), "
+                + "\(operation.cleanups.count) cleanups left"
+        }
+        for (host, process) in processes.enumerated() {
+            guard let process else { return "\(places.node(host)) is down" }
+            let revision = process.agent?.core.topology.revision ?? process.coordinator?.core.catalog.topology.revision
+            guard revision == truth.revision else { return "\(places.node(host)) is behind, at \(revision ?? Revision.none)" }
+        }
+        for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {
+            if let unrest = unrest(of: partition, processes, at: now) {
+                return "\(partition.id) at \(partition.epoch): \(unrest)"
+            }
+        }
+        return nil
+    }
+
+    private func unrest(of partition: PartitionDescriptor, _ processes: [ClusterProcess?], at now: LogicalInstant) -> String? {
+        guard let primary = partition.primary, let host = places.host(of: primary) else { return "it has no primary" }
+        guard partition.learners.isEmpty else { return "\(partition.learners) are learners" }
+        let copies = truth.tables[partition.table]?.replicationFactor ?? 0
+        guard partition.inSync.count >= copies else { return "it has \(partition.inSync.count) of \(copies) copies" }
+        let status = processes[host]?.agent?.core.replicas(at: now).first { $0.partition == partition.id }
+        guard let status, status.isServing, status.descriptor?.epoch == partition.epoch, !status.isFenced else {
+            return "\(primary) does not serve it: \(status.map { "\($0)" } ?? "it has no copy")"
+        }
+        for replica in partition.replicas {
+            let held = places.host(of: replica.node).flatMap { processes[$0]?.agent?.engine[partition.id] }
+            guard held?.applied == status.last else {
+                return "\(replica.node) has applied \(held?.applied ?? .zero) of \(status.last)"
+            }
+        }
+        return nil
+    }
+
+    /// At rest: all copies are equal, each is in its place, and nothing else is there (rules M3, M6).
+    func verdict(_ processes: [ClusterProcess?]) throws(Violation) {
+        for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {
+            let copies = partition.replicas.compactMap { replica in
+                places.host(of: replica.node).flatMap { processes[$0]?.agent?.engine[partition.id] }
+            }
+            for copy in copies.dropFirst() where copy.values != copies[0].values {
+                throw Violation("the copies of \(partition.id) differ: \(copies.map(\.values))")
+            }
+        }
+        for process in processes {
+            guard let agent = process?.agent else { continue }
+            for (id, held) in agent.engine.sorted(by: { $0.key < $1.key })
+            where truth.partitions[id]?.replica(on: agent.node)?.storage != held.storage {
+                throw Violation("\(agent.node) keeps \(id) in \(held.storage) for nobody")
+            }
+            guard agent.copies.isEmpty, agent.core.inventory.strayCount == 0 else {
+                throw Violation("\(agent.node) still has copies under way, or strays")
+            }
+        }
+    }
+}
+
+extension ClusterChecks {
+    var revisions: Int { deltas.count }
+}

@@ -1,0 +1,179 @@
+// Clients of a simulated cluster: each reads and writes registers, one call at a time, by routes of its own that it mends when it is
+// refused. What nobody answers in time has an unknown outcome, and stays so. What they were told is judged at the end.
+
+import Model
+import SimulationKit
+
+struct ClusterClients: Sendable {
+    enum Event: Sendable {
+        case think(Int)
+        case again(Int, number: UInt64, attempt: Int)
+        case timeout(Int, number: UInt64, attempt: Int)
+    }
+
+    private struct Pending {
+        let number: UInt64
+        let key: Int
+        let operation: ClusterRequest.Operation
+        let calledAt: LogicalInstant
+        var attempt = 0
+    }
+
+    private struct Client {
+        var routes: [PartitionDescriptor] = []
+        var pending: Pending?
+    }
+
+    private let places: ClusterPlaces
+    private var clients: [Client]
+    private var random: SeededGenerator
+    private var lastNumber: UInt64 = 0
+    private var lastValue: UInt64 = 0
+    private var history: [Call] = []
+    /// Writes whose callers never learned how they ended, and since when.
+    private var open: [UInt64: (client: Int, key: Int, called: LogicalInstant)] = [:]
+    /// When a value was first applied anywhere. Whoever reads after that reads it, or what came later: a primary knows a commit first, and
+    /// reads wait for it.
+    private var effects: [UInt64: LogicalInstant] = [:]
+    private(set) var answered = 0
+    /// Registers that were written, and acknowledged, since calm returned.
+    private(set) var writtenInCalm: Set<Int> = []
+    var isCalm = false
+    var isStopped = false
+
+    init(count: Int, places: ClusterPlaces, seed: UInt64) {
+        self.places = places
+        random = SeededGenerator(seed: seed ^ 0xC11E_2715)
+        clients = Array(repeating: Client(), count: count)
+    }
+
+    var firstEvents: [Event] { clients.indices.map(Event.think) }
+    var isQuiet: Bool { clients.allSatisfy { $0.pending == nil } }
+    private static func address(of client: Int) -> Int { 100 + client }
+
+    // MARK: - Asking
+
+    mutating func fired(_ event: Event, now: LogicalInstant, _ outside: inout Cluster.Outside) {
+        switch event {
+        case .think(let client): if clients[client].pending == nil, !isStopped { ask(client, now, &outside) }
+        case .again(let client, let number, let attempt):
+            guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
+            // The call has had no effect so far: it may be given up as one that never was.
+            if now - pending.calledAt > .seconds(8) { end(client, &outside) } else { send(client, &outside) }
+        case .timeout(let client, let number, let attempt):
+            guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
+            if case .write(let value) = pending.operation { open[value] = (client, pending.key, pending.calledAt) }
+            clients[client].routes = []
+            end(client, &outside)
+        }
+    }
+
+    private mutating func ask(_ client: Int, _ now: LogicalInstant, _ outside: inout Cluster.Outside) {
+        lastNumber += 1
+        var operation = ClusterRequest.Operation.read
+        if random.next() % 2 == 0 {
+            lastValue += 1
+            operation = .write(lastValue)
+        }
+        let key = Int(random.next() % UInt64(ClusterOptions.keys))
+        clients[client].pending = Pending(number: lastNumber, key: key, operation: operation, calledAt: now)
+        send(client, &outside)
+    }
+
+    private mutating func send(_ client: Int, _ outside: inout Cluster.Outside) {
+        guard var pending = clients[client].pending else { return }
+        pending.attempt += 1
+        clients[client].pending = pending
+        let route = clients[client].routes.first { $0.range.contains(ClusterOptions.key(pending.key)) }
+        guard let route, let host = route.primary.flatMap({ places.host(of: $0) }) else { return mend(client, &outside) }
+        let request = ClusterRequest(
+            number: pending.number, attempt: pending.attempt, partition: route.id, epoch: route.epoch, key: pending.key,
+            operation: pending.operation)
+        outside.send(.request(request), from: Self.address(of: client), to: host)
+        outside.schedule(
+            .client(.timeout(client, number: pending.number, attempt: pending.attempt)),
+            after: .milliseconds(Int64(300 + random.next() % 1_200)))
+    }
+
+    /// Asks some agent for its routes, and tries again in a while.
+    private mutating func mend(_ client: Int, _ outside: inout Cluster.Outside) {
+        guard let pending = clients[client].pending else { return }
+        let host = places.members.count + Int(random.next() % UInt64(places.agents.count))
+        outside.send(.routesWanted, from: Self.address(of: client), to: host)
+        outside.schedule(
+            .client(.again(client, number: pending.number, attempt: pending.attempt)),
+            after: .milliseconds(Int64(10 + random.next() % 90)))
+    }
+
+    private mutating func end(_ client: Int, _ outside: inout Cluster.Outside) {
+        clients[client].pending = nil
+        outside.schedule(.client(.think(client)), after: .milliseconds(Int64(random.next() % 150)))
+    }
+
+    // MARK: - Answers
+
+    mutating func received(_ routes: [PartitionDescriptor], at address: Int) {
+        guard clients.indices.contains(address - 100), !routes.isEmpty else { return }
+        clients[address - 100].routes = routes
+    }
+
+    mutating func received(_ reply: ClusterReply, at address: Int, now: LogicalInstant, _ outside: inout Cluster.Outside) {
+        let client = address - 100
+        guard clients.indices.contains(client), let pending = clients[client].pending, pending.number == reply.number,
+            pending.attempt == reply.attempt
+        else { return }
+        switch (reply.outcome, pending.operation) {
+        case (.refused, _): mend(client, &outside)
+        case (.written, .write(let value)):
+            answered += 1
+            if isCalm { writtenInCalm.insert(pending.key) }
+            note(client, pending.key, .write(value), pending.calledAt, now)
+            end(client, &outside)
+        case (.value(let value), .read):
+            answered += 1
+            note(client, pending.key, .read(value), pending.calledAt, now)
+            end(client, &outside)
+        case (.unknown, .write(let value)):
+            open[value] = (client, pending.key, pending.calledAt)
+            end(client, &outside)
+        case (.written, .read), (.value, .write), (.unknown, .read): end(client, &outside)
+        }
+    }
+
+    private mutating func note(
+        _ client: Int, _ key: Int, _ operation: RegisterOperation, _ called: LogicalInstant, _ returned: LogicalInstant
+    ) {
+        history.append(Call(client: client, key: key, operation: operation, called: called, returned: returned))
+    }
+
+    /// An engine has applied the write of a value.
+    mutating func tookEffect(_ value: UInt64, at now: LogicalInstant) {
+        if effects[value] == nil { effects[value] = now }
+    }
+
+    // MARK: - The verdict
+
+    /// There is an order of all calls that explains every answer, and what the copies hold at the end (`last`).
+    /// - Returns: on how many registers the search for that order was given up.
+    func verdict(_ last: [Int: UInt64], at now: LogicalInstant) throws(Violation) -> Int {
+        var calls = history
+        for (value, write) in open.sorted(by: { $0.key < $1.key }) {
+            // What no engine ever applied, nobody can have read.
+            guard let effect = effects[value] else { continue }
+            calls.append(
+                Call(
+                    client: write.client, key: write.key, operation: .write(value), called: write.called,
+                    returned: max(effect, write.called)))
+        }
+        for key in 0..<ClusterOptions.keys {
+            calls.append(
+                Call(client: clients.count, key: key, operation: .read(last[key] ?? 0), called: now, returned: now))
+        }
+        switch Linearizability.check(calls, limit: 400_000) {
+        case .linearizable: return 0
+        case .undecided(let keys): return keys.count
+        case .violated(let key, let placed, let stuck):
+            throw Violation("no order of the calls on register \(key) explains the answers: \(placed) placed, then \(stuck)")
+        }
+    }
+}

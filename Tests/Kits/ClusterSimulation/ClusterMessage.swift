@@ -1,0 +1,119 @@
+// What travels in a simulated cluster: what the real processes say to one another, as values and not as bytes.
+
+import AgentCore
+import Consensus
+import CoordinatorCore
+import Membership
+import Model
+import Replication
+
+enum ClusterMessage: Sendable {
+    case coordinators(CoordinatorMessage, from: MemberID, to: MemberID)
+    case agents(PeerMessage, from: NodeID)
+    case gossip(SwimMessage)
+    /// Gossip's ping over a link, and its answer.
+    case linkPing(UInt64, from: NodeID)
+    case linkPong(UInt64, from: NodeID)
+    /// `link` names the connection on which an agent asks: answers on an older one have nobody who waits for them.
+    case question(SessionQuestion, link: UInt64, from: NodeID)
+    case answer(SessionAnswer, link: UInt64)
+    case snapshot(SnapshotParcel)
+    case snapshotEnded(UInt64, isWhole: Bool)
+    case request(ClusterRequest)
+    case reply(ClusterReply)
+    case routesWanted
+    case routes([PartitionDescriptor])
+    case errand(Errand)
+}
+
+/// What an agent says in its session.
+enum SessionQuestion: Sendable {
+    /// It lives, and has the topology at this revision: what came after it is wanted.
+    case watch(Revision)
+    case register(RequestID, generation: Generation, store: StoreID)
+    case propose(RequestID, PartitionProposal, SessionID)
+    case confirmQuorum(UInt64)
+    case death(FoundDeath)
+    case load(NodeReport)
+}
+
+/// What a coordinator says in it.
+enum SessionAnswer: Sendable {
+    /// Nil when nobody is known to lead.
+    case alive(leader: NodeID?)
+    case registered(SessionID)
+    case registrationRefused
+    case outcome(PartitionProposal, ProposalOutcome)
+    case quorumConfirmed(UInt64, Revision)
+    case delta(TopologyDelta)
+    case topology(Topology)
+}
+
+/// A snapshot for a learner, in one piece.
+struct SnapshotParcel: Sendable {
+    /// The sender's name for it.
+    let number: UInt64
+    let partition: PartitionID
+    let storage: StorageID
+    let epoch: Epoch
+    let term: Replication.Term
+    let from: NodeID
+    let held: EnginePartition
+    let point: LogPoint
+}
+
+struct ClusterRequest: Hashable, Sendable {
+    enum Operation: Hashable, Sendable {
+        case write(UInt64)
+        case read
+    }
+    let number: UInt64
+    let attempt: Int
+    let partition: PartitionID
+    let epoch: Epoch
+    let key: Int
+    let operation: Operation
+}
+
+struct ClusterReply: Hashable, Sendable {
+    enum Outcome: Hashable, Sendable {
+        case written
+        case value(UInt64)
+        /// Nothing was done.
+        case refused
+        case unknown
+    }
+    let number: UInt64
+    let attempt: Int
+    let outcome: Outcome
+}
+
+/// What an operator asks for; whoever leads does it.
+enum Errand: Hashable, Sendable {
+    /// The one table, if it is not there.
+    case createTable(copies: Int, splitKeys: [Key])
+    case resumeAll
+    case move(seed: UInt64)
+    case transfer(seed: UInt64)
+    case split(seed: UInt64)
+    case drain(seed: UInt64)
+    case abdicate
+    case pause(seed: UInt64)
+    case cancel(seed: UInt64)
+
+    /// Those that a plan of faults draws. Moves and splits come more than once: they have the most steps to be disturbed in.
+    static let kinds = 9
+
+    init(kind: Int, seed: UInt64) {
+        self =
+            switch kind {
+            case 0, 1: .move(seed: seed)
+            case 2, 3: .split(seed: seed)
+            case 4: .transfer(seed: seed)
+            case 5: .drain(seed: seed)
+            case 6: .abdicate
+            case 7: seed % 3 == 0 ? .resumeAll : .pause(seed: seed)
+            default: .cancel(seed: seed)
+            }
+    }
+}

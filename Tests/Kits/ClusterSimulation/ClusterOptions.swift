@@ -1,0 +1,74 @@
+// What a seed chooses of a cluster: how large it is, where its machines stand, and how its processes are set.
+
+import AgentCore
+import Consensus
+import CoordinatorCore
+package import Model
+import Planning
+import Replication
+
+package struct ClusterOptions: Sendable {
+    package let coordinators = 3
+    package var agents: Int
+    package var hosts: Int { coordinators + agents }
+    package var zones: Int
+    package var copies: Int
+    package var clients: Int
+    package var splitKeys: [Key]
+    var raft: RaftSettings
+    var coordinator: CoordinatorSettings
+    var agent = AgentSettings()
+    package var mutant: ClusterMutant?
+
+    /// How many registers clients use.
+    static let keys = 24
+    static func key(_ index: Int) -> Key { Key([UInt8(index * 10)]) }
+
+    package init(seed: UInt64) {
+        var random = SeededGenerator(seed: seed ^ 0xC105_7E12)
+        agents = 4 + Int(random.next() % 3)
+        zones = 1 + Int(random.next() % 3)
+        copies = [3, 3, 3, 2][Int(random.next() % 4)]
+        clients = 3 + Int(random.next() % 6)
+        splitKeys = [[], [Key([80])], [Key([60]), Key([150])]][Int(random.next() % 3)]
+        raft = RaftSettings(
+            electionTimeout: .milliseconds(300 + Int64(random.next() % 400)), heartbeatInterval: .milliseconds(80),
+            trailingEntries: random.next() % 40)
+        coordinator = CoordinatorSettings(
+            repairs: RepairLimits(delay: .seconds(2 + Int64(random.next() % 6))),
+            leadershipDelay: .seconds(2 + Int64(random.next() % 8)),
+            snapshotEntries: [15, 60, 400][Int(random.next() % 3)])
+        // So that what the log has forgotten is copied, and not only replayed.
+        agent.replication.historyBytes = 1 << (8 + Int(random.next() % 8))
+        agent.replication.replayedEntries = random.next() % 64
+    }
+}
+
+/// Who is where: the coordinators are the first hosts, the agents those behind them.
+struct ClusterPlaces: Sendable {
+    let members: [MemberID]
+    let agents: [NodeID]
+    let zones: [ZoneName]
+
+    init(_ options: ClusterOptions) throws(InvalidValue) {
+        var members: [MemberID] = []
+        var agents: [NodeID] = []
+        var zones: [ZoneName] = []
+        for index in 0..<options.coordinators { members.append(MemberID(try NodeID("c\(index)"))) }
+        for index in 0..<options.agents { agents.append(try NodeID("n\(index + options.coordinators)")) }
+        for index in 0..<options.hosts { zones.append(try ZoneName("z\(index % options.zones)")) }
+        (self.members, self.agents, self.zones) = (members, agents, zones)
+    }
+
+    func isCoordinator(_ host: Int) -> Bool { host < members.count }
+    func node(_ host: Int) -> NodeID { isCoordinator(host) ? members[host].node : agents[host - members.count] }
+    /// The number is the host's.
+    func host(of node: NodeID) -> Int? { Int(node.name.dropFirst()) }
+    func store(_ host: Int) -> StoreID { StoreID(UInt64(host) + 1) }
+
+    /// Addresses are the host's number, with the door behind it.
+    func addresses(_ host: Int) -> NodeAddresses {
+        NodeAddresses(gossip: "\(host):1", link: "\(host):2", service: "\(host):3")
+    }
+    static func host(at address: String) -> Int? { address.split(separator: ":").first.flatMap { Int($0) } }
+}

@@ -1,0 +1,170 @@
+// One seed of a whole cluster, from its plan to its verdict: a phase of faults in which nothing may break, then calm, in which everything
+// must work again, and come to rest, within a bound.
+
+import AgentCore
+import CoordinatorCore
+package import Model
+import Replication
+package import SimulationKit
+
+package struct ClusterRun {
+    package typealias Failure = RunFailure
+
+    package struct Summary: Hashable, Sendable {
+        package var digest: UInt64 = 0
+        package var simulated = Span.zero
+        package var events: UInt64 = 0
+        /// Revisions of the topology.
+        package var revisions = 0
+        package var acknowledged = 0
+        package var answered = 0
+        /// Operations that ended well, by kind.
+        package var operations = ""
+        package var undecided = 0
+    }
+
+    package static let recoveryBound = Span.seconds(60)
+    package static let restBound = Span.seconds(60)
+
+    package let seed: UInt64
+    package let storm: Span
+    package var options: ClusterOptions
+    package var plan: FaultPlan
+    package var lines = 0
+
+    package init(seed: UInt64, bug: ClusterBug? = nil, storm: Span = .seconds(30)) {
+        self.seed = seed
+        self.storm = storm
+        options = ClusterOptions(seed: seed)
+        switch bug {
+        case .shell(let mutant)?: options.mutant = mutant
+        case nil: break
+        }
+        plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: storm)
+        let coordinators = options.coordinators
+        plan.faults = plan.faults.compactMap { Self.bearable($0, coordinators: coordinators) }
+        var random = SeededGenerator(seed: seed ^ 0x0FE2_A702)
+        // Some storms are light, so that much is begun, and ends well.
+        if random.next() % 2 == 0 { plan.faults = plan.faults.filter { _ in random.next() % 4 == 0 } }
+        plan.faults = (plan.faults + Self.errands(during: storm, &random)).sorted { $0.at < $1.at }
+    }
+
+    /// What an operator does meanwhile: something every second or so.
+    private static func errands(during storm: Span, _ random: inout SeededGenerator) -> [TimedFault] {
+        var errands: [TimedFault] = []
+        var at = LogicalInstant.origin + .seconds(2)
+        while at < .origin + storm {
+            let kind = Int(random.next() % UInt64(Errand.kinds))
+            errands.append(TimedFault(at: at, lasting: .zero, fault: .act(kind, seed: random.next())))
+            at = at + .milliseconds(Int64(100 + random.next() % 2_000))
+        }
+        return errands
+    }
+
+    /// The rules count on clocks that drift by one part in a hundred between any two (rule L2), and that count suspend: one that leaps
+    /// while its process runs is no such clock.
+    private static func bearable(_ timed: TimedFault, coordinators: Int) -> TimedFault? {
+        switch timed.fault {
+        case .drift(let host, let millionths):
+            TimedFault(at: timed.at, lasting: timed.lasting, fault: .drift(host, millionths: millionths / 21))
+        case .leap(let host, _) where host >= coordinators: nil
+        default: timed
+        }
+    }
+
+    package func run() -> Result<Summary, Failure> { told().result }
+
+    /// Runs the seed again with lines, and with as few faults as still make it fail in the same way.
+    package func explained(_ failure: Failure, tries: Int = 100) -> Failure {
+        var short = self
+        short.lines = 0
+        let kept = shrink(plan.faults, budget: tries) { faults in
+            short.plan.faults = faults
+            guard case .failure(let other) = short.run() else { return false }
+            return other.isAlike(failure)
+        }
+        short.plan.faults = kept
+        short.lines = 200
+        if case .failure(let explained) = short.run() { return explained }
+        return failure
+    }
+
+    /// Runs the seed once, and tells the last `lines` lines of what happened, however it ends.
+    package func told() -> (result: Result<Summary, Failure>, lines: [String]) {
+        var simulation: Simulation<Cluster>
+        do {
+            simulation = try Simulation(
+                Cluster(options, seed: seed), hosts: options.hosts, seed: seed, plan: plan, lines: lines)
+        } catch {
+            return (.failure(Failure(seed: seed, at: .origin, step: 0, violation: "\(error)", faults: plan.faults)), [])
+        }
+        do throws(Violation) {
+            let undecided = try live(&simulation)
+            let checks = simulation.system.checks
+            var summary = Summary(
+                digest: simulation.trace.digest, simulated: simulation.now - .origin, events: simulation.trace.events,
+                revisions: checks.revisions, acknowledged: checks.acknowledgements,
+                answered: simulation.system.clients.answered, undecided: undecided)
+            let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
+            summary.operations = Set(done).sorted().map { kind in "\(done.count { $0 == kind }) \(kind)" }.joined(
+                separator: ", ")
+            return (.success(summary), simulation.trace.lines)
+        } catch {
+            let failure = Failure(
+                seed: seed, at: simulation.now, step: simulation.trace.events, violation: error.description,
+                faults: plan.faults, lines: simulation.trace.lines)
+            return (.failure(failure), failure.lines)
+        }
+    }
+
+    /// - Returns: on how many registers the verdict is open.
+    private func live(_ simulation: inout Simulation<Cluster>) throws(Violation) -> Int {
+        simulation.schedule(.prepare, after: .milliseconds(500))
+        for event in simulation.system.clients.firstEvents { simulation.schedule(.client(event), after: .milliseconds(1)) }
+        try simulation.run(until: .origin + storm)
+        try simulation.calm(core: Array(0..<options.hosts))
+        simulation.system.clients.isCalm = true
+        try simulation.waits("every register takes writes again", atMost: Self.recoveryBound) { simulation in
+            simulation.system.clients.writtenInCalm.count == ClusterOptions.keys ? nil : "\(simulation.unrest ?? "at rest")"
+        }
+        simulation.system.clients.isStopped = true
+        try simulation.waits("all comes to rest", atMost: Self.restBound) { $0.unrest }
+        try simulation.system.checks.verdict(simulation.processes)
+        return try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
+    }
+}
+
+extension Simulation where System == Cluster {
+    fileprivate var processes: [ClusterProcess?] { (0..<hostCount).map { process($0) } }
+
+    fileprivate var unrest: String? {
+        system.clients.isQuiet || !system.clients.isStopped ? system.checks.unrest(processes, at: now) : "clients wait"
+    }
+
+    /// What the primaries hold.
+    fileprivate var registers: [Int: UInt64] {
+        var values: [Int: UInt64] = [:]
+        for partition in system.checks.truth.partitions.values {
+            let host = partition.primary.flatMap { system.places.host(of: $0) }
+            let held = host.flatMap { process($0)?.agent?.engine[partition.id] }
+            values.merge(held?.values ?? [:]) { first, _ in first }
+        }
+        return values
+    }
+
+    fileprivate mutating func order(_ errand: Errand) {
+        for host in system.places.members.indices { tell(.errand(errand), to: host) }
+    }
+
+    /// Looks ten times a second whether nothing is missing any more. What an operator has paused goes on.
+    fileprivate mutating func waits(
+        _ what: String, atMost bound: Span, _ lack: (Self) -> String?
+    ) throws(Violation) {
+        let end = now + bound
+        while let missing = lack(self) {
+            guard now < end else { throw Violation("\(what) not within \(bound) of calm: \(missing)") }
+            if system.checks.truth.operations.values.contains(where: { $0.pause != nil }) { order(.resumeAll) }
+            try run(until: now + .milliseconds(100))
+        }
+    }
+}

@@ -1,0 +1,306 @@
+// The shell of a simulated coordinator, in miniature: it writes, sends and applies in the order that the core wants, serves agents'
+// sessions, runs the failure detector, and hands an operator's errands in. What it decides by itself is only how long a silent agent is
+// told news, and that it has no link, no codec and no threads.
+
+import Catalog
+import Consensus
+import CoordinatorCore
+import Membership
+import Model
+import RaftSimulation
+import SimulationKit
+
+struct CoordinatorProcess: Sendable {
+    typealias Sending = Effects<ClusterMessage>
+
+    let host: Int
+    let id: MemberID
+    private let places: ClusterPlaces
+    private let mutant: ClusterMutant?
+    private(set) var core: Coordinator
+    private(set) var swim: Swim
+    private let codec: CoordinatorCodec
+    private var log: LogStore
+    private var line = DiskLine<Persist>()
+    private(set) var isOpen = false
+
+    private enum Caller {
+        case registration(host: Int, link: UInt64)
+        case proposal(PartitionProposal, host: Int, link: UInt64)
+        case nobody
+    }
+    private var callers: [UInt64: Caller] = [:]
+    private var readers: [UInt64: (host: Int, link: UInt64, number: UInt64)] = [:]
+    private var lastCaller: UInt64 = 0
+
+    /// An agent whose session is here, and the revision that it has been told.
+    private struct Watcher {
+        let link: UInt64
+        var told: Revision
+        var heardAt: LogicalInstant
+    }
+    private var watchers: [Int: Watcher] = [:]
+    private var deltas: [TopologyDelta] = []
+    private var adopted = Revision.none
+
+    // What the checks look at after each step, and clear.
+    var published: [TopologyDelta] = []
+    var violations: [String] = []
+
+    init(
+        host: Int, places: ClusterPlaces, options: ClusterOptions, found: LogStore.Recovered, founding: MemberConfiguration,
+        archive: ClusterArchive, generation: Generation, seed: UInt64, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        self.host = host
+        self.places = places
+        mutant = options.mutant
+        id = found.member
+        log = found.log
+        codec = archive.codec
+        let raft = Raft(
+            id: found.member, settings: options.raft, hardState: found.hardState,
+            snapshot: found.snapshot ?? .founding(founding), entries: found.entries, seed: seed, at: now)
+        let zones = Dictionary(uniqueKeysWithValues: places.members.enumerated().map { ($1.node, places.zones[$0]) })
+        core = Coordinator(
+            id: found.member, raft: raft, codec: codec, memberZones: zones, settings: options.coordinator,
+            numbersAfter: seed >> 1, at: now)
+        swim = places.member(host, generation: generation, seed: seed ^ 0x5717, at: now)
+        effects.jobs.append(DiskJob(ticket: 0, steps: found.opening))
+    }
+
+    var wakeAt: LogicalInstant? {
+        guard isOpen else { return nil }
+        return [core.nextDeadline, swim.tickDue, line.retryAt].compactMap(\.self).min()
+    }
+
+    // MARK: - Steps
+
+    mutating func step(_ input: ProcessInput<ClusterMessage>, at now: LogicalInstant, _ effects: inout Sending) {
+        if case .diskFinished(let ticket, let failure) = input {
+            diskFinished(ticket, failure, at: now, &effects)
+        } else if isOpen {
+            switch input {
+            case .tick: tick(at: now, &effects)
+            case .received(let message, let from): receive(message, from: from, at: now, &effects)
+            case .connectionLost(let gone): connectionLost(to: gone, at: now, &effects)
+            case .diskFinished: break
+            }
+        }
+        guard isOpen, effects.exit == nil else { return }
+        if adopted != core.catalog.topology.revision {
+            adopted = core.catalog.topology.revision
+            gossip(places.news(of: core.catalog.topology, for: host), at: now, &effects)
+        }
+        guard line.isIdle, !line.waiting.isEmpty else { return }
+        let batch = line.take(line.waiting.count)
+        effects.jobs.append(line.begin(batch, log.steps(for: batch)))
+    }
+
+    private mutating func tick(at now: LogicalInstant, _ effects: inout Sending) {
+        if let job = line.again(at: now) { effects.jobs.append(job) }
+        if swim.tickDue <= now { gossip([.tick], at: now, &effects) }
+        if core.nextDeadline <= now { give(.tick, at: now, &effects) }
+    }
+
+    private mutating func connectionLost(to gone: Int, at now: LogicalInstant, _ effects: inout Sending) {
+        gossip([.linkRefused(places.node(gone))], at: now, &effects)
+        if places.isCoordinator(gone) { give(.connectionLost(places.members[gone]), at: now, &effects) }
+        watchers[gone] = nil
+    }
+
+    private mutating func receive(
+        _ message: ClusterMessage, from sender: Int, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        switch message {
+        case .coordinators(let message, let from, let to):
+            if to == id { give(.received(message, from: from), at: now, &effects) }
+        case .gossip(let message): gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
+        case .linkPing(let number, _): effects.send(.linkPong(number, from: id.node), to: sender)
+        case .linkPong(let number, let node): gossip([.streamAnswered(node, sequence: number)], at: now, &effects)
+        case .question(let question, let link, let node): answer(question, link, of: node, at: sender, now, &effects)
+        case .errand(let errand): run(errand, at: now, &effects)
+        case .agents, .answer, .snapshot, .snapshotEnded, .request, .reply, .routesWanted, .routes: break
+        }
+    }
+
+    /// Steps the core, and carries out what it wants.
+    private mutating func give(_ first: Coordinator.Input, at now: LogicalInstant, _ effects: inout Sending) {
+        // Nobody's safety rests on it: one that differs from machine to machine, and leaps with it.
+        let wall = WallTime(milliseconds: 1_000_000 + now.microseconds / 1_000 + Int64(host) * 50)
+        var inputs = [first]
+        while !inputs.isEmpty {
+            for action in core.step(inputs.removeFirst(), at: now, wall: wall) {
+                switch action {
+                case .send(let message, let peer):
+                    if let to = places.host(of: peer.node) {
+                        effects.send(.coordinators(message, from: id, to: peer), to: to)
+                    }
+                case .persist(let write): line.add(write)
+                case .encodeSnapshot(let state, let index):
+                    inputs.append(.snapshotEncoded(codec.encodeSnapshot(state), at: index))
+                case .answer(let caller, let outcome): answer(caller, outcome, &effects)
+                case .readAnswered(let caller, let isFresh):
+                    guard let reader = readers.removeValue(forKey: caller), isFresh else { continue }
+                    let answer = SessionAnswer.quorumConfirmed(reader.number, core.catalog.topology.revision)
+                    effects.send(.answer(answer, link: reader.link), to: reader.host)
+                case .publish(let delta): publish(delta, at: now, &effects)
+                case .reset:
+                    deltas = []
+                    for host in watchers.keys.sorted() { tellNews(to: host, &effects) }
+                case .fault(let fault): violations.append("\(id) finds that \(fault)")
+                case .stateDiffers(let other, let index): violations.append("\(id) and \(other) differ at \(index)")
+                case .unreadable(let index): violations.append("\(id) cannot read \(index)")
+                case .groupAnswered, .askToBeLetIn, .mayStop: break
+                }
+            }
+        }
+    }
+
+    // MARK: - The disk
+
+    private mutating func diskFinished(
+        _ ticket: UInt64, _ failure: DiskFailure?, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        guard isOpen else {
+            if let failure { effects.exit = "the disk is \(failure) at the start" } else { isOpen = true }
+            return
+        }
+        switch line.finished(ticket, failure, at: now) {
+        case .waits: break
+        case .broken: effects.exit = "the disk failed"
+        case .done(let writes):
+            for write in writes {
+                for envelope in write.answers {
+                    if let to = places.host(of: envelope.to.node) {
+                        effects.send(.coordinators(.raft(envelope.message), from: id, to: envelope.to), to: to)
+                    }
+                }
+            }
+            if let last = writes.last { give(.persisted(last.sequence), at: now, &effects) }
+        }
+    }
+
+    // MARK: - Agents' sessions
+
+    private mutating func answer(
+        _ question: SessionQuestion, _ link: UInt64, of node: NodeID, at host: Int, _ now: LogicalInstant,
+        _ effects: inout Sending
+    ) {
+        // A question on a link that was given up has nobody who waits for its answer.
+        if let known = watchers[host], known.link > link { return }
+        switch question {
+        case .watch(let revision):
+            watchers[host] = Watcher(link: link, told: revision, heardAt: now)
+            effects.send(.answer(.alive(leader: core.raft.leader?.node), link: link), to: host)
+            tellNews(to: host, &effects)
+        case .register(let request, let generation, let store):
+            let registration = NodeRegistration(
+                node: node, store: store, generation: generation, zone: places.zones[host], addresses: places.addresses(host))
+            propose(
+                .registerNode(registration), as: request, by: "node/\(node)", for: .registration(host: host, link: link),
+                at: now, &effects)
+        case .propose(let request, let proposal, let session):
+            propose(
+                .partition(proposal, from: node, session: session), as: request, by: "node/\(node)",
+                for: .proposal(proposal, host: host, link: link), at: now, &effects)
+        case .confirmQuorum(let number):
+            guard mutant != .confirmsUnasked else {
+                let answer = SessionAnswer.quorumConfirmed(number, core.catalog.topology.revision)
+                return effects.send(.answer(answer, link: link), to: host)
+            }
+            lastCaller += 1
+            readers[lastCaller] = (host, link, number)
+            give(.read(caller: lastCaller), at: now, &effects)
+        case .death(let found): give(.deathReported(DeathReport(found, witness: node)), at: now, &effects)
+        case .load(let report): give(.loadReported(report), at: now, &effects)
+        }
+    }
+
+    private mutating func propose(
+        _ command: Command, as request: RequestID?, by actor: String, for caller: Caller, at now: LogicalInstant,
+        _ effects: inout Sending
+    ) {
+        guard let request, let actor = try? Principal(actor) else { return }
+        lastCaller += 1
+        callers[lastCaller] = caller
+        let proposed = ProposedCommand(command: command, actor: actor, reason: "simulated", requestID: request)
+        give(.propose(proposed, caller: lastCaller), at: now, &effects)
+    }
+
+    private mutating func answer(_ caller: UInt64, _ outcome: CommandOutcome, _ effects: inout Sending) {
+        switch callers.removeValue(forKey: caller) {
+        case .registration(let host, let link)?:
+            switch outcome {
+            case .done(.accepted(.session(let session)), _):
+                effects.send(.answer(.registered(session), link: link), to: host)
+            case .done: effects.send(.answer(.registrationRefused, link: link), to: host)
+            case .noLeader, .unknown, .overloaded, .diskFull: break
+            }
+        case .proposal(let proposal, let host, let link)?:
+            let told: ProposalOutcome =
+                switch outcome {
+                case .done(.accepted, let revision): .accepted(revision)
+                case .done(.refused(let rejection), _): .refused(code: rejection.code.rawValue, detail: rejection.detail)
+                case .noLeader, .unknown, .overloaded, .diskFull: .unavailable
+                }
+            effects.send(.answer(.outcome(proposal, told), link: link), to: host)
+        case .nobody?, nil: break
+        }
+    }
+
+    private mutating func publish(_ delta: TopologyDelta, at now: LogicalInstant, _ effects: inout Sending) {
+        published.append(delta)
+        deltas.append(delta)
+        if deltas.count > 200 { deltas.removeFirst(100) }
+        for (host, watcher) in watchers.sorted(by: { $0.key < $1.key }) {
+            if now - watcher.heardAt > .seconds(3) { watchers[host] = nil } else { tellNews(to: host, &effects) }
+        }
+    }
+
+    /// What leads from where the agent stands to the newest: deltas, or the whole where it stands too far back (rule T2).
+    private mutating func tellNews(to host: Int, _ effects: inout Sending) {
+        let newest = core.catalog.topology
+        guard let watcher = watchers[host], watcher.told < newest.revision else { return }
+        if let first = deltas.firstIndex(where: { $0.from == watcher.told }) {
+            for delta in deltas[first...] { effects.send(.answer(.delta(delta), link: watcher.link), to: host) }
+            watchers[host]?.told = deltas.last?.to ?? newest.revision
+        } else {
+            effects.send(.answer(.topology(newest), link: watcher.link), to: host)
+            watchers[host]?.told = newest.revision
+        }
+    }
+
+    // MARK: - Gossip
+
+    private mutating func gossip(_ inputs: [Swim.Input], at now: LogicalInstant, _ effects: inout Sending) {
+        for action in inputs.flatMap({ swim.step($0, at: now) }) {
+            switch action {
+            case .send(let message, let address):
+                if let to = ClusterPlaces.host(at: address) { effects.send(.gossip(message), to: to) }
+            case .stream(_, let address, let number):
+                if let to = ClusterPlaces.host(at: address) { effects.send(.linkPing(number, from: id.node), to: to) }
+            case .memberChanged(let record) where record.profile.kind == .agent:
+                let belief = Coordinator.Input.believed(
+                    record.node, generation: record.life.generation, session: record.profile.session,
+                    isAlive: record.status == .alive)
+                give(belief, at: now, &effects)
+            case .reportDeaths(let findings):
+                for found in findings.found { give(.deathReported(DeathReport(found, witness: id.node)), at: now, &effects) }
+            case .memberChanged, .revisionHeard, .identityInUse, .identityDisputed, .departed, .dropped: break
+            }
+        }
+    }
+
+    // MARK: - An operator's errands
+
+    private mutating func run(_ errand: Errand, at now: LogicalInstant, _ effects: inout Sending) {
+        guard core.raft.isLeader else { return }
+        lastCaller += 1
+        if case .abdicate = errand { return give(.transferLeadership(to: nil, caller: lastCaller), at: now, &effects) }
+        for (number, command) in errand.commands(in: core.catalog.topology, places).enumerated() {
+            propose(
+                command, as: try? RequestID("errand-\(id)-\(core.raft.term)-\(lastCaller)-\(number)"), by: "operator",
+                for: .nobody, at: now, &effects)
+        }
+    }
+}

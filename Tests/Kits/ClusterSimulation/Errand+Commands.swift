@@ -1,0 +1,93 @@
+// What an operator's errand comes to, in the cluster as its leader knows it.
+
+import Catalog
+import Model
+
+extension Errand {
+    func commands(in topology: Topology, _ places: ClusterPlaces) -> [Command] {
+        switch self {
+        case .createTable(let copies, let splitKeys): Self.creation(topology, copies, splitKeys)
+        case .resumeAll:
+            topology.operations.values.filter { $0.pause != nil }.map(\.id).sorted().map { .resumeOperation($0) }
+        case .move(let seed): Self.move(topology, seed)
+        case .transfer(let seed): Self.transfer(topology, seed)
+        case .split(let seed): Self.split(topology, seed)
+        case .drain(let seed): Self.drain(topology, seed)
+        case .abdicate: []
+        case .pause(let seed): Self.pick(Self.running(topology), seed).map { [.pauseOperation($0)] } ?? []
+        case .cancel(let seed):
+            Self.pick(Self.running(topology), seed).map { [.abortOperation($0, reason: "simulated")] } ?? []
+        }
+    }
+
+    private static func pick<Element>(_ some: [Element], _ seed: UInt64) -> Element? {
+        some.isEmpty ? nil : some[Int(seed % UInt64(some.count))]
+    }
+
+    private static func running(_ topology: Topology) -> [OperationID] {
+        topology.operations.values.filter { $0.phase == .running }.map(\.id).sorted()
+    }
+
+    private static func nodes(_ topology: Topology) -> [NodeDescriptor] {
+        topology.nodes.values.filter { $0.status == .healthy && $0.session != .none }.sorted { $0.id < $1.id }
+    }
+
+    private static func partition(_ topology: Topology, _ seed: UInt64) -> PartitionDescriptor? {
+        pick(topology.partitions.values.sorted { $0.id < $1.id }, seed >> 40)
+    }
+
+    private static func move(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        guard let partition = partition(topology, seed) else { return [] }
+        let others = nodes(topology).filter { partition.replica(on: $0.id) == nil }
+        guard let target = pick(others, seed >> 20), let source = pick(partition.replicas, seed)?.node else { return [] }
+        let plan = MovePlan(
+            partition: partition.id, source: source, target: NodeSession(node: target.id, session: target.session),
+            epoch: partition.epoch)
+        return [.beginMove(plan)]
+    }
+
+    private static func transfer(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        guard let partition = partition(topology, seed),
+            let target = pick(partition.inSync.filter { $0 != partition.primary }, seed),
+            let session = topology.nodes[target]?.session
+        else { return [] }
+        return [.beginTransfer(partition.id, to: target, session: session, expecting: partition.epoch)]
+    }
+
+    private static func split(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        guard topology.partitions.count < 8, let partition = partition(topology, seed) else { return [] }
+        // Between two registers, so that both halves may have some.
+        let key = Key([UInt8(seed % UInt64(ClusterOptions.keys)) * 10 + 5])
+        guard partition.range.split(at: key) != nil else { return [] }
+        return [.beginSplit(partition.id, at: key, expecting: partition.epoch)]
+    }
+
+    /// One at most, and only where the others can hold all copies.
+    private static func drain(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        let copies = topology.tables.values.map(\.replicationFactor).max() ?? 1
+        let able = nodes(topology)
+        guard !topology.nodes.values.contains(where: { $0.status == .draining }), able.count > copies,
+            let node = pick(able, seed)
+        else { return [] }
+        return [.drain(node.id)]
+    }
+
+    private static func creation(_ topology: Topology, _ copies: Int, _ splitKeys: [Key]) -> [Command] {
+        let able = nodes(topology)
+        guard topology.tables.isEmpty, able.count >= copies, let name = try? RelationName("registers"),
+            let key = try? RelationName("key")
+        else { return [] }
+        let placements = (0...splitKeys.count).map { part in
+            let nodes = (0..<copies).map { able[(part + $0) % able.count].id }
+            return Placement(primary: nodes[0], nodes: nodes)
+        }
+        return [
+            .createTable(
+                TableCreation(
+                    name: name, columns: [Column(name: key, type: .integer)], partitionKey: key, sortKey: nil,
+                    replicationFactor: copies, minInSync: copies > 2 ? 2 : 1, capacity: Capacity(mode: .onDemand),
+                    splitKeys: splitKeys, placements: placements,
+                    sessions: able.map { NodeSession(node: $0.id, session: $0.session) }))
+        ]
+    }
+}

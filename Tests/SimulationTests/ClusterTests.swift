@@ -1,0 +1,41 @@
+import ClusterSimulation
+import Model
+import RunnerKit
+import SimulationKit
+import Testing
+
+@Suite struct ClusterTests {
+    @Test("no promise breaks in any of the fixed seeds, and calm brings every register back and all to rest", arguments: 1...12)
+    func fixedSeeds(seed: UInt64) {
+        switch ClusterRun(seed: seed).run() {
+        case .success(let summary): #expect(summary.undecided == 0, "its calls were not judged")
+        case .failure(let failure): Issue.record("\(failure)")
+        }
+    }
+
+    @Test("a run does work: clients are answered, and operations end well")
+    func doesWork() throws {
+        let summary = try ClusterRun(seed: 2).run().get()
+        #expect(summary.acknowledged > 200 && summary.answered > 500)
+        #expect(!summary.operations.isEmpty)
+    }
+
+    @Test("the same seed leaves the same trace in two processes")
+    func sameTrace() throws {
+        let digest = { try Runner.output(of: "simulate", ["--cluster", "--digest", $0]) }
+        let first = try digest("3")
+        #expect(!first.isEmpty)
+        #expect(try digest("3") == first)
+        #expect(try digest("4") != first)
+    }
+
+    @Test(
+        "a bug that is planted in the shell of agents or coordinators is noticed",
+        arguments: [ClusterMutant.takesHandedOverForDurable, .answersUnconfirmedReads])
+    func notices(mutant: ClusterMutant) {
+        let noticing = (1...60 as ClosedRange<UInt64>).first { seed in
+            if case .failure = ClusterRun(seed: seed, bug: .shell(mutant)).run() { true } else { false }
+        }
+        #expect(noticing != nil)
+    }
+}
