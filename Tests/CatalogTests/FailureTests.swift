@@ -167,7 +167,7 @@ import Testing
         #expect(operation.step == .dropSource && operation.cleanups.map(\.node) == [n1])
     }
 
-    @Test("a move goes on from another primary when the engine of its source does not serve it, and drops the source all the same")
+    @Test("a move goes on from another primary when its source's engine does not serve it, and still drops the source")
     func moveSurvivesSickSource() throws {
         var world = World()
         try world.start(nodes: 4)
