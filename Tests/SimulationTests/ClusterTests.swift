@@ -28,14 +28,4 @@ import Testing
         #expect(try digest("3") == first)
         #expect(try digest("4") != first)
     }
-
-    @Test(
-        "a bug that is planted in the shell of agents or coordinators is noticed",
-        arguments: [ClusterMutant.takesHandedOverForDurable, .answersUnconfirmedReads])
-    func notices(mutant: ClusterMutant) {
-        let noticing = (1...60 as ClosedRange<UInt64>).first { seed in
-            if case .failure = ClusterRun(seed: seed, bug: .shell(mutant)).run() { true } else { false }
-        }
-        #expect(noticing != nil)
-    }
 }
