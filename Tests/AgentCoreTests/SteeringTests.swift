@@ -85,11 +85,10 @@ import Testing
         #expect(pausedCopies > 3 && cancelledCopies > 3, "\(pausedCopies), \(cancelledCopies)")
     }
 
-    enum End: CaseIterable { case deposed, damaged, dropped }
+    enum End: CaseIterable { case damaged, dropped }
 
     @Test(
-        "a copy under way is stopped when its sender leads no more, finds its own copy damaged, or gives it up",
-        arguments: End.allCases)
+        "a copy under way is stopped when its sender finds its own copy damaged, or gives it up", arguments: End.allCases)
     func stopsCopiesOfSender(_ end: End) throws {
         var stopped = 0
         for seed in 1...12 {
@@ -100,7 +99,6 @@ import Testing
             let machine = try #require(world.machines[primary])
             world.mayDamage = true
             switch end {
-            case .deposed: world.catalog.nodeFailed(primary)
             case .damaged: world.give(machine, [.failed(id, "the world broke it")])
             case .dropped:
                 machine.core.drop(id, at: world.clock(machine))
