@@ -1,8 +1,8 @@
 import Catalog
 package import Model
 
-/// How many copies and primaries each node holds, and in how many operations it takes part, by the committed topology. The planners' measure of balance; ties go to the lower
-/// node name, so that a plan is a function of its inputs.
+/// How many copies and primaries each node holds, and in how many operations it takes part, by the committed topology. The planners'
+/// measure of balance; ties go to the lower node name, so that a plan is a function of its inputs.
 package struct NodeLoad: Sendable {
     package private(set) var replicas: [NodeID: Int] = [:]
     package private(set) var primaries: [NodeID: Int] = [:]
