@@ -1,3 +1,4 @@
+import Catalog
 import CoordinatorCore
 import CoordinatorServer
 import Foundation
