@@ -512,11 +512,11 @@ static int64_t broken_frame(int log, const unsigned char salts[8], int64_t last)
 
 int64_t page_sums_lost_frame(const char *path) {
     unsigned char salts[8];
-    int64_t tried = tried_frames(path, salts);
-    if (tried <= 0) return tried;
     int log = open_beside(path, "-wal");
     if (log < 0) return errno == ENOENT ? 0 : -1;
-    int64_t frame = broken_frame(log, salts, tried);
+    // SQLite takes all that it finds there for frames that may be in the database, so a loss of power must not take them away any more.
+    int64_t frame = fdatasync(log) == 0 ? tried_frames(path, salts) : -1;
+    if (frame > 0) frame = broken_frame(log, salts, frame);
     int error = errno;
     close(log);
     errno = error;
