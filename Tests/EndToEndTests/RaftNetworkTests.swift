@@ -70,6 +70,11 @@ struct RaftNetworkTests {
                 }
             }
             outages.append(([cut], outage))
+            // Links take a while to be heard again. One who misses the leader still would elect another with one who is to miss it next.
+            try await expectEventually("everybody follows after \(cut)", within: 10) {
+                for name in group.names where try await group.ownView(of: name)["leader"] == .null { return false }
+                return true
+            }
         }
         tell(outages)
         let after = try await group.view()
