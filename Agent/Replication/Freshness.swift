@@ -30,9 +30,11 @@ struct Freshness: Hashable, Sendable {
     }
 
     mutating func take(_ spokenAt: LogicalInstant, through commit: UInt64, applied: UInt64) {
-        if awaited == nil { awaited = Awaited(spokenAt: spokenAt, commit: commit) }
-        if commit <= applied { asOf = max(asOf ?? spokenAt, spokenAt) }
-        hasApplied(applied)
+        if commit <= applied {
+            asOf = max(asOf ?? spokenAt, spokenAt)
+        } else if awaited == nil {
+            awaited = Awaited(spokenAt: spokenAt, commit: commit)
+        }
     }
 
     mutating func hasApplied(_ applied: UInt64) {

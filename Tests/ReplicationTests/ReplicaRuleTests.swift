@@ -90,6 +90,26 @@ import Testing
         #expect(age(1) == nil)
     }
 
+    @Test("words of an earlier life, counted by a clock that may have begun anew, vouch for nothing (M9)")
+    func vouchesForThisLife() throws {
+        let cluster = try cluster()
+        cluster.run(.seconds(1))
+        func replica() -> Replica { cluster.node(1).replica }
+        func repeatWords(of incarnation: UInt64) {
+            let prepare = ReplicationMessage.Prepare(
+                term: replica().heardTerm, previous: replica().log.last, entries: [], commit: replica().commit,
+                wantsReply: false, voucher: Voucher(incarnation: incarnation, spokenAt: cluster.now))
+            let message = ReplicationMessage(
+                partition: cluster.partition, epoch: cluster.descriptor.epoch, body: .prepare(prepare))
+            cluster.give(cluster.order[1], [.received(message, from: cluster.order[0])])
+        }
+        let before = replica().asOf
+        repeatWords(of: replica().incarnation &- 1)
+        #expect(replica().asOf == before && before != cluster.now)
+        repeatWords(of: replica().incarnation)
+        #expect(replica().asOf == cluster.now)
+    }
+
     @Test("a comparison that is not answered is given twice as long each time, so that rows of any size are compared (M6)")
     func comparesPatiently() throws {
         let cluster = try cluster()
