@@ -26,6 +26,9 @@ package protocol DataPlane: Sendable {
     /// Any replica that this node holds, whatever its lag (rule M9).
     func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation
 
+    /// Confirms, after the engine was read, that the replica was not dropped, or its storage given to another copy, beneath the read.
+    func confirmLocalRead(of partition: PartitionID, in storage: StorageID) async throws(DataRefusal)
+
     /// A replica that this node holds and that has everything acknowledged up to `age` ago: at the primary, now (rule M9). Counted when
     /// it is asked.
     func boundedRead(of partition: PartitionID, at epoch: Epoch, within age: Span) async throws(DataRefusal) -> ReplicaLocation

@@ -173,6 +173,8 @@ package actor CoxswainClient {
         var newsLeft = 4
         // Replicas that were asked in vain; when all of them were, they are asked once more.
         var tried: Set<String> = []
+        var reading = reading
+        let wanted = reading
         var last = ClientError.unreachable("no gateway is known")
         while clock.now < deadline {
             let wait: Span
@@ -188,7 +190,7 @@ package actor CoxswainClient {
                     method, url, body: body, token: token, once: once,
                     milliseconds: min(left, settings.attemptMilliseconds))
                 if outcome.mayHaveHappened { open = answer.problem.detail }
-                measure(gateway, outcome, since: asked, now: clock.now)
+                measure(gateway, outcome, since: asked, until: deadline, now: clock.now)
                 tried.insert(gateway)
                 switch policy.decide(outcome, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random) {
                 case .accept: return answer.body
@@ -207,7 +209,12 @@ package actor CoxswainClient {
                     } else {
                         wait = pause
                     }
+                case .askPrimary(let pause):
+                    latencies.failed(gateway, at: clock.now)
+                    reading = .strong
+                    wait = pause
                 case .refresh(let pause):
+                    reading = wanted
                     hints[table] = nil
                     await routes.refresh(table, token: token, avoiding: gateway)
                     wait = pause
@@ -231,10 +238,13 @@ package actor CoxswainClient {
     }
 
     private func measure(
-        _ gateway: String, _ outcome: RetryPolicy.Outcome, since asked: ContinuousClock.Instant, now: ContinuousClock.Instant
+        _ gateway: String, _ outcome: RetryPolicy.Outcome, since asked: ContinuousClock.Instant,
+        until deadline: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) {
         switch outcome {
         case .answered: latencies.answered(gateway, after: now - asked, at: now)
+        // The caller had no more time than that: nothing is known of the gateway.
+        case .unanswered where now >= deadline && deadline - asked < .milliseconds(settings.attemptMilliseconds): break
         case .notSent, .unanswered: latencies.failed(gateway, at: now)
         }
     }

@@ -9,7 +9,7 @@ package struct GatewayLatencies: Sendable {
 
     /// What was measured so long ago is measured again: hosts and networks change, and who is never asked can never be found nearer.
     static let validity = Duration.seconds(10)
-    /// Who did not answer counts as at least so far away.
+    /// Who did not answer, or was too far behind to, counts as at least so far away.
     static let penalty = Duration.seconds(1)
     /// More gateways than one client reads from.
     static let limit = 1_024

@@ -28,6 +28,8 @@ package struct RetryPolicy: Sendable {
         case refresh(wait: Span)
         /// The owner cannot serve for a moment: ask it again.
         case again(wait: Span)
+        /// The replica is too far behind for what was asked; the primary never is.
+        case askPrimary(wait: Span)
         /// Get another token, once.
         case renewToken
     }
@@ -58,8 +60,7 @@ package struct RetryPolicy: Sendable {
             case (504, _), (_, "OUTCOME_UNKNOWN"): return .refresh(wait: pause(attempt, random: &random))
             case (503, "PARTITION_FENCED"), (429, _):
                 return .again(wait: jittered(.milliseconds(hint ?? 20), random: &random))
-            // Another replica may be newer, and the primary is.
-            case (503, "TOO_STALE"): return .again(wait: attempt == 0 ? .zero : pause(attempt, random: &random))
+            case (503, "TOO_STALE"): return .askPrimary(wait: attempt == 0 ? .zero : pause(attempt, random: &random))
             case (503, "RECOVERING") where attempt < Self.soonAgain: return .again(wait: pause(0, random: &random))
             case (503, _) where isRetryable: return .refresh(wait: pause(attempt, random: &random))
             default: return .refuse

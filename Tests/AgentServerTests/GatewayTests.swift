@@ -95,6 +95,21 @@ import Testing
         #expect((stale.members["partition"] as? [String: Any])?["gateway"] as? String == "127.0.0.1:1")
     }
 
+    @Test("what was read of a replica that was dropped meanwhile is not answered")
+    func droppedBeneathRead() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        #expect(try await world.call(.put, "rows?key=[1]", #"{"name":"a"}"#).status == 200)
+        for consistency in ["eventual", "bounded"] {
+            #expect(try await world.call(.get, "rows?key=[1]&consistency=\(consistency)").status == 200)
+            world.plane.isDroppedBeneathReads.withLock { $0 = true }
+            for query in ["rows?key=[1]&consistency=\(consistency)", "rows?consistency=\(consistency)"] {
+                #expect(try await world.call(.get, query).status == 421)
+            }
+            world.plane.isDroppedBeneathReads.withLock { $0 = false }
+        }
+    }
+
     @Test("a scan's pages lead from one partition to the next and end at its bound")
     func pages() async throws {
         let world = try await GatewayWorld()

@@ -99,6 +99,8 @@ struct GatewayWorld {
         private let reads = Mutex<[RowConsistency]>([])
         /// Of the bounded reads, as they came.
         let ages = Mutex<[Span]>([])
+        /// Whether the replica goes away while the engine is read.
+        let isDroppedBeneathReads = Mutex(false)
         /// Of the writes, as they came.
         let keys = Mutex<[IdempotencyKey?]>([])
         let local: [(PartitionDescriptor, TableDescriptor)]
@@ -198,6 +200,9 @@ struct GatewayWorld {
             return try owned(id)
         }
         func confirmStrongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) { _ = try owned(id) }
+        func confirmLocalRead(of id: PartitionID, in storage: StorageID) async throws(DataRefusal) {
+            if isDroppedBeneathReads.withLock({ $0 }) { throw .notHere(routes.partition(id)) }
+        }
         func localRead(of id: PartitionID) async throws(DataRefusal) -> ReplicaLocation {
             reads.withLock { $0.append(.eventual) }
             return try owned(id)

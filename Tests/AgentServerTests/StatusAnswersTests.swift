@@ -87,6 +87,7 @@ import Testing
         func boundedRead(of: PartitionID, at: Epoch, within: Span) async throws(DataRefusal) -> ReplicaLocation {
             throw .unavailable("not asked here")
         }
+        func confirmLocalRead(of: PartitionID, in: StorageID) async throws(DataRefusal) { throw .unavailable("not asked here") }
         func localRead(of: PartitionID) async throws(DataRefusal) -> ReplicaLocation { throw .unavailable("not asked here") }
         func status() async -> AgentStatus { report }
     }

@@ -76,6 +76,16 @@ import Testing
         #expect(wait >= .milliseconds(10) && wait <= .milliseconds(20))
     }
 
+    @Test("a replica that is too far behind leads to the primary, at once the first time")
+    func tooStale() {
+        #expect(decide(answered(503, "TOO_STALE", retryable: true)) == .askPrimary(wait: .zero))
+        guard case .askPrimary(let wait) = decide(answered(503, "TOO_STALE", retryable: true), attempt: 1) else {
+            Issue.record("somebody else is asked")
+            return
+        }
+        #expect(wait > .zero)
+    }
+
     @Test("a token is renewed once; what is refused after that is refused")
     func tokens() {
         #expect(decide(answered(401)) == .renewToken)

@@ -231,6 +231,27 @@ import Wire
         #expect(look(c2, after: .seconds(1), having: real) == nil && !awaited.isLacked(by: c2))
     }
 
+    @Test("a coordinator that has lacked an older revision for long has a second for the one that was just heard of")
+    func justHeardOf() throws {
+        let c1 = try NodeID("c1")
+        let own = Revision(history: 1, index: 5)
+        let (older, newer) = (Revision(history: 1, index: 6), Revision(history: 1, index: 7))
+        var awaited = AwaitedRevision()
+        var now = LogicalInstant.origin
+        func look(after span: Span) -> AwaitedRevision.Verdict? {
+            now = now + span
+            return awaited.look(having: own, from: c1, of: [c1], at: now)
+        }
+        awaited.hear(of: older)
+        #expect(look(after: .zero) == nil)
+        #expect(look(after: .milliseconds(900)) == nil)
+        awaited.hear(of: newer)
+        // It is left for what it has lacked so long; whether it has the newer one is not known.
+        #expect(look(after: .milliseconds(100)) == .lacking(newer) && !awaited.isLacked(by: c1))
+        #expect(look(after: .milliseconds(999)) == nil && !awaited.isLacked(by: c1))
+        #expect(look(after: .milliseconds(1)) == .disbelieved(newer))
+    }
+
     @Test("a coordinator that lacks something is kept for a second, the next for two, and none for more than sixteen")
     func patience() {
         var patience = Patience()

@@ -235,11 +235,12 @@ struct GatewayResponder: HTTPResponder {
             if error.isDamage { plane.damageFound(in: partition.id, "\(error)") }
             throw GatewayProblem(error)
         }
-        if consistency == .strong {
-            do throws(DataRefusal) { try await plane.confirmStrongRead(of: partition.id, at: partition.epoch) } catch {
-                throw GatewayProblem(error, routedTo: partition, in: plane.routes)
+        do throws(DataRefusal) {
+            switch consistency {
+            case .strong: try await plane.confirmStrongRead(of: partition.id, at: partition.epoch)
+            case .eventual, .bounded: try await plane.confirmLocalRead(of: partition.id, in: storage)
             }
-        }
+        } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
         return result
     }
 

@@ -93,6 +93,10 @@ extension AgentRuntime {
         try location(of: partition)
     }
 
+    package func confirmLocalRead(of partition: PartitionID, in storage: StorageID) async throws(DataRefusal) {
+        guard localStorage(of: partition)?.storage == storage else { throw .notHere(routes.partition(partition)) }
+    }
+
     package func boundedRead(
         of partition: PartitionID, at epoch: Epoch, within age: Span
     ) async throws(DataRefusal) -> ReplicaLocation {

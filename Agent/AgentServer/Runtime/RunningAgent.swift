@@ -84,6 +84,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return try await runtime.localRead(of: partition)
     }
 
+    package func confirmLocalRead(of partition: PartitionID, in storage: StorageID) async throws(DataRefusal) {
+        try await runtime.confirmLocalRead(of: partition, in: storage)
+    }
+
     package func boundedRead(
         of partition: PartitionID, at epoch: Epoch, within age: Span
     ) async throws(DataRefusal) -> ReplicaLocation {

@@ -15,17 +15,23 @@ struct AwaitedRevision: Hashable, Sendable {
 
     private(set) var revision = Revision.none
     private var patience = Patience()
+    /// Since when the coordinator of the moment has been seen to lack this very revision.
+    private var lackedSince: LogicalInstant?
     /// Who was asked for it, and went on without. Looked up only.
     private var without: Set<NodeID> = []
 
     mutating func hear(of newer: Revision) {
         guard newer > revision else { return }
         revision = newer
+        lackedSince = nil
         without = []
     }
 
     /// There is hope: another coordinator, or something that arrives from this one.
-    mutating func pause() { patience.pause() }
+    mutating func pause() {
+        patience.pause()
+        lackedSince = nil
+    }
 
     /// Whether there is no use in going there: it was asked, and what it lacked is still waited for.
     func isLacked(by coordinator: NodeID) -> Bool { without.contains(coordinator) }
@@ -40,11 +46,15 @@ struct AwaitedRevision: Hashable, Sendable {
     ) -> Verdict? {
         guard own < revision else {
             patience.end()
+            lackedSince = nil
             without = []
             return nil
         }
         patience.begin(at: now)
-        if patience.hasBegunLong(before: now) { without.insert(coordinator) }
+        let since = lackedSince ?? now
+        lackedSince = since
+        // As long as the first coordinator is given, however long this one is: what it has is on its way for no longer.
+        if now - since >= Patience.first { without.insert(coordinator) }
         if !all.isEmpty, all.allSatisfy(without.contains) {
             defer { self = AwaitedRevision() }
             return .disbelieved(revision)

@@ -2,7 +2,7 @@ import Model
 
 /// How long one coordinator is stayed with that lacks something: twice as long each time that those before it lacked it too.
 struct Patience: Hashable, Sendable {
-    private static let first = Span.seconds(1)
+    static let first = Span.seconds(1)
     private static let doublings = 4
 
     private var since: LogicalInstant?
@@ -17,9 +17,6 @@ struct Patience: Hashable, Sendable {
 
     /// Nothing lacks.
     mutating func end() { self = Patience() }
-
-    /// Whether it has been lacking here for as long as the first coordinator is given, however long this one is.
-    func hasBegunLong(before now: LogicalInstant) -> Bool { since.map { now - $0 >= Self.first } ?? false }
 
     /// Whether it has been lacking for too long here; if so, the next coordinator has longer.
     mutating func isOver(at now: LogicalInstant) -> Bool {
