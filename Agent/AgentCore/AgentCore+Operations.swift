@@ -103,8 +103,14 @@ extension AgentCore {
     /// in-sync sets first, so its registration names them (rule E4). Of a split that this node has not learned of yet the coordinators
     /// know.
     package var damagedPartitions: [PartitionID] {
+        let lost = remnants.filter { id, remnant in
+            guard locals[id] == nil, remnant.hard.epoch > Epoch(0) else { return false }
+            let place = topology.partitions[id].flatMap(ownReplica)?.storage
+            return !locals.values.contains { $0.storage == place }
+        }.map(\.key)
         var found: Set<PartitionID> = []
-        for (id, local) in locals where local.isDamaged {
+        // What the log shows to have been here is nowhere, though the mirror of the topology does not know of it.
+        for id in locals.filter({ $0.value.isDamaged }).map(\.key) + lost {
             var next = [id]
             while let id = next.popLast() {
                 if let retired = topology.retired[id] {
@@ -124,12 +130,18 @@ extension AgentCore {
 
     /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
     package var checkpoints: [PartitionRecord] {
-        locals.sorted { $0.key < $1.key }.compactMap { $0.value.replica?.checkpoint } + installationRecords
+        // What is being removed has said its last word.
+        let replicas = locals.sorted { $0.key < $1.key }.compactMap { id, local in
+            local.isDropping ? .dropped(id) : local.replica?.checkpoint
+        }
+        let lost = remnants.sorted { $0.key < $1.key }.map { id, remnant in remnant.checkpoint(of: id) }
+        return replicas + installationRecords + lost
     }
 
     /// The sequence up to which each partition's entries are no longer needed in the node's log.
     package var forgotten: [PartitionID: UInt64] {
-        locals.compactMapValues { $0.replica?.log.base.sequence }
+        let replicas = locals.compactMapValues { $0.isDropping ? nil : $0.replica?.log.base.sequence }
+        return replicas.merging(remnants.mapValues(\.forgotten)) { $1 }
     }
 
     package struct ReplicaStatus: Hashable, Sendable {

@@ -18,6 +18,7 @@ extension AgentCore {
         }
         for id in changed { changedAt[id] = newer.revision }
         learn(Array(changed), at: now)
+        if !isCurrent { findOutgrown() }
         actions.append(.topologyChanged)
     }
 
@@ -41,6 +42,7 @@ extension AgentCore {
         }
         for id in changed { changedAt[id] = delta.to }
         learn(changed, at: now)
+        if !isCurrent { findOutgrown() }
         actions.append(.topologyChanged)
     }
 
@@ -102,6 +104,15 @@ extension AgentCore {
     private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor, at now: LogicalInstant) {
         let parent = parent(of: descriptor, in: own.storage)
         if let parent, !parent.isDamaged { return }
+        if let what = unreadable[own.storage] {
+            place(descriptor.id, in: own.storage)
+            actions.append(.damaged(descriptor.id, what))
+            return
+        }
+        if let remnant = remnants[descriptor.id], descriptor.epoch < remnant.hard.epoch {
+            actions.append(.askTopology)
+            return
+        }
         // Beside a partition that the topology does not know, it is behind: this one may have been split.
         let isKnown = locals.allSatisfy { id, local in
             local.storage != own.storage || topology.partitions[id] != nil || topology.retired[id] != nil
@@ -111,13 +122,7 @@ extension AgentCore {
             return
         }
         var local = LocalReplica(storage: own.storage, replica: nil, driver: driver)
-        if let what = unreadable[own.storage] {
-            local.damage = what
-            locals[descriptor.id] = local
-            actions.append(.damaged(descriptor.id, what))
-            // Nothing that counts was ever in it.
-            if own.role == .learner || descriptor.status == .creating { drop(descriptor.id, at: now) }
-        } else if own.role == .inSync, descriptor.status != .creating {
+        if own.role == .inSync, descriptor.status != .creating {
             local.damage = "nothing of it is here"
             locals[descriptor.id] = local
             actions.append(.damaged(descriptor.id, "nothing of it is here"))
@@ -127,8 +132,23 @@ extension AgentCore {
         }
     }
 
+    /// Takes down that a copy is in a storage that cannot be read, with what the log has of it.
+    mutating func place(_ id: PartitionID, in storage: StorageID) {
+        var local = LocalReplica(storage: storage, replica: nil, driver: driver)
+        local.provenEpoch = remnants[id]?.hard.epoch ?? Epoch(0)
+        local.damage = unreadable[storage]
+        // It is looked at until it goes, or is known to stay.
+        local.retryAt = .origin
+        locals[id] = local
+    }
+
+    /// Whether the topology has all that was decided before this start: this start's registration comes behind it.
+    var isCurrent: Bool {
+        topology.nodes[identity.node].map { $0.store == identity.store && $0.generation >= identity.generation } ?? false
+    }
+
     /// The partition out of which this one will be installed, or would be if it were not damaged.
-    private func parent(of descriptor: PartitionDescriptor, in storage: StorageID) -> LocalReplica? {
+    func parent(of descriptor: PartitionDescriptor, in storage: StorageID) -> LocalReplica? {
         for (id, local) in locals where local.storage == storage {
             if topology.retired[id]?.children.contains(descriptor.id) ?? false { return local }
         }
@@ -151,6 +171,7 @@ extension AgentCore {
         guard locals[id]?.storage == storage, locals[id]?.replica == nil else { return }
         // Whatever an earlier copy of it left in the log is over.
         append([.dropped(id)], for: id, 0, at: now)
+        remnants[id] = nil
         births += 1
         let replica = Replica(id: id, node: identity.node, incarnation: incarnation(), settings: settings.replication)
         locals[id]?.replica = replica
@@ -188,6 +209,7 @@ extension AgentCore {
         // Before the engine has them the log has, and the parent stays in the log until the engine has them: whatever topology the
         // next start finds, either the parent is whole there or the children are.
         append(children.map(Self.firstRecord), for: id, 0, at: now)
+        for child in children { remnants[child.id] = nil }
         locals[id]?.installation = LocalReplica.Installation(children: children, ticket: lastTicket)
         installing.append(id)
     }
@@ -282,9 +304,10 @@ extension AgentCore {
     /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], local.isDamaged, local.retryAt.map({ $0 <= now }) ?? true,
-            let descriptor = topology.partitions[id], !isBehind(descriptor, local), ownReplica(of: descriptor)?.role == .learner
+            let descriptor = topology.partitions[id], !isBehind(descriptor, local), let own = ownReplica(of: descriptor)
         else { return }
-        drop(id, at: now)
+        let isNew = descriptor.status == .creating && unreadable[local.storage] != nil
+        if own.role == .learner || isNew { drop(id, at: now) }
     }
 
     /// Takes up what the engine failed at a while ago: a removal that it did not do, a copy that it could not keep.
@@ -295,6 +318,8 @@ extension AgentCore {
                 locals[id]?.retryAt = nil
                 if !dropping.contains(id) { dropping.append(id) }
                 orderDrops()
+            } else if unreadable[local.storage] != nil {
+                learn(id, continuing: false, at: now)
             } else {
                 rebuildIfLearner(id, at: now)
             }
@@ -315,12 +340,15 @@ extension AgentCore {
 
     mutating func drop(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], !local.isDropping else { return }
+        // Nobody can look what else is in there: an old topology may lack what it would take along.
+        guard unreadable[local.storage] == nil || isCurrent else { return }
         locals[id]?.isDropping = true
         locals[id]?.retryAt = nil
         // While it is known what is on its way: once the copy is gone nobody would stop it.
         stopCopies(of: id)
         give(id, .retired)
         append([.dropped(id)], for: id, 0, at: now)
+        remnants[id] = nil
         locals[id]?.dropTicket = lastTicket
         dropping.append(id)
     }
@@ -350,6 +378,7 @@ extension AgentCore {
         }
         learn(id, continuing: false, at: now)
         for child in topology.retired[id]?.children ?? [] { learn(child, continuing: false, at: now) }
+        forgetRemnants(at: now)
         cleanUp(at: now)
     }
 
@@ -364,6 +393,9 @@ extension AgentCore {
             let since = dueAt[cleanup] ?? topology.revision
             dueAt[cleanup] = since
             guard savedRevision >= since else { continue }
+            if unreadable[cleanup.storage] != nil, locals[cleanup.partition] == nil {
+                place(cleanup.partition, in: cleanup.storage)
+            }
             if locals[cleanup.partition]?.storage == cleanup.storage {
                 drop(cleanup.partition, at: now)
             } else {
@@ -382,6 +414,25 @@ extension AgentCore {
             else { continue }
             drop(id, at: now)
         }
+    }
+
+    /// Has the log give up what it has of partitions of which no copy is placed here, once they can be nowhere, or are over for certain.
+    /// Until then it holds up the log (rule R9).
+    mutating func forgetRemnants(at now: LogicalInstant) {
+        for id in remnants.keys.sorted() where locals[id] == nil {
+            guard unreadable.isEmpty || isOver(id) else { continue }
+            append([.dropped(id)], for: id, 0, at: now)
+            remnants[id] = nil
+        }
+    }
+
+    private func isOver(_ id: PartitionID) -> Bool {
+        guard isCurrent, savedRevision >= changedAt[id] ?? topology.revision else { return false }
+        if let descriptor = topology.partitions[id] { return descriptor.replica(on: identity.node) == nil }
+        // Of a parent nothing is wanted once none of its children is to come out of what cannot be read.
+        return topology.retired[id]?.children.allSatisfy { child in
+            locals[child].map { unreadable[$0.storage] == nil || $0.isDropping } ?? true
+        } ?? true
     }
 
     /// Reports the empty replicas of tables that are being made.

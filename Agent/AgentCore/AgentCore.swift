@@ -66,7 +66,10 @@ package struct AgentCore: Sendable {
     var locals: [PartitionID: LocalReplica] = [:]
     /// Storages that the engine could not open, with the reason. Nothing can be taken out of such a one by itself: it goes as a whole,
     /// once nothing that was in it counts any more.
-    var unreadable: [StorageID: String]
+    package internal(set) var unreadable: [StorageID: String]
+    /// What the log has of partitions that the engine could not give back (rule R9). Where no copy stands for them in `locals`, they are
+    /// in one of those storages, and nobody knows in which.
+    var remnants: [PartitionID: Remnant] = [:]
     package internal(set) var leases: LeaseBook
     /// The nodes of whose grants a partition led here needs one.
     var leasePeers: [NodeID] = []
@@ -118,12 +121,12 @@ package struct AgentCore: Sendable {
             births += 1
             locals[found.partition] = recover(found, recovered[found.partition])
         }
-        for (id, storage) in placesInUnreadable where locals[id] == nil {
-            var local = LocalReplica(storage: storage, replica: nil, driver: driver)
-            local.provenEpoch = recovered[id]?.hard.epoch ?? Epoch(0)
-            local.damage = unreadable[storage]
-            locals[id] = local
+        for (id, records) in recovered where !records.isDropped {
+            let local = locals[id]
+            let isLost = local.map { $0.replica == nil && !$0.isLeftOver } ?? !unreadable.isEmpty
+            if isLost { remnants[id] = records.remnant }
         }
+        for (id, storage) in placesInUnreadable where locals[id] == nil { place(id, in: storage) }
     }
 
     /// Takes up the roles that the topology on disk gives.
@@ -138,6 +141,7 @@ package struct AgentCore: Sendable {
         findOutgrown()
         learn(Array(topology.partitions.keys) + Array(topology.retired.keys), at: now)
         dropStrays(at: now)
+        forgetRemnants(at: now)
         return finish(at: now)
     }
 
@@ -154,6 +158,7 @@ package struct AgentCore: Sendable {
         case .topologySaved(let revision):
             savedRevision = max(savedRevision, revision)
             dropStrays(at: now)
+            forgetRemnants(at: now)
         case .received(.replication(let message), let peer):
             if locals[message.partition]?.replica != nil {
                 give(message.partition, .received(message, from: peer))
@@ -314,15 +319,24 @@ package struct AgentCore: Sendable {
         actions.append(.send(.leaseGrant(grant), to: peer))
     }
 
-    /// A start can find a mirror of the topology that is older than what was done under a newer one.
-    private mutating func findOutgrown() {
+    /// A start can find a mirror of the topology that is older than what was done under a newer one, and be told old ones first.
+    mutating func findOutgrown() {
         for (id, local) in locals {
             guard let known = topology.partitions[id], isBehind(known, local) else { continue }
             outgrown[id] = max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
         }
-        // A copy that should be here and is not has gone under a newer epoch: split, moved away, or lost.
-        for (id, known) in topology.partitions where locals[id] == nil && known.status != .creating {
-            if ownReplica(of: known) != nil { outgrown[id] = known.epoch.next }
+        for (id, remnant) in remnants {
+            guard let known = topology.partitions[id], known.epoch < remnant.hard.epoch else { continue }
+            outgrown[id] = remnant.hard.epoch
+        }
+        // A copy that should be here and is not has gone under a newer epoch: split, moved away, or lost. So may one have that should be
+        // where nothing can be read, unless the log shows it at this very epoch.
+        for (id, known) in topology.partitions where known.status != .creating {
+            // What a parent here is still to become was never anywhere else.
+            guard let own = ownReplica(of: known), parent(of: known, in: own.storage) == nil else { continue }
+            let local = locals[id]
+            let isGone = local.map { unreadable[$0.storage] != nil && $0.provenEpoch < known.epoch } ?? true
+            if isGone { outgrown[id] = max(outgrown[id] ?? Epoch(0), known.epoch.next) }
         }
     }
 

@@ -13,6 +13,8 @@ package struct RecoveredPartition: Hashable, Sendable {
 
     package init() {}
 
+    /// What a copy that the engine does not give back must not lose, beside its entries.
+    package var remnant: Remnant { Remnant(base: base, hard: hard) }
     /// Whether a record says where the log starts.
     package var hasBase: Bool { base != nil }
     /// Whether nothing is in the log, nor was before its start: as after everything was given up for a snapshot.
@@ -75,5 +77,21 @@ package struct RecoveredPartition: Hashable, Sendable {
         guard let point = log.point(at: applied) else { throw .engineAhead(applied: applied, last: log.lastSequence) }
         guard point.position == position else { throw .otherHistory(applied: position, logged: point.position) }
         return log
+    }
+}
+
+/// What stands in the node's log for a copy that cannot be read, until another has taken its place (rule R9). Its entries stay where they
+/// are: some may be in no engine.
+package struct Remnant: Hashable, Sendable {
+    /// Nil: the log has it from the first entry on.
+    package let base: LogPoint?
+    package let hard: HardState
+
+    /// The sequence up to which entries are in the engine, wherever that is.
+    package var forgotten: UInt64 { base?.sequence ?? 0 }
+
+    /// The record that stands for it when older ones are dropped from the node's log.
+    package func checkpoint(of id: PartitionID) -> PartitionRecord {
+        base.map { .checkpoint(id, $0, hard) } ?? .hardState(id, hard)
     }
 }

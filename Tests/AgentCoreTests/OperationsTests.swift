@@ -264,6 +264,7 @@ import Testing
         try world.catalog.createTable(on: Array(world.order.prefix(copies)))
         _ = world.run(until: { world.partitions.allSatisfy { $0.status == .active } })
         var images: [NodeID: World.Disk] = [:]
+        world.truncates = rots
         for step in 0..<steps {
             let end = world.now + world.delay(60_000)
             while world.now < end {
@@ -351,6 +352,12 @@ import Testing
         images = [:]
         for id in world.order where id != victim { images[id] = world.image(of: id) }
         world.restart(victim, unreadable: unreadable)
+        if rots, world.chance(0.5) {
+            // It was the disk's cable: once more it reads, after a while of which it knows nothing.
+            world.run(.milliseconds(Int64.random(in: 0..<1_000, using: &world.random)))
+            world.crash(victim)
+            world.restart(victim, readsAgain: true)
+        }
         for _ in 0..<100 {
             world.write()
             if world.chance(0.5) { world.callByOldRoutes() }

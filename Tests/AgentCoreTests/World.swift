@@ -94,6 +94,8 @@ final class World {
     var cut: Set<[NodeID]> = []
     /// Machines whose disks take no mirror of the topology.
     var lateMirrors: Set<NodeID> = []
+    /// Whether machines shorten their logs now and then.
+    var truncates = false
 
     struct Read {
         let partition: PartitionID
@@ -167,6 +169,7 @@ final class World {
                 attend(machine)
                 give(machine, [.tick])
                 if chance(0.1) { sync(machine) }
+                if truncates, chance(0.01) { truncate(machine, keeping: Double.random(in: 0..<1, using: &random)) }
             }
         }
     }
@@ -457,6 +460,21 @@ final class World {
         give(machine, whole.sorted { $0.key < $1.key }.map { .synced($0.key, $0.value.applied.sequence) })
     }
 
+    /// Drops the log's oldest records, as far as the core needs them no more (rule R9).
+    /// - Parameter keeping: the share of them that stays, for a real log goes segment by segment.
+    func truncate(_ machine: Machine, keeping: Double = 0) {
+        guard machine.persisted == machine.disk.count else { return }
+        let forgotten = machine.core.forgotten
+        let needed = machine.disk.firstIndex { item in
+            guard case .entry(let id, let entry) = item.record, let through = forgotten[id] else { return false }
+            return entry.sequence > through
+        }
+        let checkpoints = machine.core.checkpoints
+        machine.disk.removeFirst(Int(Double(needed ?? machine.disk.count) * (1 - keeping)))
+        machine.disk += checkpoints.map { (0, $0) }
+        machine.persisted = machine.disk.count
+    }
+
     func crash(_ id: NodeID) {
         guard let machine = machines[id], machine.isUp else { return }
         machine.isUp = false
@@ -492,9 +510,12 @@ final class World {
         machine.life = 0
     }
 
-    /// - Parameter unreadable: storages that the engine cannot open any more.
-    func restart(_ id: NodeID, unreadable: Set<StorageID> = []) {
+    /// - Parameters:
+    ///   - unreadable: storages that the engine cannot open any more.
+    ///   - readsAgain: whether those that it could not open so far are as they were: it was the disk's cable.
+    func restart(_ id: NodeID, unreadable: Set<StorageID> = [], readsAgain: Bool = false) {
         guard let machine = machines[id], !machine.isUp else { return }
+        if readsAgain { machine.unreadable = [] }
         machine.unreadable.formUnion(unreadable)
         machine.life += 1
         machine.start += 1
