@@ -99,6 +99,9 @@ package enum ConfigurationRules {
     package static let consistencyLevel = WordRule<RowConsistency>(
         "consistency_level", standard: .strong, reach: .node,
         "how a gateway reads when the request names no consistency")
+    package static let copySilence = IntegerRule(
+        "copy_silence_seconds", 1...3_600, standard: 30, reach: .node,
+        "how long one end of a copy waits for the other before the copy is given up and asked for anew")
     package static let leadershipDelay = IntegerRule(
         "leadership_delay_seconds", 1...86_400, standard: 30, reach: .cluster,
         "how long the cluster must be calm before one primary role is transferred to even out the spread")
@@ -124,8 +127,8 @@ package enum ConfigurationRules {
 
     /// By name.
     package static let all: [any ConfigurationRule] = [
-        breakerPercent, breakerWindow, consistencyLevel, leadershipDelay, maxStaleness, minInSync, operationsPerNode,
-        orphanGrace, repairDelay, replicationFactor,
+        breakerPercent, breakerWindow, consistencyLevel, copySilence, leadershipDelay, maxStaleness, minInSync,
+        operationsPerNode, orphanGrace, repairDelay, replicationFactor,
     ]
 
     package static func rule(named name: String) -> (any ConfigurationRule)? { all.first { $0.name == name } }

@@ -20,7 +20,7 @@ private final class EndlessStreams: SnapshotStreams {
             try await Task.sleep(for: .seconds(3_600))
         } catch {
             cancelled.withLock { $0.append(order.partition) }
-            throw CopyFailure.ended
+            throw CopyFailure.ended(order.target, CopyExtent())
         }
     }
 

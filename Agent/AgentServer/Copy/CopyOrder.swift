@@ -38,6 +38,9 @@ package struct BegunCopy: Sendable {
 
 /// What a copy needs of the agent around it, on the learner's side.
 package protocol CopyHost: Sendable {
+    /// How long the other end of a copy may be silent.
+    var copySilence: Span { get }
+
     /// Makes room for a snapshot, if this node waits for one of that partition into that storage from `sender`, its primary, in this
     /// epoch and run (rule M5).
     ///

@@ -10,13 +10,6 @@ import Replication
 import Transport
 import Wire
 
-/// Why a copy did not come to its end; nothing of it counts, and it is ordered again.
-enum CopyFailure: Error, Hashable, Sendable {
-    case refused(String)
-    case unexpected(String)
-    case ended
-}
-
 struct CopyStreams: SnapshotStreams {
     /// Chunks that may be on their way before the receiver has stored them.
     private static let credit: UInt64 = 4
@@ -31,24 +24,29 @@ struct CopyStreams: SnapshotStreams {
     func send(_ order: CopyOrder) async throws {
         let link = try await LinkDialer(endpoint: endpoint).connect(
             to: order.targetAddress, expecting: order.target, conversation: .copy)
-        let snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
+        let line = CopyLine(link, silence: host.copySilence)
         do {
-            try await send(order, snapshot, on: link)
-        } catch {
+            let snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
+            do {
+                try await line.guarded { try await send(order, snapshot, on: line) }
+            } catch {
+                await snapshot.close()
+                throw error
+            }
             await snapshot.close()
+        } catch {
             link.abort()
             throw error
         }
-        await snapshot.close()
         await link.close()
     }
 
-    private func send(_ order: CopyOrder, _ snapshot: any StorageSnapshot, on link: Link) async throws {
+    private func send(_ order: CopyOrder, _ snapshot: any StorageSnapshot, on line: CopyLine) async throws {
         let start = LogPoint(position: snapshot.state.applied, checksum: snapshot.state.checksum)
         let copy = CopyStart(
             partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage, start: start)
-        try await say(.begin(copy), on: link)
-        guard case .resume(var number, var after) = try await hear(on: link) else {
+        try await line.say(.begin(copy))
+        guard case .resume(var number, var after) = try await line.hear() else {
             throw CopyFailure.unexpected("no resume after begin")
         }
         var progress = CopyProgress(operation: order.operation)
@@ -56,10 +54,11 @@ struct CopyStreams: SnapshotStreams {
         func send(_ block: RowBlock) async throws {
             let block = block.serialized()
             let frame = try Frame.pack(block)
-            try await say(.chunk(number, frame), on: link)
+            try await line.say(.chunk(number, frame))
             number += 1
             progress.add(raw: block.count, wire: frame.count)
-            while number > stored + Self.credit { stored = try await hearStored(on: link) + 1 }
+            line.note { ($0.chunks, $0.bytes) = (stored, progress.rawBytes) }
+            while number > stored + Self.credit { stored = try await hearStored(on: line) + 1 }
             await host.copyProgressed(progress)
         }
         while true {
@@ -75,9 +74,9 @@ struct CopyStreams: SnapshotStreams {
             try await send(RowBlock([], record))
             key = record.writes.last?.key
         } while key != nil
-        try await say(.end, on: link)
+        try await line.say(.end)
         while true {
-            switch try await hear(on: link) {
+            switch try await line.hear() {
             case .stored: continue
             case .finished:
                 progress.isDone = true
@@ -88,58 +87,55 @@ struct CopyStreams: SnapshotStreams {
         }
     }
 
-    private func hearStored(on link: Link) async throws -> UInt64 {
-        guard case .stored(let number) = try await hear(on: link) else {
+    private func hearStored(on line: CopyLine) async throws -> UInt64 {
+        guard case .stored(let number) = try await line.hear() else {
             throw CopyFailure.unexpected("neither stored nor refused")
         }
+        line.note { $0.chunks = number + 1 }
         return number
-    }
-
-    private func say(_ frame: CopyFrame, on link: Link) async throws { try await link.send(frame.serialized()) }
-
-    private func hear(on link: Link) async throws -> CopyFrame {
-        guard let bytes = try await link.receive() else { throw CopyFailure.ended }
-        let frame = try CopyFrame(bytes: bytes)
-        if case .refused(let why) = frame { throw CopyFailure.refused(why) }
-        return frame
     }
 
     // MARK: - Receiving
 
     func receive(on link: Link) async {
+        let line = CopyLine(link, silence: host.copySilence)
         do {
-            try await store(from: link)
+            try await line.guarded { try await store(from: line) }
         } catch {
             logger.warning("a copy did not arrive", metadata: ["sender": "\(link.peer.node)", "error": "\(error)"])
-            try? await say(.refused("\(error)"), on: link)
+            // Where the link still stands, the sender had better know why.
+            if !link.isClosed { try? await line.guarded { try await line.say(.refused("\(error)")) } }
         }
     }
 
-    private func store(from link: Link) async throws {
-        guard case .begin(let copy) = try await hear(on: link) else {
+    private func store(from line: CopyLine) async throws {
+        guard case .begin(let copy) = try await line.hear() else {
             throw CopyFailure.unexpected("no begin")
         }
         // Another session's copy, or one that this node does not wait for, changes nothing here (rule M5).
-        guard let begun = try await host.begin(copy, from: link.peer.node) else {
-            return try await say(
-                .refused("partition \(copy.partition) is not expected into storage \(copy.storage)"), on: link)
+        guard let begun = try await host.begin(copy, from: line.link.peer.node) else {
+            return try await line.say(
+                .refused("partition \(copy.partition) is not expected into storage \(copy.storage)"))
         }
-        try await say(.resume(chunk: begun.state.chunks, after: begun.state.last), on: link)
+        line.note { $0.chunks = begun.state.chunks }
+        try await line.say(.resume(chunk: begun.state.chunks, after: begun.state.last))
         while true {
-            switch try await hear(on: link) {
+            switch try await line.hear() {
             case .chunk(let number, let frame):
-                let block = try RowBlock(bytes: try Frame.unpack(frame, limit: RowBlock.limit))
+                let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
+                let block = try RowBlock(bytes: bytes)
                 try await noting(copy) { () async throws(EngineError) in
                     _ = try await engine.ingest(
                         block.rows, block.record, chunk: number, of: begun.state.start, into: copy.storage)
                 }
-                try await say(.stored(number), on: link)
+                line.note { ($0.chunks, $0.bytes) = (number + 1, $0.bytes + UInt64(bytes.count)) }
+                try await line.say(.stored(number))
             case .end:
                 try await noting(copy) { () async throws(EngineError) in
                     try await engine.finishImport(of: begun.state.start, in: copy.storage)
                 }
                 await host.finished(copy, number: begun.number)
-                return try await say(.finished, on: link)
+                return try await line.say(.finished)
             default: throw CopyFailure.unexpected("neither chunk nor end")
             }
         }

@@ -229,6 +229,14 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     // MARK: - CopyHost
 
+    package var copySilence: Span { .seconds(Int64(configured(ConfigurationRules.copySilence))) }
+
+    /// What is in force at this node, by the newest topology that it knows.
+    private func configured<Rule: ConfigurationRule>(_ rule: Rule) -> Rule.Value {
+        let topology = routes.topology
+        return topology.configured(rule, at: topology.nodes[node]) ?? rule.standard
+    }
+
     package func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
         try await runtime.begin(copy, from: sender)
     }
