@@ -128,6 +128,11 @@ extension AgentCore {
         locals[id]?.replica?.log.point(at: sequence)
     }
 
+    /// What brings a copy of a partition that is led here from one point to another (`Replica.changes`).
+    package func changes(of id: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term) -> [Entry]? {
+        locals[id]?.replica?.changes(after: point, through: end, in: term)
+    }
+
     /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
     package var checkpoints: [PartitionRecord] {
         // What is being removed has said its last word.

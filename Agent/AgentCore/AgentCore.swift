@@ -192,6 +192,7 @@ package struct AgentCore: Sendable {
         case .copyEnded(let id, let peer, let isWhole):
             locals[id]?.copyEnded(to: peer, isWhole: isWhole, at: now)
             give(id, .snapshotSending(to: peer, at: nil))
+        case .copyStands(let id, let peer, let sequence): give(id, .snapshotStanding(peer, at: sequence))
         case .snapshotBegun(let id, let storage, let copy):
             if locals[id]?.storage == storage { give(id, .snapshotBegun(copy: copy)) }
         case .snapshotInstalled(let id, let storage, let point, let copy):

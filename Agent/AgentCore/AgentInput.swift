@@ -35,6 +35,8 @@ package enum AgentInput: Hashable, Sendable {
     case storageDamaged(StorageID, [PartitionID], String)
     /// A snapshot to this learner has ended, whole or not.
     case copyEnded(PartitionID, to: NodeID, isWhole: Bool)
+    /// What this learner holds of the snapshot that is on its way stands at this sequence.
+    case copyStands(PartitionID, on: NodeID, at: UInt64)
     /// The engine is about to take in a snapshot for a learner here; `copy` tells it from every other one.
     case snapshotBegun(PartitionID, StorageID, copy: UInt64)
     /// A snapshot for a replica here is whole and on disk.

@@ -207,13 +207,19 @@ package final class SQLiteEngine: StorageEngine {
     // MARK: Imports
 
     package func beginImport(
-        _ id: StorageID, for table: TableDescriptor, at start: PartitionState, limit: Int
+        _ id: StorageID, for table: TableDescriptor, at start: PartitionState, advancing: Bool, limit: Int
     ) async throws(EngineError) -> ImportState? {
         if let found = storages.withLock({ $0[id] }) {
             guard found.schema.table == table.id else { throw .storageInUse(id, by: found.schema.table) }
             try found.checkIsWhole()
             let (partitions, imported) = try await found.writer.records()
-            if let imported, imported.start == start { return imported }
+            if let imported, imported.start.partition == start.partition, imported.start.range == start.range {
+                if imported.chunks > 0, advancing || imported.start == start { return imported }
+                // Alone in its file it goes faster with that.
+                if imported.chunks == 0 || !partitions.isEmpty {
+                    return try await found.writer.restartImport(at: start, limit: limit)
+                }
+            }
             let isHeld = (partitions + [imported?.start].compactMap { $0 }).contains { $0.partition == start.partition }
             if isHeld { guard try await remove(start.partition, from: id, limit: limit) else { return nil } }
         }
@@ -233,6 +239,13 @@ package final class SQLiteEngine: StorageEngine {
         _ rows: [Row], _ record: WriteRecord?, chunk: UInt64, of start: PartitionState, into id: StorageID
     ) async throws(EngineError) -> ImportState {
         try await storage(id).writer.ingest(rows, record, chunk: chunk, of: start)
+    }
+
+    @discardableResult
+    package func advanceImport(
+        by entries: [CommittedEntry], chunk: UInt64, of start: PartitionState, in id: StorageID
+    ) async throws(EngineError) -> ImportState {
+        try await storage(id).writer.advanceImport(by: entries, chunk: chunk, of: start)
     }
 
     package func finishImport(of start: PartitionState, in id: StorageID) async throws(EngineError) {

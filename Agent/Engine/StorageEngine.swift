@@ -40,12 +40,12 @@ package struct CommittedEntry: Hashable, Sendable {
     }
 }
 
-/// A copy that has not all arrived yet: the rows up to `last` are stored, as the source had them at `start` or later. Its durable
-/// cursor lets the source go on where it stopped, as long as its log still reaches back to `start`.
+/// A copy that has not all arrived yet: the rows up to `last` are stored, all of them as the source had them at `start`. Its
+/// durable cursor lets the source go on where it stopped: first with what its log says has happened since, then with a later snapshot.
 package struct ImportState: Hashable, Sendable {
-    /// The partition as it will stand when the import is finished: at the position of the first snapshot that was read.
+    /// The partition as it will stand when the import is finished, unless it is brought on meanwhile.
     package let start: PartitionState
-    /// Chunks stored; also the number of the next one.
+    /// Chunks stored, of rows and of entries; also the number of the next one.
     package var chunks: UInt64
     /// The last key stored.
     package var last: Key?
@@ -190,10 +190,20 @@ package protocol StorageEngine: Sendable {
 
     /// Makes a storage for a copy that starts at `start`, or finds the one begun earlier at that very point. Whatever else the storage
     /// holds of that partition is removed first, at most `limit` rows in one call.
+    ///
+    /// - Parameter advancing: what is stored of a copy of that partition that stands elsewhere is kept, to be brought on.
     /// - Returns: nil: it is to be called again.
     func beginImport(
-        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, limit: Int
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, advancing: Bool, limit: Int
     ) async throws(EngineError) -> ImportState?
+    /// Brings an unfinished copy on: the rows that are stored become as they are after these entries, the first of which follows
+    /// `start`, and the copy stands there, in the same transaction. What the entries do behind the cursor comes with later chunks.
+    /// - Throws: `noImport` when another copy has taken its place, `notNextChunk`, `gap`, `outOfRange`, `invalidRow` and what the disk
+    ///   does.
+    @discardableResult
+    func advanceImport(
+        by entries: [CommittedEntry], chunk: UInt64, of start: PartitionState, in storage: StorageID
+    ) async throws(EngineError) -> ImportState
     /// Stores a chunk of the copy that began at `start`, with the cursor: rows, or what is remembered of writes, or both. The chunk
     /// before the next one: no change.
     /// - Throws: `noImport` when another copy has taken its place, `notNextChunk`, `outOfRange`, `invalidRow` and what the disk does.
@@ -230,10 +240,12 @@ extension StorageEngine {
     }
 
     package func beginImport(
-        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, advancing: Bool = false
     ) async throws(EngineError) -> ImportState {
         while true {
-            if let begun = try await beginImport(storage, for: table, at: start, limit: 1_000) { return begun }
+            if let begun = try await beginImport(storage, for: table, at: start, advancing: advancing, limit: 1_000) {
+                return begun
+            }
         }
     }
 }

@@ -178,8 +178,10 @@ actor StorageWriter {
         let (database, schema) = try connection()
         let table = PartitionTable(database: database)
         guard var imported = try table.imported(), imported.start == start else { throw .noImport(file.storage) }
-        // The answer to the chunk before was lost.
-        if imported.chunks > 0, chunk == imported.chunks - 1 { return imported }
+        // The answer to the chunk before was lost. Another one of that number may end elsewhere.
+        if imported.chunks > 0, chunk == imported.chunks - 1, rows.isEmpty || rows.last?.key == imported.last {
+            return imported
+        }
         guard chunk == imported.chunks else { throw .notNextChunk(expected: imported.chunks, found: chunk) }
         imported.chunks += 1
         imported.last = rows.last?.key ?? imported.last
@@ -192,6 +194,60 @@ actor StorageWriter {
         }
         isDirty = true
         return imported
+    }
+
+    func advanceImport(
+        by entries: [CommittedEntry], chunk: UInt64, of start: PartitionState
+    ) throws(EngineError) -> ImportState {
+        let (database, schema) = try connection()
+        let table = PartitionTable(database: database)
+        guard let imported = try table.imported(), imported.start == start else { throw .noImport(file.storage) }
+        guard chunk == imported.chunks else { throw .notNextChunk(expected: imported.chunks, found: chunk) }
+        let updated = try database.transaction { () throws(EngineError) in
+            let rows = try RowWriter(database, schema)
+            var state = start
+            for entry in entries {
+                guard entry.position.sequence == state.applied.sequence + 1 else {
+                    throw .gap(start.partition, applied: state.applied, next: entry.position)
+                }
+                // What is remembered of writes comes whole behind the rows.
+                let stored = entry.mutations.filter { mutation in imported.last.map { mutation.key <= $0 } ?? false }
+                try rows.apply(stored, within: start.range)
+                state.applied = entry.position
+                state.checksum = entry.checksum
+            }
+            let updated = ImportState(start: state, chunks: chunk + 1, last: imported.last)
+            try table.put(updated)
+            return updated
+        }
+        isDirty = true
+        return updated
+    }
+
+    /// Removes what an unfinished copy has stored, at most `limit` rows in one call, and begins it anew at `start`.
+    /// - Returns: nil: it is to be called again.
+    func restartImport(at start: PartitionState, limit: Int) throws(EngineError) -> ImportState? {
+        guard try clear(start.partition, limit: limit) < limit else { return nil }
+        let (database, _) = try connection()
+        let imported = ImportState(start: start, chunks: 0, last: nil)
+        try database.transaction { () throws(EngineError) in
+            try WriteTable(database: database).remove(start.range)
+            try PartitionTable(database: database).put(imported)
+        }
+        isDirty = true
+        _ = try sync()
+        return imported
+    }
+
+    /// The cursor goes before the rows: whoever is cut off between would take them for stored.
+    private func forgetCursor(of partition: PartitionID) throws(EngineError) {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        guard let imported = try table.imported(), imported.start.partition == partition, imported.chunks > 0 else { return }
+        try database.transaction { () throws(EngineError) in
+            try table.put(ImportState(start: imported.start, chunks: 0, last: nil))
+        }
+        isDirty = true
     }
 
     func finishImport(of start: PartitionState) throws(EngineError) {
@@ -211,6 +267,7 @@ actor StorageWriter {
     /// Removes some rows of a partition that is to go. Fewer than `limit`: no more are left.
     func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Int {
         guard let range = try PartitionTable(database: try connection().0).range(of: partition) else { return 0 }
+        try forgetCursor(of: partition)
         return try delete(range, limit: limit)
     }
 

@@ -37,7 +37,7 @@ struct PeerProgress: Hashable, Sendable {
     var spokenAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?
     var engine = EngineProgress()
-    /// Entries after this one are kept for a snapshot that is on its way.
+    /// Entries after this one are kept, within the budget, for a snapshot that is on its way, or that broke and may go on.
     var pin: UInt64?
     /// It was built from a snapshot in this primary's life.
     var cameBySnapshot = false

@@ -134,6 +134,18 @@ extension Replica {
         package let isStuck: Bool
     }
 
+    /// What has happened between two points of this primary's history, `end` being one that the engine was given: with it a copy
+    /// that stands at `point` is brought to `end`, for both are in the one chain.
+    ///
+    /// - Returns: nil: the log does not reach back so far, has another entry at one of the points, or this replica does not lead in
+    ///   `term`. Empty: the points are the same.
+    package func changes(after point: LogPoint, through end: LogPoint, in term: Term) -> [Entry]? {
+        guard self.term == term, end.sequence <= applying, point.sequence <= end.sequence,
+            log.point(at: point.sequence) == point, log.point(at: end.sequence) == end
+        else { return nil }
+        return log.entries(from: point.sequence + 1, through: end.sequence, bytes: .max, limit: .max)
+    }
+
     /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).
     package var checkpoint: PartitionRecord { .checkpoint(id, log.base, hard) }
 

@@ -278,6 +278,8 @@ extension Replica {
             peer.stalledSince = peer.durable < log.lastSequence ? now : nil
         }
         peer.landed(through: peer.received)
+        // It has come to have what was kept for it.
+        if let pin = peer.pin, peer.received >= pin { peer.pin = nil }
         peer.engine.note(ack.applied, of: min(peer.sentCommit, peer.durable), at: now)
         // That an empty learner agrees to nothing at all is no reason to replay everything to it.
         let canFollow = peer.mode != .snapshot || peer.received > 0 && peer.received >= log.base.sequence
@@ -340,10 +342,16 @@ extension Replica {
     }
 
     mutating func snapshotSending(to id: NodeID, at sequence: UInt64?) {
-        primary?.peers[id]?.pin = sequence
-        // What was compared is about to be replaced; and an entry that the snapshot covers is one that the peer never compares at.
-        if sequence != nil { primary?.verification = nil }
-        guard sequence == nil, primary?.peers[id]?.mode == .snapshot else { return }
+        if let sequence {
+            // Where an earlier try has left it is not known yet; one that broke is not forgotten, for this one may go on with it.
+            let kept = primary?.peers[id]?.pin ?? sequence
+            primary?.peers[id]?.pin = min(kept, sequence)
+            // What was compared is about to be replaced; and an entry that the snapshot covers is one that the peer never compares
+            // at.
+            primary?.verification = nil
+            return
+        }
+        guard primary?.peers[id]?.mode == .snapshot else { return }
         // It has ended. Where the peer stands now its next answer says; until then nobody may start another one.
         let next = log.lastSequence + 1
         primary?.peers[id]?.mode = .probing

@@ -37,8 +37,10 @@ package struct Replica: Hashable, Sendable {
         case snapshotBegun(copy: UInt64)
         /// A snapshot was installed in the engine, on disk; the log starts there.
         case snapshotInstalled(LogPoint, copy: UInt64)
-        /// A snapshot at this sequence is on its way to the learner; nil: it has ended, well or badly.
+        /// A snapshot at this sequence or a later one is on its way to the learner; nil: it has ended, well or badly.
         case snapshotSending(to: NodeID, at: UInt64?)
+        /// What the learner holds of the snapshot stands at this sequence, from this try or from an earlier one.
+        case snapshotStanding(NodeID, at: UInt64)
         case answered(PartitionProposal, ProposalOutcome)
         case tick
     }
@@ -217,6 +219,7 @@ package struct Replica: Hashable, Sendable {
         case .snapshotBegun(let copy): importing(copy)
         case .snapshotInstalled(let point, let copy): installed(point, copy)
         case .snapshotSending(let peer, let sequence): snapshotSending(to: peer, at: sequence)
+        case .snapshotStanding(let peer, let sequence): primary?.peers[peer]?.pin = sequence
         case .answered(let proposal, let outcome): answered(proposal, outcome, at: now)
         case .tick: break
         }

@@ -22,6 +22,8 @@ final class RigHost: CopyHost {
         var finished: [LogPoint] = []
         var progress: [CopyProgress] = []
         var onProgress: (@Sendable (CopyProgress) -> Void)?
+        var log = ReplicaLog()
+        var stands: [LogPoint] = []
     }
 
     private let engine: SQLiteEngine
@@ -42,14 +44,42 @@ final class RigHost: CopyHost {
 
     func onProgress(_ body: (@Sendable (CopyProgress) -> Void)?) { state.withLock { $0.onProgress = body } }
 
-    func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
+    /// Orders an entry, as a primary does.
+    func order(_ mutations: [Mutation]) -> Entry {
+        state.withLock { state in
+            state.log.order(.write(WriteBatch(mutations).serialized()), in: Term(epoch: Epoch(1), run: 1))
+        }
+    }
+
+    func forget(through sequence: UInt64) { state.withLock { $0.log.forget(through: sequence) } }
+    /// What was said to be needed of the log.
+    var stands: [LogPoint] { state.withLock { $0.stands } }
+
+    func changes(
+        of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term
+    ) async -> [Entry]? {
+        state.withLock { state in
+            guard state.log.point(at: point.sequence) == point, state.log.point(at: end.sequence) == end else { return nil }
+            return state.log.entries(from: point.sequence + 1, through: end.sequence, bytes: .max, limit: .max)
+        }
+    }
+
+    func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async {
+        state.withLock { $0.stands.append(point) }
+    }
+
+    func begin(
+        _ copy: CopyStart, from sender: NodeID, advancing: Bool
+    ) async throws(EngineError) -> BegunCopy? {
         let start = PartitionState(
             partition: copy.partition, range: .all, applied: copy.start.position, checksum: copy.start.checksum)
         let number = state.withLock { state in
             state.begun += 1
             return state.begun
         }
-        return BegunCopy(number: number, state: try await engine.beginImport(copy.storage, for: table, at: start))
+        return BegunCopy(
+            number: number,
+            state: try await engine.beginImport(copy.storage, for: table, at: start, advancing: advancing))
     }
 
     func finished(_ copy: CopyStart, number: UInt64) async { state.withLock { $0.finished.append(copy.start) } }
@@ -194,12 +224,12 @@ final class CopyRig: Sendable {
         .put(key: try key(number), values: [.integer(number), .bytes(bytes(number, version, count))])
     }
 
-    /// Applies these at the source, as one entry that was not in any log.
-    func apply(_ mutations: [Mutation], at sequence: UInt64) async throws {
-        let position = Position(epoch: Epoch(1), run: 1, sequence: sequence)
-        try await source.apply(
-            [CommittedEntry(position: position, checksum: UInt32(sequence), mutations: mutations)], to: Self.partition,
-            in: Self.sourceStorage)
+    /// Writes these at the source, in as many entries as they take.
+    func write(_ mutations: [Mutation]) async throws {
+        for start in stride(from: 0, to: mutations.count, by: 500) {
+            let entry = sourceHost.order(Array(mutations[start..<min(start + 500, mutations.count)]))
+            try await source.apply(try [entry].committed(in: Self.sourceStorage), to: Self.partition, in: Self.sourceStorage)
+        }
     }
 
     /// Whether both ends hold the same rows.

@@ -13,13 +13,13 @@ import Wire
     @Test("a copy between two that talk arrives, and what it brought is equal")
     func arrives() async throws {
         let rig = try await CopyRig()
-        try await rig.apply(try (0..<3_000).map { try rig.put($0) }, at: 1)
+        try await rig.write(try (0..<3_000).map { try rig.put($0) })
         let receiving = try rig.receiving()
         try await rig.listening({ link in await receiving.receive(on: link) }) { _, order in
             try await rig.sending().send(order)
         }
         #expect(try await rig.areEqual())
-        #expect(rig.targetHost.finished.map(\.position.sequence) == [1])
+        #expect(rig.targetHost.finished.map(\.position.sequence) == [6])
         #expect(rig.book.all == [])
         await rig.close()
     }
@@ -27,7 +27,7 @@ import Wire
     @Test("a sender whose receiver takes nothing any more gives up, says who it was and how far it came, and ends the link")
     func silentReceiver() async throws {
         let rig = try await CopyRig()
-        try await rig.apply(try (0..<12_000).map { try rig.put($0) }, at: 1)
+        try await rig.write(try (0..<12_000).map { try rig.put($0) })
         rig.sourceHost.copySilence = .milliseconds(400)
         let held = Mutex<Link?>(nil)
         let handler: LinkListener.Handler = { link in
@@ -66,7 +66,8 @@ import Wire
                 to: order.targetAddress, expecting: order.target, conversation: .copy)
             let start = LogPoint(position: Position(epoch: Epoch(1), run: 1, sequence: 9), checksum: 9)
             let copy = CopyStart(
-                partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage, start: start)
+                partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage, start: start,
+                advances: true)
             try await link.send(CopyFrame.begin(copy).serialized())
             let resume = try CopyFrame(bytes: try #require(try await link.receive()))
             #expect(resume == .resume(chunk: 0, after: nil))

@@ -85,10 +85,16 @@ final class SickEngine: StorageEngine {
         try await sound.middleKey(of: range, in: storage)
     }
     func beginImport(
-        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, limit: Int
+        _ storage: StorageID, for table: TableDescriptor, at start: PartitionState, advancing: Bool, limit: Int
     ) async throws(EngineError) -> ImportState? {
         try await meet(.beginImport)
-        return try await sound.beginImport(storage, for: table, at: start, limit: limit)
+        return try await sound.beginImport(storage, for: table, at: start, advancing: advancing, limit: limit)
+    }
+    @discardableResult
+    func advanceImport(
+        by entries: [CommittedEntry], chunk: UInt64, of start: PartitionState, in storage: StorageID
+    ) async throws(EngineError) -> ImportState {
+        try await sound.advanceImport(by: entries, chunk: chunk, of: start, in: storage)
     }
     @discardableResult
     func ingest(

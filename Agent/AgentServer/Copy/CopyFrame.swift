@@ -5,16 +5,19 @@ import Replication
 import Wire
 
 /// What the two ends of a copy say to each other, in the order of a dialogue: begin, resume, chunks against stored, end, finished.
+/// Where an earlier try has left something that stands elsewhere, entries come first, or `anew`, which `resume` answers again.
 enum CopyFrame: Hashable, Sendable {
     case begin(CopyStart)
-    /// Chunks from this number on are wanted, with the rows after this key.
-    case resume(chunk: UInt64, after: Key?)
-    /// Rows in key order, compressed.
+    /// Chunks from this number on are wanted, with the rows after this key. Where what is stored stands; nil: where the copy starts.
+    case resume(chunk: UInt64, after: Key?, stands: LogPoint? = nil)
+    /// Rows in key order, or entries, compressed.
     case chunk(UInt64, [UInt8])
     case stored(UInt64)
     case end
     case finished
     case refused(String)
+    /// What is stored cannot be brought to where the copy starts.
+    case anew
 }
 
 extension CopyFrame: WireCodable {
@@ -26,11 +29,13 @@ extension CopyFrame: WireCodable {
                     partition: try Check.identifier(begin.partition, "Begin.partition"),
                     epoch: try Check.epoch(begin.epoch, "Begin.epoch"),
                     term: try Term(epoch: begin.termEpoch, run: begin.termRun, "Begin"),
-                    storage: try Check.identifier(begin.storage, "Begin.storage"), start: try LogPoint(wire: begin.start)))
+                    storage: try Check.identifier(begin.storage, "Begin.storage"), start: try LogPoint(wire: begin.start),
+                    advances: begin.advances))
         case .resume(let resume):
             self = .resume(
                 chunk: try Check.counter(resume.chunk, "Resume.chunk"),
-                after: resume.hasAfter ? try Check.key(resume.after, "Resume.after") : nil)
+                after: resume.hasAfter ? try Check.key(resume.after, "Resume.after") : nil,
+                stands: resume.hasStands ? try LogPoint(wire: resume.stands) : nil)
         case .chunk(let chunk):
             self = .chunk(
                 try Check.counter(chunk.number, "Chunk.number"),
@@ -43,6 +48,9 @@ extension CopyFrame: WireCodable {
             try Check.marker(marker, "CopyFrame.finished")
             self = .finished
         case .refused(let why): self = .refused(try Check.text(why, "CopyFrame.refused"))
+        case .anew(let marker):
+            try Check.marker(marker, "CopyFrame.anew")
+            self = .anew
         }
     }
 
@@ -56,9 +64,11 @@ extension CopyFrame: WireCodable {
             wire.begin.termRun = copy.term.run
             wire.begin.storage = copy.storage.number
             wire.begin.start = copy.start.wire
-        case .resume(let chunk, let after):
+            wire.begin.advances = copy.advances
+        case .resume(let chunk, let after, let stands):
             wire.resume.chunk = chunk
             if let after { wire.resume.after = Data(after.bytes) }
+            if let stands { wire.resume.stands = stands.wire }
         case .chunk(let number, let frame):
             wire.chunk.number = number
             wire.chunk.frame = Data(frame)
@@ -66,12 +76,14 @@ extension CopyFrame: WireCodable {
         case .end: wire.end = true
         case .finished: wire.finished = true
         case .refused(let why): wire.refused = why
+        case .anew: wire.anew = true
         }
         return wire
     }
 }
 
-/// What one chunk brings: rows, or after the last of them what is remembered of writes (rule R8).
+/// What one chunk brings: rows, or after the last of them what is remembered of writes (rule R8); before the first, where a copy goes
+/// on, what has happened to the rows that are stored.
 struct RowBlock: Hashable, Sendable, WireCodable {
     /// Bytes of rows in one chunk, about; a single row may be larger.
     static let bytes = 1_024 * 1_024
@@ -80,21 +92,31 @@ struct RowBlock: Hashable, Sendable, WireCodable {
 
     let rows: [Row]
     let record: WriteRecord?
+    let entries: [Entry]
 
     init(_ rows: [Row], _ record: WriteRecord? = nil) {
         self.rows = rows
         self.record = record
+        entries = []
+    }
+
+    init(entries: [Entry]) {
+        rows = []
+        record = nil
+        self.entries = entries
     }
 
     init(wire: ProtoRowBlock) throws(WireError) {
         rows = try Check.list(wire.rows, "RowBlock.rows", atMost: 1 << 20, Row.init(wire:))
         record = wire.hasRecord ? try WriteRecord(wire: wire.record) : nil
+        entries = try Check.list(wire.entries, "RowBlock.entries", atMost: 1 << 20, Entry.init(wire:))
     }
 
     var wire: ProtoRowBlock {
         var wire = ProtoRowBlock()
         wire.rows = rows.map(\.wire)
         if let record { wire.record = record.wire }
+        wire.entries = entries.map(\.wire)
         return wire
     }
 }

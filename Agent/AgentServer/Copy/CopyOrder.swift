@@ -26,14 +26,16 @@ package struct CopyStart: Hashable, Sendable {
     package let storage: StorageID
     /// Where the snapshot stands.
     package let start: LogPoint
+    /// Whether the sender can bring what an earlier try has stored to where the snapshot stands.
+    package let advances: Bool
 }
 
 /// A copy that may arrive here.
 package struct BegunCopy: Sendable {
     /// Tells it from every other one that this process has begun.
     package let number: UInt64
-    /// What is imported, and how far an earlier try had come.
-    package let state: ImportState
+    /// What is imported, and how far it has come.
+    package var state: ImportState
 }
 
 /// What a copy needs of the agent around it, on the learner's side.
@@ -44,14 +46,25 @@ package protocol CopyHost: Sendable {
     /// Makes room for a snapshot, if this node waits for one of that partition into that storage from `sender`, its primary, in this
     /// epoch and run (rule M5).
     ///
+    /// - Parameter advancing: what an earlier try has stored stays, wherever it stands; else only if that is where this copy starts.
     /// - Returns: nil: refuse.
-    func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy?
+    func begin(_ copy: CopyStart, from sender: NodeID, advancing: Bool) async throws(EngineError) -> BegunCopy?
 
     /// The snapshot is whole and on disk; the replica's log starts where it stands.
     func finished(_ copy: CopyStart, number: UInt64) async
 
     /// What was copied into here does not read back (rule F6).
     func damageFound(in partition: PartitionID, _ what: String)
+
+    /// On the sender's side: the log from one point of the partition's history to another.
+    ///
+    /// - Returns: nil: it does not reach back so far, has another entry at one of the points, or is led elsewhere or in another term.
+    func changes(
+        of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term
+    ) async -> [Entry]?
+
+    /// On the sender's side: what the receiver holds stands there, and the log from there on is needed, should this try fail too.
+    func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async
 
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async

@@ -262,10 +262,16 @@ package actor AgentRuntime: Service {
         core.confirmRead(of: partition, at: epoch, now: BootClock.now())
     }
 
+    /// What a copy of a partition that is led here is brought on with.
+    func changes(of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term) -> [Entry]? {
+        core.changes(of: partition, after: point, through: end, in: term)
+    }
+
     /// Gives up what a learner here holds and has the engine make room for a snapshot, behind all that it was given to do before.
     ///
+    /// - Parameter advancing: what an earlier try has stored stays, to be brought on.
     /// - Returns: nil when no such snapshot is expected.
-    func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
+    func begin(_ copy: CopyStart, from sender: NodeID, advancing: Bool) async throws(EngineError) -> BegunCopy? {
         let (partition, storage, start) = (copy.partition, copy.storage, copy.start)
         let learner = core.learner(of: partition, in: storage, at: copy.epoch, from: sender, term: copy.term)
         guard let learner, let table = core.topology.tables[learner.table], let hands else { return nil }
@@ -275,7 +281,7 @@ package actor AgentRuntime: Service {
         let state = PartitionState(
             partition: partition, range: learner.range, applied: start.position, checksum: start.checksum)
         let result = await withCheckedContinuation { continuation in
-            hands.engine.submit(.beginImport(state, table, continuation), to: storage)
+            hands.engine.submit(.beginImport(state, table, advancing: advancing, continuation), to: storage)
         }
         return BegunCopy(number: number, state: try result.get())
     }

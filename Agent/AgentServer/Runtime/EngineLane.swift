@@ -135,7 +135,7 @@ final class EngineLane: Sendable {
     private func perform(_ job: EngineJob, _ group: inout DiscardingTaskGroup) async throws(EngineError) {
         switch job {
         case .apply(let id, let entries):
-            let state = try await engine.apply(try committed(entries), to: id, in: storage)
+            let state = try await engine.apply(try entries.committed(in: storage), to: id, in: storage)
             events(.applied(id, state.applied.sequence))
         case .checksum(let id, let position):
             // Opened before the next entry is applied, so it stands exactly at the position, however long the hashing takes.
@@ -167,30 +167,6 @@ final class EngineLane: Sendable {
         }
         await snapshot.close()
         hashing.subtract(1, ordering: .relaxed)
-    }
-
-    /// What entries mean to the rows. A payload that cannot be read was never ordered by us: the checksum chain vouches for it.
-    private func committed(_ entries: [Entry]) throws(EngineError) -> [CommittedEntry] {
-        var committed: [CommittedEntry] = []
-        committed.reserveCapacity(entries.count)
-        for entry in entries {
-            var mutations: [Mutation] = []
-            var record: WriteRecord?
-            if case .write(let payload, let once) = entry.body {
-                guard let batch = try? WriteBatch(bytes: payload) else {
-                    throw .failed(storage, detail: "the entry at \(entry.position) cannot be read")
-                }
-                mutations = batch.mutations
-                if let once, let row = mutations.first?.key {
-                    let write = AppliedWrite(
-                        key: once.key, row: row, checksum: Checksum.crc32c(payload), position: entry.position)
-                    record = WriteRecord([write], horizon: once.horizon)
-                }
-            }
-            committed.append(
-                CommittedEntry(position: entry.position, checksum: entry.checksum, mutations: mutations, record: record))
-        }
-        return committed
     }
 
     // MARK: - What takes many steps
@@ -252,10 +228,10 @@ final class EngineLane: Sendable {
         case .remove(let id):
             guard try await engine.remove(id, from: storage, limit: Pace.rows) else { return false }
             events(.dropped(id, storage))
-        case .beginImport(let start, let table, let caller):
-            guard let begun = try await engine.beginImport(storage, for: table, at: start, limit: Pace.rows) else {
-                return false
-            }
+        case .beginImport(let start, let table, let advancing, let caller):
+            let begun = try await engine.beginImport(
+                storage, for: table, at: start, advancing: advancing, limit: Pace.rows)
+            guard let begun else { return false }
             caller.resume(returning: .success(begun))
         case .apply, .checksum, .split, .inspect, .sync, .wake: break
         }

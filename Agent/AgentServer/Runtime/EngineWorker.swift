@@ -15,7 +15,8 @@ enum EngineJob: Sendable {
     case create(PartitionDescriptor, TableDescriptor)
     case split(PartitionID, children: [PartitionDescriptor])
     case remove(PartitionID)
-    case beginImport(PartitionState, TableDescriptor, CheckedContinuation<Result<ImportState, EngineError>, Never>)
+    case beginImport(
+        PartitionState, TableDescriptor, advancing: Bool, CheckedContinuation<Result<ImportState, EngineError>, Never>)
     /// Look at some pages of the file, from one on.
     case inspect(UInt64, limit: Int, CheckedContinuation<Result<Inspection, EngineError>, Never>)
     case sync
@@ -81,7 +82,7 @@ extension EngineJob {
         switch self {
         case .apply(let id, _), .checksum(let id, _), .split(let id, _), .remove(let id): id
         case .create(let descriptor, _): descriptor.id
-        case .beginImport(let start, _, _): start.partition
+        case .beginImport(let start, _, _, _): start.partition
         case .inspect, .sync, .wake: nil
         }
     }
@@ -99,7 +100,7 @@ extension EngineJob {
     /// Answers whoever waits for a job that will not be done.
     func refuse(with error: EngineError) {
         switch self {
-        case .beginImport(_, _, let caller): caller.resume(returning: .failure(error))
+        case .beginImport(_, _, _, let caller): caller.resume(returning: .failure(error))
         case .inspect(_, _, let caller): caller.resume(returning: .failure(error))
         case .apply, .checksum, .create, .split, .remove, .sync, .wake: break
         }

@@ -6,7 +6,7 @@ import LogStorage
 import Logging
 import Membership
 package import Model
-import Replication
+package import Replication
 package import RoutingTable
 import Settings
 import Synchronization
@@ -237,8 +237,20 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return topology.configured(rule, at: topology.nodes[node]) ?? rule.standard
     }
 
-    package func begin(_ copy: CopyStart, from sender: NodeID) async throws(EngineError) -> BegunCopy? {
-        try await runtime.begin(copy, from: sender)
+    package func begin(
+        _ copy: CopyStart, from sender: NodeID, advancing: Bool
+    ) async throws(EngineError) -> BegunCopy? {
+        try await runtime.begin(copy, from: sender, advancing: advancing)
+    }
+
+    package func changes(
+        of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term
+    ) async -> [Entry]? {
+        await runtime.changes(of: partition, after: point, through: end, in: term)
+    }
+
+    package func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async {
+        runtime.inbox.put(.copyStands(partition, on: target, at: point.sequence))
     }
 
     package func finished(_ copy: CopyStart, number: UInt64) async {

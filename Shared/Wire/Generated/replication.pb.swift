@@ -634,6 +634,15 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     set {frame = .refused(newValue)}
   }
 
+  /// Sender: what is stored cannot be brought up to the start of this copy; begin anew.
+  package var anew: Bool {
+    get {
+      if case .anew(let v)? = frame {return v}
+      return false
+    }
+    set {frame = .anew(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -648,6 +657,8 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     case finished(Bool)
     /// Receiver: not wanted, and why.
     case refused(String)
+    /// Sender: what is stored cannot be brought up to the start of this copy; begin anew.
+    case anew(Bool)
 
   }
 
@@ -677,6 +688,9 @@ package nonisolated struct ProtoCopyFrame: Sendable {
 
     package var termRun: UInt64 = 0
 
+    /// The sender can bring what an earlier try has stored up to `start`.
+    package var advances: Bool = false
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -701,11 +715,22 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     /// Clears the value of `after`. Subsequent reads from it will return its default value.
     package mutating func clearAfter() {self._after = nil}
 
+    /// Where what is stored stands, if that is not where the copy starts.
+    package var stands: ProtoLogPoint {
+      get {_stands ?? ProtoLogPoint()}
+      set {_stands = newValue}
+    }
+    /// Returns true if `stands` has been explicitly set.
+    package var hasStands: Bool {self._stands != nil}
+    /// Clears the value of `stands`. Subsequent reads from it will return its default value.
+    package mutating func clearStands() {self._stands = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _after: Data? = nil
+    fileprivate var _stands: ProtoLogPoint? = nil
   }
 
   /// Sender: rows in key order, an LZ4 frame of a RowBlock.
@@ -742,6 +767,9 @@ package nonisolated struct ProtoRowBlock: Sendable {
   package var hasRecord: Bool {self._record != nil}
   /// Clears the value of `record`. Subsequent reads from it will return its default value.
   package mutating func clearRecord() {self._record = nil}
+
+  /// Instead: what happened since the rows were stored that an earlier try brought.
+  package var entries: [ProtoLogEntry] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1718,7 +1746,7 @@ nonisolated extension ProtoPeerFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CopyFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}begin\0\u{1}resume\0\u{1}chunk\0\u{1}stored\0\u{1}end\0\u{1}finished\0\u{1}refused\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}begin\0\u{1}resume\0\u{1}chunk\0\u{1}stored\0\u{1}end\0\u{1}finished\0\u{1}refused\0\u{1}anew\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1797,6 +1825,14 @@ nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
           self.frame = .refused(v)
         }
       }()
+      case 8: try {
+        var v: Bool?
+        try decoder.decodeSingularBoolField(value: &v)
+        if let v = v {
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
+          self.frame = .anew(v)
+        }
+      }()
       default: break
       }
     }
@@ -1836,6 +1872,10 @@ nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
       guard case .refused(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularStringField(value: v, fieldNumber: 7)
     }()
+    case .anew?: try {
+      guard case .anew(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularBoolField(value: v, fieldNumber: 8)
+    }()
     case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -1850,7 +1890,7 @@ nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Begin"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0\u{3}term_epoch\0\u{3}term_run\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0\u{3}term_epoch\0\u{3}term_run\0\u{1}advances\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1864,6 +1904,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
       case 4: try { try decoder.decodeSingularMessageField(value: &self._start) }()
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.termEpoch) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.termRun) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.advances) }()
       default: break
       }
     }
@@ -1892,6 +1933,9 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     if self.termRun != 0 {
       try visitor.visitSingularUInt64Field(value: self.termRun, fieldNumber: 6)
     }
+    if self.advances != false {
+      try visitor.visitSingularBoolField(value: self.advances, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1902,6 +1946,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     if lhs._start != rhs._start {return false}
     if lhs.termEpoch != rhs.termEpoch {return false}
     if lhs.termRun != rhs.termRun {return false}
+    if lhs.advances != rhs.advances {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1909,7 +1954,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Resume"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}chunk\0\u{1}after\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}chunk\0\u{1}after\0\u{1}stands\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1919,6 +1964,7 @@ nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobu
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.chunk) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self._after) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._stands) }()
       default: break
       }
     }
@@ -1935,12 +1981,16 @@ nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._after {
       try visitor.visitSingularBytesField(value: v, fieldNumber: 2)
     } }()
+    try { if let v = self._stands {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCopyFrame.Resume, rhs: ProtoCopyFrame.Resume) -> Bool {
     if lhs.chunk != rhs.chunk {return false}
     if lhs._after != rhs._after {return false}
+    if lhs._stands != rhs._stands {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1983,7 +2033,7 @@ nonisolated extension ProtoCopyFrame.Chunk: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RowBlock"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}record\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}record\0\u{1}entries\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1993,6 +2043,7 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._record) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
       default: break
       }
     }
@@ -2009,12 +2060,16 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
     try { if let v = self._record {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoRowBlock, rhs: ProtoRowBlock) -> Bool {
     if lhs.rows != rhs.rows {return false}
     if lhs._record != rhs._record {return false}
+    if lhs.entries != rhs.entries {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
