@@ -99,6 +99,9 @@ package enum ConfigurationRules {
     package static let consistencyLevel = WordRule<RowConsistency>(
         "consistency_level", standard: .strong, reach: .node,
         "how a gateway reads when the request names no consistency")
+    package static let copyRate = IntegerRule(
+        "copy_mib_per_second", 1...10_000, standard: 128, reach: .node,
+        "mebibytes of rows that a node sends for moves and repairs in a second at most, and as many that it takes in")
     package static let copySilence = IntegerRule(
         "copy_silence_seconds", 1...3_600, standard: 30, reach: .node,
         "how long one end of a copy waits for the other before the copy is given up and asked for anew")
@@ -127,7 +130,7 @@ package enum ConfigurationRules {
 
     /// By name.
     package static let all: [any ConfigurationRule] = [
-        breakerPercent, breakerWindow, consistencyLevel, copySilence, leadershipDelay, maxStaleness, minInSync,
+        breakerPercent, breakerWindow, consistencyLevel, copyRate, copySilence, leadershipDelay, maxStaleness, minInSync,
         operationsPerNode, orphanGrace, repairDelay, replicationFactor,
     ]
 

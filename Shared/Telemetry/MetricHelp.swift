@@ -7,6 +7,9 @@ enum MetricHelp {
         "coxswain_api_inflight_requests": "Requests to the control API that are being answered.",
         "coxswain_api_request_duration_seconds": "Seconds to answer a request to the control API, by route, method and code.",
         "coxswain_breaker_holds": "1 while so many nodes are failed that nothing is copied, else 0.",
+        "coxswain_copy_pause_seconds": "Seconds that a chunk of a copy was held back by the node's rate.",
+        "coxswain_copy_received_bytes_total": "Bytes that copies have brought to this node, unpacked.",
+        "coxswain_copy_sent_bytes_total": "Bytes that copies have sent from this node, before they were packed.",
         "coxswain_disk_admits": "1 while the disk has space for changes that people ask for, else 0.",
         "coxswain_disk_free_bytes": "Free bytes of the file system under the data folder.",
         "coxswain_failover_decide_seconds":

@@ -18,6 +18,7 @@ import Wire
 final class RigHost: CopyHost {
     private struct State {
         var silence = Span.seconds(30)
+        var rate = Int64(1) << 40
         var begun: UInt64 = 0
         var finished: [LogPoint] = []
         var progress: [CopyProgress] = []
@@ -38,6 +39,10 @@ final class RigHost: CopyHost {
     var copySilence: Span {
         get { state.withLock { $0.silence } }
         set { state.withLock { $0.silence = newValue } }
+    }
+    var copyRate: Int64 {
+        get { state.withLock { $0.rate } }
+        set { state.withLock { $0.rate = newValue } }
     }
     var finished: [LogPoint] { state.withLock { $0.finished } }
     var progress: [CopyProgress] { state.withLock { $0.progress } }

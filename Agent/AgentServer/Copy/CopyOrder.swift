@@ -43,6 +43,9 @@ package protocol CopyHost: Sendable {
     /// How long the other end of a copy may be silent.
     var copySilence: Span { get }
 
+    /// Bytes in a second, above zero, that all copies together may send, and as many that they may take in.
+    var copyRate: Int64 { get }
+
     /// Makes room for a snapshot, if this node waits for one of that partition into that storage from `sender`, its primary, in this
     /// epoch and run (rule M5).
     ///

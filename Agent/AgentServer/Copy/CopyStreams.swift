@@ -23,6 +23,20 @@ struct CopyStreams: SnapshotStreams {
     let endpoint: LinkEndpoint
     let host: any CopyHost
     let logger: Logger
+    private let outgoing: CopyPacer
+    private let incoming: CopyPacer
+
+    init(
+        engine: any StorageEngine, endpoint: LinkEndpoint, host: any CopyHost, meters: AgentMeters = AgentMeters(),
+        logger: Logger
+    ) {
+        self.engine = engine
+        self.endpoint = endpoint
+        self.host = host
+        self.logger = logger
+        outgoing = CopyPacer(rate: { host.copyRate }, moved: meters.sentCopies, waits: meters.copyPauses)
+        incoming = CopyPacer(rate: { host.copyRate }, moved: meters.receivedCopies, waits: meters.copyPauses)
+    }
 
     // MARK: - Sending
 
@@ -67,6 +81,7 @@ struct CopyStreams: SnapshotStreams {
         var stored = number
         func send(_ block: RowBlock) async throws {
             let block = block.serialized()
+            try await outgoing.pass(block.count)
             let frame = try Frame.pack(block)
             try await line.say(.chunk(number, frame))
             number += 1
@@ -173,6 +188,7 @@ struct CopyStreams: SnapshotStreams {
             case .anew: begun = try await begin(copy, advancing: false, on: line)
             case .chunk(let number, let frame):
                 let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
+                try await incoming.pass(bytes.count)
                 begun.state = try await store(try RowBlock(bytes: bytes), number, of: copy, into: begun.state)
                 line.note { ($0.chunks, $0.bytes) = (number + 1, $0.bytes + UInt64(bytes.count)) }
                 try await line.say(.stored(number))

@@ -158,7 +158,7 @@ package struct AgentParts {
             coordinators: credentials.coordinators.compactMap(\.rosterEntry), endpoint: endpoint, logger: logger,
             roundTrip: { meters.roundTrip.record($0) })
         let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
-        let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, logger: logger)
+        let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, meters: meters, logger: logger)
         let copies = CopyDispatcher(streams: streams, logger: logger) { runtime.inbox.put($0) }
         let listener = LinkListener(
             endpoint: endpoint, address: try Self.hostPort(configuration.listen.link, "listen.link"),

@@ -231,6 +231,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     package var copySilence: Span { .seconds(Int64(configured(ConfigurationRules.copySilence))) }
 
+    package var copyRate: Int64 { Int64(configured(ConfigurationRules.copyRate)) << 20 }
+
     /// What is in force at this node, by the newest topology that it knows.
     private func configured<Rule: ConfigurationRule>(_ rule: Rule) -> Rule.Value {
         let topology = routes.topology

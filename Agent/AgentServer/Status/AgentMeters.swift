@@ -18,6 +18,10 @@ package struct AgentMeters: Sendable {
     let scrubbedBytes: any CounterHandler
     let damagedPages: any CounterHandler
     let scrubs: any CounterHandler
+    /// Bytes of rows that copies have sent and taken in, packed as they were not, and how long their chunks were held back for it.
+    let sentCopies: any CounterHandler
+    let receivedCopies: any CounterHandler
+    let copyPauses: any TimerHandler
     /// From a ping to its answer.
     let roundTrip: any TimerHandler
 
@@ -30,6 +34,9 @@ package struct AgentMeters: Sendable {
         scrubbedBytes = registry.makeCounter(label: "coxswain_scrub_bytes_total", dimensions: [])
         damagedPages = registry.makeCounter(label: "coxswain_scrub_damaged_pages_total", dimensions: [])
         scrubs = registry.makeCounter(label: "coxswain_scrub_passes_total", dimensions: [])
+        sentCopies = registry.makeCounter(label: "coxswain_copy_sent_bytes_total", dimensions: [])
+        receivedCopies = registry.makeCounter(label: "coxswain_copy_received_bytes_total", dimensions: [])
+        copyPauses = registry.makeTimer(label: "coxswain_copy_pause_seconds", dimensions: [])
         roundTrip = registry.makeTimer(label: "coxswain_gossip_probe_rtt_seconds", dimensions: [])
     }
 }
