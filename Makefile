@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite chaos bench bench-raft bench-swim lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite chaos bench bench-data bench-raft bench-swim lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -93,6 +93,12 @@ traces-rewrite:
 bench: release
 	swift build -c release --product Benchmarks
 	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
+
+## bench-data: rows written and read, beside the disk and Debian's PostgreSQL with a synchronous standby; then moves, splits, failovers,
+## routes and tokens; JSON=1 and FULL=1 as above
+bench-data: release
+	swift build -c release --product Benchmarks
+	.build/release/Benchmarks --only data log move split failover route token $(if $(JSON),--json) $(if $(FULL),--full)
 
 ## bench-raft: our coordinators beside Debian's etcd-server, by turns, then ours on a slower disk; JSON=1 and FULL=1 as above
 bench-raft: release

@@ -141,14 +141,14 @@ struct BenchCluster: Sendable {
     // MARK: - Tables
 
     /// Makes a table of a text key and a text column, which the operator may read and write.
-    func makeTable(_ name: String, cuts: [String]) async throws {
+    func makeTable(_ name: String, cuts: [String], factor: Int = 3) async throws {
         let columns = ["id", "body"].map { JSONValue.object(["name": .string($0), "type": .string("text")]) }
         _ = try await control.call(
             .post, "/tables",
             body: .object([
                 "table_name": .string(name), "partition_key": .string("id"),
                 "capacity": .object(["mode": .string("ON_DEMAND")]), "schema": .object(["attributes": .array(columns)]),
-                "replication_factor": .number(3), "partitions": .number(cuts.count + 1),
+                "replication_factor": .number(factor), "partitions": .number(cuts.count + 1),
                 "split_keys": .array(cuts.map { .array([.string($0)]) }),
             ]))
         try await eventually("table \(name)") { () async throws -> Void? in

@@ -23,9 +23,10 @@ enum MoveBench {
             var (wire, packed) = (Samples(), Samples())
             var failures: [String] = []
             for _ in 0..<settings.rounds {
-                packing.add(bytes / (try time("/usr/bin/lz4", ["-1", "-f", "-q", export, "\(export).lz4"])))
+                packing.add(bytes / (try BenchProgram.run("/usr/bin/lz4", ["-1", "-f", "-q", export, "\(export).lz4"])))
                 packed.add(Double(try size(of: "\(export).lz4")) / (bytes * 1e6))
-                copying.add(bytes / (try time("/bin/dd", ["if=\(export)", "of=\(export).copy", "bs=1M", "conv=fsync"])))
+                copying.add(
+                    bytes / (try BenchProgram.run("/bin/dd", ["if=\(export)", "of=\(export).copy", "bs=1M", "conv=fsync"])))
                 for suffix in ["lz4", "copy"] { unlink("\(export).\(suffix)") }
                 let move = try await move(cluster)
                 switch move.outcome {
@@ -147,27 +148,5 @@ enum MoveBench {
         guard descriptor >= 0 else { throw BenchFailure("\(path): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }
         return Int(lseek(descriptor, 0, SEEK_END))
-    }
-
-    /// Runs a program to its end.
-    /// - Returns: the seconds that it took.
-    private static func time(_ program: String, _ arguments: [String]) throws -> Double {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
-            posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
-        }
-        var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
-        defer { for word in words { free(word) } }
-        let start = ContinuousClock.now
-        var process = pid_t()
-        var status: Int32 = 0
-        guard posix_spawn(&process, program, &actions, nil, &words, environ) == 0 else {
-            throw BenchFailure("\(program) is not installed")
-        }
-        while waitpid(process, &status, 0) < 0, errno == EINTR {}
-        guard status == 0 else { throw BenchFailure("\(program) ended with status \(status)") }
-        return (ContinuousClock.now - start).inSeconds
     }
 }

@@ -1,0 +1,35 @@
+import Glibc
+
+/// A program of the machine that is run to its end. What it says is kept for its failure.
+enum BenchProgram {
+    /// - Returns: seconds.
+    /// - Throws: `BenchFailure` when there is no such program, or when it ended with another status than 0: with what it said.
+    @discardableResult
+    static func run(_ program: String, _ arguments: [String]) throws -> Double {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for descriptor in [STDIN_FILENO, STDOUT_FILENO] {
+            posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+        }
+        guard let complaints = tmpfile() else { throw BenchFailure("no temporary file: \(String(cString: strerror(errno)))") }
+        defer { fclose(complaints) }
+        posix_spawn_file_actions_adddup2(&actions, fileno(complaints), STDERR_FILENO)
+        var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        let start = ContinuousClock.now
+        var process = pid_t()
+        var status: Int32 = 0
+        guard posix_spawn(&process, program, &actions, nil, &words, environ) == 0 else {
+            throw BenchFailure("\(program) is not installed")
+        }
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        guard status == 0 else {
+            var bytes = [UInt8](repeating: 0, count: 400)
+            let count = max(0, pread(fileno(complaints), &bytes, bytes.count, 0))
+            throw BenchFailure(
+                "\(program) ended with status \(status >> 8): \(String(decoding: bytes[..<count], as: UTF8.self))")
+        }
+        return (ContinuousClock.now - start).inSeconds
+    }
+}
