@@ -7,6 +7,7 @@
 
 import ArgumentParser
 import Dispatch
+import FoundationEssentials
 import Glibc
 import ProcessKit
 
@@ -67,7 +68,8 @@ struct ChaosCommand: AsyncParsableCommand {
     func run() async throws {
         let seed = seed ?? UInt64.random(in: 1...0xFFFF_FFFF)
         let plan = ChaosPlan(seed: seed, span: .seconds(minutes * 60), kinds: only.isEmpty ? Trouble.allCases : only)
-        let report = try await ChaosRun.run(plan, folder: "\(folder)/chaos-\(seed)", keeps: keep)
+        let report = try await ChaosRun.run(
+            plan, folder: URL(filePath: folder).appending(path: "chaos-\(seed)").path, keeps: keep)
         for line in report.figures { print(line) }
         if !report.findings.isEmpty { print("\(report.findings.count) checks failed, as told above") }
         if let kept = report.kept { print("history, logs and data are kept in \(kept)") }

@@ -60,8 +60,8 @@ final class ChaosCluster: Sendable {
         }
         (self.coordinators, self.agents, self.disks) = (coordinators, agents, disks)
         children = Children()
-        programs = CommandLine.arguments[0].split(separator: "/", omittingEmptySubsequences: false).dropLast()
-            .joined(separator: "/")
+        // Whole: who is put on a disk of its own starts in another working directory.
+        programs = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().path
         files = try ClusterFiles(cluster: "chaos", members: coordinators, operatorName: "admin", repairDelaySeconds: 15)
         try files.write(to: folder)
         context = try ClusterContext(path: "\(folder)/context.json")
