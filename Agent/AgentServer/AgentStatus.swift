@@ -42,6 +42,9 @@ package struct AgentStatus: Sendable {
     package var engine: EngineHealth
     /// Replicas that do not hold what they acknowledged, and what was found, in the order of their partitions.
     package var damaged: [(partition: PartitionID, detail: String)] = []
+    /// Storages that could not be opened at the start and are still there, and why, in their order: also those in which the topology
+    /// knows of nothing, and which nobody fills anew.
+    package var unreadable: [(storage: StorageID, detail: String)] = []
     /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
     package var fenced: [PartitionID]
     package var withoutLease: [PartitionID]

@@ -142,6 +142,8 @@ final class Database {
         return code == ENOSPC || code == EDQUOT
     }
 
+    private static func isUnreadable(_ handle: OpaquePointer) -> Bool { sqlite3_system_errno(handle) == EIO }
+
     private static func error(_ code: Int32, _ handle: OpaquePointer, _ file: StorageFile) -> EngineError {
         let storage = file.storage
         let detail = "\(String(cString: sqlite3_errmsg(handle))) (\(String(cString: sqlite3_errstr(code))), \(code))"
@@ -168,6 +170,8 @@ final class Database {
         case SQLITE_FULL: return .diskFull(storage)
         // The files beside the database have other names for it.
         case SQLITE_IOERR where lacksRoom(handle), SQLITE_CANTOPEN where lacksRoom(handle): return .diskFull(storage)
+        case SQLITE_IOERR where isUnreadable(handle), SQLITE_CANTOPEN where isUnreadable(handle):
+            return .unreadable(storage, detail: detail)
         case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_PROTOCOL, SQLITE_NOMEM: return .busy(storage, detail: detail)
         case SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_READONLY: return .inputOutput(storage, detail: detail)
         default: return .failed(storage, detail: detail)

@@ -26,6 +26,8 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case notNextChunk(expected: UInt64, found: UInt64)
     /// The file does not hold what was written to it. Its replicas must be rebuilt from others (rule F6).
     case damaged(StorageID, detail: String)
+    /// The disk does not give back what is in the file (`EIO`): it may pass, and by then nothing was lost.
+    case unreadable(StorageID, detail: String)
     /// The disk is full.
     case diskFull(StorageID)
     /// The disk failed while something was being made durable: whether it is, nobody knows, and asking again would tell nothing. The
@@ -33,7 +35,7 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case syncFailed(StorageID, detail: String)
     /// Another process holds the file, or the machine lacks memory: it may pass.
     case busy(StorageID, detail: String)
-    /// The disk or the file system failed.
+    /// The disk or the file system failed, or this process may not do what it must.
     case inputOutput(StorageID, detail: String)
     /// SQLite refused for another reason.
     case failed(StorageID, detail: String)
@@ -54,6 +56,7 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .noImport(let storage): "no copy is coming into storage \(storage)"
         case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
         case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
+        case .unreadable(let storage, let detail): "storage \(storage) cannot be read: \(detail)"
         case .diskFull(let storage): "no room left on the disk of storage \(storage)"
         case .syncFailed(let storage, let detail): "storage \(storage) could not be made durable: \(detail)"
         case .busy(let storage, let detail): "storage \(storage) is busy: \(detail)"
@@ -77,7 +80,7 @@ extension EngineError {
     package var remedy: Remedy {
         switch self {
         case .diskFull: .room
-        case .busy, .inputOutput: .patience
+        case .busy, .inputOutput, .unreadable: .patience
         default: .rebuild
         }
     }
@@ -85,5 +88,14 @@ extension EngineError {
     /// Whether the storage does not hold what was written to it.
     package var isDamage: Bool {
         if case .damaged = self { true } else { false }
+    }
+
+    /// Whether a start can go on beside a storage that this was said of: it is lost for now, and it alone. What else keeps one from being
+    /// opened (no room, no descriptors, no permission, another version) is not its file's, and may strike all of them.
+    package var losesStorage: Bool {
+        switch self {
+        case .damaged, .unreadable: true
+        default: false
+        }
     }
 }

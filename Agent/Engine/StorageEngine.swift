@@ -84,10 +84,15 @@ package struct StorageInventory: Sendable {
     /// Files that could not be opened, with the reason; their replicas must be rebuilt.
     package let damaged: [(storage: StorageID, error: EngineError)]
 
-    /// Those of them that do not hold what was written to them, and why.
+    package init(storages: [StorageState], damaged: [(storage: StorageID, error: EngineError)]) {
+        self.storages = storages
+        self.damaged = damaged
+    }
+
+    /// Those of them that do not give back what was written to them, and why.
     package var unreadable: [StorageID: String] {
         var found: [StorageID: String] = [:]
-        for (storage, error) in damaged where error.isDamage { found[storage] = "\(error)" }
+        for (storage, error) in damaged where error.losesStorage { found[storage] = "\(error)" }
         return found
     }
 }

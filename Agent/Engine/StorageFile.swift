@@ -113,6 +113,8 @@ struct StorageFile: Sendable {
     private static func closeDescriptor(_ descriptor: Int32) { close(descriptor) }
 
     private func failure(_ call: String) -> EngineError {
-        .inputOutput(storage, detail: "\(call): \(String(cString: strerror(errno)))")
+        let number = errno
+        let detail = "\(call): \(String(cString: strerror(number)))"
+        return number == EIO ? .unreadable(storage, detail: detail) : .inputOutput(storage, detail: detail)
     }
 }

@@ -1,3 +1,4 @@
+import AgentCore
 import Engine
 import Foundation
 import KeyEncoding
@@ -193,27 +194,99 @@ import Testing
         await rig.stopAll()
     }
 
-    @Test("an agent with a storage that does not read does not start, and names storage and page", arguments: [1, 4])
-    func refusesUnreadableStorage(page: Int) async throws {
+    /// What does not read: the header, our own records of what is in the file, or whatever the disk is asked for.
+    enum Unreadable: CaseIterable {
+        case header, records, everything
+
+        var says: String {
+            switch self {
+            case .header: "page 1 of its file is not what was written"
+            case .records: "page 4 of its file is not what was written"
+            case .everything: "Input/output error"
+            }
+        }
+
+        func strike(_ path: String) throws {
+            guard self != .everything else {
+                try FileManager.default.removeItem(atPath: path)
+                // Nothing is mapped where a file begins: there the kernel answers with EIO.
+                return try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/proc/self/mem")
+            }
+            var bytes = try Data(contentsOf: URL(filePath: path))
+            bytes[(self == .header ? 1 : 4) * 8_192 - 4_000] ^= 4
+            try bytes.write(to: URL(filePath: path))
+        }
+    }
+
+    @Test(
+        "an agent with a storage that does not read starts, says so, and gives out nothing of it (F6)",
+        arguments: Unreadable.allCases)
+    func startsBesideDamage(_ fault: Unreadable) async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
         for node in rig.nodes { try await rig.start(node) }
         _ = try await rig.put("a", 1, at: rig.nodes[0])
         await rig.stopAll()
-        // The header, or our own records of what is in the file.
-        let database = URL(filePath: rig.root + "/n3/storages/storage-11.sqlite")
-        var bytes = try Data(contentsOf: database)
-        bytes[page * 8_192 - 4_000] ^= 4
-        try bytes.write(to: database)
-        do {
-            try await rig.start(rig.nodes[2])
-            Issue.record("it started")
-        } catch let damage as DamagedStore {
-            #expect("\(damage)".contains("page \(page) of its file is not what was written"), "\(damage)")
-            #expect("\(damage)".contains("storage 11"), "\(damage)")
-        }
-        // Nobody has let it go: it may be the best copy that there is.
-        #expect(FileManager.default.fileExists(atPath: database.path))
+        let database = rig.root + "/n3/storages/storage-11.sqlite"
+        let whole = try Data(contentsOf: URL(filePath: database))
+        try fault.strike(database)
+        try await rig.start(rig.nodes[2])
+        let agent = rig.agent(rig.nodes[2])
+        let status = await agent.status()
+        #expect(status.damaged.map(\.partition) == [PartitionID(11)])
+        #expect(status.damaged.first?.detail.contains(fault.says) ?? false, "\(status.damaged)")
+        #expect(status.unreadable.map(\.storage) == [StorageID(11)])
+        #expect(await agent.runtime.localStorage(of: PartitionID(11)) == nil)
+        // Nobody has let it go: it may be the best copy that there is. Once it reads again, it counts again.
+        #expect((try? FileManager.default.attributesOfItem(atPath: database)) != nil)
         await rig.stopAll()
+        try FileManager.default.removeItem(atPath: database)
+        try whole.write(to: URL(filePath: database))
+        for node in rig.nodes { try await rig.start(node) }
+        let again = await rig.agent(rig.nodes[2]).status()
+        #expect(again.damaged.isEmpty && again.unreadable.isEmpty && again.engine == .healthy)
+        _ = try await rig.put("b", 2, at: rig.nodes[0])
+        #expect(try await rig.strongGet("a", at: rig.nodes[0]) == [.text("a"), .integer(1)])
+        await rig.stopAll()
+    }
+
+    @Test("a storage that does not read, of which the topology knows nothing, is told of in state, health and metrics")
+    func unknownUnreadable() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        let path = rig.root + "/n1/storages/storage-77.sqlite"
+        try Data(repeating: 0xEE, count: 3 * 8_192).write(to: URL(filePath: path))
+        try await rig.start(rig.nodes[0])
+        let agent = rig.agent(rig.nodes[0])
+        let status = await agent.status()
+        #expect(status.damaged.isEmpty && status.unreadable.map(\.storage) == [StorageID(77)])
+        guard case .degraded(let why) = status.engine else {
+            Issue.record("\(status.engine)")
+            return await rig.stopAll()
+        }
+        #expect(why.contains("storage 77"))
+        let document = String(decoding: try JSONEncoder().encode(StatusDocument(status)), as: UTF8.self)
+        #expect(document.contains(#""storage_id":77"#), "\(document)")
+        #expect(StatusMetrics.render(status, tokens: nil).contains("\ncoxswain_engine_storages_unreadable 1\n"))
+        #expect(FileManager.default.fileExists(atPath: path))
+        await rig.stopAll()
+    }
+
+    @Test("what keeps all storages alike from being opened keeps the agent from starting: no descriptors, no right, no room")
+    func refusesWhatIsNotTheFiles() throws {
+        let storage = StorageID(11)
+        let errors: [(error: EngineError, goesOn: Bool)] = [
+            (.damaged(storage, detail: "x"), true), (.unreadable(storage, detail: "x"), true),
+            (.inputOutput(storage, detail: "x"), false), (.diskFull(storage), false), (.busy(storage, detail: "x"), false),
+            (.failed(storage, detail: "x"), false),
+        ]
+        let identity = AgentIdentity(node: try NodeID("n1"), store: StoreID(1), generation: Generation(1))
+        for (error, goesOn) in errors {
+            let inventory = StorageInventory(storages: [], damaged: [(storage, error)])
+            let core = AgentCore(
+                identity: identity, topology: Topology(), recovered: [:], engine: [], unreadable: inventory.unreadable,
+                startedAt: .origin)
+            #expect(StoreCheck.findings(in: inventory, [:], core).isEmpty == goesOn, "\(error)")
+            #expect(inventory.unreadable.isEmpty != goesOn, "\(error)")
+        }
     }
 
     @Test("an agent whose mirror of the topology has rotted does not start, and names the file (L1)")

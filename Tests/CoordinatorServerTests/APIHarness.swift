@@ -67,7 +67,9 @@ final class InstantPlane: ControlPlane, Sendable {
 
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
 
-    func reports() async -> [NodeID: LoadReading] { [:] }
+    func reports() async -> [NodeID: LoadReading] { loads.withLock { $0 } }
+    /// What the agents are taken to have reported.
+    let loads = Mutex<[NodeID: LoadReading]>([:])
     func orphans() async -> [Orphan] { strays.withLock { $0 } }
     /// What the nodes are taken to hold for nobody.
     let strays = Mutex<[Orphan]>([])

@@ -6,6 +6,7 @@ import HTTPTypes
 import Identity
 import KeyEncoding
 import Model
+import Synchronization
 import Testing
 
 @Suite struct ControlAPITests {
@@ -117,6 +118,27 @@ import Testing
         #expect(try await harness.get("/cluster/topology?consistency=stale").status == 200)
         let status = try await harness.get("/cluster/status")
         #expect(status.status == 200 && status["health"] == "ERROR")
+    }
+
+    @Test("what ails a node's engine is a finding, as long as the node has said so a moment ago")
+    func engines() async throws {
+        let harness = try APIHarness()
+        try await harness.start(nodes: 2)
+        let (sick, silent) = (try NodeID("n1"), try NodeID("n2"))
+        func reading(_ node: NodeID, age: Span) -> LoadReading {
+            let report = NodeReport(
+                node: node, session: SessionID(1), revision: .none, machine: MachineLoad(), operationsPerSecond: 0,
+                replicationLag: .zero, engine: .degraded("storage 77 cannot be read"), partitions: [], operations: [])
+            return LoadReading(report: report, age: age)
+        }
+        harness.plane.loads.withLock {
+            $0 = [sick: reading(sick, age: .seconds(2)), silent: reading(silent, age: .seconds(60))]
+        }
+        let status = try await harness.get("/cluster/status")
+        #expect(status["health"] == "WARN")
+        #expect(status.text.contains(#""code":"ENGINE_DEGRADED""#), "\(status.text)")
+        #expect(status.text.contains("node n1: storage 77 cannot be read"))
+        #expect(!status.text.contains("node n2"))
     }
 
     @Test("a configuration entry is changed only at the version that the writer saw")

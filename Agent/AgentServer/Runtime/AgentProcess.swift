@@ -129,6 +129,9 @@ package struct AgentParts {
             await engine.close()
             throw DamagedStore(folder: folder.path, findings: findings)
         }
+        for (storage, what) in inventory.unreadable.sorted(by: { $0.key < $1.key }) {
+            logger.critical("a storage could not be opened", metadata: ["storage": "\(storage)", "damage": "\(what)"])
+        }
 
         let damaged = core.damagedPartitions
         let meters = AgentMeters(in: registry)

@@ -107,6 +107,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let rates = meter.rates(at: now)
         note(replicas, at: now)
         let damaged = replicas.compactMap { replica in replica.damage.map { (partition: replica.partition, detail: $0) } }
+        let unreadable = await runtime.unreadable.sorted { $0.key < $1.key }
         let troubles = runtime.troubles.all
         let partitions = replicas.compactMap { report($0, identity.node, rates, statistics, at: now) }
         var status = AgentStatus(
@@ -123,13 +124,15 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             operations: work.reports(
                 in: topology, on: identity.node, sizes: statistics.mapValues(\.bytes), obstacles: Self.obstacles(to: replicas),
                 at: now),
-            engine: Self.health(damaged.map { "partition \($0.partition): \($0.detail)" }, troubles),
+            engine: Self.health(
+                damaged.map { "partition \($0.partition): \($0.detail)" } + unreadable.map(\.value), troubles),
             fenced: replicas.filter(\.isFenced).map(\.partition),
             withoutLease: replicas.filter { $0.isServing && !$0.hasLease }.map(\.partition),
             waitingStorages: troubles.count, inventory: await runtime.inventory, machine: machine.read(),
             fsyncs: log.syncs,
             logBytes: log.bytes)
         status.damaged = damaged
+        status.unreadable = unreadable.map { (storage: $0.key, detail: $0.value) }
         return status
     }
 

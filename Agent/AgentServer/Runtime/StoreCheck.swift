@@ -1,7 +1,7 @@
 // What a start must find before it may speak for its replicas (rule E4). A node that cannot vouch for all that it has acknowledged
 // would, as a primary, serve without it; so it does not start, its replicas elsewhere take over, and it comes back as an empty disk
-// once somebody says so. A storage that does not read is one of these findings too, though the core could serve the others beside it:
-// the node's log would forget what it has of the partitions in it (rule R9), and the last copy of one may be made whole by hand.
+// once somebody says so. A storage that is there and does not read is another matter: which partitions are lost with it is known, so
+// they are given up, and the rest is served (rule F6).
 
 import AgentCore
 import Engine
@@ -23,8 +23,8 @@ package struct DamagedStore: Error, CustomStringConvertible {
 }
 
 enum StoreCheck {
-    /// What is wrong: storages that could not be opened, and storages that are not there though the node's log has entries of an in-sync
-    /// replica in them.
+    /// What is wrong: storages that could not be opened for a reason that is not their file's, and storages that are not there though the
+    /// node's log has entries of an in-sync replica in them.
     static func findings(
         in inventory: StorageInventory, _ recovered: [PartitionID: RecoveredPartition], _ core: AgentCore
     ) -> [String] {
@@ -36,7 +36,7 @@ enum StoreCheck {
             else { return nil }
             return "storage \(own.storage) of partition \(partition.id) is not there"
         }
-        let refused = inventory.damaged.map { "storage \($0.storage): \($0.error)" }
+        let refused = inventory.damaged.filter { !$0.error.losesStorage }.map { "storage \($0.storage): \($0.error)" }
         return refused.sorted() + missing.sorted()
     }
 

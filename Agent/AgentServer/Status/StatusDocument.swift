@@ -123,15 +123,26 @@ struct StatusDocument: Encodable {
         }
     }
 
+    struct UnreadableStorage: Encodable {
+        let storageID: UInt64
+        let detail: String
+
+        private enum CodingKeys: String, CodingKey {
+            case storageID = "storage_id"
+            case detail
+        }
+    }
+
     struct Engine: Encodable {
         let health: String
         let detail: String?
         let damaged: [Damage]
+        let unreadable: [UnreadableStorage]
         let fsyncs: UInt64
         let logBytes: UInt64
 
         private enum CodingKeys: String, CodingKey {
-            case health, detail, damaged, fsyncs
+            case health, detail, damaged, unreadable, fsyncs
             case logBytes = "log_bytes"
         }
     }
@@ -197,6 +208,7 @@ struct StatusDocument: Encodable {
         engine = Engine(
             health: status.engine.name, detail: status.engine.detail,
             damaged: status.damaged.map { Damage(partitionID: $0.partition.number, detail: $0.detail) },
+            unreadable: status.unreadable.map { UnreadableStorage(storageID: $0.storage.number, detail: $0.detail) },
             fsyncs: status.fsyncs, logBytes: status.logBytes)
         machine = Machine(
             cpuPercent: status.machine.cpuPercent, memoryTotalBytes: status.machine.memoryTotalBytes,

@@ -133,6 +133,9 @@ struct StatusMetrics {
         family(
             "engine_storages_waiting", "gauge", "Storages whose work waits for room or for something else that may pass.",
             [("", String(status.waitingStorages))])
+        family(
+            "engine_storages_unreadable", "gauge", "Storages that could not be opened at the start and are still on the disk.",
+            [("", String(status.unreadable.count))])
         family("log_fsyncs_total", "counter", "Times the log was forced to disk.", [("", String(status.fsyncs))])
         family("log_bytes", "gauge", "Bytes of the log on disk.", [("", String(status.logBytes))])
         family("uptime_seconds", "gauge", "Seconds since the process started.", [("", String(status.uptime.seconds))])

@@ -28,6 +28,12 @@ extension Handlers {
         for node in nodes.sorted(by: { $0.id < $1.id }) where node.status == .failed {
             findings.append(("NODE_FAILED", "node \(node.id) is failed"))
         }
+        let reports = await plane.reports()
+        for node in nodes.sorted(by: { $0.id < $1.id }) where node.status != .failed {
+            guard let reading = reports[node.id], reading.isFresh, let detail = reading.report.engine.complaint
+            else { continue }
+            findings.append(("ENGINE_DEGRADED", "node \(node.id): \(detail)"))
+        }
         if member.breakerHolds { findings.append(("REPAIR_HALTED", "too many nodes failed at once: nothing is copied")) }
         let isBad = findings.contains { $0.code == "RAFT_NO_QUORUM" || $0.code == "PARTITION_UNAVAILABLE" }
         return Response(
@@ -241,5 +247,15 @@ extension Handlers {
         do throws(ControlPlaneError) {
             return Response(json: TokenIssuer.keySet(Array(try await plane.catalog(.local).topology.signingKeys.values)))
         } catch { throw Problem(error) }
+    }
+}
+
+extension EngineHealth {
+    /// What is wrong with it; nil when it is healthy.
+    fileprivate var complaint: String? {
+        switch self {
+        case .healthy: nil
+        case .degraded(let why), .failed(let why): why
+        }
     }
 }
