@@ -371,14 +371,16 @@ enum { disk_block = 4096 };
 
 static int64_t read_up_to(int file, unsigned char *buffer, size_t size, int64_t offset) {
     size_t done = 0;
+    int flags = fcntl(file, F_GETFL);
+    int is_direct = flags >= 0 && (flags & O_DIRECT) != 0;
     while (done < size) {
         ssize_t count = pread(file, buffer + done, size - done, offset + (int64_t)done);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return -1;
         if (count == 0) break;
         done += (size_t)count;
-        // The end of a file may be read past its last block; the next read would not begin at one.
-        if (count % disk_block != 0) break;
+        // Past the system's memory a read begins at a block, and the last one of a file ends within one; there is nothing behind it.
+        if (is_direct && count % disk_block != 0) break;
     }
     return (int64_t)done;
 }

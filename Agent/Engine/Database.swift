@@ -19,6 +19,7 @@ final class Database {
     let file: StorageFile
     var storage: StorageID { file.storage }
     private let handle: OpaquePointer
+    private let isWriter: Bool
     private var statements: [String: Statement] = [:]
     /// Pages in the write-ahead log after the last commit.
     private var logPages: Int32 = 0
@@ -45,13 +46,16 @@ final class Database {
         }
         self.file = file
         handle = opened
+        isWriter = mode != .read
         // Other connections of ours hold locks for moments only; an operator's shell may hold one longer.
         sqlite3_busy_timeout(handle, 10_000)
-        if mode != .read { countLogPages() }
+        if isWriter { countLogPages() }
     }
 
     deinit {
         for statement in statements.values { statement.finalize() }
+        // The last connection brings the log into the database. A flush that fails has ended the process, or nobody asks any more.
+        if isWriter, failure == nil { try? flushLog() }
         sqlite3_close_v2(handle)
     }
 
@@ -116,9 +120,22 @@ final class Database {
     /// it, what was committed stays in the log, and the next commit tries again.
     private func shortenLog() throws(EngineError) {
         guard logPages >= Self.longLog else { return }
+        try flushLog()
         let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
         // A page that is damaged there is damaged for whoever reads it, and the log can never be shortened past it.
         if Self.isFailedFlush(code) || code == Self.failedSum { throw error(code) }
+    }
+
+    /// Makes the log durable before it is brought into the database. SQLite does so too, but first it notes beside the log how far it is
+    /// about to go: a power cut between the two would leave a log that ends before that, which the next start takes for damage
+    /// (`StorageFile.checkLog`).
+    private func flushLog() throws(EngineError) {
+        var log: UnsafeMutablePointer<sqlite3_file>?
+        let found = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log)
+        guard found == SQLITE_OK else { throw error(found) }
+        guard let log, let methods = log.pointee.pMethods, let sync = methods.pointee.xSync else { return }
+        let code = sync(log, SQLITE_SYNC_NORMAL)
+        guard code == SQLITE_OK else { throw error(code) }
     }
 
     var changes: Int { Int(sqlite3_changes64(handle)) }

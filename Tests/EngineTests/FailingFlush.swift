@@ -13,6 +13,14 @@ enum FailingFlush {
         let methods: sqlite3_io_methods
     }
 
+    /// A flush of a write-ahead log: how long it was, and how many of its frames the index beside it said may be in the database.
+    struct LogFlush: Hashable {
+        let path: String
+        let bytes: Int
+        let noted: UInt32
+    }
+
+    private static let logFlushes = Mutex<[LogFlush]>([])
     private static let folders = Mutex<Set<String>>([])
     private static let files = Mutex<[UInt: OpenFile]>([:])
     nonisolated(unsafe) private static let original = sqlite3_vfs_find(nil)
@@ -30,6 +38,16 @@ enum FailingFlush {
     static func install() -> Bool { isInstalled }
     static func begin(in folder: String) { folders.withLock { _ = $0.insert(folder) } }
     static func end(in folder: String) { folders.withLock { _ = $0.remove(folder) } }
+
+    static func logFlushes(in folder: String) -> [LogFlush] { logFlushes.withLock { $0.filter { $0.path.hasPrefix(folder) } } }
+
+    private static func note(_ path: String) {
+        guard let index = FileManager.default.contents(atPath: path.dropLast(3) + "shm"), index.count >= 132,
+            let bytes = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
+        else { return }
+        let noted = index[128..<132].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        logFlushes.withLock { $0.append(LogFlush(path: path, bytes: bytes, noted: noted)) }
+    }
 
     /// The root of another process's mounts is a link to be followed by the kernel, not to be read.
     private static func fullPath(
@@ -70,6 +88,7 @@ enum FailingFlush {
             errno = EIO
             return SQLITE_IOERR | 4 << 8
         }
+        if open.path.hasSuffix("-wal") { note(open.path) }
         return open.methods.xSync?(file, flags) ?? SQLITE_IOERR
     }
 }

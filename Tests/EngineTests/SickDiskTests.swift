@@ -59,6 +59,33 @@ import Testing
         await sample.engine.close()
     }
 
+    @Test("the write-ahead log is on the disk before SQLite notes how much of it may be in the database")
+    func logIsFlushedFirst() async throws {
+        try #require(FailingFlush.install())
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(100)
+        func longest() -> FailingFlush.LogFlush? {
+            FailingFlush.logFlushes(in: sample.folder.path).first { $0.bytes > 60 << 20 }
+        }
+        for number in 2...200 where longest() == nil {
+            let rows = try (0..<100).map { try sample.put(number * 100 + $0, bytes: 8_000) }
+            try await sample.engine.apply([sample.entry(number, rows)], to: Sample.partition, in: Sample.storage)
+        }
+        #expect(longest()?.noted == 0)
+        #expect(FailingFlush.logFlushes(in: sample.folder.path).contains { $0.noted > 8_000 })
+        await sample.engine.close()
+
+        // So it is when the last connection is closed.
+        let closed = try Sample()
+        defer { closed.remove() }
+        try await closed.filled(2_000)
+        await closed.engine.close()
+        let flushes = FailingFlush.logFlushes(in: closed.folder.path)
+        let whole = try #require(flushes.map(\.bytes).max())
+        #expect(whole > 200_000 && flushes.first { $0.bytes == whole }?.noted == 0)
+    }
+
     @Test(
         "on a full disk an entry is refused whole, for want of room and nothing else, and is taken when there is some (F6)",
         .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
