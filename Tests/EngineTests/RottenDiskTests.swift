@@ -264,6 +264,63 @@ import Testing
         #expect(file.pointee.pMethods.pointee.xDeviceCharacteristics(file) & FailingFlush.readsParts == 0)
     }
 
+    @Test("a log that has lost what is in the database already is damage; one that has lost what was not is read up to there")
+    func lostFrames() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(0)
+        for number in 1...5 {
+            let rows = try (0..<100).map { try sample.put(number * 100 + $0) }
+            try await sample.engine.apply([sample.entry(number, rows)], to: partition, in: storage)
+        }
+        /// The folder as it is now, as a crash would leave it.
+        func crashed(_ name: String) throws -> Sample {
+            let copy = try Sample(in: sample.folder.path + "-" + name)
+            try FileManager.default.copyItem(at: sample.folder, to: copy.folder)
+            return copy
+        }
+        func log(_ sample: Sample) -> URL { URL(filePath: sample.database.path + "-wal") }
+        let size = try Data(contentsOf: log(sample)).count
+        let frames = (size - 32) / 8_216
+        // In each frame's header, and in its page.
+        var places: [Int] = []
+        for start in stride(from: 32, to: size, by: 8_216) { places += [start + 9, start + 6_000] }
+        #expect(frames > 10)
+        for place in places {
+            let crashed = try crashed("before")
+            defer { crashed.remove() }
+            try crashed.rot(place, bit: 2, of: log(crashed))
+            let found = try await crashed.engine.open().storages.first
+            let applied = try #require(found?.partitions.first).applied.sequence
+            let rows = try await crashed.engine.statistics(of: .all, in: storage).rows
+            #expect(applied < 5 && rows == 100 * applied, "byte \(place)")
+            await crashed.engine.close()
+        }
+
+        var handle: OpaquePointer?
+        #expect(sqlite3_open_v2(sample.database.path, &handle, SQLITE_OPEN_READWRITE, "page-sums") == SQLITE_OK)
+        #expect(sqlite3_exec(handle, "SELECT count(*) FROM sqlite_schema", nil, nil, nil) == SQLITE_OK)
+        var (found, done) = (Int32(0), Int32(0))
+        #expect(sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, &found, &done) == SQLITE_OK)
+        sqlite3_close(handle)
+        #expect(found == frames && done == frames)
+        for place in [3, 9, 20, 31] + places {
+            let crashed = try crashed("after")
+            defer { crashed.remove() }
+            try crashed.rot(place, bit: 2, of: log(crashed))
+            let error = try await crashed.engine.open().damaged.first?.error
+            #expect(error?.isDamage ?? false, "byte \(place)")
+            #expect("\(String(describing: error))".contains("of its write-ahead log"), "byte \(place)")
+            await crashed.engine.close()
+        }
+        let whole = try crashed("whole")
+        defer { whole.remove() }
+        #expect(try await whole.engine.open().storages.first?.partitions.first?.applied == sample.position(5))
+        #expect(try await whole.engine.statistics(of: .all, in: storage).rows == 500)
+        await whole.engine.close()
+        await sample.engine.close()
+    }
+
     @Test("a transaction that memory does not hold reads its own pages back, and so does whoever comes after it")
     func largeTransaction() async throws {
         let sample = try Sample()
