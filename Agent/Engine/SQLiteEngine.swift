@@ -10,6 +10,8 @@ package final class SQLiteEngine: StorageEngine {
     private let folder: String
     private let onDiskFailure: DiskFailureResponse
     private let storages = Mutex<[StorageID: SQLiteStorage]>([:])
+    /// Whose making failed, and whose file may be there all the same, whole or not. Nothing of it counts.
+    private let halfMade = Mutex<Set<StorageID>>([])
 
     /// - Parameters:
     ///   - folder: made when it is missing.
@@ -87,8 +89,11 @@ package final class SQLiteEngine: StorageEngine {
         _ id: StorageID, _ schema: StorageSchema, holding partition: PartitionState?, importing: ImportState?
     ) async throws(EngineError) {
         let file = file(of: id)
+        if halfMade.withLock({ $0.contains(id) }) { try file.remove() }
         let writer = StorageWriter(file)
+        halfMade.withLock { _ = $0.insert(id) }
         try await writer.create(schema, holding: partition, importing: importing)
+        halfMade.withLock { _ = $0.remove(id) }
         storages.withLock { $0[id] = SQLiteStorage(file, schema, writer) }
     }
 

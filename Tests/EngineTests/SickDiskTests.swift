@@ -111,6 +111,32 @@ import Testing
         await sample.engine.close()
     }
 
+    @Test(
+        "a storage whose making ran out of room, wherever in it, is made when there is some",
+        .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
+    func makingOnFullDisk() async throws {
+        try #require(FailingFlush.install())
+        let disk = try SmallDisk(bytes: 2 << 20)
+        let sample = try Sample(in: disk.path + "/storages")
+        _ = try await sample.engine.open()
+        var refusals = 0
+        for pages in 0..<64 {
+            let storage = StorageID(UInt64(100 + pages))
+            func make() async throws(EngineError) {
+                _ = try await sample.engine.create(storage, for: sample.table, holding: Sample.fresh, limit: 1_000)
+            }
+            try disk.fill(leaving: pages * 4_096)
+            do throws(EngineError) { try await make() } catch { refusals += 1 }
+            try disk.makeRoom()
+            try await make()
+            #expect(try await sample.engine.state(of: storage)?.partitions == [Sample.fresh])
+            #expect(try await sample.engine.remove(Sample.partition, from: storage, limit: 1_000))
+        }
+        // Else there was always too much room, or never enough.
+        #expect((8..<64).contains(refusals), "\(refusals)")
+        await sample.engine.close()
+    }
+
     @Test("a removal takes no more rows in a step than it may, and is over when it says so")
     func removalInSteps() async throws {
         let sample = try Sample()
