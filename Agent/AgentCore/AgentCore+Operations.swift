@@ -187,9 +187,11 @@ extension AgentCore {
         of id: PartitionID, in storage: StorageID, at epoch: Epoch, from primary: NodeID, term: Term
     ) -> PartitionDescriptor? {
         guard let local = locals[id], local.storage == storage, !local.isDropping, let replica = local.replica,
-            !replica.isRetired, replica.heardTerm == term, let descriptor = replica.descriptor, descriptor.epoch == epoch,
-            descriptor.primary == primary, descriptor.replica(on: identity.node)?.role == .learner
+            !replica.isRetired, let descriptor = replica.descriptor,
+            descriptor.replica(on: identity.node)?.role == .learner
         else { return nil }
+        let isOfThisTerm = replica.heardTerm == term && descriptor.epoch == epoch && descriptor.primary == primary
+        guard isOfThisTerm || settings.mutated(.takesAnySnapshot) else { return nil }
         return descriptor
     }
 

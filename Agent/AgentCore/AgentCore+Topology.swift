@@ -212,6 +212,7 @@ extension AgentCore {
         for child in children { remnants[child.id] = nil }
         locals[id]?.installation = LocalReplica.Installation(children: children, ticket: lastTicket)
         installing.append(id)
+        if settings.mutated(.installsBeforeLog) { orderInstallations() }
     }
 
     private static func firstRecord(of child: PartitionDescriptor) -> PartitionRecord {
@@ -224,7 +225,7 @@ extension AgentCore {
         let waiting = outstanding.first?.ticket ?? .max
         installing.removeAll { id in
             guard let local = locals[id], let installation = local.installation, !local.isDropping else { return true }
-            guard installation.ticket < waiting else { return false }
+            guard installation.ticket < waiting || settings.mutated(.installsBeforeLog) else { return false }
             locals[id]?.installation?.isOrdered = true
             actions.append(.installChildren(parent: id, local.storage, children: installation.children))
             return true
@@ -351,6 +352,7 @@ extension AgentCore {
         remnants[id] = nil
         locals[id]?.dropTicket = lastTicket
         dropping.append(id)
+        if settings.mutated(.dropsBeforeLog) { orderDrops() }
     }
 
     /// Orders the engine to remove what the log on disk has given up: a start that found entries of a copy that is gone would have to
@@ -362,7 +364,7 @@ extension AgentCore {
         let needed = Set(locals.values.filter { unreadable[$0.storage] != nil && !$0.isDropping }.map(\.storage))
         dropping.removeAll { id in
             guard let local = locals[id], let ticket = local.dropTicket else { return true }
-            guard ticket < waiting, !needed.contains(local.storage) else { return false }
+            guard ticket < waiting || settings.mutated(.dropsBeforeLog), !needed.contains(local.storage) else { return false }
             actions.append(.drop(id, local.storage))
             return true
         }
@@ -392,7 +394,7 @@ extension AgentCore {
         for (operation, cleanup) in due {
             let since = dueAt[cleanup] ?? topology.revision
             dueAt[cleanup] = since
-            guard savedRevision >= since else { continue }
+            guard savedRevision >= since || settings.mutated(.dropsBeforeMirror) else { continue }
             if unreadable[cleanup.storage] != nil, locals[cleanup.partition] == nil {
                 place(cleanup.partition, in: cleanup.storage)
             }

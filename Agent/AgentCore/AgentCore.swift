@@ -48,6 +48,11 @@ package struct AgentSettings: Hashable, Sendable {
     /// What the engine could not do is tried again after so long: what ails the disk may last, and each attempt has its price.
     package var enginePause: Span = .seconds(1)
 
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
+
     package init() {}
 }
 
@@ -315,6 +320,7 @@ package struct AgentCore: Sendable {
             }
         }
         guard excluded.count <= settings.exclusionsPerGrant else { return }
+        if settings.mutated(.grantsWithoutExclusions) { excluded = [:] }
         let exclusions = excluded.map { LeaseExclusion(partition: $0.key, epoch: $0.value) }
         let grant = leases.grant(request, to: peer, excluding: exclusions, at: now)
         actions.append(.send(.leaseGrant(grant), to: peer))
@@ -349,7 +355,7 @@ package struct AgentCore: Sendable {
             return .notHere(topology.partitions[id])
         }
         if epoch > descriptor.epoch { actions.append(.askTopology) }
-        return epoch == descriptor.epoch ? nil : .staleEpoch(descriptor)
+        return epoch == descriptor.epoch || settings.mutated(.servesOtherEpochs) ? nil : .staleEpoch(descriptor)
     }
 
     /// Asked after the engine has read, before the answer leaves: the right to it must have held until now (rule R2).
@@ -357,11 +363,19 @@ package struct AgentCore: Sendable {
         guard let replica = locals[id]?.replica, let descriptor = replica.descriptor else {
             return .notHere(topology.partitions[id])
         }
-        guard descriptor.epoch == epoch else { return .staleEpoch(descriptor) }
+        guard descriptor.epoch == epoch || settings.mutated(.servesOtherEpochs) else { return .staleEpoch(descriptor) }
         switch replica.refusalOfReads(at: now, leases: leases) {
         case nil: return nil
         case .notPrimary?: return .notHere(descriptor)
         case let refusal?: return .replica(refusal)
         }
     }
+}
+
+extension AgentSettings {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
 }

@@ -13,6 +13,11 @@ package struct LeaseSettings: Hashable, Sendable {
     /// A node whose own log completed no fsync for so long asks for nothing and serves nothing (rule L3).
     package var ownSyncBound: Span = .milliseconds(500)
 
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
+
     package init() {}
 
     /// How long a grantor holds itself bound.
@@ -139,7 +144,7 @@ package struct LeaseBook: Hashable, Sendable {
         else { return }
         lease.asked.removeAll { $0.number <= grant.number }
         lease.number = grant.number
-        lease.until = asked.at + settings.usable(grant.duration)
+        lease.until = (settings.mutated(.countsGrantFromArrival) ? now : asked.at) + settings.usable(grant.duration)
         lease.exclusions = [:]
         for exclusion in grant.exclusions { lease.exclusions[exclusion.partition] = exclusion.epoch }
         held[peer] = lease
@@ -174,6 +179,15 @@ package struct LeaseBook: Hashable, Sendable {
     /// Until when `peer` may believe that it has a grant of this node. A node that has just started cannot know, and assumes the
     /// longest (rule L2).
     package func lastGrantEnds(for peer: NodeID) -> LogicalInstant {
-        max(granted[peer] ?? startedAt, startedAt + settings.bound)
+        if settings.mutated(.startForgetsGrants) { return granted[peer] ?? startedAt }
+        return max(granted[peer] ?? startedAt, startedAt + settings.bound)
     }
+}
+
+extension LeaseSettings {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
 }

@@ -14,7 +14,7 @@ extension Replica {
             if new.epoch == old.epoch { descriptor = new }
             return
         }
-        guard new.epoch >= hard.epoch else {
+        guard new.epoch >= hard.epoch || settings.mutated(.takesOlderDescriptors) else {
             // This disk has acknowledged under a newer epoch: the topology at hand is behind, and gives no role.
             actions.append(.askTopology(hard.epoch))
             return
@@ -81,10 +81,13 @@ extension Replica {
     /// Becomes primary of this epoch: raises the run on disk, compares all in-sync logs, waits until nobody else can be serving, opens
     /// (rules R1, R5).
     mutating func promote(to new: PartitionDescriptor, at now: LogicalInstant) {
-        hard.run = max(hard.run, log.last.position.run, heardTerm.run) + 1
+        hard.run = max(hard.run, log.last.position.run, heardTerm.run) + (settings.mutated(.keepsRun) ? 0 : 1)
         saveHardState()
-        let waits = formerLeaders.filter { peer, former in yielded[peer].map { $0 < former.deposed } ?? true }
-            .mapValues(\.until)
+        let waits =
+            settings.mutated(.skipsLeaseWait)
+            ? [:]
+            : formerLeaders.filter { peer, former in yielded[peer].map { $0 < former.deposed } ?? true }
+                .mapValues(\.until)
         promotions += 1
         primary = PrimaryState(
             term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits,

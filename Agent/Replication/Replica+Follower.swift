@@ -17,7 +17,7 @@ extension Replica {
         }
         switch message.body {
         case .prepare(let prepare):
-            guard message.epoch == descriptor.epoch else {
+            guard message.epoch == descriptor.epoch || settings.mutated(.followsAnybody) else {
                 actions.append(.send(self.message(.stale), to: peer))
                 return
             }
@@ -42,8 +42,8 @@ extension Replica {
     }
 
     private mutating func receive(_ prepare: ReplicationMessage.Prepare, from peer: NodeID, at now: LogicalInstant) {
-        guard let descriptor, descriptor.primary == peer, descriptor.replica(on: node) != nil, primary == nil, !isRetired,
-            prepare.term.epoch <= descriptor.epoch
+        guard let descriptor, descriptor.primary == peer || settings.mutated(.followsAnybody),
+            descriptor.replica(on: node) != nil, primary == nil, !isRetired, prepare.term.epoch <= descriptor.epoch
         else { return }
         guard prepare.term >= heardTerm else {
             refuse(prepare, at: prepare.previous)

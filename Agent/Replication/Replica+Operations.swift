@@ -40,7 +40,7 @@ extension Replica {
     /// it (rule R4), and repeats until the outcome is known.
     mutating func driveJoin(at now: LogicalInstant) {
         guard let primary, primary.phase == .serving, let join = hard.pendingJoin, persistedTicket >= primary.joinTicket,
-            let peer = primary.peers[join.node], peer.durable >= commit
+            let peer = primary.peers[join.node], peer.durable >= commit || settings.mutated(.joinsTooEarly)
         else { return }
         propose(.joinInSync(id, node: join.node, store: join.store, expecting: join.expecting), at: now)
     }
@@ -51,6 +51,10 @@ extension Replica {
         let since = primary?.fencedAt ?? now
         primary?.fencedAt = since
         guard now >= since + settings.fenceWatchdog else { return }
+        if settings.mutated(.liftsFenceByItself) {
+            hard.fence = nil
+            return saveHardState()
+        }
         propose(
             .abort(fence.operation, partition: id, reason: "fence held for 250 ms", expecting: descriptor.epoch), at: now)
     }
@@ -67,6 +71,10 @@ extension Replica {
         // A refused join settles nothing: an earlier request for it may have been accepted, or may yet be. Only a descriptor of a
         // later epoch does (rule R4), and `evictTheSilent` asks for one when the learner does not answer.
         proposals.answered(proposal, outcome, at: now)
+        if settings.mutated(.settlesJoinByAnswer), case .joinInSync = proposal, hard.pendingJoin != nil {
+            hard.pendingJoin = nil
+            saveHardState()
+        }
     }
 
     // MARK: - What the driver sees

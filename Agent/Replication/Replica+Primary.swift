@@ -6,7 +6,7 @@ extension Replica {
     /// Whose acknowledgement a write needs beside this node's: the committed and the pending in-sync set (rule R4), sorted.
     var required: [NodeID] {
         guard let descriptor else { return [] }
-        let pending = hard.pendingJoin.map { [$0.node] } ?? []
+        let pending = settings.mutated(.forgetsPendingJoin) ? [] : hard.pendingJoin.map { [$0.node] } ?? []
         return Array(Set(descriptor.inSync + pending).subtracting([node])).sorted()
     }
 
@@ -31,7 +31,7 @@ extension Replica {
     private mutating func openWhenFree(at now: LogicalInstant) {
         guard var primary, primary.phase == .preparing, persistedTicket >= primary.runTicket else { return }
         primary.waits = primary.waits.filter { now < $0.value }
-        if primary.waits.isEmpty, hasCompared {
+        if primary.waits.isEmpty, hasCompared || settings.mutated(.comparesNoLogs) {
             let opening = order(.opening, in: primary.term)
             primary.phase = .opening(opening.sequence)
             for peer in primary.peers.keys { primary.peers[peer]?.next = opening.sequence }
@@ -40,7 +40,8 @@ extension Replica {
     }
 
     private mutating func serveWhenOpened() {
-        guard let primary, case .opening(let sequence) = primary.phase, commit >= sequence, applied >= sequence else { return }
+        guard let primary, case .opening(let sequence) = primary.phase else { return }
+        guard commit >= sequence && applied >= sequence || settings.mutated(.servesBeforeOpened) else { return }
         self.primary?.phase = .serving
     }
 
@@ -48,7 +49,11 @@ extension Replica {
     private mutating func advanceCommit(at now: LogicalInstant, leases: LeaseBook) {
         guard var primary, primary.phase != .preparing, let descriptor else { return }
         var everywhere = durable
-        for member in required { everywhere = min(everywhere, primary.peers[member]?.durable ?? 0) }
+        for member in required where !settings.mutated(.acknowledgesAlone) {
+            let peer = primary.peers[member]
+            let held = settings.mutated(.countsReceivedForDurable) ? peer?.received : peer?.durable
+            everywhere = min(everywhere, held ?? 0)
+        }
         commit = max(commit, everywhere)
         let done = primary.writers.prefix { $0.sequence <= commit }
         guard !done.isEmpty else { return }
@@ -143,7 +148,8 @@ extension Replica {
         if let refusal = refusalOfReads(at: now, leases: leases) {
             actions.append(.refuse(caller, refusal))
         } else {
-            primary?.readers.append(PrimaryState.Reader(caller: caller, through: commit))
+            let through = settings.mutated(.readsWithoutWaiting) ? 0 : commit
+            primary?.readers.append(PrimaryState.Reader(caller: caller, through: through))
         }
     }
 
@@ -152,7 +158,9 @@ extension Replica {
         guard let primary, let descriptor, !isRetired else { return .notPrimary }
         guard primary.phase == .serving else { return .recovering }
         let isCovered = required.allSatisfy { leases.holds(id, at: descriptor.epoch, from: $0, now: now) }
-        guard isCovered, leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
+        guard isCovered || settings.mutated(.readsWithoutGrants), leases.isFit(at: now),
+            mayServeAlone(at: now, leases: leases)
+        else { return .noLease }
         return nil
     }
 
@@ -172,7 +180,8 @@ extension Replica {
     /// else can take the role of the last in-sync member away without its part in it. A replica that is known to have failed is counted
     /// all the same: that it cannot be promoted by itself does not say that nobody promotes it.
     func mayServeAlone(at now: LogicalInstant, leases: LeaseBook) -> Bool {
-        !standsAlone || isGrantedByMajority(at: now, leases: leases) || leases.holdsFromCoordinators(at: now)
+        !standsAlone || settings.mutated(.servesAlone) || isGrantedByMajority(at: now, leases: leases)
+            || leases.holdsFromCoordinators(at: now)
     }
 
     /// Whether this primary serves only with the coordinators' leave.

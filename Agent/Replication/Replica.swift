@@ -251,7 +251,9 @@ package struct Replica: Hashable, Sendable {
 
     mutating func saveHardState() {
         unsaved.removeAll { if case .hardState = $0 { true } else { false } }
-        unsaved.append(.hardState(id, hard))
+        var saved = hard
+        if settings.mutated(.forgetsFence) { saved.fence = nil }
+        unsaved.append(.hardState(id, saved))
     }
 
     private mutating func persisted(_ ticket: UInt64) {
@@ -269,7 +271,7 @@ package struct Replica: Hashable, Sendable {
         agreed = min(agreed, sequence)
         for index in pendingAppends.indices { pendingAppends[index].through = min(pendingAppends[index].through, sequence) }
         unsaved.append(.cut(id, through: sequence))
-        ackBarrier = ticketOfThisStep
+        if !settings.mutated(.acknowledgesBeforeCut) { ackBarrier = ticketOfThisStep }
     }
 
     // MARK: - The engine
@@ -277,7 +279,7 @@ package struct Replica: Hashable, Sendable {
     /// Gives the engine what is committed, on this disk, and not yet given (rule R2), so much at a time. A verify entry ends a batch.
     private mutating func handOutCommitted() {
         guard !isImporting else { return }
-        let end = min(commit, durable)
+        let end = settings.mutated(.appliesUncommitted) ? durable : min(commit, durable)
         while applying < end {
             var batch: [Entry] = []
             var bytes = 0
@@ -316,7 +318,9 @@ package struct Replica: Hashable, Sendable {
         guard primary == nil, descriptor?.replica(on: node)?.role == .learner else { return }
         isImporting = true
         copy = number
-        restart(from: .start, saving: [.dropped(id), .hardState(id, hard)])
+        restart(
+            from: .start,
+            saving: settings.mutated(.keepsLogUnderSnapshot) ? [.hardState(id, hard)] : [.dropped(id), .hardState(id, hard)])
     }
 
     private mutating func installed(_ point: LogPoint, _ number: UInt64) {

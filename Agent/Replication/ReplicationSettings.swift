@@ -41,5 +41,18 @@ package struct ReplicationSettings: Hashable, Sendable {
     /// An empty learner is given so many entries from the log; when there are more, a snapshot.
     package var replayedEntries: UInt64 = 64
 
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
+
     package init() {}
+}
+
+extension ReplicationSettings {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
 }

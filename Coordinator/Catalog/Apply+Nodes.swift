@@ -46,7 +46,7 @@ extension Transaction {
         if known?.status == .draining { node.status = .draining }
         if node.instanceType.isEmpty { node.instanceType = known?.instanceType ?? "" }
         let hasOtherStore = known.map { $0.session != .none && $0.store != registration.store } ?? false
-        if isDamaged || hasOtherStore {
+        if isDamaged || hasOtherStore && !mutated(.trustsOtherStores) {
             leaveInSyncSets(node.id, because: "node \(node.id) came back without its data")
         } else if !damaged.isEmpty {
             leaveInSyncSets(node.id, of: damaged, because: "node \(node.id) came back without the partition's data")
@@ -152,7 +152,7 @@ extension Transaction {
         _ id: NodeID, session: SessionID, witnesses: [Witness], silentZones: [ZoneName]
     ) throws(CatalogRejection) -> CommandPayload {
         var node = try require(id)
-        guard node.session == session, session != .none else {
+        guard node.session == session && session != .none || mutated(.failsLaterLives) else {
             throw CatalogRejection(.staleSession, "node \(id) is in session \(node.session), not \(session)")
         }
         guard node.status != .failed, node.status != .decommissioned else {
@@ -177,7 +177,7 @@ extension Transaction {
     /// witnesses themselves a fact that no state can tell. A zone in which a witness stands is not silent, whatever the entry says.
     private func require(_ witnesses: [Witness], of id: NodeID, silentZones: [ZoneName]) throws(CatalogRejection) {
         let independent = Set(witnesses.map(\.id)).subtracting([id])
-        guard independent.count >= 2 else {
+        guard independent.count >= (mutated(.believesOneWitness) ? 1 : 2) else {
             throw CatalogRejection(.notEnoughWitnesses, "\(independent.count) of 2 witnesses found node \(id) dead")
         }
         let zones = Set(witnesses.filter { $0.id != id }.map(\.zone))
@@ -207,7 +207,7 @@ extension Transaction {
     ) {
         guard let found = partition(id), found.replica(on: node) != nil, found.status != .deleting else { return }
         let others = found.inSync.filter { $0 != node }
-        if found.inSync.contains(node), others.isEmpty {
+        if found.inSync.contains(node), others.isEmpty, !mutated(.losesLastMember) {
             waitForLast(node, of: found, because: cause)
             return
         }
@@ -221,7 +221,9 @@ extension Transaction {
             endOperation(on: id, harmedBy: node, because: cause)
         }
         // Asked after the operation has ended: the target of an ended move is no candidate.
-        if var changed = partition(id), changed.primary == nil, let heir = promotion.choose(among: changed.inSync) {
+        if var changed = partition(id), changed.primary == nil,
+            let heir = promotion.choose(among: mutated(.promotesAnybody) ? changed.replicas.map(\.node) : changed.inSync)
+        {
             changed.primary = heir
             putRaised(changed)
         }

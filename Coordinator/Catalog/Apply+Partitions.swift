@@ -11,7 +11,7 @@ extension Transaction {
         _ proposal: PartitionProposal, from node: NodeID, session: SessionID
     ) throws(CatalogRejection) -> CommandPayload {
         let proposer = try require(node)
-        guard proposer.session == session, session != .none else {
+        guard proposer.session == session && session != .none || mutated(.ignoresSessions) else {
             throw CatalogRejection(.staleSession, "node \(node) is in session \(proposer.session), not \(session)")
         }
         switch proposal {
@@ -102,8 +102,8 @@ extension Transaction {
         for place in changed.replicas.indices where changed.replicas[place].node == member {
             changed.replicas[place].role = .learner
         }
-        if changed.primary == member { changed.primary = nil }
-        putRaised(changed)
+        if changed.primary == member, !mutated(.leavesPrimary) { changed.primary = nil }
+        if mutated(.keepsEpoch) { put(changed) } else { putRaised(changed) }
     }
 
     /// Ends the operation on a partition when it cannot go on without `member`, which has just left the in-sync set.
@@ -215,7 +215,9 @@ extension Transaction {
     ) throws(CatalogRejection) -> CommandPayload {
         let partition = try requireOwn(id, primary: node, expecting: epoch)
         let operation = try requireRunning(operationID, on: partition)
-        guard case .move(_, .some(member), let target) = operation.kind, operation.step == .handOver, member != node else {
+        guard case .move(_, .some(member), let target) = operation.kind, operation.step == .handOver,
+            member != node || mutated(.dropsBeforeSwitch)
+        else {
             throw CatalogRejection(.wrongOperation, "operation \(operationID) does not take the replica from \(member)")
         }
         guard partition.inSync.contains(target) else {
@@ -229,7 +231,7 @@ extension Transaction {
     mutating func dropSource(_ source: NodeID, of partition: PartitionDescriptor, in operation: OperationDescriptor) {
         var changed = partition
         var next = operation
-        if let replica = changed.replica(on: source) {
+        if let replica = changed.replica(on: source), !mutated(.recordsNoCleanup) {
             next.cleanups.append(Cleanup(node: source, storage: replica.storage, partition: partition.id))
         }
         changed.replicas.removeAll { $0.node == source }
@@ -255,7 +257,7 @@ extension Transaction {
         guard case .split(_, let key, let lower, let upper) = operation.kind else {
             throw CatalogRejection(.wrongOperation, "operation \(operationID) is no split")
         }
-        guard inSync.sorted() == partition.inSync else {
+        guard inSync.sorted() == partition.inSync || mutated(.splitsWithoutRecord) else {
             throw CatalogRejection(.notInSync, "the split record was held by another in-sync set")
         }
         guard partition.learners.isEmpty else {
@@ -265,7 +267,8 @@ extension Transaction {
             throw CatalogRejection(.splitKeyOutside, "the key is not strictly inside \(partition.range)")
         }
         let next = partition.epoch.next
-        for (child, range) in [(lower, halves.lower), (upper, halves.upper)] {
+        let upperRange = mutated(.losesKeys) ? KeyRange(low: Key(key.bytes + [0]), high: halves.upper.high) : halves.upper
+        for (child, range) in [(lower, halves.lower), (upper, upperRange)] {
             put(
                 PartitionDescriptor(
                     id: child, table: partition.table, range: range, epoch: next, primary: partition.primary,

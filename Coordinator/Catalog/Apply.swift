@@ -78,7 +78,7 @@ extension Transaction {
         guard let partition = partition(id) else {
             throw CatalogRejection(.partitionNotFound, "there is no partition \(id)")
         }
-        guard epoch.map({ $0 == partition.epoch }) ?? true else {
+        guard epoch.map({ $0 == partition.epoch }) ?? true || mutated(.ignoresEpochs) else {
             throw CatalogRejection(
                 .staleEpoch, "partition \(id) is at \(partition.epoch), not \(epoch?.description ?? "any")")
         }

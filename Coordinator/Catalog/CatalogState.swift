@@ -50,6 +50,10 @@ package struct CatalogSnapshot: Hashable, Sendable {
 package struct CatalogState: Sendable, Equatable {
     package private(set) var snapshot: CatalogSnapshot
     private let digest: AuditDigest
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
 
     /// - Parameter digest: chains the audit trail; the same at every coordinator.
     package init(_ snapshot: CatalogSnapshot = CatalogSnapshot(), digest: @escaping AuditDigest) {
@@ -137,6 +141,9 @@ package struct CatalogState: Sendable, Equatable {
     /// when the new one is made: no copy of it is needed.
     private mutating func execute(_ entry: CatalogEntry, at index: UInt64) -> (CommandResult, [TopologyChange]) {
         var transaction = Transaction(on: snapshot, at: index, actor: entry.actor, reason: entry.reason)
+        #if MUTANTS
+            transaction.mutant = mutant
+        #endif
         do throws(CatalogRejection) {
             let payload = try transaction.execute(entry.command)
             transaction.forgetEndedOperations()

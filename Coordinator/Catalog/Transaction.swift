@@ -16,6 +16,11 @@ struct Transaction {
     var failedAt: [NodeID: WallTime]
     var coordinators: [NodeID: CoordinatorDescriptor]
 
+    #if MUTANTS
+        /// The planted bug.
+        var mutant: RuleMutant?
+    #endif
+
     private var nodes: [NodeID: NodeDescriptor] = [:]
     private var tables: [TableID: TableDescriptor?] = [:]
     private var partitions: [PartitionID: PartitionDescriptor?] = [:]
@@ -115,4 +120,12 @@ struct Transaction {
         }
         return all + others
     }
+}
+
+extension Transaction {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
 }

@@ -187,6 +187,9 @@ package struct Coordinator: Sendable {
         self.memberZones = memberZones
         self.settings = settings
         catalog = CatalogState(digest: codec.digest)
+        #if MUTANTS
+            catalog.mutant = settings.mutant
+        #endif
         planDue = now
         askDue = now
         heldKeysDue = now
@@ -336,6 +339,9 @@ package struct Coordinator: Sendable {
     private mutating func install(_ snapshot: Snapshot) {
         guard let state = codec.decodeSnapshot(snapshot.data) else { return actions.append(.unreadable(snapshot.id.index)) }
         catalog = CatalogState(state, digest: codec.digest)
+        #if MUTANTS
+            catalog.mutant = settings.mutant
+        #endif
         marks.begin(behind: snapshot.id.index)
         bytesSinceSnapshot = 0
         actions.append(.reset)

@@ -83,6 +83,10 @@ package struct CoordinatorSettings: Sendable {
     package var groupRequests: Int
     /// How often a leader whose disk is nearly full asks the others to take over.
     package var handOverInterval: Span
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),

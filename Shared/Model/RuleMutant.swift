@@ -1,0 +1,87 @@
+// Rules of replication, leases, movement and the catalog that can be turned off one at a time, so that each can be shown to matter: a
+// story, a partition or a cluster breaks without it. Only a build with the condition MUTANTS can plant one; in every other, `mutated`
+// is false and costs nothing.
+
+package enum RuleMutant: String, CaseIterable, Sendable {
+    /// A write is acknowledged as soon as the primary has it on disk. (R1)
+    case acknowledgesAlone
+    /// What a member has received counts as what it has on disk. (R1)
+    case countsReceivedForDurable
+    /// A primary that starts again goes on in the run that it was in. (R1)
+    case keepsRun
+    /// Entries are applied as soon as they are on this disk. (R2)
+    case appliesUncommitted
+    /// A strong read does not wait for the engine. (R2)
+    case readsWithoutWaiting
+    /// A pending learner is not waited for. (R4)
+    case forgetsPendingJoin
+    /// A join is settled by whatever answer comes first. (R4)
+    case settlesJoinByAnswer
+    /// A learner is proposed before it has all that is committed. (R4)
+    case joinsTooEarly
+    /// A new primary waits for nobody's lease. (R5)
+    case skipsLeaseWait
+    /// A new primary serves before its in-sync set has its tail. (R5)
+    case servesBeforeOpened
+    /// A new primary does not look at the others' logs. (R5)
+    case comparesNoLogs
+    /// What a follower cut is acknowledged over before the cut is on disk. (R5)
+    case acknowledgesBeforeCut
+    /// A follower takes entries in any epoch, of whoever sends them. (E2)
+    case followsAnybody
+    /// A request of another epoch is served. (E3)
+    case servesOtherEpochs
+    /// Strong reads need no grants. (L1)
+    case readsWithoutGrants
+    /// A grant says nothing of what its holder does not know. (L1)
+    case grantsWithoutExclusions
+    /// A grant counts from when it came. (L2)
+    case countsGrantFromArrival
+    /// A start has granted nothing. (L2)
+    case startForgetsGrants
+    /// A last member serves without anybody's leave. (R6)
+    case servesAlone
+    /// A fence that has stood too long is lifted where it stands. (M4)
+    case liftsFenceByItself
+    /// A fence does not outlive the process. (M4)
+    case forgetsFence
+    /// A snapshot is taken whoever sends it, for whatever term. (M5)
+    case takesAnySnapshot
+    /// Rows are replaced by a snapshot while the log still counts for them. (M5)
+    case keepsLogUnderSnapshot
+    /// A copy is removed before the log has given it up. (M3, E4)
+    case dropsBeforeLog
+    /// A copy is removed before the mirror on disk says that it is over. (M3)
+    case dropsBeforeMirror
+    /// Children are installed before their first records are on disk. (M2)
+    case installsBeforeLog
+    /// A descriptor older than what the disk has acknowledged under gives a role. (E1)
+    case takesOlderDescriptors
+
+    /// A proposal is taken at whatever epoch. (E1)
+    case ignoresEpochs
+    /// A member leaves the in-sync set and the epoch stays. (E1)
+    case keepsEpoch
+    /// A proposal of a process that was replaced is taken. (E6)
+    case ignoresSessions
+    /// Any replica may be promoted. (R6)
+    case promotesAnybody
+    /// The last member leaves its in-sync set too. (F2)
+    case losesLastMember
+    /// A node that has failed stays primary of what it led. (F2)
+    case leavesPrimary
+    /// A split is committed whoever held its record. (M2)
+    case splitsWithoutRecord
+    /// What is to be removed is not recorded. (M1, M3)
+    case recordsNoCleanup
+    /// The halves of a split do not meet. (M8)
+    case losesKeys
+    /// Another disk under a known name keeps the places of the one before. (E4)
+    case trustsOtherStores
+    /// A death is believed that only one has found. (F2)
+    case believesOneWitness
+    /// Who has failed and started again since is failed by the old news. (F2, E6)
+    case failsLaterLives
+    /// A move's source may leave before it has given its role away. (M2)
+    case dropsBeforeSwitch
+}
