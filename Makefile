@@ -60,7 +60,7 @@ sim:
 	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate
 	.build-core/release/simulate $(if $(SEED),$(if $(CLUSTER),--cluster) --seed $(SEED),--seeds $(SEEDS) --clusters $(CLUSTERS) --seconds $(SECONDS) --jobs $$(nproc))
 
-## sim-mutants: plants every known bug by itself and tells which scenario or seed notices it; ONLY=name plants those alone
+## sim-mutants: plants every known bug by itself and tells which scenario, story or seed notices it; ONLY=name plants those alone
 sim-mutants:
 	CORES_ONLY=1 swift build -c release -Xswiftc -DMUTANTS --scratch-path .build-mutants --product simulate
 	.build-mutants/release/simulate --jobs $$(nproc) --mutants $(ONLY)

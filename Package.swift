@@ -60,7 +60,7 @@ var targets: [Target] = [
     coreTests("Access", uses: ["Model"]),
     coreTests("KeyEncoding", uses: ["Model"]),
     coreTests("DurableLog", uses: ["Model"]),
-    coreTests("Replication", uses: ["Model"]),
+    coreTests("Replication", uses: ["Model", "ReplicationSimulation"]),
     coreTests("Movement", uses: ["Model"]),
     coreTests("AgentCore", uses: ["Catalog", "Membership", "Model", "Movement", "Replication", "RoutingTable"]),
     coreTests("Consensus", uses: ["ConsensusKit", "Model"]),
@@ -70,16 +70,18 @@ var targets: [Target] = [
     kit("ConsensusKit", uses: ["Consensus", "Model"]),
     kit("SimulationKit", uses: ["Model"], and: [heap]),
     kit("RaftSimulation", uses: ["Consensus", "DurableLog", "Model", "SimulationKit"]),
+    kit("ReplicationSimulation", uses: ["Model", "Replication", "SimulationKit"]),
     kit(
         "ClusterSimulation",
         uses: [
             "AgentCore", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Membership", "Model", "Movement", "Planning",
-            "RaftSimulation", "Replication", "SimulationKit",
+            "RaftSimulation", "Replication", "ReplicationSimulation", "SimulationKit",
         ]),
     .executableTarget(
         name: "simulate",
-        dependencies: ["ClusterSimulation", "RaftSimulation", "Model", "SimulationKit"].map { .byName(name: $0) },
-        path: "Tests/Simulate", swiftSettings: settings),
+        dependencies: ["ClusterSimulation", "Model", "RaftSimulation", "ReplicationSimulation", "SimulationKit"].map {
+            .byName(name: $0)
+        }, path: "Tests/Simulate", swiftSettings: settings),
     kit("MembershipSimulation", uses: ["Membership", "Model", "SimulationKit"]),
     .executableTarget(
         name: "simulate-members",

@@ -61,7 +61,7 @@ package struct AgentCore: Sendable {
     package let settings: AgentSettings
     package internal(set) var topology: Topology
     /// At which revision the mirror is on disk: a start finds no older one.
-    var savedRevision: Revision
+    package internal(set) var savedRevision: Revision
     /// The revision at which each cleanup was first found due.
     var dueAt: [Cleanup: Revision] = [:]
     /// For each partition, the revision at which this node learned its present state.

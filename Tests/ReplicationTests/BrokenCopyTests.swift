@@ -2,14 +2,15 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 /// What a primary's log keeps for a copy that broke, and gives to one that goes on.
 @Suite struct BrokenCopyTests {
     /// A primary that keeps ten entries, or two hundred for a learner; a learner that waits for a snapshot.
-    private func cluster() throws -> Cluster {
+    private func cluster() throws -> ReplicaGroup {
         var settings = ReplicationSettings()
         (settings.historyBytes, settings.learnerBytes) = (10 * 56, 200 * 56)
-        let cluster = try Cluster(seed: 1, nodes: 3, inSync: 2, fault: .none, settings: settings)
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, inSync: 2, fault: .none, settings: settings)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         write(100, in: cluster)
         let learner = ReplicaDescriptor(node: cluster.order[2], store: StoreID(3), storage: StorageID(8), role: .learner)
@@ -18,11 +19,11 @@ import Testing
         return cluster
     }
 
-    private func needsSnapshot(_ cluster: Cluster) -> Bool {
+    private func needsSnapshot(_ cluster: ReplicaGroup) -> Bool {
         cluster.node(0).replica.progress(of: cluster.order[2], at: cluster.now)?.needsSnapshot ?? false
     }
 
-    private func write(_ count: Int, in cluster: Cluster) {
+    private func write(_ count: Int, in cluster: ReplicaGroup) {
         for _ in 0..<count {
             cluster.write(at: cluster.order[0])
             cluster.run(.milliseconds(10))
@@ -30,11 +31,11 @@ import Testing
         cluster.run(.seconds(2))
     }
 
-    private func sending(_ sequence: UInt64?, in cluster: Cluster) {
+    private func sending(_ sequence: UInt64?, in cluster: ReplicaGroup) {
         cluster.give(cluster.order[0], [.snapshotSending(to: cluster.order[2], at: sequence)])
     }
 
-    private func base(_ cluster: Cluster) -> UInt64 { cluster.node(0).replica.log.base.sequence }
+    private func base(_ cluster: ReplicaGroup) -> UInt64 { cluster.node(0).replica.log.base.sequence }
 
     @Test("the log is kept for a snapshot that broke, through the next try, until the learner stands there (R9)")
     func kept() throws {

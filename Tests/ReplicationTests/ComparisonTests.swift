@@ -4,15 +4,16 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 @Suite struct ComparisonTests {
-    private func cluster(seed: UInt64 = 1, nodes: Int = 3, minInSync: Int = 2) throws -> Cluster {
-        let cluster = try Cluster(seed: seed, nodes: nodes, minInSync: minInSync, fault: .none)
+    private func cluster(seed: UInt64 = 1, nodes: Int = 3, minInSync: Int = 2) throws -> ReplicaGroup {
+        let cluster = try ReplicaGroup(seed: seed, nodes: nodes, minInSync: minInSync, fault: .none)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         return cluster
     }
 
-    private func write(_ count: Int, _ cluster: Cluster) {
+    private func write(_ count: Int, _ cluster: ReplicaGroup) {
         for _ in 0..<count {
             cluster.write(at: cluster.order[0])
             cluster.run(.milliseconds(10))

@@ -5,6 +5,7 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 @Suite struct HostileMessageTests {
     /// Draws messages out of what the log holds and of numbers that stand at edges.
@@ -99,7 +100,7 @@ import Testing
 
     @Test("no message takes away what is committed, or ends the process, at a follower or at a primary", arguments: 1...20)
     func anyMessage(seed: UInt64) throws {
-        let cluster = try Cluster(seed: seed, nodes: 3, fault: .none)
+        let cluster = try ReplicaGroup(seed: seed, nodes: 3, fault: .none)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         for _ in 0..<40 {
             cluster.write(at: cluster.order[0])

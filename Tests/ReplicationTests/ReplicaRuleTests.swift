@@ -4,10 +4,11 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 @Suite struct ReplicaRuleTests {
-    private func cluster(seed: UInt64 = 1, nodes: Int = 3, minInSync: Int = 2) throws -> Cluster {
-        let cluster = try Cluster(seed: seed, nodes: nodes, minInSync: minInSync, fault: .none)
+    private func cluster(seed: UInt64 = 1, nodes: Int = 3, minInSync: Int = 2) throws -> ReplicaGroup {
+        let cluster = try ReplicaGroup(seed: seed, nodes: nodes, minInSync: minInSync, fault: .none)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         return cluster
     }
@@ -39,7 +40,7 @@ import Testing
     func boundsFollowers() throws {
         var settings = ReplicationSettings()
         (settings.historyBytes, settings.learnerBytes, settings.pendingBytes) = (80, 400, 400)
-        let cluster = try Cluster(seed: 1, nodes: 3, fault: .none, settings: settings)
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, fault: .none, settings: settings)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         cluster.node(2).engineFreeAt = cluster.now + .seconds(6)
         var most = 0
@@ -58,7 +59,7 @@ import Testing
     func appliesInPieces() throws {
         var settings = ReplicationSettings()
         settings.applyBytes = 200
-        let cluster = try Cluster(seed: 1, nodes: 3, fault: .none, settings: settings)
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, fault: .none, settings: settings)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         let callers = (0..<100).map { _ in cluster.write(at: cluster.order[0]) }
         #expect(cluster.run(until: { cluster in callers.allSatisfy { cluster.acknowledged[$0] != nil } }))
@@ -183,7 +184,7 @@ import Testing
         cluster.crash(cluster.order[0])
         cluster.commit { descriptor in
             descriptor.primary = promoted
-            descriptor.replicas = descriptor.replicas.map { $0.node == cluster.order[0] ? Cluster.with($0, .learner) : $0 }
+            descriptor.replicas = descriptor.replicas.map { $0.node == cluster.order[0] ? ReplicaGroup.with($0, .learner) : $0 }
         }
         #expect(cluster.run(until: { $0.nodes[promoted]!.replica.isServing }, atMost: .seconds(3)))
         #expect(cluster.now >= granted)

@@ -4,16 +4,17 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 @Suite struct SettlingTests {
-    private func cluster() throws -> Cluster {
-        let cluster = try Cluster(seed: 1, nodes: 3, minInSync: 2, fault: .none)
+    private func cluster() throws -> ReplicaGroup {
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, minInSync: 2, fault: .none)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         return cluster
     }
 
     /// The third node has been evicted and is back as a learner whose join is pending, and no coordinator is in reach.
-    private func withPendingJoin() throws -> Cluster {
+    private func withPendingJoin() throws -> ReplicaGroup {
         let cluster = try cluster()
         cluster.crash(cluster.order[2])
         cluster.nodeFailed(cluster.order[2])

@@ -4,10 +4,11 @@ import Model
 import Testing
 
 @testable import Replication
+@testable import ReplicationSimulation
 
 @Suite struct WriteOnceTests {
-    private func cluster() throws -> Cluster {
-        let cluster = try Cluster(seed: 1, nodes: 3, minInSync: 2, fault: .none)
+    private func cluster() throws -> ReplicaGroup {
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, minInSync: 2, fault: .none)
         #expect(cluster.run(until: { $0.node(0).replica.isServing }))
         return cluster
     }
@@ -18,8 +19,8 @@ import Testing
             once: WriteOnce(key: key, horizon: WallTime(milliseconds: 0)), recalledAt: recalled, earlier: earlier)
     }
 
-    private func ask(_ cluster: Cluster, _ caller: UInt64, _ payload: UInt64, _ request: WriteOnceRequest) {
-        cluster.give(cluster.order[0], [.write(CallerID(caller), Cluster.payload(payload), request)])
+    private func ask(_ cluster: ReplicaGroup, _ caller: UInt64, _ payload: UInt64, _ request: WriteOnceRequest) {
+        cluster.give(cluster.order[0], [.write(CallerID(caller), ReplicaGroup.payload(payload), request)])
     }
 
     @Test("one that waits for its acknowledgement and is asked for again is ordered once, and both are answered with its place")
@@ -51,7 +52,7 @@ import Testing
         #expect(cluster.acknowledged[900] != nil)
         cluster.give(
             cluster.order[1],
-            [.write(CallerID(901), Cluster.payload(1), try request(1, at: replica.applied, earlier: earlier))])
+            [.write(CallerID(901), ReplicaGroup.payload(1), try request(1, at: replica.applied, earlier: earlier))])
         #expect(cluster.acknowledged[901] == nil)
     }
 
@@ -63,7 +64,7 @@ import Testing
         let last = cluster.node(0).replica.log.lastSequence
         var replica = cluster.node(0).replica
         let actions = replica.step(
-            .write(CallerID(901), Cluster.payload(2), try request(1, at: applied)), at: cluster.now,
+            .write(CallerID(901), ReplicaGroup.payload(2), try request(1, at: applied)), at: cluster.now,
             leases: cluster.node(0).leases)
         #expect(actions.contains(.refuse(CallerID(901), .keyReused)))
         #expect(replica.log.lastSequence == last)

@@ -23,9 +23,9 @@ struct Campaign {
 
     /// First the fixed seeds of the one, then of the other; then fresh ones of both by turns.
     func run() async throws -> Bool {
-        var tallies = Dictionary(uniqueKeysWithValues: Subject.allCases.map { ($0, Tally()) })
+        var tallies = Dictionary(uniqueKeysWithValues: Subject.campaign.map { ($0, Tally()) })
         try await withThrowingTaskGroup(of: (Subject, Chunk.Outcome).self) { group in
-            var next = Dictionary(uniqueKeysWithValues: Subject.allCases.map { ($0, UInt64(0)) })
+            var next = Dictionary(uniqueKeysWithValues: Subject.campaign.map { ($0, UInt64(0)) })
             var turn = Subject.group
             func add() {
                 guard let (subject, seeds) = chunk(next, &turn) else { return }
@@ -40,13 +40,13 @@ struct Campaign {
             }
         }
         var holds = true
-        for subject in Subject.allCases {
+        for subject in Subject.campaign {
             guard let tally = tallies[subject] else { continue }
             report(tally, subject)
             // Of fresh seeds an open verdict is only told; the fixed ones are known to be judged, every call of them.
             holds = holds && tally.failures.isEmpty && !tally.undecided.contains { $0 <= fixed(subject) }
         }
-        for subject in Subject.allCases {
+        for subject in Subject.campaign {
             if let first = tallies[subject]?.failures.first { try Chunk.explain(subject, first.seed) }
         }
         return holds
@@ -56,7 +56,7 @@ struct Campaign {
 
     /// The seeds that come next; nil when it is time to end.
     private func chunk(_ next: [Subject: UInt64], _ turn: inout Subject) -> (Subject, ClosedRange<UInt64>)? {
-        for subject in Subject.allCases {
+        for subject in Subject.campaign {
             let index = next[subject] ?? 0
             guard index < fixed(subject) else { continue }
             return (subject, index + 1...min(index + Self.chunkSeeds(subject), fixed(subject)))

@@ -4,6 +4,7 @@ import ClusterSimulation
 import Foundation
 import Model
 import RaftSimulation
+import ReplicationSimulation
 import SimulationKit
 
 struct Chunk: Sendable {
@@ -21,7 +22,7 @@ struct Chunk: Sendable {
     struct Line: Sendable {
         let seed: UInt64
         let simulated: Double
-        /// Entries of a group, or acknowledged writes of a cluster.
+        /// Entries of a group, acknowledged writes of a cluster, or calls on a partition.
         let committed: Int
         /// Registers of which the checker could not say whether an order explains the answers.
         let undecided: Int
@@ -55,6 +56,18 @@ struct Chunk: Sendable {
             if case .cluster(let bug)? = bug { planted = bug }
             return ClusterRun(seed: seed, bug: planted).run().map {
                 Line(seed: seed, simulated: $0.simulated.seconds, committed: $0.acknowledged, undecided: $0.undecided)
+            }
+        case .partition:
+            var mutant: RuleMutant?
+            if case .cluster(let bug)? = bug { mutant = bug.rule }
+            do {
+                let history = try ReplicaHistory(seed: seed, mutant: mutant)
+                guard let first = history.found.first else {
+                    return .success(Line(seed: seed, simulated: 0, committed: history.calls, undecided: 0))
+                }
+                return .failure(RunFailure(seed: seed, at: .origin, step: 0, violation: first, faults: []))
+            } catch {
+                return .failure(RunFailure(seed: seed, at: .origin, step: 0, violation: "\(error)", faults: []))
             }
         }
     }

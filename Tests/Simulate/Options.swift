@@ -41,6 +41,7 @@ struct Options {
             case "--seeds": seeds = try number(after: option)
             case "--clusters": clusters = try number(after: option)
             case "--cluster": subject = .cluster
+            case "--partition": subject = .partition
             case "--seconds": seconds = Int(min(try number(after: option), 1_000_000))
             case "--lines": lines = Int(min(try number(after: option), 10_000_000))
             case "--jobs": jobs = Int(min(max(try number(after: option), 1), 64))

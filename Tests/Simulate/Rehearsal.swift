@@ -1,19 +1,36 @@
-// All scenarios in a process of their own: one that traps is told like any other that fails.
+// All scenarios and stories in a process of their own: one that traps is told like any other that fails.
 
+import ClusterSimulation
 import RaftSimulation
 import SimulationKit
 
 enum Rehearsal {
     /// Prints a line when a scenario begins, and one when a promise breaks, which ends it.
     static func work(bug planted: Bug?) -> Bool {
-        var bug: PlantedBug?
-        if case .group(let some)? = planted { bug = some }
-        for scenario in Scenario.all {
-            Chunk.say("plays \(scenario.name)")
-            do throws(Violation) { try scenario.play(bug) } catch {
-                Chunk.say("breaks \(error.description.replacing("\n", with: " "))")
-                return false
-            }
+        switch planted {
+        case .group(let bug)?: play(bug)
+        case .cluster(let bug)?: play(bug)
+        case nil: play(nil as PlantedBug?) && play(nil as ClusterBug?)
+        }
+    }
+
+    private static func play(_ bug: PlantedBug?) -> Bool {
+        Scenario.all.allSatisfy { scenario in
+            holds(scenario.name) { () throws(Violation) in try scenario.play(bug) }
+        }
+    }
+
+    private static func play(_ bug: ClusterBug?) -> Bool {
+        ClusterStory.all.allSatisfy { story in
+            holds(story.name) { () throws(Violation) in try story.play(bug) }
+        }
+    }
+
+    private static func holds(_ name: String, _ play: () throws(Violation) -> Void) -> Bool {
+        Chunk.say("plays \(name)")
+        do throws(Violation) { try play() } catch {
+            Chunk.say("breaks \(error.description.replacing("\n", with: " "))")
+            return false
         }
         return true
     }

@@ -9,6 +9,7 @@
 //   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells what notices it
 //   simulate --scenarios        plays the scenarios, up to the first that fails
 //   --cluster                   the seeds are those of clusters
+//   --partition                 they are those of one partition's replicas
 //   --bug NAME                  plants one bug
 //   --jobs J                    processes at a time; one by default
 
@@ -31,7 +32,13 @@ enum Simulate {
         let holds: Bool
         switch options.errand {
         case .one(let seed):
-            holds = options.subject == .group ? replay(seed, options) : replayCluster(seed, options)
+            switch options.subject {
+            case .group: holds = replay(seed, options)
+            case .cluster: holds = replayCluster(seed, options)
+            case .partition:
+                Chunk.work(.partition, seed...seed, bug: options.bug, stopsAtFailure: true)
+                holds = true
+            }
         case .digest(let seed): holds = printDigest(of: seed, options.subject)
         case .chunk(let seeds):
             Chunk.work(options.subject, seeds, bug: options.bug, stopsAtFailure: options.stops)

@@ -3,14 +3,25 @@
 import ClusterSimulation
 import RaftSimulation
 
-enum Subject: Hashable, Sendable, CaseIterable {
+enum Subject: Hashable, Sendable {
     /// A coordinators' Raft group.
     case group
     /// A whole cluster: coordinators, agents, clients.
     case cluster
+    /// The replicas of one partition, in the hunt for mutants alone: the tests of replication run its seeds.
+    case partition
+
+    /// What `make sim` runs.
+    static let campaign: [Subject] = [.group, .cluster]
 
     /// What says so on the command line.
-    var arguments: [String] { self == .cluster ? ["--cluster"] : [] }
+    var arguments: [String] {
+        switch self {
+        case .group: []
+        case .cluster: ["--cluster"]
+        case .partition: ["--partition"]
+        }
+    }
     /// How a person asks for one seed again.
     func command(for seed: UInt64) -> String { "make sim \(self == .cluster ? "CLUSTER=1 " : "")SEED=\(seed)" }
 }
@@ -22,10 +33,12 @@ enum Bug: Hashable, Sendable, CustomStringConvertible {
 
     static var all: [Bug] { PlantedBug.all.map(Bug.group) + ClusterBug.all.map(Bug.cluster) }
 
-    var subject: Subject {
+    /// Where seeds must notice it, the cheapest first.
+    var subjects: [Subject] {
         switch self {
-        case .group: .group
-        case .cluster: .cluster
+        case .group: [.group]
+        case .cluster(.shell): [.cluster]
+        case .cluster(.rule): [.partition, .cluster]
         }
     }
 

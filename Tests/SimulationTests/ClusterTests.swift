@@ -13,6 +13,11 @@ import Testing
         }
     }
 
+    @Test("every story of a rule ends well where no rule is turned off")
+    func stories() {
+        for story in ClusterStory.all { #expect(throws: Never.self, "\(story.name)") { try story.play(nil) } }
+    }
+
     @Test("a run does work: clients are answered, and operations end well")
     func doesWork() throws {
         let summary = try ClusterRun(seed: 2).run().get()

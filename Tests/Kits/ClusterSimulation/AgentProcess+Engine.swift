@@ -77,8 +77,9 @@ extension AgentProcess {
             wait(for: .tell(.created(descriptor.id, storage)), at: now)
         case .installChildren(let parent, let storage, let children): install(children, of: parent, in: storage, at: now)
         case .drop(let id, let storage):
-            if !givenUp.contains(id) { violations.append("\(node) drops \(id), which its log on disk still holds") }
+            if onLog.contains(id) { violations.append("\(node) drops \(id), which its log on disk still holds") }
             engine[id] = nil
+            removed.append((id, storage))
             wait(for: .tell(.dropped(id, storage)), at: now)
         case .copy(let id, _, let peer, let storage, let term): send(id, to: peer, storage, term, at: now, &effects)
         case .append, .send, .acknowledge, .readable, .refuse, .propose, .stopCopy, .confirmQuorum, .topologyChanged,
@@ -116,6 +117,9 @@ extension AgentProcess {
         let held = engine.removeValue(forKey: parent)
         if let held, held.applied.sequence < children[0].origin.sequence {
             violations.append("\(node) cuts \(parent) in two at \(held.applied), before \(children[0].origin)")
+        }
+        if held != nil, let child = children.first(where: { !onLog.contains($0.id) }) {
+            violations.append("\(node) cuts \(parent) in two, and its log on disk knows nothing of \(child.id)")
         }
         if held == nil, children.contains(where: { engine[$0.id] == nil }) {
             violations.append("\(node) makes children of \(parent) out of nothing")

@@ -71,8 +71,8 @@ struct AgentProcess: Sendable {
     var isEngineDirty = false
     var afterwards: [Afterwards] = []
     var engineSyncDue: LogicalInstant
-    /// Partitions that the log on disk has given up.
-    var givenUp: Set<PartitionID> = []
+    /// Partitions of which the log on disk holds something, and has not given it up.
+    var onLog: Set<PartitionID> = []
     var lastCopy: UInt64
     /// Snapshots that are in the engine on disk: where they came from, and under which number.
     var ended: [(host: Int, number: UInt64)] = []
@@ -85,6 +85,7 @@ struct AgentProcess: Sendable {
     // What the checks look at after each step, and clear.
     var acknowledged: [(partition: PartitionID, position: Position, value: UInt64)] = []
     var applied: [AppliedWrite] = []
+    var removed: [(partition: PartitionID, storage: StorageID)] = []
     var violations: [String] = []
 
     init(
@@ -111,7 +112,7 @@ struct AgentProcess: Sendable {
         core = AgentCore(
             identity: AgentIdentity(node: node, store: found.id, generation: found.generation), topology: found.topology,
             recovered: recovered, engine: replicas, startedAt: now, settings: options.agent)
-        givenUp = Set(recovered.filter { $0.value.isDropped }.keys)
+        onLog = Set(recovered.filter { !$0.value.isDropped }.keys)
         nextTick = now
         engineSyncDue = now
         lastCopy = found.generation.number << 32
@@ -303,9 +304,9 @@ struct AgentProcess: Sendable {
         case .log(let records, let ticket):
             for record in records {
                 if case .dropped(let id) = record {
-                    givenUp.insert(id)
+                    onLog.remove(id)
                 } else if let id = record.partition {
-                    givenUp.remove(id)
+                    onLog.insert(id)
                 }
             }
             soon.append(.persisted(ticket: ticket))

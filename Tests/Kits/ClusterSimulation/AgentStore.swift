@@ -71,16 +71,7 @@ struct AgentStore: Sendable {
         let generation = mutant == .keepsGeneration ? max(identity[1], 1) : identity[1] + 1
         let bytes = disk.bytes(of: logFile) ?? []
         let (records, end) = parse(bytes)
-        var engine: [PartitionID: EnginePartition] = [:]
-        if let number = words(of: "engine", on: disk) {
-            guard let held = number.first.flatMap({ archive.engine($0) }) else { return nil }
-            engine = held
-        }
-        var topology = Topology()
-        if let number = words(of: "topology", on: disk) {
-            guard let mirror = number.first.flatMap({ archive.topology($0) }) else { return nil }
-            topology = mirror
-        }
+        guard let engine = engine(on: disk, archive), let topology = mirror(on: disk, archive) else { return nil }
         // A process that died between a write and its sync left what can be read and is not durable.
         var opening: [DiskStep] = []
         if end < bytes.count {
@@ -91,6 +82,18 @@ struct AgentStore: Sendable {
         return Found(
             store: AgentStore(logEnd: end), id: StoreID(identity[0]), generation: Generation(generation), records: records,
             engine: engine, topology: topology, opening: opening)
+    }
+
+    /// The engine's rows; nil when they cannot be read.
+    static func engine(on disk: SimulatedDisk, _ archive: ClusterArchive) -> [PartitionID: EnginePartition]? {
+        guard let number = words(of: "engine", on: disk) else { return [:] }
+        return number.first.flatMap { archive.engine($0) }
+    }
+
+    /// The topology that a start would find; nil when it cannot be read.
+    static func mirror(on disk: SimulatedDisk, _ archive: ClusterArchive) -> Topology? {
+        guard let number = words(of: "topology", on: disk) else { return Topology() }
+        return number.first.flatMap { archive.topology($0) }
     }
 
     /// The whole records, up to the first that is not: one batch at a time is on its way, so nothing whole stands behind a torn one.

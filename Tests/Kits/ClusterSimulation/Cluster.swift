@@ -80,6 +80,10 @@ struct Cluster: SimulatedSystem {
         guard let agent = process.agent else { return }
         if let violation = agent.violations.first { throw Violation(violation) }
         try checks.follows(agent)
+        try checks.saves(agent, AgentStore.mirror(on: disk, archive))
+        try checks.isOwn(agent.session.session, of: host)
+        try checks.isSaid(effects, by: agent, from: AgentStore.engine(on: disk, archive))
+        for copy in agent.removed { try checks.removed(copy, by: agent, AgentStore.mirror(on: disk, archive)) }
         for done in agent.acknowledged { try checks.acknowledged(done, by: host) }
         for write in agent.applied {
             try checks.applied(write)
@@ -87,6 +91,7 @@ struct Cluster: SimulatedSystem {
         }
         if !agent.acknowledged.isEmpty { process.agent?.acknowledged.removeAll(keepingCapacity: true) }
         if !agent.applied.isEmpty { process.agent?.applied.removeAll(keepingCapacity: true) }
+        if !agent.removed.isEmpty { process.agent?.removed.removeAll() }
     }
 
     /// Lost and damaged disks are the Raft groups' and the agents' own simulations' matter: here every disk keeps what it synced.

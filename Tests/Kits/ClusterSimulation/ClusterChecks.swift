@@ -14,6 +14,10 @@ struct ClusterChecks: Sendable {
     private var truths: [Revision: Topology] = [:]
     /// The revision at which each agent stood last, in this life.
     private var seen: [Revision]
+    /// The revision that each agent took last for one that its disk holds.
+    private var saved: [Revision]
+    /// Each agent's session, and the newest of its earlier starts.
+    private var sessions: [(now: SessionID, before: SessionID)]
 
     private struct Reign: Hashable {
         let partition: PartitionID
@@ -30,10 +34,15 @@ struct ClusterChecks: Sendable {
     init(_ places: ClusterPlaces) {
         self.places = places
         seen = Array(repeating: .none, count: places.zones.count)
+        saved = seen
+        sessions = Array(repeating: (.none, .none), count: places.zones.count)
         truths[.none] = truth
     }
 
-    mutating func began(_ host: Int) { seen[host] = .none }
+    mutating func began(_ host: Int) {
+        seen[host] = .none
+        sessions[host].before = max(sessions[host].before, sessions[host].now)
+    }
 
     // MARK: - The topology
 
@@ -69,6 +78,58 @@ struct ClusterChecks: Sendable {
         guard committed == agent.core.topology else {
             throw Violation("\(agent.node) takes another topology for \(revision) than was committed")
         }
+    }
+
+    /// A start has a session of its own (rule E6).
+    mutating func isOwn(_ session: SessionID, of host: Int) throws(Violation) {
+        guard session != .none else { return }
+        guard session > sessions[host].before else {
+            throw Violation("\(places.node(host)) has started again, and goes on in session \(session)")
+        }
+        sessions[host].now = session
+    }
+
+    // MARK: - Copies
+
+    /// What an agent takes for the topology on its disk is there: by it copies are removed (rule M3). `mirror` is what a start would find.
+    mutating func saves(_ agent: AgentProcess, _ mirror: @autoclosure () -> Topology?) throws(Violation) {
+        let revision = agent.core.savedRevision
+        guard revision != saved[agent.host] else { return }
+        saved[agent.host] = revision
+        guard let found = mirror()?.revision, found >= revision else {
+            throw Violation("\(agent.node) takes \(revision) for saved, which its disk does not hold")
+        }
+    }
+
+    /// What an agent says of its copies is so on its disk (rule M3). `engine` is what a start would find there; nil: nothing that counts.
+    func isSaid(
+        _ effects: Effects<ClusterMessage>, by agent: AgentProcess,
+        from engine: @autoclosure () -> [PartitionID: EnginePartition]?
+    ) throws(Violation) {
+        for outgoing in effects.messages {
+            guard case .question(.propose(_, let proposal, _), _, _) = outgoing.message else { continue }
+            switch proposal {
+            case .replicaReady(let id, _) where engine()?[id] == nil:
+                throw Violation("\(agent.node) says that it has \(id), which its engine's disk does not hold")
+            case .cleaned(_, let cleanup) where engine()?[cleanup.partition]?.storage == cleanup.storage:
+                throw Violation("\(agent.node) says that \(cleanup.partition) is gone, which its engine's disk holds")
+            default: break
+            }
+        }
+    }
+
+    /// A start must not miss a copy that was removed because it is placed here no more (rule M3).
+    func removed(
+        _ copy: (partition: PartitionID, storage: StorageID), by agent: AgentProcess, _ mirror: Topology?
+    ) throws(Violation) {
+        let isCounted = { (topology: Topology?) in
+            let replica = topology?.partitions[copy.partition]?.replica(on: agent.node)
+            return replica?.role == .inSync && replica?.storage == copy.storage
+        }
+        guard agent.core.topology.partitions[copy.partition] != nil, !isCounted(agent.core.topology), isCounted(mirror) else {
+            return
+        }
+        throw Violation("\(agent.node) removes \(copy.partition), which its topology on disk still counts on")
     }
 
     // MARK: - Writes

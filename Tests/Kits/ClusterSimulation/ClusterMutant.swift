@@ -1,5 +1,7 @@
-// Known ways in which the shell around a core loses data, or its order, as switches of the simulated shells: each breaks one rule, and a
-// seed must notice.
+// Known ways to lose data, or its order: in the shell around an agent's core, as switches of the simulated one, and in the cores, in a build
+// with MUTANTS. Each breaks one rule, and a seed must notice.
+
+package import Model
 
 package enum ClusterMutant: String, CaseIterable, Sendable {
     /// An append counts as durable when it has been handed to the disk. (R1)
@@ -18,15 +20,26 @@ package enum ClusterMutant: String, CaseIterable, Sendable {
     case confirmsUnasked
 }
 
-/// One planted bug.
+/// One planted bug, wherever it is planted.
 package enum ClusterBug: Hashable, Sendable, CustomStringConvertible {
     case shell(ClusterMutant)
+    /// Only in a build with the condition MUTANTS.
+    case rule(RuleMutant)
 
-    package static var all: [ClusterBug] { ClusterMutant.allCases.map(ClusterBug.shell) }
+    package static var all: [ClusterBug] {
+        #if MUTANTS
+            ClusterMutant.allCases.map(ClusterBug.shell) + RuleMutant.allCases.map(ClusterBug.rule)
+        #else
+            ClusterMutant.allCases.map(ClusterBug.shell)
+        #endif
+    }
+
+    package var rule: RuleMutant? { if case .rule(let mutant) = self { mutant } else { nil } }
 
     package var description: String {
         switch self {
         case .shell(let mutant): "agent.\(mutant.rawValue)"
+        case .rule(let mutant): "rule.\(mutant.rawValue)"
         }
     }
 }

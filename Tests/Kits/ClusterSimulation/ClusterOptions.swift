@@ -42,6 +42,23 @@ package struct ClusterOptions: Sendable {
         agent.replication.historyBytes = 1 << (8 + Int(random.next() % 8))
         agent.replication.replayedEntries = random.next() % 64
     }
+
+    /// - Precondition: no rule's mutant, or a build with the condition MUTANTS.
+    mutating func plant(_ bug: ClusterBug?) {
+        switch bug {
+        case .shell(let mutant)?: self.mutant = mutant
+        case .rule(let mutant)?:
+            #if MUTANTS
+                agent.mutant = mutant
+                agent.replication.mutant = mutant
+                agent.leases.mutant = mutant
+                coordinator.mutant = mutant
+            #else
+                preconditionFailure("\(mutant) needs a build with MUTANTS")
+            #endif
+        case nil: break
+        }
+    }
 }
 
 /// Who is where: the coordinators are the first hosts, the agents those behind them.

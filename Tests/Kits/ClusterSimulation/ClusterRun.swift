@@ -36,10 +36,7 @@ package struct ClusterRun {
         self.seed = seed
         self.storm = storm
         options = ClusterOptions(seed: seed)
-        switch bug {
-        case .shell(let mutant)?: options.mutant = mutant
-        case nil: break
-        }
+        options.plant(bug)
         plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: storm)
         let coordinators = options.coordinators
         plan.faults = plan.faults.compactMap { Self.bearable($0, coordinators: coordinators) }

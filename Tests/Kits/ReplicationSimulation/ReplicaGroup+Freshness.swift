@@ -3,7 +3,7 @@
 import Model
 import Replication
 
-extension Cluster {
+extension ReplicaGroup {
     /// Acknowledgements in the order of time, with the furthest until then.
     struct AcknowledgedUntil {
         private var steps: [(at: LogicalInstant, furthest: UInt64)] = []

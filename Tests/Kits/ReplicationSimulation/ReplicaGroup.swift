@@ -2,17 +2,16 @@
 // compares and sets, and clients that remember every answer. One seed, one history.
 
 import Model
+import Replication
 
-@testable import Replication
-
-struct Fault: Sendable {
+struct LinkFaults: Sendable {
     var loss = 0.02
     var duplication = 0.02
     var maxDelay = Span.milliseconds(4)
-    static let none = Fault(loss: 0, duplication: 0, maxDelay: .milliseconds(1))
+    static let none = LinkFaults(loss: 0, duplication: 0, maxDelay: .milliseconds(1))
 }
 
-final class Cluster {
+final class ReplicaGroup {
     final class Node {
         let id: NodeID
         let store: StoreID
@@ -23,6 +22,8 @@ final class Cluster {
         // The disk: records with the ticket of their append; what is past `persisted` may be lost.
         var disk: [(ticket: UInt64, record: PartitionRecord)] = []
         var persistedRecords = 0
+        /// While its disk takes what is written and does not say that it is there.
+        var diskStands = false
         // The engine: rows, how far they stand, and the same as of the last sync.
         var rows: Set<UInt64> = []
         var applied = Position.zero
@@ -57,10 +58,11 @@ final class Cluster {
 
     let partition = PartitionID(7)
     let settings: ReplicationSettings
+    private let leaseSettings: LeaseSettings
     let minInSync: Int
     var random: SeededGenerator
     var now = LogicalInstant(microseconds: 1_000_000)
-    var fault: Fault
+    var fault: LinkFaults
     var nodes: [NodeID: Node] = [:]
     var order: [NodeID] = []
     var queue: [(at: LogicalInstant, number: UInt64, event: Event)] = []
@@ -90,12 +92,13 @@ final class Cluster {
     var proposalsSeen: [PartitionProposal] = []
 
     init(
-        seed: UInt64, nodes count: Int, inSync: Int? = nil, minInSync: Int = 2, fault: Fault = Fault(),
-        settings: ReplicationSettings = ReplicationSettings()
+        seed: UInt64, nodes count: Int, inSync: Int? = nil, minInSync: Int = 2, fault: LinkFaults = LinkFaults(),
+        settings: ReplicationSettings = ReplicationSettings(), mutant: RuleMutant? = nil
     ) throws {
         random = SeededGenerator(seed: seed)
         self.fault = fault
-        self.settings = settings
+        self.settings = settings.with(mutant)
+        leaseSettings = LeaseSettings().with(mutant)
         self.minInSync = minInSync
         order = try (1...count).map { try NodeID("n\($0)") }
         let members = order.prefix(inSync ?? count)
@@ -106,9 +109,10 @@ final class Cluster {
                     node: $0, store: StoreID(UInt64($0.name.utf8.last ?? 0)), storage: StorageID(7), role: .inSync)
             }, status: .active)
         for id in order {
-            let replica = Replica(id: partition, node: id, incarnation: 1 << 20, settings: settings)
+            let replica = Replica(id: partition, node: id, incarnation: 1 << 20, settings: self.settings)
             // The nodes have been up for long: no lease of an earlier life is left.
-            let leases = LeaseBook(startedAt: LogicalInstant(microseconds: -10_000_000), generation: Generation(1))
+            let longAgo = LogicalInstant(microseconds: -10_000_000)
+            let leases = LeaseBook(startedAt: longAgo, generation: Generation(1), settings: leaseSettings)
             nodes[id] = Node(id, replica, leases: leases)
         }
         for id in order { push(.topology(descriptor, to: id), after: .zero) }
@@ -139,7 +143,7 @@ final class Cluster {
     func delay(_ most: Span) -> Span { .microseconds(Int64.random(in: 50...max(51, most.microseconds), using: &random)) }
 
     /// Runs for a while, ticking every 10 ms; `also` runs at each tick.
-    func run(_ span: Span, also: (Cluster) -> Void = { _ in }) {
+    func run(_ span: Span, also: (ReplicaGroup) -> Void = { _ in }) {
         let end = now + span
         while now < end {
             let next = min(end, now + .milliseconds(10))
@@ -155,7 +159,7 @@ final class Cluster {
     }
 
     /// Runs until it holds, at most for `span`.
-    func run(until condition: (Cluster) -> Bool, atMost span: Span = .seconds(20)) -> Bool {
+    func run(until condition: (ReplicaGroup) -> Bool, atMost span: Span = .seconds(20)) -> Bool {
         let end = now + span
         while now < end {
             if condition(self) { return true }
@@ -204,7 +208,8 @@ final class Cluster {
                     node.disk.append((ticket, record))
                     if case .entry(_, let entry) = record { noteOrdered(entry, at: node) }
                 }
-                push(.persisted(node.id, generation: node.generation, ticket: ticket), after: delay(.milliseconds(3)))
+                let pause = delay(.milliseconds(3))
+                if !node.diskStands { push(.persisted(node.id, generation: node.generation, ticket: ticket), after: pause) }
             case .send(let message, let peer): transmit(.message(message, from: node.id, to: peer), node.id, peer)
             case .apply(let entries):
                 largestBatch = max(largestBatch, entries.count)
@@ -313,6 +318,11 @@ final class Cluster {
             commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 } }
         case .joinInSync(_, let node, _, _):
             guard descriptor.learners.contains(node) else { return .refused(code: "no", detail: "") }
+            // What was acknowledged since the proposal waited for the learner too (rule R4).
+            let acknowledged = acknowledgedUntil.furthest(before: now)
+            if let learner = nodes[node], learner.replica.durable < acknowledged {
+                violations.append("\(node) joins with \(learner.replica.durable) on disk, and \(acknowledged) is acknowledged")
+            }
             commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .inSync) : $0 } }
         case .abort(let operation, _, _, _):
             guard descriptor.operation == operation else { return .refused(code: "no", detail: "") }
@@ -392,7 +402,7 @@ final class Cluster {
         }
         node.generation += 1
         node.engineFreeAt = now
-        node.leases = LeaseBook(startedAt: now, generation: Generation(node.generation))
+        node.leases = LeaseBook(startedAt: now, generation: Generation(node.generation), settings: leaseSettings)
         node.isUp = true
         node.disk = node.disk.map { (0, $0.record) }
         node.persistedRecords = node.disk.count
@@ -452,7 +462,7 @@ final class Cluster {
         cut = []
         coordinatorsUp = true
         for id in order where !nodes[id]!.isUp { restart(id) }
-        let isDone: (Cluster) -> Bool = { cluster in
+        let isDone: (ReplicaGroup) -> Bool = { cluster in
             guard let primary = cluster.primaryNode, primary.replica.isServing else { return false }
             return cluster.descriptor.learners.isEmpty
                 && cluster.descriptor.replicas.allSatisfy { replica in

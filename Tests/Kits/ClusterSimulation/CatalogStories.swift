@@ -1,0 +1,135 @@
+// What the catalog must refuse, from those who ask too late, or without the right to.
+
+import Catalog
+import Model
+import SimulationKit
+
+enum CatalogStories {
+    /// Two changes are proposed by what was known before either.
+    static func oldProposal(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        let partition = try catalog.partition
+        for (node, isFirst) in [(nodes[1], true), (nodes[2], false)] {
+            let evict = PartitionProposal.evict(partition.id, node: node, expecting: partition.epoch)
+            guard try catalog.propose(evict, from: nodes[0]) == isFirst else {
+                throw Violation(
+                    isFirst ? "a member cannot be left out" : "a change that was planned from old state is committed")
+            }
+        }
+    }
+
+    /// A process goes on to propose while its node has started anew.
+    static func replacedProcess(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4])
+        try catalog.finishTable()
+        let old = catalog.session(nodes[0])
+        try catalog.start(3, store: catalog.places.store(3), generation: 2)
+        let partition = try catalog.partition
+        let evict = PartitionProposal.evict(partition.id, node: nodes[1], expecting: partition.epoch)
+        if try catalog.propose(evict, from: nodes[0], in: old) {
+            throw Violation("a proposal of a process that was replaced is committed")
+        }
+    }
+
+    /// A node comes back with an empty disk under its name.
+    static func otherStore(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        try catalog.start(4, store: StoreID(77), generation: 1)
+        if try catalog.partition.inSync.contains(nodes[1]) {
+            throw Violation("a node with an empty disk counts as one that holds every acknowledged write")
+        }
+    }
+
+    /// One coordinator does not hear a node that everybody else hears.
+    static func oneWitness(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        if try catalog.fail(nodes[0], witnesses: 1) { throw Violation("a node is failed by the word of one") }
+    }
+
+    /// The news of a death comes when the node has started again.
+    static func lateDeath(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        let old = catalog.session(nodes[0])
+        try catalog.start(3, store: catalog.places.store(3), generation: 2)
+        if try catalog.fail(nodes[0], in: old) { throw Violation("the death of an earlier process fails the one after it") }
+    }
+
+    /// The primary dies when one member is in sync and one is none any more.
+    static func learnerSurvives(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        let partition = try catalog.partition
+        let evict = PartitionProposal.evict(partition.id, node: nodes[1], expecting: partition.epoch)
+        guard try catalog.propose(evict, from: nodes[0]) else { throw Violation("a member cannot be left out") }
+        guard try catalog.fail(nodes[0]) else { throw Violation("a death is not believed") }
+        guard try catalog.partition.primary == nodes[2] else { throw Violation("the last in-sync member does not lead") }
+    }
+
+    /// One of two moves its copy to a third, which is in sync.
+    private static func moving(_ bug: ClusterBug?, from source: Int) throws(Violation) -> (HandDrivenCatalog, OperationID) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4])
+        try catalog.finishTable()
+        let operation = try catalog.beginMove(from: nodes[source], to: nodes[2])
+        let copied = try catalog.partition
+        let join = PartitionProposal.joinInSync(
+            copied.id, node: nodes[2], store: catalog.places.store(5), expecting: copied.epoch)
+        guard try catalog.propose(join, from: nodes[0]) else { throw Violation("a move's target cannot join") }
+        return (catalog, operation)
+    }
+
+    /// A source has left, and its copy is still there.
+    static func leftovers(_ bug: ClusterBug?) throws(Violation) {
+        let (started, operation) = try moving(bug, from: 1)
+        var catalog = started
+        let nodes = catalog.places.agents
+        let joined = try catalog.partition
+        let removal = PartitionProposal.removeReplica(
+            joined.id, node: nodes[1], operation: operation, expecting: joined.epoch)
+        guard try catalog.propose(removal, from: nodes[0]) else { throw Violation("a move's source cannot leave") }
+        guard catalog.topology.operations[operation]?.cleanups.contains(where: { $0.node == nodes[1] }) ?? false else {
+            throw Violation("nobody knows any more what a move has left on its source")
+        }
+    }
+
+    /// A source asks to be removed while it leads.
+    static func leavingPrimary(_ bug: ClusterBug?) throws(Violation) {
+        let (started, operation) = try moving(bug, from: 0)
+        var catalog = started
+        let nodes = catalog.places.agents
+        let joined = try catalog.partition
+        let removal = PartitionProposal.removeReplica(
+            joined.id, node: nodes[0], operation: operation, expecting: joined.epoch)
+        if try catalog.propose(removal, from: nodes[0]) { throw Violation("a primary leaves its partition, and leads it") }
+    }
+
+    /// A split is proposed of which one member has no record.
+    static func unheldSplit(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4])
+        try catalog.finishTable()
+        let parent = try catalog.partition
+        try catalog.must(.beginSplit(parent.id, at: Key([50]), expecting: parent.epoch))
+        guard let operation = try catalog.partition.operation else { throw Violation("a split is not under way") }
+        let split = PartitionProposal.commitSplit(
+            parent.id, operation: operation, at: Position(epoch: parent.epoch, run: 1, sequence: 9), checksum: 1,
+            inSync: [nodes[0]], expecting: parent.epoch)
+        if try catalog.propose(split, from: nodes[0]) {
+            throw Violation("a split is committed whose record one in-sync member does not hold")
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// Known bugs that seeds hardly bring out, each in a short story with one end: every promise holds. Where the bug is planted, one breaks.
+
+import ReplicationSimulation
+package import SimulationKit
+
+package struct ClusterStory: Sendable {
+    package let name: String
+    private let story: @Sendable (ClusterBug?) throws(Violation) -> Void
+
+    /// In the order in which they are told.
+    package static let all: [ClusterStory] = [
+        ClusterStory("standing disk") { (bug) throws(Violation) in try ReplicaStories.standingDisk(bug?.rule) },
+        ClusterStory("pending join") { (bug) throws(Violation) in try ReplicaStories.pendingJoin(bug?.rule) },
+        ClusterStory("refused join") { (bug) throws(Violation) in try ReplicaStories.refusedJoin(bug?.rule) },
+        ClusterStory("early join") { (bug) throws(Violation) in try ReplicaStories.earlyJoin(bug?.rule) },
+        ClusterStory("deposed reader") { (bug) throws(Violation) in try ReplicaStories.deposedReader(bug?.rule) },
+        ClusterStory("restored disk") { (bug) throws(Violation) in try ReplicaStories.restoredDisk(bug?.rule) },
+        ClusterStory("last member") { (bug) throws(Violation) in try ReplicaStories.lastMember(bug?.rule) },
+        ClusterStory("long fence") { (bug) throws(Violation) in try ReplicaStories.longFence(bug?.rule) },
+        ClusterStory("fence over restart") { (bug) throws(Violation) in try ReplicaStories.fenceOverRestart(bug?.rule) },
+        ClusterStory("follower cuts") { (bug) throws(Violation) in try FollowerStories.cutsFirst(bug?.rule) },
+        ClusterStory("deposed sender") { (bug) throws(Violation) in try FollowerStories.deposedSender(bug?.rule) },
+        ClusterStory("older topology") { (bug) throws(Violation) in try FollowerStories.olderTopology(bug?.rule) },
+        ClusterStory("torn snapshot") { (bug) throws(Violation) in try FollowerStories.tornSnapshot(bug?.rule) },
+        ClusterStory("slow grant") { (bug) throws(Violation) in try FollowerStories.slowGrant(bug?.rule) },
+        ClusterStory("grantor starts again") { (bug) throws(Violation) in try FollowerStories.grantorStartsAgain(bug?.rule) },
+        ClusterStory("old proposal", CatalogStories.oldProposal),
+        ClusterStory("replaced process", CatalogStories.replacedProcess),
+        ClusterStory("other store", CatalogStories.otherStore),
+        ClusterStory("one witness", CatalogStories.oneWitness),
+        ClusterStory("late death", CatalogStories.lateDeath),
+        ClusterStory("learner survives", CatalogStories.learnerSurvives),
+        ClusterStory("leaving primary", CatalogStories.leavingPrimary),
+        ClusterStory("what a move leaves", CatalogStories.leftovers),
+        ClusterStory("unheld split", CatalogStories.unheldSplit),
+        ClusterStory("stalled reader", ProcessStories.stalledReader),
+        ClusterStory("old route", ProcessStories.oldRoute),
+        ClusterStory("slow word", ProcessStories.slowWord),
+        ClusterStory("unknowing holder", ProcessStories.unknowingHolder),
+        ClusterStory("strange snapshot", ProcessStories.strangeSnapshot),
+        ClusterStory("lonely coordinator", ProcessStories.lonelyCoordinator),
+    ]
+
+    private init(_ name: String, _ story: @escaping @Sendable (ClusterBug?) throws(Violation) -> Void) {
+        self.name = name
+        self.story = story
+    }
+
+    /// Plays it with a planted bug or none.
+    package func play(_ bug: ClusterBug?) throws(Violation) { try story(bug) }
+}

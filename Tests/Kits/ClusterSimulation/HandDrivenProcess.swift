@@ -1,0 +1,89 @@
+// One process of a cluster, whose peers, callers and clock are played by hand; its disk is prompt.
+
+import Model
+import SimulationKit
+
+struct HandDrivenProcess {
+    private(set) var process: ClusterProcess
+    private(set) var now: LogicalInstant
+    /// What it has said since it was last asked.
+    private var said: [ClusterMessage] = []
+    private var disk: SimulatedDisk
+
+    /// Its first start.
+    init(_ host: Int, _ bug: ClusterBug?) throws(Violation) {
+        var options = ClusterOptions.ofStories()
+        options.plant(bug)
+        guard var cluster = try? Cluster(options, seed: 1) else { throw Violation("a story has no cluster") }
+        var effects = Effects<ClusterMessage>()
+        let (disk, now) = (cluster.initialDisk(host), LogicalInstant.origin + .seconds(10))
+        guard let process = try cluster.start(host, disk: disk, seed: 1, at: now, &effects) else {
+            throw Violation("host \(host) does not start")
+        }
+        (self.process, self.disk, self.now) = (process, disk, now)
+        try carryOut(effects)
+    }
+
+    mutating func step(_ input: ProcessInput<ClusterMessage>) throws(Violation) {
+        var effects = Effects<ClusterMessage>()
+        process.step(input, at: now, &effects)
+        if let violation = (process.agent?.violations ?? process.coordinator?.violations)?.first { throw Violation(violation) }
+        try carryOut(effects)
+    }
+
+    private mutating func carryOut(_ effects: Effects<ClusterMessage>) throws(Violation) {
+        said += effects.messages.map(\.message)
+        for job in effects.jobs {
+            for step in job.steps {
+                do { try disk.perform(step) } catch { throw Violation("a disk is \(error)") }
+            }
+            try step(.diskFinished(ticket: job.ticket, nil))
+        }
+    }
+
+    mutating func hear(_ message: ClusterMessage, from host: Int) throws(Violation) { try step(.received(message, from: host)) }
+
+    /// Time passes, and it looks at its timers at every pace.
+    mutating func pass(_ span: Span, pace: Span = .milliseconds(1)) throws(Violation) {
+        let end = now + span
+        while now < end {
+            now = min(now + pace, end)
+            try step(.tick)
+        }
+    }
+
+    /// It stands still.
+    mutating func stall(_ span: Span) { now = now + span }
+
+    mutating func takeSaid() -> [ClusterMessage] {
+        defer { said = [] }
+        return said
+    }
+}
+
+extension HandDrivenProcess {
+    /// The coordinator of its session has this topology for the agent.
+    mutating func learn(_ topology: Topology) throws(Violation) {
+        guard let link = process.agent?.session.link else { throw Violation("a coordinator has no session") }
+        try hear(.answer(.topology(topology), link: link), from: 0)
+        try pass(.milliseconds(200))
+    }
+
+    /// What a client who asks for a register gets; nil: no answer.
+    mutating func read(_ partition: PartitionID, at epoch: Epoch) throws(Violation) -> ClusterReply.Outcome? {
+        try ask(partition, at: epoch)
+        try pass(.milliseconds(40))
+        return answer()
+    }
+
+    mutating func ask(_ partition: PartitionID, at epoch: Epoch) throws(Violation) {
+        let request = ClusterRequest(
+            number: 1, attempt: 1, partition: partition, epoch: epoch, key: 1, operation: .read)
+        try hear(.request(request), from: 100)
+    }
+
+    mutating func answer() -> ClusterReply.Outcome? {
+        for case .reply(let reply) in takeSaid() { return reply.outcome }
+        return nil
+    }
+}

@@ -1,0 +1,148 @@
+// What a process must not do, told to one that stands alone: with peers and coordinators of ours it comes so far only when rare things
+// meet.
+
+import AgentCore
+import Catalog
+import Model
+import Replication
+import SimulationKit
+
+enum ProcessStories {
+    /// An agent that leads the only copy of a partition, and the partition.
+    private static func owner(_ bug: ClusterBug?) throws(Violation) -> (HandDrivenProcess, HandDrivenCatalog) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug)
+        try catalog.createTable(on: [3])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        try agent.learn(catalog.topology)
+        let partition = try catalog.partition
+        guard case .value? = try agent.read(partition.id, at: partition.epoch) else {
+            throw Violation("an agent does not serve what it leads")
+        }
+        return (agent, catalog)
+    }
+
+    /// It stands still between the engine's answer and its own.
+    static func stalledReader(_ bug: ClusterBug?) throws(Violation) {
+        let (started, catalog) = try owner(bug)
+        var agent = started
+        let partition = try catalog.partition
+        try agent.ask(partition.id, at: partition.epoch)
+        var hasRead: Bool {
+            agent.process.agent?.lane.contains { if case .answerRead = $0.work { true } else { false } } ?? false
+        }
+        for _ in 0..<2_000 where !hasRead { try agent.pass(.microseconds(20), pace: .microseconds(20)) }
+        guard hasRead else { throw Violation("the engine does not read") }
+        agent.stall(.seconds(2))
+        try agent.step(.tick)
+        if case .value? = agent.answer() { throw Violation("an agent answers a read when its right to is over") }
+    }
+
+    /// A client asks by a route of long ago.
+    static func oldRoute(_ bug: ClusterBug?) throws(Violation) {
+        var (agent, catalog) = try owner(bug)
+        let old = try catalog.partition
+        let operation = try catalog.beginMove(from: nil, to: catalog.places.agents[1])
+        try agent.learn(catalog.topology)
+        try catalog.must(.abortOperation(operation, reason: "told so"))
+        try agent.learn(catalog.topology)
+        let new = try catalog.partition
+        guard new.epoch > old.epoch, case .value? = try agent.read(new.id, at: new.epoch) else {
+            throw Violation("an agent does not serve what it leads after an operation has ended")
+        }
+        if case .value? = try agent.read(new.id, at: old.epoch) {
+            throw Violation("an agent at \(new.epoch) serves a request of \(old.epoch)")
+        }
+    }
+
+    /// The last of two members asks for the leader's word, and the answer takes its time.
+    static func slowWord(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug)
+        try catalog.createTable(on: [3, 4])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        guard try catalog.fail(catalog.places.agents[1]) else { throw Violation("a death is not believed") }
+        try agent.learn(catalog.topology)
+        var question: UInt64?
+        for _ in 0..<2_000 where question == nil {
+            try agent.pass(.milliseconds(1))
+            for case .question(.confirmQuorum(let number), _, _) in agent.takeSaid() { question = number }
+        }
+        guard let question, let link = agent.process.agent?.session.link else {
+            throw Violation("the last member does not ask for anybody's leave")
+        }
+        try agent.pass(.milliseconds(150))
+        try agent.hear(.answer(.quorumConfirmed(question, catalog.topology.revision), link: link), from: 0)
+        let partition = try catalog.partition
+        try agent.pass(.milliseconds(100))
+        guard case .value? = try agent.read(partition.id, at: partition.epoch) else {
+            throw Violation("the leader's word does not let the last member serve")
+        }
+        // A lease after the question.
+        try agent.pass(.milliseconds(800 - 150 - 140))
+        if case .value? = try agent.read(partition.id, at: partition.epoch) {
+            throw Violation("the leader's word counts longer than a lease from when it was asked for")
+        }
+    }
+
+    /// A primary asks for a lease, and does not know of the last change.
+    static func unknowingHolder(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [4, 3, 5])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        let old = catalog.topology.revision
+        guard try catalog.fail(nodes[2]) else { throw Violation("a death is not believed") }
+        try agent.learn(catalog.topology)
+        _ = agent.takeSaid()
+        try agent.hear(.agents(.leaseRequest(LeaseRequest(number: 7, revision: old)), from: nodes[1]), from: 4)
+        let partition = try catalog.partition
+        for case .agents(.leaseGrant(let grant), _) in agent.takeSaid() {
+            guard grant.exclusions.contains(LeaseExclusion(partition: partition.id, epoch: partition.epoch)) else {
+                throw Violation("a lease covers a partition whose new epoch its holder does not know")
+            }
+            return
+        }
+        throw Violation("a lease is not granted")
+    }
+
+    /// Rows come to a learner from a node that does not lead.
+    static func strangeSnapshot(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [4, 5])
+        try catalog.finishTable()
+        _ = try catalog.beginMove(from: nil, to: nodes[0])
+        try agent.learn(catalog.topology)
+        let partition = try catalog.partition
+        guard let storage = partition.replica(on: nodes[0])?.storage else { throw Violation("a move has no target") }
+        let position = Position(epoch: Epoch(1), run: 1, sequence: 3)
+        var held = EnginePartition(storage: storage, range: partition.range)
+        held.applied = position
+        _ = agent.takeSaid()
+        try agent.hear(
+            .snapshot(
+                SnapshotParcel(
+                    number: 9, partition: partition.id, storage: storage, epoch: partition.epoch,
+                    term: Term(epoch: Epoch(1), run: 1), from: nodes[2], held: held,
+                    point: LogPoint(position: position, checksum: 1))), from: 5)
+        for case .snapshotEnded(9, isWhole: false) in agent.takeSaid() { return }
+        throw Violation("a learner lets a node that does not lead replace its rows")
+    }
+
+    /// A coordinator that hears nobody is asked whether it has a quorum.
+    static func lonelyCoordinator(_ bug: ClusterBug?) throws(Violation) {
+        let places = try ClusterPlaces.ofStories()
+        var coordinator = try HandDrivenProcess(0, bug)
+        try coordinator.hear(.question(.confirmQuorum(1), link: 1, from: places.agents[0]), from: 3)
+        try coordinator.pass(.seconds(3), pace: .milliseconds(10))
+        for case .answer(.quorumConfirmed, _) in coordinator.takeSaid() {
+            throw Violation("a coordinator that hears nobody says that it has a quorum")
+        }
+    }
+}
