@@ -97,4 +97,12 @@ extension PartitionProposal {
         case .cleaned(_, let cleanup): cleanup.partition
         }
     }
+
+    /// Whether writers may be waiting behind a fence for what becomes of it (rule M4).
+    package var mayEndFence: Bool {
+        switch self {
+        case .switchPrimary, .commitSplit, .abort: true
+        case .replicaReady, .evict, .joinInSync, .removeReplica, .cleaned, .requestSplit: false
+        }
+    }
 }

@@ -134,6 +134,34 @@ import Wire
         await stage.end()
     }
 
+    @Test("a proposal on which a fence hangs goes to the next coordinator when it is not answered; any other waits (M4)")
+    func unansweredProposal() async throws {
+        let stage = try Stage()
+        let (session, owner) = try await stage.agent(with: [0, 1])
+        #expect(await eventually { session.status.session != .none && session.status.coordinator != nil })
+        let first = try #require(session.status.coordinator)
+        let mute = stage.backends[first == (try NodeID("c1")) ? 0 : 1]
+        mute.state.withLock { $0.isMute = true }
+        let patient = PartitionProposal.replicaReady(PartitionID(7), expecting: Epoch(1))
+        let start = BootClock.now()
+        _ = await eventually {
+            if let request = try? RequestID("patient") { session.propose(patient, as: request) }
+            return BootClock.now() - start > .milliseconds(600)
+        }
+        #expect(session.status.coordinator == first)
+        let abort = PartitionProposal.abort(OperationID(5), partition: PartitionID(7), reason: "late", expecting: Epoch(1))
+        #expect(
+            await eventually {
+                if let request = try? RequestID("urgent") { session.propose(abort, as: request) }
+                try? await Task.sleep(for: .milliseconds(200))
+                return await owner.count { if case .answered(abort, _) = $0 { true } else { false } } > 0
+            })
+        #expect(session.status.coordinator != first)
+        #expect(mute.state.withLock { $0.proposals.contains(abort) })
+        mute.state.withLock { $0.isMute = false }
+        await stage.end()
+    }
+
     @Test("an agent does not stay with a coordinator that knows no leader, while another knows one")
     func leavesTheLeaderless() async throws {
         let stage = try Stage()

@@ -22,6 +22,8 @@ func eventually(_ condition: () async -> Bool) async -> Bool {
 final class ScriptedBackend: SessionBackend {
     struct State {
         var hint = LeaderHint.here
+        /// Proposals are taken, and nobody is told what became of them.
+        var isMute = false
         var proposals: [PartitionProposal] = []
         var registrations: [RequestID] = []
         var deaths: [FoundDeath] = []
@@ -40,6 +42,7 @@ final class ScriptedBackend: SessionBackend {
         _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
     ) async -> ProposalOutcome {
         state.withLock { $0.proposals.append(proposal) }
+        while state.withLock({ $0.isMute }), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(5)) }
         return .refused(code: "test", detail: "\(node) \(session)")
     }
 

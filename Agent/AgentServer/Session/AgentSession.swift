@@ -4,6 +4,7 @@
 //
 // What is asked while no coordinator is in reach is dropped: whoever asks repeats it under the same request id until it is answered.
 
+import AgentCore
 package import Logging
 package import Model
 import NIOCore
@@ -27,12 +28,15 @@ package final class AgentSession: Service {
         /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
         static let topologyQuestion = Span.milliseconds(500)
         static let pendingProposals = 4_096
+        /// Where a proposal on which a fence hangs has no answer for so long, it is made to another coordinator: all of them together
+        /// have 400 ms to end the fence (rule M4).
+        static let fenceAnswer = Span.milliseconds(150)
     }
 
     private struct State {
         var link: Link?
         var status = SessionStatus()
-        var proposals: [RequestID: PartitionProposal] = [:]
+        var proposals: [RequestID: Asked] = [:]
         var registration: AgentRegistration
         var registrations = 0
         /// Refusals one after the other.
@@ -47,6 +51,12 @@ package final class AgentSession: Service {
         var topologyMovedAt: LogicalInstant?
         /// The newest question about the quorum, and when it was asked.
         var quorumAsked: (number: UInt64, at: LogicalInstant) = (0, .origin)
+    }
+
+    /// A proposal that is not answered, and when it was last made.
+    private struct Asked {
+        let proposal: PartitionProposal
+        var at: LogicalInstant
     }
 
     private let node: NodeID
@@ -74,13 +84,28 @@ package final class AgentSession: Service {
     // MARK: - What the agent asks
 
     /// Sends a proposal; its outcome comes as `SessionEvent.answered`, or not at all.
+    ///
+    /// One on which a fence hangs and that has to be repeated is made to the next coordinator: while writers wait, nobody waits for the
+    /// silence of one that has died without a word (rule M4).
     package func propose(_ proposal: PartitionProposal, as request: RequestID) {
-        let (link, session) = state.withLock { state -> (Link?, SessionID) in
-            guard state.status.session != .none, state.proposals.count < Pace.pendingProposals else { return (nil, .none) }
-            if state.link != nil { state.proposals[request] = proposal }
-            return (state.link, state.status.session)
+        let now = BootClock.now()
+        let (link, session, isLate) = state.withLock { state -> (Link?, SessionID, Bool) in
+            guard let link = state.link, state.status.session != .none, state.proposals.count < Pace.pendingProposals else {
+                return (nil, .none, false)
+            }
+            let isLate =
+                proposal.mayEndFence && state.proposals[request].map { now - $0.at >= Pace.fenceAnswer } ?? false
+            if isLate { state.avoided[link.peer.node] = now + Pace.avoidance }
+            state.proposals[request] = Asked(proposal: proposal, at: now)
+            return (link, state.status.session, isLate)
         }
-        link?.offer(AgentFrame.propose(request, proposal, session).serialized())
+        guard let link else { return }
+        if isLate {
+            logger.warning("no answer on which a fence hangs", metadata: ["coordinator": "\(link.peer.node)"])
+            link.abort()
+        } else {
+            link.offer(AgentFrame.propose(request, proposal, session).serialized())
+        }
     }
 
     package func report(_ found: FoundDeath) { offer(.deathReport(found)) }
@@ -156,18 +181,23 @@ package final class AgentSession: Service {
     }
 
     private func hold(_ link: Link, to coordinator: NodeID) async {
-        state.withLock { state in
+        let (session, urgent) = state.withLock { state in
             state.link = link
-            state.proposals = [:]
+            state.proposals = state.proposals.filter { $0.value.proposal.mayEndFence }
+            for request in state.proposals.keys { state.proposals[request]?.at = BootClock.now() }
             state.status.coordinator = coordinator
             state.status.heardAt = BootClock.now()
             state.leaderless.pause()
             state.awaited.pause()
             state.topologyMovedAt = BootClock.now()
             if state.refusals == 0 { state.registeredAt = nil }
+            return (state.status.session, state.proposals.sorted { $0.key < $1.key })
         }
         logger.info("session open", metadata: ["coordinator": "\(coordinator)"])
         await owner.received(.connected(coordinator))
+        for (request, asked) in urgent where session != .none {
+            link.offer(AgentFrame.propose(request, asked.proposal, session).serialized())
+        }
         link.offer(AgentFrame.watch(from: await owner.revision()).serialized())
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.listen(on: link) }
@@ -281,8 +311,8 @@ package final class AgentSession: Service {
                 noticeFailure(in: topology.nodes[node].map { [.node($0)] } ?? [])
             }
         case .outcome(let request, let outcome):
-            if let proposal = state.withLock({ $0.proposals.removeValue(forKey: request) }) {
-                await owner.received(.answered(proposal, outcome))
+            if let asked = state.withLock({ $0.proposals.removeValue(forKey: request) }) {
+                await owner.received(.answered(asked.proposal, outcome))
             }
         case .registered(_, let outcome): await registered(outcome)
         case .leader(let hint): return follow(hint)

@@ -23,6 +23,8 @@ struct SessionState: Sendable {
     var leaderlessSince: LogicalInstant?
     var avoided: [Int: LogicalInstant] = [:]
     var quorumAsked: (number: UInt64, at: LogicalInstant)
+    /// Proposals on which a fence hangs that are not answered, and the link on which each was made.
+    var urgent: [RequestID: UInt64] = [:]
 
     init(generation: Generation, store: StoreID, coordinator: Int, at now: LogicalInstant) {
         self.generation = generation
@@ -50,8 +52,7 @@ extension AgentProcess {
     mutating func converse(at now: LogicalInstant, _ effects: inout Sending) {
         let isLost = session.leaderlessSince.map { now - $0 > Pace.leaderless } ?? false
         if now - session.heardAt > Pace.silence || isLost {
-            session.avoided[session.coordinator] = now + Pace.avoidance
-            change(to: (session.coordinator + 1) % places.members.count, at: now)
+            leave(at: now)
         }
         if session.watchedAt.map({ now - $0 >= Pace.watch }) ?? true { watch(at: now, &effects) }
         if session.session == .none, session.registeredAt.map({ now - $0 >= Pace.registration }) ?? true {
@@ -70,6 +71,12 @@ extension AgentProcess {
                 inventory: core.inventory)
             ask(.load(report), &effects)
         }
+    }
+
+    /// For the next one, and not to come back soon.
+    private mutating func leave(at now: LogicalInstant) {
+        session.avoided[session.coordinator] = now + Pace.avoidance
+        change(to: (session.coordinator + 1) % places.members.count, at: now)
     }
 
     private mutating func change(to coordinator: Int, at now: LogicalInstant) {
@@ -95,8 +102,16 @@ extension AgentProcess {
         if session.watchedAt.map({ now - $0 > .milliseconds(100) }) ?? true { watch(at: now, &effects) }
     }
 
-    func propose(_ proposal: PartitionProposal, _ request: RequestID, _ effects: inout Sending) {
-        if session.session != .none { ask(.propose(request, proposal, session.session), &effects) }
+    /// One on which a fence hangs, and that has to be repeated, is made to another coordinator: writers wait (rule M4).
+    mutating func propose(
+        _ proposal: PartitionProposal, _ request: RequestID, at now: LogicalInstant, _ effects: inout Sending
+    ) {
+        guard session.session != .none else { return }
+        if proposal.mayEndFence {
+            if session.urgent[request] == session.link { leave(at: now) }
+            session.urgent[request] = session.link
+        }
+        ask(.propose(request, proposal, session.session), &effects)
     }
 
     mutating func confirmQuorum(at now: LogicalInstant, _ effects: inout Sending) {
@@ -120,7 +135,9 @@ extension AgentProcess {
             session.session = known
             gossip([.registered(known)], at: now, &effects)
         case .registrationRefused: session.registrations += 1
-        case .outcome(let proposal, let outcome): soon.append(.answered(proposal, outcome))
+        case .outcome(let request, let proposal, let outcome):
+            session.urgent[request] = nil
+            soon.append(.answered(proposal, outcome))
         case .quorumConfirmed(let number, let revision):
             // An answer to an older question proves less than the one that is under way.
             let asked = mutant == .countsQuorumFromAnswer ? now : session.quorumAsked.at

@@ -240,7 +240,7 @@ struct AgentProcess: Sendable {
             case .refuse(let caller, let refusal):
                 guard let known = callers.removeValue(forKey: caller.number) else { continue }
                 reply(refusal == .replica(.outcomeUnknown) ? .unknown : .refused, to: known, &effects)
-            case .propose(let proposal, let request): propose(proposal, request, &effects)
+            case .propose(let proposal, let request): propose(proposal, request, at: now, &effects)
             case .topologyChanged: learned(at: now, &effects)
             case .confirmQuorum: confirmQuorum(at: now, &effects)
             case .askTopology: askTopology(at: now, &effects)

@@ -43,7 +43,7 @@ enum SessionAnswer: Sendable {
     case alive(leader: NodeID?)
     case registered(SessionID)
     case registrationRefused
-    case outcome(PartitionProposal, ProposalOutcome)
+    case outcome(RequestID, PartitionProposal, ProposalOutcome)
     case quorumConfirmed(UInt64, Revision)
     case delta(TopologyDelta)
     case topology(Topology)

@@ -26,7 +26,7 @@ struct CoordinatorProcess: Sendable {
 
     private enum Caller {
         case registration(host: Int, link: UInt64)
-        case proposal(PartitionProposal, host: Int, link: UInt64)
+        case proposal(RequestID, PartitionProposal, host: Int, link: UInt64)
         case nobody
     }
     private var callers: [UInt64: Caller] = [:]
@@ -202,7 +202,7 @@ struct CoordinatorProcess: Sendable {
         case .propose(let request, let proposal, let session):
             propose(
                 .partition(proposal, from: node, session: session), as: request, by: "node/\(node)",
-                for: .proposal(proposal, host: host, link: link), at: now, &effects)
+                for: .proposal(request, proposal, host: host, link: link), at: now, &effects)
         case .confirmQuorum(let number):
             guard mutant != .confirmsUnasked else {
                 let answer = SessionAnswer.quorumConfirmed(number, core.catalog.topology.revision)
@@ -236,14 +236,14 @@ struct CoordinatorProcess: Sendable {
             case .done: effects.send(.answer(.registrationRefused, link: link), to: host)
             case .noLeader, .unknown, .overloaded, .diskFull: break
             }
-        case .proposal(let proposal, let host, let link)?:
+        case .proposal(let request, let proposal, let host, let link)?:
             let told: ProposalOutcome =
                 switch outcome {
                 case .done(.accepted, let revision): .accepted(revision)
                 case .done(.refused(let rejection), _): .refused(code: rejection.code.rawValue, detail: rejection.detail)
                 case .noLeader, .unknown, .overloaded, .diskFull: .unavailable
                 }
-            effects.send(.answer(.outcome(proposal, told), link: link), to: host)
+            effects.send(.answer(.outcome(request, proposal, told), link: link), to: host)
         case .nobody?, nil: break
         }
     }
