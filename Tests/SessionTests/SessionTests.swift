@@ -150,10 +150,17 @@ import Wire
         }
         #expect(session.status.coordinator == first)
         let abort = PartitionProposal.abort(OperationID(5), partition: PartitionID(7), reason: "late", expecting: Epoch(1))
+        let urgent = try RequestID("urgent")
+        var askedAt: LogicalInstant?
+        let begun = BootClock.now()
         #expect(
             await eventually {
-                if let request = try? RequestID("urgent") { session.propose(abort, as: request) }
-                try? await Task.sleep(for: .milliseconds(200))
+                let now = BootClock.now()
+                if askedAt.map({ now - $0 > .milliseconds(200) }) ?? true {
+                    session.propose(abort, as: urgent)
+                    askedAt = now
+                }
+                guard now - begun < .seconds(30) else { return true }
                 return await owner.count { if case .answered(abort, _) = $0 { true } else { false } } > 0
             })
         #expect(session.status.coordinator != first)

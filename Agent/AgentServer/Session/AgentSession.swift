@@ -28,8 +28,8 @@ package final class AgentSession: Service {
         /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
         static let topologyQuestion = Span.milliseconds(500)
         static let pendingProposals = 4_096
-        /// Where a proposal on which a fence hangs has no answer for so long, it is made to another coordinator: all of them together
-        /// have 400 ms to end the fence (rule M4).
+        /// Where a proposal on which a fence hangs has no answer for so long, it is made to another coordinator: all of them
+        /// together have 400 ms to end the fence (rule M4).
         static let fenceAnswer = Span.milliseconds(150)
     }
 
@@ -85,16 +85,17 @@ package final class AgentSession: Service {
 
     /// Sends a proposal; its outcome comes as `SessionEvent.answered`, or not at all.
     ///
-    /// One on which a fence hangs and that has to be repeated is made to the next coordinator: while writers wait, nobody waits for the
-    /// silence of one that has died without a word (rule M4).
+    /// One on which a fence hangs and that has to be repeated is made to the next coordinator: while writers wait, nobody waits
+    /// for the silence of one that has died without a word (rule M4).
     package func propose(_ proposal: PartitionProposal, as request: RequestID) {
         let now = BootClock.now()
+        let hasOthers = coordinators().count > 1
         let (link, session, isLate) = state.withLock { state -> (Link?, SessionID, Bool) in
             guard let link = state.link, state.status.session != .none, state.proposals.count < Pace.pendingProposals else {
                 return (nil, .none, false)
             }
             let isLate =
-                proposal.mayEndFence && state.proposals[request].map { now - $0.at >= Pace.fenceAnswer } ?? false
+                hasOthers && proposal.mayEndFence && state.proposals[request].map { now - $0.at >= Pace.fenceAnswer } ?? false
             if isLate { state.avoided[link.peer.node] = now + Pace.avoidance }
             state.proposals[request] = Asked(proposal: proposal, at: now)
             return (link, state.status.session, isLate)
