@@ -39,7 +39,8 @@ extension Replica {
             depose()
             promote(to: new, at: now)
         } else {
-            let served = primary != nil
+            // By serving it had proved that nobody who led before still may (see `yielded`); after a gap somebody else may have led since.
+            let served = primary?.phase == .serving && old?.epoch.next == new.epoch
             depose()
             if served, let successor = new.primary, successor != node {
                 actions.append(.send(message(.yielded), to: successor))
@@ -86,8 +87,7 @@ extension Replica {
         let waits =
             settings.mutated(.skipsLeaseWait)
             ? [:]
-            : formerLeaders.filter { peer, former in yielded[peer].map { $0 < former.deposed } ?? true }
-                .mapValues(\.until)
+            : formerLeaders.filter { yielded < $0.value.deposed }.mapValues(\.until)
         promotions += 1
         primary = PrimaryState(
             term: Term(epoch: new.epoch, run: hard.run), runTicket: ticketOfThisStep, waits: waits,

@@ -7,8 +7,8 @@ extension Replica {
         guard let descriptor, message.partition == id else { return }
         if case .yielded = message.body {
             // It may come before the descriptor that it speaks of.
-            yielded[peer] = max(yielded[peer] ?? message.epoch, message.epoch)
-            if message.epoch >= descriptor.epoch { primary?.waits[peer] = nil }
+            yielded = max(yielded, message.epoch)
+            if message.epoch >= descriptor.epoch { primary?.waits = [:] }
         }
         if message.epoch > descriptor.epoch {
             // A bare number proves nothing; the descriptor comes from the coordinators (rule E2).

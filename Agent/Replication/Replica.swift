@@ -118,8 +118,12 @@ package struct Replica: Hashable, Sendable {
     var freshness = Freshness()
     /// Everything acknowledged before this, by this node's clock, is in the rows here. Nil while nobody has vouched for it.
     package var asOf: LogicalInstant? { freshness.asOf }
-    /// The newest epoch at which each peer said that it serves no more (rule R5).
-    var yielded: [NodeID: Epoch] = [:]
+    /// The newest epoch at which the primary of the one before said that it serves no more (rule R5).
+    ///
+    /// It speaks for all who led before it too: it served, and so had waited out the grants of its own to those of them who had been in
+    /// one in-sync set with it; and it had joined the set of the others through somebody who served in his turn. So a member that has
+    /// just started, and must assume that it granted leases to everybody, has nothing to wait for after a planned hand-over.
+    var yielded = Epoch(0)
     /// The end of what is known to be committed here: every later primary has it.
     var settled: UInt64 { max(applying, min(commit, log.lastSequence)) }
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.

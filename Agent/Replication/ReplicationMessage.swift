@@ -21,7 +21,8 @@ package struct ReplicationMessage: Hashable, Sendable {
         case standing(Standing)
         /// "I know a newer epoch than yours": a reason to ask for the topology, no more.
         case stale
-        /// The deposed primary has learned this epoch and serves nothing any more: its lease need not be waited out (R5).
+        /// The primary of the epoch before served, has learned this epoch, and serves nothing any more: no lease need be waited out, its
+        /// own or an earlier primary's (R5).
         case yielded
     }
 

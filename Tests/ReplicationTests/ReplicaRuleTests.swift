@@ -200,6 +200,36 @@ import Testing
         #expect(cluster.now - start < .milliseconds(150))
     }
 
+    @Test("nor need one that has just started, and cannot know what leases it granted: the old one has waited for them (R5)")
+    func yieldsToAStarter() throws {
+        let cluster = try cluster()
+        cluster.run(.milliseconds(500))
+        cluster.crash(cluster.order[1])
+        cluster.restart(cluster.order[1])
+        cluster.run(.milliseconds(100))
+        let start = cluster.now
+        cluster.commit { $0.primary = cluster.order[1] }
+        #expect(cluster.run(until: { $0.node(1).replica.isServing }, atMost: .seconds(3)))
+        #expect(cluster.now - start < .milliseconds(150))
+    }
+
+    @Test("one that was to lead and never served says nothing: who led before it is still waited for (R5)")
+    func yieldsOnlyWhatItHad() throws {
+        let cluster = try cluster()
+        cluster.run(.milliseconds(500))
+        cluster.crash(cluster.order[0])
+        let granted = cluster.node(2).leases.lastGrantEnds(for: cluster.order[0])
+        cluster.commit { descriptor in
+            descriptor.primary = cluster.order[1]
+            descriptor.replicas = descriptor.replicas.map { $0.node == cluster.order[0] ? ReplicaGroup.with($0, .learner) : $0 }
+        }
+        cluster.run(.milliseconds(50))
+        #expect(cluster.node(1).replica.isPrimary && !cluster.node(1).replica.isServing)
+        cluster.commit { $0.primary = cluster.order[2] }
+        #expect(cluster.run(until: { $0.node(2).replica.isServing }, atMost: .seconds(3)))
+        #expect(cluster.now >= granted)
+    }
+
     @Test("what a deposed primary ordered alone is cut from its log, and its caller is told that the outcome is unknown (R5)")
     func cutsDivergentTails() throws {
         let cluster = try cluster()
