@@ -8,7 +8,7 @@ SYSTEM_PACKAGES := libssl-dev liblz4-dev libsqlite3-dev pkg-config lz4 strace
 CORE_TESTS := (Model|Membership|RoutingTable|Access|KeyEncoding|DurableLog|Replication|Movement|AgentCore|Consensus|Catalog|Planning|CoordinatorCore|Linearizability|Simulation|Conversation)Tests|TidyTests
 PROTOCOLS := $(wildcard Shared/Wire/Protocols/*.proto)
 
-.PHONY: deps build release demo test test-cores test-long sim sim-mutants sim-swim sim-swim-mutants traces-rewrite chaos bench bench-data bench-raft bench-swim lint format proto clean
+.PHONY: deps build release demo test test-cores test-long sim sim-crash sim-mutants sim-swim sim-swim-mutants traces-rewrite chaos bench bench-data bench-raft bench-swim lint format proto clean
 
 ## deps: installs the Debian packages that are missing
 deps:
@@ -59,6 +59,12 @@ CLUSTERS ?= 40
 sim:
 	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate
 	.build-core/release/simulate $(if $(SEED),$(if $(CLUSTER),--cluster) --seed $(SEED),--seeds $(SEEDS) --clusters $(CLUSTERS) --seconds $(SECONDS) --jobs $$(nproc))
+
+## sim-crash: kills every party before and after every step of every operation, and tells what came of it; ONLY=name those operations
+## alone, SEED=N at other times
+sim-crash:
+	CORES_ONLY=1 swift build -c release -Xswiftc -enable-testing --scratch-path .build-core --product simulate
+	.build-core/release/simulate --jobs $$(nproc) --crash-matrix $(ONLY) $(if $(SEED),--seed $(SEED))
 
 ## sim-mutants: plants every known bug by itself and tells which scenario, story or seed notices it; ONLY=name plants those alone
 sim-mutants:

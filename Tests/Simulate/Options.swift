@@ -1,3 +1,5 @@
+import ClusterSimulation
+
 struct Options {
     enum Errand {
         case many
@@ -8,6 +10,10 @@ struct Options {
         case mutants(String?)
         /// Scenarios that a process of their own plays for its parent.
         case scenarios
+        /// Everybody dies at every step of the operations whose name holds this.
+        case crashes(String?)
+        /// The cells of one operation, in a process of its own or for a person; those whose description holds this.
+        case crashCells(CrashOperation, String?)
     }
 
     struct Misuse: Error, CustomStringConvertible {
@@ -25,6 +31,8 @@ struct Options {
     private(set) var stops = false
     /// The whole story of one seed, that many lines of it, instead of the fewest faults.
     private(set) var lines = 0
+    /// Of the crash matrix.
+    private(set) var crashSeed: UInt64 = 1
 
     init(_ arguments: [String]) throws {
         var rest = arguments[...]
@@ -36,7 +44,12 @@ struct Options {
         }
         while let option = rest.popFirst() {
             switch option {
-            case "--seed": errand = .one(try number(after: option))
+            case "--seed":
+                crashSeed = try number(after: option)
+                switch errand {
+                case .crashes, .crashCells: break
+                case .many, .one, .digest, .chunk, .mutants, .scenarios: errand = .one(crashSeed)
+                }
             case "--digest": errand = .digest(try number(after: option))
             case "--seeds": seeds = try number(after: option)
             case "--clusters": clusters = try number(after: option)
@@ -49,6 +62,13 @@ struct Options {
                 let (first, last) = (try number(after: option), try number(after: option))
                 errand = .chunk(first...max(first, last))
             case "--mutants": errand = .mutants(rest.first?.hasPrefix("--") == false ? rest.popFirst() : nil)
+            case "--crash-matrix": errand = .crashes(rest.first?.hasPrefix("--") == false ? rest.popFirst() : nil)
+            case "--crash-cells":
+                guard let operation = CrashOperation(rawValue: rest.popFirst() ?? "") else {
+                    let names = CrashOperation.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw Misuse(description: "\(option) needs one of \(names)")
+                }
+                errand = .crashCells(operation, rest.first?.hasPrefix("--") == false ? rest.popFirst() : nil)
             case "--scenarios": errand = .scenarios
             case "--stops": stops = true
             case "--bug":

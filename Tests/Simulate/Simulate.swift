@@ -8,6 +8,11 @@
 //   simulate --digest N         only the digest of one seed's trace, which is the same in every process
 //   simulate --mutants [NAME]   plants each known bug whose name holds NAME, and tells what notices it
 //   simulate --scenarios        plays the scenarios, up to the first that fails
+//   simulate --crash-matrix [NAME]
+//                               kills everybody at every step of each operation whose name holds NAME, and tells what came of it
+//   simulate --crash-cells OPERATION [TEXT]
+//                               the cells of one operation whose description holds TEXT; with --lines L the last L lines of each;
+//                               TEXT 'steps': what its steps are
 //   --cluster                   the seeds are those of clusters
 //   --partition                 they are those of one partition's replicas
 //   --bug NAME                  plants one bug
@@ -45,6 +50,9 @@ enum Simulate {
             holds = true
         case .scenarios: holds = Rehearsal.work(bug: options.bug)
         case .mutants(let name): holds = try await Mutants(jobs: options.jobs, only: name).run()
+        case .crashes(let name): holds = try await Crashes(seed: options.crashSeed, jobs: options.jobs, only: name).run()
+        case .crashCells(let operation, let cell):
+            holds = Crashes.work(operation, seed: options.crashSeed, cell: cell, lines: options.lines)
         case .many: holds = try await Campaign(options).run()
         }
         exit(holds ? 0 : 1)

@@ -30,6 +30,7 @@ extension AgentProcess {
             var empty = EnginePartition(storage: parcel.storage, range: held.range)
             empty.importing = parcel.point
             engine[parcel.partition] = empty
+            note(.beginImport, for: parcel.partition)
             wait(for: .importBegan(parcel, copy: copy, host: host), at: now)
         case .endImport(let parcel, let copy, let host):
             guard engine[parcel.partition]?.importing == parcel.point else {
@@ -53,8 +54,9 @@ extension AgentProcess {
         switch next {
         case .tell(let input): soon.append(input)
         case .importBegan(let parcel, let copy, let host):
-            give(.endImport(parcel, copy: copy, host: host), at: now, after: .milliseconds(20))
+            give(.endImport(parcel, copy: copy, host: host), at: now, after: importTime)
         case .imported(let parcel, let copy, let host):
+            note(.endImport, for: parcel.partition)
             soon.append(.snapshotInstalled(parcel.partition, parcel.storage, parcel.point, copy: copy))
             ended.append((host, parcel.number))
         }

@@ -53,6 +53,8 @@ struct AgentProcess: Sendable {
     let node: NodeID
     let places: ClusterPlaces
     let mutant: ClusterMutant?
+    private let isWatched: Bool
+    let importTime: Span
     let archive: ClusterArchive
     var core: AgentCore
     var swim: Swim
@@ -87,6 +89,7 @@ struct AgentProcess: Sendable {
     var applied: [AppliedWrite] = []
     var removed: [(partition: PartitionID, storage: StorageID)] = []
     var violations: [String] = []
+    var acts: [(partition: PartitionID, act: AgentAct)] = []
 
     init(
         host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, archive: ClusterArchive,
@@ -97,6 +100,8 @@ struct AgentProcess: Sendable {
         self.archive = archive
         node = places.node(host)
         mutant = options.mutant
+        isWatched = options.isWatched
+        importTime = options.importTime
         store = found.store
         random = SeededGenerator(seed: seed)
         engine = found.engine
@@ -181,7 +186,9 @@ struct AgentProcess: Sendable {
             }
         case .request(let request): take(request, from: sender, &effects)
         case .routesWanted:
-            effects.send(.routes(core.topology.partitions.values.sorted { $0.id < $1.id }), to: sender)
+            // Of the clients' table, which is the first.
+            let routes = core.topology.tables.keys.min().map { core.topology.partitions(of: $0) } ?? []
+            effects.send(.routes(routes), to: sender)
         case .coordinators, .question, .reply, .routes, .errand: break
         }
     }
@@ -218,6 +225,7 @@ struct AgentProcess: Sendable {
 
     mutating func perform(_ actions: [AgentAction], at now: LogicalInstant, _ effects: inout Sending) {
         for action in actions {
+            if isWatched { for (id, act) in AgentAct.all(in: action) { note(act, for: id) } }
             switch action {
             case .append(let records, let ticket):
                 line.add(.log(records, ticket: ticket))
@@ -247,6 +255,10 @@ struct AgentProcess: Sendable {
             case .damaged(let id, let what): violations.append("\(node) finds \(id) damaged: \(what)")
             }
         }
+    }
+
+    mutating func note(_ act: AgentAct, for partition: PartitionID) {
+        if isWatched { acts.append((partition, act)) }
     }
 
     // MARK: - The disk

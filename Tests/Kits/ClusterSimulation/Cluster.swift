@@ -3,6 +3,7 @@
 
 import AgentCore
 import Consensus
+import CoordinatorCore
 import Membership
 import Model
 import RaftSimulation
@@ -15,14 +16,18 @@ struct Cluster: SimulatedSystem {
         case client(ClusterClients.Event)
         /// Somebody makes the table, until it is there.
         case prepare
+        /// An operator wants something.
+        case order(Errand)
     }
 
     let options: ClusterOptions
     let places: ClusterPlaces
     private let founding: MemberConfiguration
-    private let archive = ClusterArchive()
+    let archive = ClusterArchive()
     var clients: ClusterClients
     var checks: ClusterChecks
+    /// Looks on while an operation goes its way.
+    var watch: CrashWatch?
     /// How often each host has started.
     private var starts: [UInt64]
 
@@ -40,7 +45,10 @@ struct Cluster: SimulatedSystem {
         let steps =
             places.isCoordinator(host)
             ? LogStore.make(places.members[host], store: places.store(host)).steps : AgentStore.make(places.store(host))
-        for step in steps { try? disk.perform(step) }
+        let orphan = EnginePartition(storage: CrashOperation.orphanStorage, range: .all)
+        let isStray = options.hasOrphan && host == ClusterOptions.orphanHost
+        let engine = isStray ? AgentStore.replacing("engine", with: [archive.keep([CrashOperation.orphan: orphan])]) : []
+        for step in steps + engine { try? disk.perform(step) }
         return disk
     }
 
@@ -48,6 +56,7 @@ struct Cluster: SimulatedSystem {
         _ host: Int, disk: SimulatedDisk, seed: UInt64, at now: LogicalInstant, _ effects: inout Effects<ClusterMessage>
     ) throws(Violation) -> ClusterProcess? {
         starts[host] += 1
+        watch?.started(host)
         checks.began(host)
         if places.isCoordinator(host) {
             guard case .store(let found) = LogStore.find(on: disk) else {
@@ -66,7 +75,7 @@ struct Cluster: SimulatedSystem {
         return ClusterProcess(agent: process)
     }
 
-    mutating func ended(_ host: Int, at now: LogicalInstant) {}
+    mutating func ended(_ host: Int, at now: LogicalInstant) { watch?.ended(host, at: now) }
 
     mutating func check(
         _ host: Int, _ process: inout ClusterProcess, _ effects: Effects<ClusterMessage>, disk: SimulatedDisk,
@@ -74,7 +83,12 @@ struct Cluster: SimulatedSystem {
     ) throws(Violation) {
         if process.coordinator != nil {
             if let violation = process.coordinator?.violations.first { throw Violation(violation) }
-            for delta in process.coordinator?.published ?? [] { try checks.committed(delta) }
+            for delta in process.coordinator?.published ?? [] {
+                let before = checks.truth
+                try checks.committed(delta)
+                if before.revision < checks.truth.revision { watch?.committed(from: before, to: checks.truth, at: now) }
+            }
+            watch?.leads(host, process.coordinator?.core.raft.hasCommittedInTerm ?? false, at: now)
             process.coordinator?.published.removeAll(keepingCapacity: true)
         }
         guard let agent = process.agent else { return }
@@ -84,7 +98,12 @@ struct Cluster: SimulatedSystem {
         try checks.isOwn(agent.session.session, of: host)
         try checks.isSaid(effects, by: agent, from: AgentStore.engine(on: disk, archive))
         for copy in agent.removed { try checks.removed(copy, by: agent, AgentStore.mirror(on: disk, archive)) }
-        for done in agent.acknowledged { try checks.acknowledged(done, by: host) }
+        for done in agent.acknowledged {
+            try checks.acknowledged(done, by: host)
+            watch?.wrote(done.partition, at: now)
+        }
+        for done in agent.acts { watch?.did(done.act, for: done.partition, at: host, now) }
+        if !agent.acts.isEmpty { process.agent?.acts.removeAll(keepingCapacity: true) }
         for write in agent.applied {
             try checks.applied(write)
             clients.tookEffect(write.value, at: now)
@@ -116,6 +135,7 @@ struct Cluster: SimulatedSystem {
             guard checks.truth.tables.isEmpty else { return }
             order(.createTable(copies: options.copies, splitKeys: options.splitKeys), &outside)
             outside.schedule(.prepare, after: .seconds(1))
+        case .order(let errand): order(errand, &outside)
         }
     }
 

@@ -36,6 +36,21 @@ final class ClusterArchive: Sendable {
         shelves.withLock { $0.topologies.indices.contains(Int(number)) ? $0.topologies[Int(number)] : nil }
     }
 
+    /// How much it holds, for `rollBack`.
+    var marks: [Int] {
+        shelves.withLock { [$0.entries.count, $0.states.count, $0.engines.count, $0.topologies.count] }
+    }
+
+    /// Forgets what was kept since: whoever kept it is no more.
+    func rollBack(to marks: [Int]) {
+        shelves.withLock { shelves in
+            shelves.entries.removeSubrange(marks[0]...)
+            shelves.states.removeSubrange(marks[1]...)
+            shelves.engines.removeSubrange(marks[2]...)
+            shelves.topologies.removeSubrange(marks[3]...)
+        }
+    }
+
     /// How coordinators write their entries and states.
     var codec: CoordinatorCodec {
         CoordinatorCodec(

@@ -51,6 +51,9 @@ struct ClusterClients: Sendable {
     var isQuiet: Bool { clients.allSatisfy { $0.pending == nil } }
     private static func address(of client: Int) -> Int { 100 + client }
 
+    /// What has been written so far was before the calm.
+    mutating func countAnew() { writtenInCalm = [] }
+
     // MARK: - Asking
 
     mutating func fired(_ event: Event, now: LogicalInstant, _ outside: inout Cluster.Outside) {

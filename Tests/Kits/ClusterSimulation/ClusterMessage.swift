@@ -1,6 +1,7 @@
 // What travels in a simulated cluster: what the real processes say to one another, as values and not as bytes.
 
 import AgentCore
+import Catalog
 import Consensus
 import CoordinatorCore
 import Membership
@@ -100,6 +101,8 @@ enum Errand: Hashable, Sendable {
     case abdicate
     case pause(seed: UInt64)
     case cancel(seed: UInt64)
+    /// This and nothing else.
+    case exactly(Command)
 
     /// Those that a plan of faults draws. Moves and splits come more than once: they have the most steps to be disturbed in.
     static let kinds = 9

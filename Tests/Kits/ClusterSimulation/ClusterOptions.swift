@@ -19,6 +19,13 @@ package struct ClusterOptions: Sendable {
     var coordinator: CoordinatorSettings
     var agent = AgentSettings()
     package var mutant: ClusterMutant?
+    /// Agents note what they do for operations.
+    var isWatched = false
+    /// How long an engine takes to put a snapshot in the place of its rows.
+    var importTime = Span.milliseconds(20)
+    /// A host's disk holds a copy from elsewhere, of which nobody knows.
+    var hasOrphan = false
+    static let orphanHost = 5
 
     /// How many registers clients use.
     static let keys = 24

@@ -132,14 +132,14 @@ package struct ClusterRun {
 }
 
 extension Simulation where System == Cluster {
-    fileprivate var processes: [ClusterProcess?] { (0..<hostCount).map { process($0) } }
+    var processes: [ClusterProcess?] { (0..<hostCount).map { process($0) } }
 
-    fileprivate var unrest: String? {
+    var unrest: String? {
         system.clients.isQuiet || !system.clients.isStopped ? system.checks.unrest(processes, at: now) : "clients wait"
     }
 
     /// What the primaries hold.
-    fileprivate var registers: [Int: UInt64] {
+    var registers: [Int: UInt64] {
         var values: [Int: UInt64] = [:]
         for partition in system.checks.truth.partitions.values {
             let host = partition.primary.flatMap { system.places.host(of: $0) }
@@ -149,12 +149,12 @@ extension Simulation where System == Cluster {
         return values
     }
 
-    fileprivate mutating func order(_ errand: Errand) {
+    mutating func order(_ errand: Errand) {
         for host in system.places.members.indices { tell(.errand(errand), to: host) }
     }
 
     /// Looks ten times a second whether nothing is missing any more. What an operator has paused goes on.
-    fileprivate mutating func waits(
+    mutating func waits(
         _ what: String, atMost bound: Span, _ lack: (Self) -> String?
     ) throws(Violation) {
         let end = now + bound

@@ -14,6 +14,7 @@ extension Errand {
         case .split(let seed): Self.split(topology, seed)
         case .drain(let seed): Self.drain(topology, seed)
         case .abdicate: []
+        case .exactly(let command): [command]
         case .pause(let seed): Self.pick(Self.running(topology), seed).map { [.pauseOperation($0)] } ?? []
         case .cancel(let seed):
             Self.pick(Self.running(topology), seed).map { [.abortOperation($0, reason: "simulated")] } ?? []

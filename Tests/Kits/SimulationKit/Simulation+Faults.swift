@@ -1,6 +1,6 @@
 // How a plan's faults are carried out, and how calm returns.
 
-import Model
+package import Model
 
 extension Simulation {
     mutating func begin(_ timed: TimedFault, _ index: Int) throws(Violation) {
@@ -79,6 +79,16 @@ extension Simulation {
         trace.note(
             now, 9, UInt64(host), UInt64(place.offset),
             "\(Self.name(host)) has a bit flipped in \(place.file) at \(place.offset)")
+    }
+
+    /// Ends a host's process now, or its whole machine, and starts it again in a while.
+    package mutating func kill(_ host: Int, losesPower: Bool, restartAfter: Span) {
+        end(host, losesPower: losesPower, restartAfter: restartAfter)
+    }
+
+    /// Starts a host that is down, without waiting any longer.
+    package mutating func revive(_ host: Int) throws(Violation) {
+        if !hosts[host].isUp { try start(host) }
     }
 
     /// The liveness phase: `core` is made whole and stays so; of the others each is left dead, cut off, deaf, mute or with a disk that
