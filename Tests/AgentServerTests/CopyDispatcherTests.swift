@@ -34,14 +34,6 @@ private final class EndlessStreams: SnapshotStreams {
             target: try NodeID("n2"), targetAddress: "h:1", targetStorage: StorageID(2), operation: nil)
     }
 
-    private func eventually(_ condition: () -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
-        while !condition() {
-            try #require(ContinuousClock.now < deadline, "it did not come to be")
-            await Task.yield()
-        }
-    }
-
     @Test("a copy that is stopped ends at once, its end is told, and the next one in turn begins; one that waits never begins")
     func stops() async throws {
         let streams = EndlessStreams()
@@ -55,19 +47,19 @@ private final class EndlessStreams: SnapshotStreams {
             group.addTask { try await dispatcher.run() }
             // Two at a time; the others wait.
             for number in 1...4 { dispatcher.submit(try order(UInt64(number))) }
-            try await eventually { streams.started.withLock { $0.count } == 2 }
+            try await eventually("two have begun") { streams.started.withLock { $0.count } == 2 }
             dispatcher.stop(PartitionID(3), to: target)
             #expect(ends.withLock { $0 } == [])
             dispatcher.stop(PartitionID(1), to: target)
             dispatcher.stop(PartitionID(1), to: target)
-            try await eventually { ends.withLock { $0 } == [PartitionID(1), PartitionID(3)] }
-            try await eventually { streams.started.withLock { $0 }.contains(PartitionID(4)) }
+            try await eventually("both ends are told") { ends.withLock { $0 } == [PartitionID(1), PartitionID(3)] }
+            try await eventually("the next has begun") { streams.started.withLock { $0 }.contains(PartitionID(4)) }
             #expect(streams.cancelled.withLock { $0 } == [PartitionID(1)])
             #expect(!streams.started.withLock { $0 }.contains(PartitionID(3)))
             // What has ended is not stopped again.
             dispatcher.submit(try order(1))
             dispatcher.stop(PartitionID(2), to: target)
-            try await eventually { streams.started.withLock { $0.count { $0 == PartitionID(1) } } == 2 }
+            try await eventually("it has begun anew") { streams.started.withLock { $0.count { $0 == PartitionID(1) } } == 2 }
             group.cancelAll()
         }
     }

@@ -50,7 +50,7 @@ import Testing
         try await rig.listening({ link in await receiving.receive(on: link) }) { _, order in
             let streams = try rig.sending()
             let sending = Task { try await streams.send(order) }
-            try await rig.eventually("it is held back") { rig.sourceHost.progress.count >= 2 }
+            try await eventually("it is held back") { rig.sourceHost.progress.count >= 2 }
             sending.cancel()
             await #expect(throws: (any Error).self) { try await sending.value }
         }

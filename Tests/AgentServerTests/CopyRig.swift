@@ -202,16 +202,6 @@ final class CopyRig: Sendable {
         _ = try? await task.value
     }
 
-    func eventually(
-        _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
-    ) async throws {
-        let end = ContinuousClock.now + .seconds(30)
-        while !condition() {
-            try #require(ContinuousClock.now < end, what, sourceLocation: sourceLocation)
-            try await Task.sleep(for: .milliseconds(2))
-        }
-    }
-
     // MARK: - Rows
 
     /// Bytes that do not compress.

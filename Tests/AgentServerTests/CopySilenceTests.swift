@@ -50,8 +50,8 @@ import Wire
             }
             #expect(peer == order.target && span == .milliseconds(400))
             #expect(extent.chunks == 1 && extent.bytes > 1 << 20)
-            try await rig.eventually("the link ends there too") { held.withLock { $0?.isClosed ?? false } }
-            try await rig.eventually("nothing is held") { listener.counters.open == 0 }
+            try await eventually("the link ends there too") { held.withLock { $0?.isClosed ?? false } }
+            try await eventually("nothing is held") { listener.counters.open == 0 }
         }
         await rig.close()
     }
@@ -76,7 +76,7 @@ import Wire
             #expect(try CopyFrame(bytes: try #require(try await link.receive())) == .stored(0))
             // It holds the link and says nothing more; the receiver ends it.
             #expect(try await link.receive() == nil)
-            try await rig.eventually("nothing is held") { listener.counters.open == 0 }
+            try await eventually("nothing is held") { listener.counters.open == 0 }
         }
         let said = rig.book.all.filter { $0.contains("did not arrive") }
         #expect(said.count == 1 && said.allSatisfy { $0.contains("n1 was silent for 400ms: 1 chunks were stored") }, "\(said)")

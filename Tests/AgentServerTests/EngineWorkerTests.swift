@@ -18,12 +18,12 @@ import Testing
         let isFull = Mutex(true)
         rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
         for number in 1...3 { try rig.apply(UInt64(number), Int64(number)..<Int64(number + 1)) }
-        try await rig.eventually("it is tried again") { rig.engine.count(of: .apply) > 3 }
+        try await eventually("it is tried again") { rig.engine.count(of: .apply) > 3 }
         #expect(rig.troubles.lackOfRoom(in: storage) == .diskFull(storage))
         #expect(rig.inputs.isEmpty)
         isFull.withLock { $0 = false }
-        try await rig.eventually("all is applied") { rig.inputs.last == .applied(partition, 3) }
-        try await rig.eventually("and well") { rig.troubles.all.isEmpty }
+        try await eventually("all is applied") { rig.inputs.last == .applied(partition, 3) }
+        try await eventually("and well") { rig.troubles.all.isEmpty }
         #expect(!rig.hasFailed)
         try await rig.close()
     }
@@ -40,11 +40,11 @@ import Testing
             }
         }
         try rig.apply(1, 0..<1)
-        try await rig.eventually("it passes") { rig.inputs == [.applied(partition, 1)] }
+        try await eventually("it passes") { rig.inputs == [.applied(partition, 1)] }
         #expect(rig.engine.count(of: .apply) == 4)
         rig.engine.set { [storage] call in call == .apply ? .damaged(storage, detail: "malformed") : nil }
         try rig.apply(2, 1..<2)
-        try await rig.eventually("it is said") { rig.hasFailed }
+        try await eventually("it is said") { rig.hasFailed }
         #expect(rig.engine.count(of: .apply) == 5)
         try await rig.close()
     }
@@ -54,10 +54,10 @@ import Testing
         let rig = try await WorkerRig()
         rig.engine.set { [storage] call in call == .apply ? .diskFull(storage) : nil }
         try rig.apply(1, 0..<1)
-        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        try await eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
         rig.worker.submit(.remove(partition), to: storage)
-        try await rig.eventually("it is gone") { rig.inputs == [.dropped(partition, storage)] }
-        try await rig.eventually("and nothing waits") { rig.troubles.all.isEmpty }
+        try await eventually("it is gone") { rig.inputs == [.dropped(partition, storage)] }
+        try await eventually("and nothing waits") { rig.troubles.all.isEmpty }
         try await rig.close()
     }
 
@@ -70,9 +70,9 @@ import Testing
             call == .apply && engine.count(of: .remove) == 0 ? .diskFull(storage) : nil
         }
         try rig.apply(1, 10..<11, to: high)
-        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        try await eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
         rig.worker.submit(.remove(low), to: storage)
-        try await rig.eventually("both are done") { rig.inputs == [.dropped(low, storage), .applied(high, 1)] }
+        try await eventually("both are done") { rig.inputs == [.dropped(low, storage), .applied(high, 1)] }
         try await rig.close()
     }
 
@@ -84,7 +84,7 @@ import Testing
         let isFull = Mutex(true)
         rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
         try rig.apply(1, 1..<2, to: low)
-        try await rig.eventually("it waits for a while") { rig.engine.count(of: .apply) > 5 }
+        try await eventually("it waits for a while") { rig.engine.count(of: .apply) > 5 }
         try rig.apply(1, 11..<12, to: high)
         try rig.apply(2, 2..<3, to: low)
         isFull.withLock { $0 = false }
@@ -109,7 +109,7 @@ import Testing
             status: .creating)
         rig.worker.submit(.create(other, rig.table), to: StorageID(5))
         rig.worker.submit(.remove(partition), to: storage)
-        try await rig.eventually("both are done") { rig.inputs.count == 2 }
+        try await eventually("both are done") { rig.inputs.count == 2 }
         #expect(rig.inputs.contains(.created(PartitionID(5), StorageID(5))))
         #expect(rig.inputs.contains(.dropped(partition, storage)))
         try await rig.close()
@@ -119,7 +119,7 @@ import Testing
     func hashesBeside() async throws {
         let rig = try await WorkerRig()
         try rig.apply(1, 0..<100)
-        try await rig.eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
+        try await eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
         let snapshot = try await rig.engine.sound.snapshot(of: partition, in: storage)
         let expected = try await snapshot.checksum().hash
         await snapshot.close()
@@ -131,10 +131,10 @@ import Testing
         }
         rig.worker.submit(.checksum(partition, rig.position(1)), to: storage)
         try rig.apply(2, 100..<200)
-        try await rig.eventually("entries go on") { rig.inputs.contains(.applied(partition, 2)) }
+        try await eventually("entries go on") { rig.inputs.contains(.applied(partition, 2)) }
         opener.yield()
         let checksummed = AgentInput.checksummed(partition, rig.position(1), expected)
-        try await rig.eventually("the hash is said") { rig.inputs.contains(checksummed) }
+        try await eventually("the hash is said") { rig.inputs.contains(checksummed) }
         try await rig.close()
     }
 
@@ -142,7 +142,7 @@ import Testing
     func saysWhatRotted() async throws {
         let rig = try await WorkerRig()
         try rig.apply(1, 0..<100)
-        try await rig.eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
+        try await eventually("it is applied") { rig.inputs == [.applied(partition, 1)] }
         // The rows are in the log still: what the file has under them is read by nobody.
         try rig.rot(page: 2)
         #expect(await damagedPage(rig) == 2)
@@ -152,7 +152,7 @@ import Testing
         // Our own record of the table's columns.
         try rig.rot(page: 4)
         #expect(await damagedPage(rig) == 4)
-        try await rig.eventually("it is said") {
+        try await eventually("it is said") {
             rig.inputs.contains {
                 if case .storageDamaged(storage, [], let what) = $0 { what.contains("page 4") } else { false }
             }
@@ -170,7 +170,7 @@ import Testing
         let isFull = Mutex(true)
         rig.engine.set { [storage] call in call == .apply && isFull.withLock { $0 } ? .diskFull(storage) : nil }
         try rig.apply(1, 0..<1)
-        try await rig.eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
+        try await eventually("it waits") { rig.troubles.lackOfRoom(in: storage) != nil }
         let order = Mutex<[String]>([])
         let look = Task {
             let found = await rig.worker.inspect(storage, from: 1, limit: 1)
@@ -191,7 +191,7 @@ import Testing
     func removesInSteps() async throws {
         let rig = try await WorkerRig()
         for number in 0..<4 { try rig.apply(UInt64(number + 1), Int64(number * 1_000)..<Int64((number + 1) * 1_000)) }
-        try await rig.eventually("it is filled") { rig.inputs.last == .applied(partition, 4) }
+        try await eventually("it is filled") { rig.inputs.last == .applied(partition, 4) }
         let (low, high) = (PartitionID(2), PartitionID(3))
         try await rig.split(at: 3_500, into: [low, high], after: 4)
 
@@ -202,7 +202,7 @@ import Testing
             return nil
         }
         rig.worker.submit(.remove(low), to: storage)
-        try await rig.eventually("it is gone") { rig.inputs.last == .dropped(low, storage) }
+        try await eventually("it is gone") { rig.inputs.last == .dropped(low, storage) }
         #expect(rig.inputs.contains(.applied(high, 5)))
         #expect(try await rig.engine.statistics(of: .all, in: storage).rows == 501)
         try await rig.close()

@@ -219,15 +219,4 @@ final class WorkerRig: Sendable {
     func apply(_ sequence: UInt64, _ rows: Range<Int64>, to partition: PartitionID = WorkerRig.partition) throws {
         worker.submit(.apply(partition, [try entry(sequence, rows)]), to: Self.storage)
     }
-
-    /// Waits until `condition` holds, which must be soon.
-    func eventually(
-        _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () -> Bool
-    ) async throws {
-        let end = ContinuousClock.now + .seconds(30)
-        while !condition() {
-            try #require(ContinuousClock.now < end, what, sourceLocation: sourceLocation)
-            try await Task.sleep(for: .milliseconds(2))
-        }
-    }
 }
