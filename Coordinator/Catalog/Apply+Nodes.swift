@@ -5,13 +5,15 @@ extension Transaction {
 
     /// An agent's start: a new session, and what its data folder says of its replicas (rules E4, E6).
     ///
-    /// The same store with a higher generation keeps its places: it goes on from its log. Another store is an empty disk, a generation
-    /// that went back or a damaged log is not to be trusted: the node leaves every in-sync set, and comes back as a learner. Of damaged
-    /// replicas that it names it leaves the sets, and of no others: one bad copy is no reason to doubt the rest, which may be the last
-    /// of their kind. A partition that waited for this node as its last in-sync member gets it as primary again, if the store is the
-    /// one that it waited for.
+    /// The same store with a higher generation keeps its places: it goes on from its log. Another store is an empty disk, a damaged log
+    /// is not to be trusted: the node leaves every in-sync set, and comes back as a learner. Of damaged replicas that it names it leaves
+    /// the sets, and of no others: one bad copy is no reason to doubt the rest, which may be the last of their kind. A partition that
+    /// waited for this node as its last in-sync member gets it as primary again, if the store is the one that it waited for.
+    ///
+    /// A lower generation changes nothing. It may be the word of a process that has ended, overtaken on its way by that of the next one.
+    /// Only one that lives can answer a refusal: a disk that went back registers in a later generation, and vouches for nothing.
     /// - Returns: the new session; for the same start asked for twice, the session that it has.
-    /// - Throws: `nodeDecommissioned`, `generationWentBack` when two processes use one start, `limitReached`.
+    /// - Throws: `nodeDecommissioned`, `generationInUse` when two processes use one start, `superseded`, `limitReached`.
     mutating func register(_ registration: NodeRegistration) throws(CatalogRejection) -> CommandPayload {
         let addresses = registration.addresses
         for text in [addresses.gossip, addresses.link, addresses.service] { try check(text, field: "addresses") }
@@ -23,17 +25,21 @@ extension Transaction {
             throw CatalogRejection(.limitReached, "the cluster has \(CatalogLimits.nodes) nodes")
         }
         let damaged = registration.isLogIntact ? [] : replacing(registration.damaged)
-        var isDamaged = !registration.isLogIntact && damaged.isEmpty
+        let isDamaged = !registration.isLogIntact && damaged.isEmpty
         if let known, known.session != .none {
             guard known.status != .decommissioned else {
                 throw CatalogRejection(.nodeDecommissioned, "node \(known.id) is decommissioned")
             }
-            if known.store == registration.store, registration.generation < known.generation {
-                isDamaged = true
-            } else if known.store == registration.store, registration.generation == known.generation {
+            guard registration.generation >= known.generation || mutated(.believesLateRegistrations) else {
+                throw CatalogRejection(
+                    .superseded,
+                    "start \(known.generation) of node \(known.id) is registered, this is start \(registration.generation)"
+                )
+            }
+            if known.store == registration.store, registration.generation == known.generation {
                 guard known.addresses == registration.addresses else {
                     throw CatalogRejection(
-                        .generationWentBack, "start \(known.generation) of node \(known.id) is registered at other addresses")
+                        .generationInUse, "start \(known.generation) of node \(known.id) is registered at other addresses")
                 }
                 if known.status != .failed { return .session(known.session) }
             }

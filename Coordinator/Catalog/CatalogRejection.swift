@@ -72,7 +72,8 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case splitKeyOutside = "SPLIT_KEY_OUTSIDE_RANGE"
         case notEnoughNodes = "NOT_ENOUGH_NODES"
         case notEnoughWitnesses = "NOT_ENOUGH_WITNESSES"
-        case generationWentBack = "GENERATION_IN_USE"
+        case generationInUse = "GENERATION_IN_USE"
+        case superseded = "SUPERSEDED"
         case nodeDecommissioned = "NODE_DECOMMISSIONED"
         case joinTokenRefused = "JOIN_TOKEN_REFUSED"
         case invalidValue = "INVALID_VALUE"
@@ -96,8 +97,8 @@ extension CatalogRejection.Code {
             .entryNotFound, .unknownEntry, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded,
             .pastSwitch,
             .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
-            .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationWentBack,
-            .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
+            .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationInUse,
+            .superseded, .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
             .rotationMovedOn, .gossipKeyInUse:
             false
         }
@@ -141,7 +142,8 @@ extension CatalogRejection.Code {
         case .splitKeyOutside: "choose a key strictly inside the partition's range"
         case .notEnoughNodes: "add nodes, or ask for fewer replicas"
         case .notEnoughWitnesses: "two members must find the node dead, in two zones where there are any"
-        case .generationWentBack: "two agents run from one data folder or its copy: stop one and clear its data folder"
+        case .generationInUse: "two agents run from one data folder or its copy: stop one and clear its data folder"
+        case .superseded: "the agent registers again by itself, in a later generation"
         case .nodeDecommissioned: "a decommissioned node joins again under another name"
         case .nodeInUse:
             "choose another name; to replace the node, name it in its token: 'coxctl node join-token create --node'"

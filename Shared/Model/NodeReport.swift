@@ -149,11 +149,11 @@ package struct AgentRegistration: Hashable, Sendable {
     package let instanceType: String
     package let version: String
     /// Whether every replica was read back whole.
-    package let isLogIntact: Bool
+    package var isLogIntact: Bool
     /// If not: the partitions whose replicas were not. The node leaves their in-sync sets, and keeps its places in the others. Where
     /// none is named it vouches for none.
-    package let damaged: [PartitionID]
-    /// Whether it can take a later generation, where another store of the node had this one.
+    package var damaged: [PartitionID]
+    /// Whether it can take a later generation, where the node is known to have had this one.
     package let canBeginLater: Bool
 
     /// More are not named one by one.

@@ -78,6 +78,8 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case losesKeys
     /// Another disk under a known name keeps the places of the one before. (E4)
     case trustsOtherStores
+    /// The registration of a process that was replaced is taken when it comes late. (E4, E6)
+    case believesLateRegistrations
     /// A death is believed that only one has found. (F2)
     case believesOneWitness
     /// Who has failed and started again since is failed by the old news. (F2, E6)

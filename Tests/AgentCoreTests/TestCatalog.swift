@@ -31,16 +31,23 @@ struct TestCatalog {
         .result
     }
 
-    /// An agent's start (rules E4, E6).
-    mutating func register(_ node: NodeID, store: StoreID, generation: UInt64, damaged: [PartitionID] = []) throws -> SessionID
-    {
+    /// An agent's start (rules E4, E6). One whose disk went back, and is told so, registers later and vouches for nothing.
+    mutating func register(
+        _ node: NodeID, store: StoreID, generation: UInt64, isIntact: Bool = true, damaged: [PartitionID] = []
+    ) throws -> SessionID {
         let zone = try ZoneName(["a", "b", "c"][Int(node.name.utf8.last ?? 0) % 3])
         let registration = NodeRegistration(
             node: node, store: store, generation: Generation(generation), zone: zone,
-            addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: damaged.isEmpty, damaged: damaged
+            addresses: NodeAddresses(gossip: "h:1", link: "h:2", service: "h:3"), isLogIntact: isIntact && damaged.isEmpty,
+            damaged: damaged
         )
-        guard case .accepted(.session(let session))? = run(.registerNode(registration)) else { return .none }
-        return session
+        switch run(.registerNode(registration)) {
+        case .accepted(.session(let session)): return session
+        case .refused(let rejection) where rejection.code == .superseded:
+            guard let known = topology.nodes[node]?.generation.number else { return .none }
+            return try register(node, store: store, generation: known + 1, isIntact: false)
+        default: return .none
+        }
     }
 
     private func seen(_ node: NodeID) -> NodeSession {

@@ -87,7 +87,12 @@ extension World {
                 (try? catalog.register(id, store: machine.store, generation: machine.life, damaged: machine.damaged)) ?? .none
             push(.registered(id, life: life, session), after: delay(3_000))
         case .registered(let id, let life, let session):
-            if let machine = machines[id], machine.isUp, machine.start == life { machine.session = session }
+            guard let machine = machines[id], machine.isUp, machine.start == life else { return }
+            machine.session = session
+            // What the disk counts, where it had to be raised.
+            if let registered = catalog.topology.nodes[id]?.generation.number, registered > machine.life {
+                machine.life = registered
+            }
         case .topologySaved(let id, let life, let topology):
             guard let machine = machines[id], machine.isUp, machine.start == life,
                 topology.revision > machine.savedTopology.revision

@@ -94,13 +94,26 @@ import Testing
         #expect(try partition(world, id).primary == n1)
     }
 
-    @Test("a restored disk, whose generation went back, is not trusted with the last copy either (E4)")
+    @Test("the registration of a process that has ended changes nothing when it comes after that of the next one (E6)")
+    func lateRegistration() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        try world.start(node: 1, generation: 5)
+        let before = world.topology
+        #expect(try world.start(node: 1, generation: 4).refusal == .superseded)
+        #expect(try world.start(node: 1, store: 777, generation: 4).refusal == .superseded)
+        #expect(world.topology.nodes == before.nodes && world.topology.partitions == before.partitions)
+        #expect(try partition(world, id).primary == n1)
+    }
+
+    @Test("a restored disk, which registers later and vouches for nothing, is not trusted with the last copy either (E4)")
     func restoredDisk() throws {
         var world = World()
         try world.start(nodes: 3)
         try world.start(node: 1, generation: 5)
         let id = try world.makeTable().id
-        try world.start(node: 1, generation: 4)
+        try world.start(node: 1, generation: 6, intact: false)
         #expect(try partition(world, id).inSync == [n2, n3])
         #expect(try partition(world, id).primary != n1)
     }
@@ -129,8 +142,8 @@ import Testing
         #expect(try partition(world, alone[0]).primary == nil)
         try world.start(node: 1, generation: 5)
         #expect(try partition(world, alone[0]).primary == n1 && partition(world, alone[1]).primary == n1)
-        // A disk that went back is in doubt as a whole, whatever it says itself.
-        try world.start(node: 1, generation: 4, intact: false, damaged: [alone[1]])
+        // A disk that went back is in doubt as a whole.
+        try world.start(node: 1, generation: 6, intact: false)
         #expect(try partition(world, alone[0]).primary == nil)
     }
 

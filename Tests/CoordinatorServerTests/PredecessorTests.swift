@@ -49,6 +49,16 @@ import Testing
         #expect(first.predecessor(committed: try committed(7, session: 0), heard: nil) == nil)
     }
 
+    @Test("a disk whose count of starts went back is told how far it had got; no other, and none that cannot begin later")
+    func wentBack() throws {
+        #expect(try registration(3).wentBack(behind: try committed(7, store: 2)) == Generation(7))
+        #expect(try registration(7).wentBack(behind: try committed(7, store: 2)) == nil)
+        #expect(try registration(3).wentBack(behind: try committed(7)) == nil)
+        #expect(try registration(3).wentBack(behind: try committed(7, store: 2, session: 0)) == nil)
+        #expect(try registration(3).wentBack(behind: try committed(7, store: 2, status: .decommissioned)) == nil)
+        #expect(try registration(3, canBeginLater: false).wentBack(behind: try committed(7, store: 2)) == nil)
+    }
+
     @Test("whoever cannot begin later, or was decommissioned, gets the answer that the catalog has")
     func others() throws {
         #expect(try registration(1, canBeginLater: false).predecessor(committed: try committed(7), heard: nil) == nil)

@@ -87,6 +87,23 @@ import Wire
         await stage.end()
     }
 
+    @Test(
+        "an agent whose disk went back registers in a later generation, vouches for nothing, then raises the disk's count (E4)")
+    func diskWentBack() async throws {
+        let stage = try Stage()
+        let backend = stage.backends[0]
+        backend.state.withLock { $0.earlier = Generation(7) }
+        let (session, owner) = try await stage.agent(with: [0], failing: 1)
+        #expect(await eventually { session.status.session != .none })
+        // The disk did not take it at first: without its count no session begins, and the same registration is repeated.
+        #expect(await owner.begun == [Generation(8), Generation(8)])
+        #expect(
+            backend.state.withLock { $0.registrations.map(\.text) }
+                == ["n1/1/1/register/0", "n1/1/8/register/0", "n1/1/8/register/0"])
+        #expect(backend.state.withLock { $0.vouched } == [false, false])
+        await stage.end()
+    }
+
     @Test("an agent goes to the leader that it is told of, and its watch goes on without a gap or a snapshot")
     func followsTheLeader() async throws {
         let stage = try Stage()

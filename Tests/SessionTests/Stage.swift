@@ -31,6 +31,10 @@ final class ScriptedBackend: SessionBackend {
         var nextSession: UInt64 = 100
         /// What another store of the node has had.
         var preceding = Generation(0)
+        /// What this store has had.
+        var earlier = Generation(0)
+        /// Of each registration that was taken, whether it vouched for what is on the disk.
+        var vouched: [Bool] = []
     }
 
     let feed: TopologyFeed
@@ -52,6 +56,8 @@ final class ScriptedBackend: SessionBackend {
         state.withLock { state in
             state.registrations.append(request)
             guard registration.generation > state.preceding else { return .preceded(state.preceding) }
+            guard registration.generation > state.earlier else { return .wentBack(state.earlier) }
+            state.vouched.append(registration.isLogIntact)
             state.nextSession += 1
             return .registered(SessionID(state.nextSession))
         }

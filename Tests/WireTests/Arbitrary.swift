@@ -275,7 +275,10 @@ struct Arbitrary {
         case 2: .outcome(try request(), outcome())
         case 3:
             .registered(
-                try request(), pick([.registered(id()), .preceded(id()), .refused(code: text(), detail: text()), .unavailable]))
+                try request(),
+                pick([
+                    .registered(id()), .preceded(id()), .wentBack(id()), .refused(code: text(), detail: text()), .unavailable,
+                ]))
         case 4: .leader(pick([.unknown, .here, .elsewhere(try node(), linkAddress: text())]))
         case 5: .quorumConfirmed(bits(), revision: flag() ? revision() : nil)
         default: .pong(bits())

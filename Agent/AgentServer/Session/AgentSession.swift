@@ -38,6 +38,8 @@ package final class AgentSession: Service {
         var status = SessionStatus()
         var proposals: [RequestID: Asked] = [:]
         var registration: AgentRegistration
+        /// The generation to begin in once it is registered: the disk's own went back.
+        var later: Generation?
         var registrations = 0
         /// Refusals one after the other.
         var refusals = 0
@@ -329,7 +331,10 @@ package final class AgentSession: Service {
     private func registered(_ outcome: RegistrationOutcome) async {
         switch outcome {
         case .registered(let session):
+            // Where the disk refuses, the registration is repeated.
+            if let later = state.withLock({ $0.later }), !(await owner.begin(in: later)) { return }
             state.withLock { state in
+                state.later = nil
                 state.status.session = session
                 state.refusals = 0
             }
@@ -344,8 +349,30 @@ package final class AgentSession: Service {
             logger.error("registration refused", metadata: ["code": "\(code)", "detail": "\(detail)"])
             await owner.received(.registrationRefused(code: code, detail: detail))
         case .preceded(let known): await begin(after: known)
+        case .wentBack(let known): distrust(after: known)
         case .unavailable: break
         }
+    }
+
+    /// This disk has had `known`, and does not know: registers in a later generation, as one that vouches for nothing.
+    ///
+    /// The count on the disk is raised only after that: an agent that ends before would otherwise start as one that knows all.
+    private func distrust(after known: Generation) {
+        let later = Generation(known.number + 1)
+        let link = state.withLock { state -> Link? in
+            guard state.status.session == .none, state.registration.generation < later else { return nil }
+            state.registration.generation = later
+            state.registration.isLogIntact = false
+            state.registration.damaged = []
+            state.later = later
+            state.registeredAt = nil
+            return state.link
+        }
+        guard let link else { return }
+        logger.error(
+            "this disk went back: it is a restored or a cloned one, and vouches for nothing that it holds",
+            metadata: ["known": "\(known)", "generation": "\(later)"])
+        register(on: link, at: BootClock.now())
     }
 
     /// Another disk of this node has had `known`: registers in a later generation, once that is on disk.

@@ -140,8 +140,8 @@ extension CatalogRejection.Code {
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
             .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .nodeUnavailable, .tableNotActive, .lastReplica,
             .nodeHoldsReplicas, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary, .storeMismatch,
-            .notEnoughWitnesses, .generationWentBack, .nodeInUse, .gossipKeysUnknown, .rotationUnderWay, .rotationMovedOn,
-            .gossipKeyInUse:
+            .notEnoughWitnesses, .generationInUse, .superseded, .nodeInUse, .gossipKeysUnknown, .rotationUnderWay,
+            .rotationMovedOn, .gossipKeyInUse:
             .conflict
         }
     }

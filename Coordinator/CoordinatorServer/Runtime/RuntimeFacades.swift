@@ -60,10 +60,7 @@ extension CoordinatorRuntime: SessionBackend {
         -> RegistrationOutcome
     {
         guard let actor = try? Principal("node/\(node)") else { return .unavailable }
-        let committed = core.catalog.topology.nodes[node]
-        if let known = registration.predecessor(committed: committed, heard: gossip.member(node)?.record) {
-            return .preceded(known)
-        }
+        if let overtaken = overtaken(registration, of: node) { return overtaken }
         let command = ProposedCommand(
             command: .registerNode(
                 NodeRegistration(
@@ -74,9 +71,19 @@ extension CoordinatorRuntime: SessionBackend {
         switch await commit(command) {
         case .done(.accepted(.session(let session)), _): return .registered(session)
         case .done(.accepted, _): return .refused(code: "protocol", detail: "a registration gave no session")
+        case .done(.refused(let rejection), _) where rejection.code == .superseded && registration.canBeginLater:
+            // It was overtaken on its way into the log.
+            return overtaken(registration, of: node) ?? .unavailable
         case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
         case .noLeader, .unknown, .overloaded, .diskFull: return .unavailable
         }
+    }
+
+    /// What an agent is told whose node is known to have got further than it says.
+    private func overtaken(_ registration: AgentRegistration, of node: NodeID) -> RegistrationOutcome? {
+        let committed = core.catalog.topology.nodes[node]
+        if let known = registration.wentBack(behind: committed) { return .wentBack(known) }
+        return registration.predecessor(committed: committed, heard: gossip.member(node)?.record).map { .preceded($0) }
     }
 
     package func take(_ found: FoundDeath, by witness: NodeID) async { noteDeath(DeathReport(found, witness: witness)) }

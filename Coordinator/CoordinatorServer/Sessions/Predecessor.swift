@@ -2,6 +2,18 @@ package import Membership
 package import Model
 
 extension AgentRegistration {
+    /// The generation that this very store is known to have had, where this one is earlier.
+    ///
+    /// Either these are the words of a process that has ended, come late, and nobody hears the answer. Or the disk is a restored or a
+    /// cloned one: then the agent registers in a later generation, as one that vouches for nothing (rule E4).
+    /// - Returns: nil as well for an agent that cannot begin later.
+    package func wentBack(behind committed: NodeDescriptor?) -> Generation? {
+        guard canBeginLater, let committed, committed.status != .decommissioned, committed.session != .none,
+            committed.store == store, generation < committed.generation
+        else { return nil }
+        return committed.generation
+    }
+
     /// The latest generation that another store of the node is known to have had, where this one is no later.
     ///
     /// A disk that took another's place counts its starts anew. Whoever remembers the other's would take this process for one of the

@@ -6,6 +6,9 @@ package enum RegistrationOutcome: Hashable, Sendable {
     /// Another store of the node had this generation, and whoever remembers it would take an earlier one for the past. Nothing was
     /// registered: register in a later generation.
     case preceded(Generation)
+    /// This store had this later generation: the disk is a restored or a cloned one. Nothing was registered: register in a later
+    /// generation, and vouch for nothing that the disk holds (rule E4).
+    case wentBack(Generation)
     case refused(code: String, detail: String)
     /// No leader answered: ask again under the same request id.
     case unavailable
@@ -83,6 +86,8 @@ extension RegistrationOutcome {
             self = .unavailable
         case .preceded(let generation):
             self = .preceded(try Check.identifier(generation, "Registered.preceded"))
+        case .wentBack(let generation):
+            self = .wentBack(try Check.identifier(generation, "Registered.went_back"))
         }
     }
 
@@ -94,6 +99,7 @@ extension RegistrationOutcome {
             wire.refused.detail = detail
         case .unavailable: wire.unavailable = true
         case .preceded(let generation): wire.preceded = generation.number
+        case .wentBack(let generation): wire.wentBack = generation.number
         }
     }
 }

@@ -432,6 +432,16 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
       set {result = .preceded(newValue)}
     }
 
+    /// This store had this generation, which is later than the one asked for: register in a later one, and vouch for nothing. Said only
+    /// to whom says that it can begin later.
+    package var wentBack: UInt64 {
+      get {
+        if case .wentBack(let v)? = result {return v}
+        return 0
+      }
+      set {result = .wentBack(newValue)}
+    }
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package nonisolated enum OneOf_Result: Equatable, Sendable {
@@ -442,6 +452,9 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
       /// Another store of the node had this generation, which is no earlier than the one asked for: register in a later one. Said only
       /// to whom says that it can.
       case preceded(UInt64)
+      /// This store had this generation, which is later than the one asked for: register in a later one, and vouch for nothing. Said only
+      /// to whom says that it can begin later.
+      case wentBack(UInt64)
 
     }
 
@@ -1054,7 +1067,7 @@ nonisolated extension ProtoCoordinatorFrame.Outcome: SwiftProtobuf.Message, Swif
 
 nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCoordinatorFrame.protoMessageName + ".Registered"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}session\0\u{1}refused\0\u{1}unavailable\0\u{1}preceded\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}request_id\0\u{1}session\0\u{1}refused\0\u{1}unavailable\0\u{1}preceded\0\u{3}went_back\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1100,6 +1113,14 @@ nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, S
           self.result = .preceded(v)
         }
       }()
+      case 6: try {
+        var v: UInt64?
+        try decoder.decodeSingularUInt64Field(value: &v)
+        if let v = v {
+          if self.result != nil {try decoder.handleConflictingOneOf()}
+          self.result = .wentBack(v)
+        }
+      }()
       default: break
       }
     }
@@ -1129,6 +1150,10 @@ nonisolated extension ProtoCoordinatorFrame.Registered: SwiftProtobuf.Message, S
     case .preceded?: try {
       guard case .preceded(let v)? = self.result else { preconditionFailure() }
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 5)
+    }()
+    case .wentBack?: try {
+      guard case .wentBack(let v)? = self.result else { preconditionFailure() }
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 6)
     }()
     case nil: break
     }

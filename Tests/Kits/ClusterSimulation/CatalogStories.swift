@@ -48,6 +48,19 @@ enum CatalogStories {
         }
     }
 
+    /// A registration comes when the node has started, and registered, again.
+    static func lateRegistration(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let node = catalog.places.agents[0]
+        for generation in [3, 2] as [UInt64] {
+            let isTaken = try catalog.register(3, store: catalog.places.store(3), generation: generation)
+            guard isTaken == (generation == 3) else { throw Violation("start \(generation), \(isTaken ? "" : "not ")taken") }
+        }
+        guard catalog.topology.nodes[node]?.generation == Generation(3) else {
+            throw Violation("a process that has ended takes the session from the one that runs")
+        }
+    }
+
     /// One coordinator does not hear a node that everybody else hears.
     static func oneWitness(_ bug: ClusterBug?) throws(Violation) {
         var catalog = try HandDrivenCatalog(bug)

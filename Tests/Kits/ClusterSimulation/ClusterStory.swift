@@ -27,6 +27,7 @@ package struct ClusterStory: Sendable {
         ClusterStory("old proposal", CatalogStories.oldProposal),
         ClusterStory("replaced process", CatalogStories.replacedProcess),
         ClusterStory("other store", CatalogStories.otherStore),
+        ClusterStory("late registration", CatalogStories.lateRegistration),
         ClusterStory("one witness", CatalogStories.oneWitness),
         ClusterStory("late death", CatalogStories.lateDeath),
         ClusterStory("learner survives", CatalogStories.learnerSurvives),

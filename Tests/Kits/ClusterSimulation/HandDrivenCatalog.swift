@@ -61,10 +61,17 @@ struct HandDrivenCatalog {
     }
 
     mutating func start(_ host: Int, store: StoreID, generation: UInt64) throws(Violation) {
+        guard try register(host, store: store, generation: generation) else {
+            throw Violation("the story does not come as far as start \(generation) of \(host)")
+        }
+    }
+
+    /// Whether the start was taken.
+    mutating func register(_ host: Int, store: StoreID, generation: UInt64) throws(Violation) -> Bool {
         let registration = NodeRegistration(
             node: places.node(host), store: store, generation: Generation(generation), zone: places.zones[host],
             addresses: places.addresses(host))
-        try must(.registerNode(registration))
+        return try run(.registerNode(registration))
     }
 
     /// A table of one partition, which the first of them leads; its copies are yet to be made.
