@@ -67,7 +67,10 @@ extension Coordinator {
     private mutating func planReturns(at now: LogicalInstant) {
         let failed = catalog.topology.nodes.values.filter { $0.status == .failed }.sorted { $0.id < $1.id }
         for node in failed {
-            guard let life = alive[node.id], life.generation == node.generation, life.session == node.session else { continue }
+            guard let life = alive[node.id], life.isHeard, life.generation == node.generation, life.session == node.session
+            else {
+                continue
+            }
             proposeItself(
                 .nodeReturned(node.id, session: node.session),
                 named: "returned-\(node.id)-\(node.session)-\(catalog.topology.revision.index)",

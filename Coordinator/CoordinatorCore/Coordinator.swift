@@ -26,8 +26,9 @@ package struct Coordinator: Sendable {
         case read(caller: UInt64)
         /// An agent's report, or this member's own failure detector's.
         case deathReported(DeathReport)
-        /// What this member's failure detector believes of an agent's life.
-        case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool)
+        /// What this member's failure detector believes of an agent's life, and whether it has heard anything of it: whoever should be
+        /// there is taken for alive until probes say otherwise.
+        case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool, isHeard: Bool)
         case loadReported(NodeReport)
         /// A member is there, with the store that its node has now.
         case appeared(MemberID)
@@ -171,6 +172,7 @@ package struct Coordinator: Sendable {
     struct Life: Hashable, Sendable {
         let generation: Generation
         let session: SessionID
+        let isHeard: Bool
     }
 
     /// - Parameter number: from the shell's random source: commands that are passed on are numbered after it, so that an answer to this
@@ -233,9 +235,9 @@ package struct Coordinator: Sendable {
             enqueue(command, for: .caller(caller), knownUpTo: raft.log.applied, at: now)
         case .read(let caller): raft.read(caller)
         case .deathReported(let report): noteDeath(report, at: now)
-        case .believed(let node, let generation, let session, let isAlive):
-            alive[node] = isAlive ? Life(generation: generation, session: session) : nil
-            if isAlive { witnesses.clear(node) }
+        case .believed(let node, let generation, let session, let isAlive, let isHeard):
+            alive[node] = isAlive ? Life(generation: generation, session: session, isHeard: isHeard) : nil
+            if isAlive, isHeard { witnesses.clear(node) }
         case .loadReported(let report):
             reports[report.node] = ReceivedReport(report, at: now)
             // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).

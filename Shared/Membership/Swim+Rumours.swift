@@ -72,6 +72,8 @@ extension Swim {
                 $0.heard = true
                 $0.metAt = now
             }
+            // Until now it was only expected.
+            actions.append(.memberChanged(member.record))
         }
         // A ping's answer carries the correction anyway.
         if case .ping = message.body { return }

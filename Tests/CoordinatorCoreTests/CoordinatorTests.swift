@@ -99,8 +99,16 @@ import Testing
         group.step(try report("\(follower)"), at: follower)
         group.run(.milliseconds(500))
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .failed)
+        // It is expected by a member that has just started, and has heard nothing of it yet.
+        func believe(isHeard: Bool) {
+            group.step(
+                .believed(dead, generation: Generation(1), session: session, isAlive: true, isHeard: isHeard), at: leader)
+        }
+        believe(isHeard: false)
+        group.run(.milliseconds(500))
+        #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .failed)
         // The node is heard again in the same session.
-        group.step(.believed(dead, generation: Generation(1), session: session, isAlive: true), at: leader)
+        believe(isHeard: true)
         group.run(.milliseconds(500))
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
     }

@@ -87,7 +87,7 @@ struct TwoZones {
             let b3 = try NodeID("b3")
             let session = zones.group.members[zones.leader]?.catalog.topology.nodes[b3]?.session ?? .none
             zones.group.step(
-                .believed(b3, generation: Generation(1), session: session, isAlive: true), at: zones.leader)
+                .believed(b3, generation: Generation(1), session: session, isAlive: true, isHeard: true), at: zones.leader)
         }
         let accused = sign == "unaccused" ? ["b1", "b2"] : TwoZones.y
         for _ in 0..<6 {

@@ -8,17 +8,21 @@ import Testing
     private func at(_ seconds: Int64) -> LogicalInstant { .origin + .seconds(seconds) }
 
     private func record(
-        _ name: String, _ status: MemberStatus, incarnation: UInt64 = 0, session: UInt64 = 4, kind: MemberKind = .agent
-    ) throws -> MemberRecord {
-        MemberRecord(
+        _ name: String, _ status: MemberStatus, incarnation: UInt64 = 0, session: UInt64 = 4, kind: MemberKind = .agent,
+        isHeard: Bool = true
+    ) throws -> ToldBeliefs.Held {
+        let record = MemberRecord(
             node: try NodeID(name), life: Life(generation: Generation(2), incarnation: incarnation), status: status,
             profile: MemberProfile(
                 kind: kind, zone: try ZoneName("a"), gossip: "h:1", link: "h:2", store: StoreID(1), session: SessionID(session))
         )
+        return ToldBeliefs.Held(record: record, isHeard: isHeard)
     }
 
-    /// What each of `records` was, in order: news or not.
-    private func notes(_ beliefs: inout ToldBeliefs, _ records: MemberRecord...) -> [Bool] { records.map { beliefs.note($0) } }
+    /// What each of them was, in order: news or not.
+    private func notes(_ beliefs: inout ToldBeliefs, _ records: ToldBeliefs.Held...) -> [Bool] {
+        records.map { beliefs.note($0) }
+    }
 
     @Test("what no event brought is found at the next look, and is told once")
     func lostEvents() throws {
@@ -34,6 +38,14 @@ import Testing
         #expect(again.isEmpty)
         let event = notes(&beliefs, now[0])
         #expect(event == [false])
+    }
+
+    @Test("whoever was only expected, and is heard now, is news")
+    func heardAtLast() throws {
+        var beliefs = ToldBeliefs()
+        let alive = try record("n1", .alive)
+        let told = notes(&beliefs, try record("n1", .alive, isHeard: false), alive, alive)
+        #expect(told == [true, true, false])
     }
 
     @Test("whoever has refuted, or has a new session, is news; whether one that is not alive is suspect or dead is not")

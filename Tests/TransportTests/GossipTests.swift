@@ -113,6 +113,22 @@ import Wire
         for task in tasks { _ = try? await task.value }
     }
 
+    @Test("who is in the topology that was adopted before gossip began should be there when it has begun")
+    func adoptedBefore() async throws {
+        let services = try members(["n1", "n2"], ports: [27_466, 27_467], seal())
+        let absent = try NodeID("n9")
+        let change = TopologyChange.node(
+            NodeDescriptor(
+                id: absent, store: StoreID(9), session: SessionID(9), generation: Generation(1), zone: try ZoneName("a"),
+                addresses: NodeAddresses(gossip: "127.0.0.1:9", link: "127.0.0.1:9", service: "127.0.0.1:9"), status: .failed))
+        services[0].adopt(Topology(revision: Revision(history: 1, index: 1), changes: [change]))
+        let tasks = services.map { service in Task { try await service.run() } }
+        #expect(await eventually { services[0].sees(services[1], .alive) })
+        #expect(services[0].member(absent)?.inRoster == true)
+        for task in tasks { task.cancel() }
+        for task in tasks { _ = try? await task.value }
+    }
+
     @Test("two members find each other, garbage on the port is counted and skipped, and a silent one is found dead")
     func service() async throws {
         let ports = [27_461, 27_462]

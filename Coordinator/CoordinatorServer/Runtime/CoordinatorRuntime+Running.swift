@@ -55,7 +55,7 @@ extension CoordinatorRuntime: Service {
         alarm = nil
         guard !hasEnded else { return }
         lookAtSpace()
-        for record in beliefs.news(among: { gossip.members.map(\.record) }, at: BootClock.now()) { tell(record) }
+        for member in beliefs.news(among: { gossip.members.map(ToldBeliefs.Held.init) }, at: BootClock.now()) { tell(member) }
         if core.nextDeadline <= BootClock.now() { step(.tick) } else { setAlarm() }
     }
 
@@ -72,11 +72,12 @@ extension CoordinatorRuntime: Service {
         step(.diskSpace(isLow: !admits))
     }
 
-    private func tell(_ record: MemberRecord) {
+    private func tell(_ member: ToldBeliefs.Held) {
+        let record = member.record
         step(
             .believed(
                 record.node, generation: record.life.generation, session: record.profile.session,
-                isAlive: record.status == .alive))
+                isAlive: record.status == .alive, isHeard: member.isHeard))
     }
 
     private func takeLinkEvents() async {
@@ -112,7 +113,7 @@ extension CoordinatorRuntime: Service {
                 case .dead, .left: break
                 }
                 // As it is now: where the reader is behind, this has been overtaken.
-                let current = gossip.member(record.node)?.record ?? record
+                let current = gossip.member(record.node).map(ToldBeliefs.Held.init) ?? .init(record: record, isHeard: false)
                 beliefs.note(current)
                 tell(current)
             case .deathFound(let death):

@@ -6,15 +6,30 @@ import Model
 struct ToldBeliefs: Sendable {
     static let interval = Span.seconds(5)
 
+    /// A member, and whether anything was heard of it in that life.
+    struct Held: Hashable, Sendable {
+        let record: MemberRecord
+        let isHeard: Bool
+
+        init(record: MemberRecord, isHeard: Bool) {
+            self.record = record
+            self.isHeard = isHeard
+        }
+
+        init(_ member: Member) { self.init(record: member.record, isHeard: member.heard) }
+    }
+
     private struct Belief: Hashable, Sendable {
         let life: Life
         let session: SessionID
         let isAlive: Bool
+        let isHeard: Bool
 
-        init(_ record: MemberRecord) {
-            life = record.life
-            session = record.profile.session
-            isAlive = record.status == .alive
+        init(_ member: Held) {
+            life = member.record.life
+            session = member.record.profile.session
+            isAlive = member.record.status == .alive
+            isHeard = member.isHeard
         }
     }
 
@@ -23,19 +38,19 @@ struct ToldBeliefs: Sendable {
 
     /// - Returns: whether the core did not know this yet.
     @discardableResult
-    mutating func note(_ record: MemberRecord) -> Bool {
-        guard record.profile.kind == .agent else { return false }
-        let belief = Belief(record)
-        return told.updateValue(belief, forKey: record.node) != belief
+    mutating func note(_ member: Held) -> Bool {
+        guard member.record.profile.kind == .agent else { return false }
+        let belief = Belief(member)
+        return told.updateValue(belief, forKey: member.record.node) != belief
     }
 
     /// What of all that is held the core does not know, if it is time to look; who is held no more is forgotten.
-    mutating func news(among members: () -> [MemberRecord], at now: LogicalInstant) -> [MemberRecord] {
+    mutating func news(among members: () -> [Held], at now: LogicalInstant) -> [Held] {
         guard now >= nextLook else { return [] }
         nextLook = now + Self.interval
         let members = members()
         let news = members.filter { note($0) }
-        let held = Set(members.map(\.node))
+        let held = Set(members.map(\.record.node))
         told = told.filter { held.contains($0.key) }
         return news
     }

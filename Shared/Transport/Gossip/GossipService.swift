@@ -24,6 +24,8 @@ package enum GossipEvent: Hashable, Sendable {
 package final class GossipService: Service {
     private let core: Mutex<Swim>
     private let coordinators: Mutex<[RosterEntry]>
+    /// Who is in the topology that was adopted last.
+    private let agents = Mutex<[RosterEntry]>([])
     private let logger: Logger
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
@@ -74,13 +76,16 @@ package final class GossipService: Service {
                     kind: .agent, zone: node.zone, gossip: node.addresses.gossip, link: node.addresses.link, store: node.store,
                     session: node.session))
         }
-        step(.roster(coordinators.withLock { $0 } + roster))
+        agents.withLock { $0 = roster }
+        nameRoster()
         let gone = topology.nodes.values.filter { $0.status == .decommissioned }.sorted { $0.id < $1.id }
         step(.tombstones(gone.map { Tombstone(node: $0.id, through: $0.generation) }))
         step(.revisionApplied(topology.revision))
         let failed = nodes.filter { $0.status == .failed }.map { ($0.id, $0.session) }
         step(.deathsSettled(Dictionary(failed) { $1 }))
     }
+
+    private func nameRoster() { step(.roster(coordinators.withLock { $0 } + agents.withLock { $0 })) }
 
     /// A newer topology with the same nodes.
     package func noteRevision(_ revision: Revision) { step(.revisionApplied(revision)) }
@@ -140,7 +145,7 @@ package final class GossipService: Service {
             continuation.finish()
             self.socket.withLock { $0 = nil }
         }
-        step(.roster(coordinators.withLock { $0 }))
+        nameRoster()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await socket.run() }
             if let streams { group.addTask { await streams.run { self.heard($1, to: $0) } } }

@@ -282,7 +282,7 @@ struct CoordinatorProcess: Sendable {
             case .memberChanged(let record) where record.profile.kind == .agent:
                 let belief = Coordinator.Input.believed(
                     record.node, generation: record.life.generation, session: record.profile.session,
-                    isAlive: record.status == .alive)
+                    isAlive: record.status == .alive, isHeard: swim.member(record.node)?.heard ?? false)
                 give(belief, at: now, &effects)
             case .reportDeaths(let findings):
                 for found in findings.found { give(.deathReported(DeathReport(found, witness: id.node)), at: now, &effects) }
