@@ -90,8 +90,14 @@ import Testing
                 DeathReport(
                     FoundDeath(node: dead, session: session, generation: Generation(1)), witness: try NodeID(witness)))
         }
+        /// Unheard, it is only expected, by a member that has just started: neither does that answer a witness, nor has it returned.
+        func believe(isHeard: Bool) {
+            group.step(
+                .believed(dead, generation: Generation(1), session: session, isAlive: true, isHeard: isHeard), at: leader)
+        }
         group.step(try report("n2"), at: leader)
         group.step(try report("n3"), at: leader)
+        believe(isHeard: false)
         group.run(.milliseconds(500))
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
         // A follower's own failure detector is a witness in another zone.
@@ -99,11 +105,6 @@ import Testing
         group.step(try report("\(follower)"), at: follower)
         group.run(.milliseconds(500))
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .failed)
-        // It is expected by a member that has just started, and has heard nothing of it yet.
-        func believe(isHeard: Bool) {
-            group.step(
-                .believed(dead, generation: Generation(1), session: session, isAlive: true, isHeard: isHeard), at: leader)
-        }
         believe(isHeard: false)
         group.run(.milliseconds(500))
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .failed)

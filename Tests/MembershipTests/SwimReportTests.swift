@@ -40,6 +40,20 @@ import Testing
         return reports
     }
 
+    @Test("whoever was only expected is news when it is first heard, and not again")
+    func heardAtLast() {
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
+        let entry = RosterEntry(node: World.node(1), generation: Generation(1), profile: World.profile(1))
+        let news = Swim.Action.memberChanged(record(1, .alive))
+        let expected = swim.step(.roster([entry]), at: .origin)
+        #expect(expected.contains(news) && swim.member(World.node(1))?.heard == false)
+        let first = swim.step(gossip([]), at: .origin)
+        #expect(first.contains(news) && swim.member(World.node(1))?.heard == true)
+        let again = swim.step(gossip([]), at: .origin)
+        #expect(!again.contains(news))
+    }
+
     @Test("a death that was refuted, and of which only the next accusation reaches us, is reported no more")
     func refutedUnheard() throws {
         var swim = Swim(
