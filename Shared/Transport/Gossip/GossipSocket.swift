@@ -35,12 +35,25 @@ package final class GossipSocket: Sendable {
     /// How often a tick waits for the socket: where every alarm is late, time must pass all the same.
     private static let mostPutOff = 3
 
+    private struct Place {
+        let target: SocketAddress
+        /// When its name was looked up; nil for one that is its own name.
+        var lookedUpAt: LogicalInstant?
+    }
+
+    private struct State {
+        var counters = Counters()
+        var channel: (any Channel)?
+        var known: [String: Place] = [:]
+    }
+
     private let address: HostPort
     private let seal: any DatagramSealing
     private let logger: Logger
     private let group: any EventLoopGroup
-    private let state = Mutex<(counters: Counters, channel: (any Channel)?, known: [String: SocketAddress])>(
-        (Counters(), nil, [:]))
+    private let state = Mutex(State())
+    private let resolve: @Sendable (HostPort) throws -> SocketAddress
+    private let lookUpAge: Span
     private let received: @Sendable (SwimMessage, String) -> Void
     private let ticked: @Sendable () -> Void
     private let due: @Sendable () -> LogicalInstant
@@ -52,11 +65,16 @@ package final class GossipSocket: Sendable {
     ///   - ticked: called when `due` says. Both are called on one thread, one at a time, and must not block; what the socket
     ///     holds is handed over before the next tick, so that a process that was stopped does not take that for its peers' silence.
     ///   - due: when the next tick is due; asked after each tick, and whenever `dueChanged` says so.
+    ///   - resolve: looks up a name; may block.
+    ///   - lookUpAge: after this a name is looked up again: its machine may have got another address.
     package init(
         address: HostPort, seal: any DatagramSealing, logger: Logger,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         received: @escaping @Sendable (_ message: SwimMessage, _ address: String) -> Void,
-        ticked: @escaping @Sendable () -> Void, due: @escaping @Sendable () -> LogicalInstant
+        ticked: @escaping @Sendable () -> Void, due: @escaping @Sendable () -> LogicalInstant,
+        resolve: @escaping @Sendable (HostPort) throws -> SocketAddress = {
+            try SocketAddress.makeAddressResolvingHost($0.host, port: $0.port)
+        }, lookUpAge: Span = .seconds(10)
     ) {
         self.address = address
         self.seal = seal
@@ -65,6 +83,8 @@ package final class GossipSocket: Sendable {
         self.received = received
         self.ticked = ticked
         self.due = due
+        self.resolve = resolve
+        self.lookUpAge = lookUpAge
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
@@ -73,27 +93,44 @@ package final class GossipSocket: Sendable {
 
     /// Sends one message, without waiting; a lost one is as if the network had lost it.
     ///
-    /// - Parameter address: `host:port`; a name is looked up once and remembered.
+    /// - Parameter address: `host:port`; a name is looked up, and again from time to time, while the last answer holds.
     package func send(_ message: SwimMessage, to address: String) {
-        let (channel, target) = state.withLock { ($0.channel, $0.known[address]) }
+        let (channel, place) = state.withLock { ($0.channel, $0.known[address]) }
         guard let channel else { return count { $0.unsent += 1 } }
-        if let target {
-            write(message, to: target, on: channel)
+        if let place {
+            write(message, to: place.target, on: channel)
+            if let at = place.lookedUpAt, BootClock.now() - at >= lookUpAge { lookUpAgain(address, place.target, on: channel) }
         } else if let host = HostPort(address), let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
-            remember(literal, as: address)
+            remember(Place(target: literal), as: address)
             write(message, to: literal, on: channel)
         } else if let host = HostPort(address) {
-            // A name: its look-up may block, so it is not done on this thread.
-            NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) {
-                try SocketAddress.makeAddressResolvingHost(host.host, port: host.port)
-            }.whenComplete { [self] result in
-                guard case .success(let target) = result else { return count { $0.unsent += 1 } }
-                remember(target, as: address)
+            lookUp(host, on: channel) { [self] target in
+                guard let target else { return count { $0.unsent += 1 } }
+                remember(Place(target: target, lookedUpAt: BootClock.now()), as: address)
                 write(message, to: target, on: channel)
             }
         } else {
             count { $0.unsent += 1 }
         }
+    }
+
+    /// What was known before is kept when there is no answer: a name server that is gone takes no member with it.
+    private func lookUpAgain(_ address: String, _ target: SocketAddress, on channel: any Channel) {
+        guard let host = HostPort(address) else { return }
+        // As of now, so that only one asks.
+        remember(Place(target: target, lookedUpAt: BootClock.now()), as: address)
+        lookUp(host, on: channel) { [self] found in
+            guard let found else { return }
+            remember(Place(target: found, lookedUpAt: BootClock.now()), as: address)
+        }
+    }
+
+    /// A look-up may block, so it is not done on this thread.
+    private func lookUp(
+        _ host: HostPort, on channel: any Channel, _ then: @escaping @Sendable (SocketAddress?) -> Void
+    ) {
+        NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) { [resolve] in try resolve(host) }
+            .whenComplete { then(try? $0.get()) }
     }
 
     /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before.
@@ -189,11 +226,11 @@ package final class GossipSocket: Sendable {
         channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: sealed)), promise: nil)
     }
 
-    private func remember(_ target: SocketAddress, as address: String) {
+    private func remember(_ place: Place, as address: String) {
         state.withLock { state in
             // Members come and go, but never in such numbers: a bound against hostile gossip.
             if state.known.count >= 16_384 { state.known = [:] }
-            state.known[address] = target
+            state.known[address] = place
         }
     }
 
