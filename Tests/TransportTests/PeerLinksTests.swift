@@ -62,6 +62,7 @@ import Wire
             #expect(await eventually { arrived.value == 1 })
         }
         #expect(second.withLock { $0 } == [[4]])
+        #expect(await eventually { links.connected.isEmpty })
         #expect(links.counters.droppedUnconnected == 2)
         keeper.cancel()
         await keeper.value
@@ -70,6 +71,7 @@ import Wire
             switch event {
             case .connected(let hello): events.append("+\(hello.node)")
             case .disconnected(let node): events.append("-\(node)")
+            case .ended(let node): events.append("ended \(node)")
             case .refused: break
             }
         }
@@ -93,7 +95,7 @@ import Wire
         #expect(told == [.refused(gone)])
     }
 
-    @Test("a peer that is no longer named loses its link, and one that moved is found at its new address")
+    @Test("a peer that is no longer named loses its link, one that moved is found at its new address, and neither has failed")
     func changes() async throws {
         let authority = try TestAuthority()
         let server = try authority.endpoint("n1")
@@ -121,6 +123,10 @@ import Wire
         #expect(second.withLock { $0 } == [[2]])
         keeper.cancel()
         await keeper.value
+        var told: [PeerEvent] = []
+        for await event in links.events { told.append(event) }
+        #expect(!told.contains(.disconnected(n1)))
+        #expect(told.filter { $0 == .ended(n1) }.count == 2)
     }
 
     @Test("a peer that is heard of is tried at once, and again as soon as at first")

@@ -84,13 +84,15 @@ extension CoordinatorRuntime: Service {
         for await event in links.events {
             let peer: NodeID
             switch event {
-            case .disconnected(let node), .refused(let node): peer = node
+            case .disconnected(let node), .refused(let node):
+                peer = node
+                gossip.linkFailed(to: peer)
+            case .ended(let node): peer = node
             case .connected:
                 // Whoever has started again knows nothing of what was said before.
                 step(.gossipKeysHeld(keys.held))
                 continue
             }
-            gossip.linkFailed(to: peer)
             let members = core.raft.configuration.members.filter { $0.node == peer }
             // Somebody who is no member yet is gone too.
             for member in members.isEmpty ? [MemberID(peer)] : members { step(.connectionLost(member)) }

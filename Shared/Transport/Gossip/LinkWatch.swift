@@ -15,7 +15,7 @@ package struct LinkWatch: Service {
             for await event in links.events {
                 switch event {
                 case .disconnected(let node), .refused(let node): gossip.linkFailed(to: node)
-                case .connected: break
+                case .connected, .ended: break
                 }
             }
         }

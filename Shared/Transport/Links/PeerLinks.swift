@@ -14,7 +14,10 @@ package import Wire
 /// What became of the link to one peer.
 package enum PeerEvent: Hashable, Sendable {
     case connected(Hello)
+    /// The link has ended, and it was not we who ended it.
     case disconnected(NodeID)
+    /// We have ended the link: the peer has moved, or is none any more.
+    case ended(NodeID)
     /// Its machine is there, and nobody listens: the peer's process is gone, most likely. Told at each attempt.
     case refused(NodeID)
 }
@@ -199,9 +202,13 @@ package final class PeerLinks: Service {
         } catch {
             logger.debug("a link ended", metadata: ["peer": "\(peer.node)", "reason": "\(error)"])
         }
-        peer.state.withLock { $0.link = nil }
-        if Task.isCancelled { await link.close() } else { link.abort() }
-        eventContinuation.yield(.disconnected(peer.node))
+        let isUnwanted = peer.state.withLock {
+            $0.link = nil
+            return $0.isRemoved || $0.address != address
+        }
+        let isStopping = Task.isCancelled
+        if isStopping { await link.close() } else { link.abort() }
+        eventContinuation.yield(isUnwanted || isStopping ? .ended(peer.node) : .disconnected(peer.node))
         return true
     }
 }
