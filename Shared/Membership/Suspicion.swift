@@ -11,6 +11,8 @@ struct Suspicion: Hashable, Sendable {
     private(set) var accusers: [NodeID]
     /// Whose links to it were refused; sorted, at most `SwimLimits.refusers`.
     private(set) var refusers: [NodeID] = []
+    /// Whether we have called it because of refused links, ourselves and through others, and nobody was answered.
+    private(set) var isCalledInVain = false
     /// How often the suspect was called, and when it was for the last time.
     private var calls = 0
     private var calledAt: LogicalInstant?
@@ -50,13 +52,23 @@ struct Suspicion: Hashable, Sendable {
         return counts
     }
 
-    /// We were away, or the suspect has answered: all of it counts from later on.
+    /// We were away: all of it counts from later on.
     mutating func postpone(by gap: Span, number: UInt64) {
         since = since + gap
         self.number = number
         calls = 0
         calledAt = nil
+        isCalledInVain = false
     }
+
+    /// The suspect has answered: its time starts anew, and whoever was refused was refused by one that lives.
+    mutating func answered(at now: LogicalInstant, number: UInt64) {
+        postpone(by: now - since, number: number)
+        refusers = []
+    }
+
+    /// Its link was refused to somebody, and it has not answered us, or anybody whom we asked.
+    mutating func noteCalledInVain() { isCalledInVain = true }
 
     /// Whether the suspect is to be called now: `early` times from a quarter of its shortest time on, an eighth apart, so that it can
     /// have answered when it has had half; and once more before its end.
@@ -82,7 +94,7 @@ struct Suspicion: Hashable, Sendable {
     var wantsAccusers: Bool { accusers.count <= needed }
     /// How long it lasts when enough have confirmed.
     var shortestLength: Span { shortest }
-    /// Its links were refused to so many that it is gone, not slow.
+    /// Its links were refused to so many that it is gone, not slow, if it does not answer us either.
     var isCertain: Bool { refusers.count >= SwimLimits.refusers }
 
     /// How long it may last from `since`.

@@ -4,32 +4,42 @@ import Model
 struct Refusal: Hashable, Sendable {
     let node: NodeID
     let sequence: UInt64
+    /// When others are asked to ping for us.
+    let helpersAt: LogicalInstant
     let endsAt: LogicalInstant
+    /// Whether our own link was refused; if not, others were refused, and this is the call without which we do not believe them.
+    var isOurs: Bool
+    var isEscalated = false
     var isAnswered = false
 }
 
 // The fast path. The links of a process that ends are reset in the same instant, and new ones are refused: that is evidence which a
-// slow or a paused process never gives. Whoever sees it pings at once, and if no answer comes in a few round trips he is a witness.
-// Those nearest to the accused try its link as well; two witnesses are a verdict. A host that is gone refuses nothing, and takes the
-// normal path.
+// slow or a paused process never gives. Whoever sees it pings at once, then asks others to, and if no answer comes in a few round trips
+// he is a witness. Those nearest to the accused try its link as well; two witnesses are a verdict for whoever has called it in vain
+// himself: where a network is cut in part, two are refused by one whom all others hear. A host that is gone refuses nothing, and takes
+// the normal path.
 extension Swim {
     mutating func linkRefused(_ other: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
         guard phase == .running, !mutated(.ignoresRefusals), let slot = table.slot(of: other) else { return }
-        if lookInto(slot, at: now, &actions) { counters.refusedLinks += 1 }
+        if lookInto(slot, isOurs: true, at: now, &actions) { counters.refusedLinks += 1 }
     }
 
-    /// Pings somebody whose links are refused, or were to others: if no answer comes soon, we are one more who knows.
+    /// Pings somebody whose links are refused to us, or were to others: if no answer comes soon, we are one more who knows.
     /// - Returns: false when there is nothing to look into, or it is being done.
     @discardableResult
-    mutating func lookInto(_ slot: Int, at now: LogicalInstant, _ actions: inout [Action]) -> Bool {
-        guard let member = table[slot], member.isActive, member.heard, refusals.count < SwimLimits.refusals,
-            !refusals.contains(where: { $0.node == member.node })
-        else { return false }
+    mutating func lookInto(_ slot: Int, isOurs: Bool, at now: LogicalInstant, _ actions: inout [Action]) -> Bool {
+        guard let member = table[slot], member.isActive, member.heard else { return false }
         let other = member.node
+        if let index = refusals.firstIndex(where: { $0.node == other }) {
+            refusals[index].isOurs = refusals[index].isOurs || isOurs
+            return false
+        }
+        guard refusals.count < SwimLimits.refusals else { return false }
         let number = sequence()
         let usual = roundTrips[slot].map { $0 * 4 } ?? tuning.probeTimeout
-        let wait = min(max(usual, tuning.tick * 2), tuning.probeTimeout) * patience
-        refusals.append(Refusal(node: other, sequence: number, endsAt: now + wait))
+        let wait = min(max(usual, tuning.tick * 3), tuning.probeTimeout) * patience
+        refusals.append(
+            Refusal(node: other, sequence: number, helpersAt: now + wait / 3, endsAt: now + wait, isOurs: isOurs))
         let body = SwimMessage.Body.ping(sequence: number, target: other)
         actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
         return true
@@ -37,10 +47,27 @@ extension Swim {
 
     mutating func lookIntoRefusals(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !refusals.isEmpty else { return }
+        for index in refusals.indices
+        where !refusals[index].isAnswered && !refusals[index].isEscalated && now >= refusals[index].helpersAt {
+            refusals[index].isEscalated = true
+            let refusal = refusals[index]
+            if now < refusal.endsAt, let member = table[refusal.node] {
+                _ = askHelpers(about: member, sequence: refusal.sequence, &actions)
+            }
+        }
         let due = refusals.filter { now >= $0.endsAt }
         guard !due.isEmpty else { return }
         refusals.removeAll { now >= $0.endsAt }
-        for refusal in due where !refusal.isAnswered { accuse(refusal.node, refused: true, at: now, &actions) }
+        for refusal in due where !refusal.isAnswered {
+            if refusal.isOurs { accuse(refusal.node, refused: true, at: now, &actions) }
+            if let slot = table.slot(of: refusal.node) { suspicions[slot]?.noteCalledInVain() }
+        }
+    }
+
+    /// It has answered us, or somebody whom we asked.
+    mutating func refusalAnswered(_ index: Int, at now: LogicalInstant) {
+        refusals[index].isAnswered = true
+        if let slot = table.slot(of: refusals[index].node) { suspicions[slot]?.answered(at: now, number: nextSequence) }
     }
 
     /// Somebody was refused; the nearest of the others see for themselves.
@@ -58,9 +85,7 @@ extension Swim {
         lastAnswered = max(lastAnswered, number)
         // However long ago it was asked, it took part in a handshake a moment ago. Where that takes longer than the rest of a period,
         // the suspicion has begun meanwhile.
-        if let slot = table.slot(of: other), let suspicion = suspicions[slot] {
-            suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
-        }
+        if let slot = table.slot(of: other) { suspicions[slot]?.answered(at: now, number: nextSequence) }
         guard let current = probe, current.sequence == number, current.target == other else { return }
         // It lives. That the datagrams were lost says nothing good of our network, so our health is as it was.
         counters.savedByLink += 1

@@ -120,15 +120,17 @@ extension Swim {
         if !mutated(.asksNoLink) {
             actions.append(.stream(to: target.node, address: target.profile.link, sequence: probe.sequence))
         }
-        guard !mutated(.asksNoHelpers) else { return }
+        probe.silent = askHelpers(about: target, sequence: probe.sequence, &actions)
+        probe.asked = probe.silent.count
+    }
+
+    /// - Returns: who was asked to ping it for us.
+    mutating func askHelpers(about target: Member, sequence: UInt64, _ actions: inout [Action]) -> [NodeID] {
+        guard !mutated(.asksNoHelpers) else { return [] }
         let helpers = pick(tuning.helpers) { $0.status == .alive && $0.node != target.node }
-        probe.silent = helpers.map(\.node)
-        probe.asked = helpers.count
-        for helper in helpers {
-            let body = SwimMessage.Body.pingRequest(
-                sequence: probe.sequence, target: target.node, address: target.profile.gossip)
-            actions.append(.send(message(body), to: helper.profile.gossip))
-        }
+        let body = SwimMessage.Body.pingRequest(sequence: sequence, target: target.node, address: target.profile.gossip)
+        for helper in helpers { actions.append(.send(message(body), to: helper.profile.gossip)) }
+        return helpers.map(\.node)
     }
 
     private mutating func probeFailed(_ probe: Probe, at now: LogicalInstant, _ actions: inout [Action]) {
@@ -158,15 +160,15 @@ extension Swim {
         answered(number, by: sender, at: now)
         if let current = probe, current.sequence == number {
             probe = nil
-            // After a detour nobody can tell which way the answer came.
-            if !current.isEscalated, let slot = table.slot(of: current.target) {
+            // After a detour nobody can tell which way the answer came, and where our own tick is overdue, it has waited for us.
+            if !current.isEscalated, now - tickDue <= tuning.tick, let slot = table.slot(of: current.target) {
                 noteRoundTrip(now - current.sentAt, to: slot)
             }
             recover()
             return
         }
         if let index = refusals.firstIndex(where: { $0.sequence == number }) {
-            refusals[index].isAnswered = true
+            refusalAnswered(index, at: now)
             return
         }
         guard let index = relays.firstIndex(where: { $0.sequence == number && $0.target == sender }) else {
@@ -183,10 +185,11 @@ extension Swim {
         lastAck = now
         lastAnswered = max(lastAnswered, number)
         guard let slot = table.slot(of: sender), let suspicion = suspicions[slot], number > suspicion.number else { return }
-        suspicions[slot]?.postpone(by: now - suspicion.since, number: nextSequence)
+        suspicions[slot]?.answered(at: now, number: nextSequence)
     }
 
     mutating func refused(_ number: UInt64, by helper: NodeID, _ actions: inout [Action]) {
+        if refusals.contains(where: { $0.sequence == number }) { return }
         guard probe?.sequence == number else {
             actions.append(.dropped(.late))
             return

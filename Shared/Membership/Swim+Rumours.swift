@@ -6,6 +6,14 @@ struct Correction: Hashable, Sendable {
     let at: LogicalInstant
 }
 
+extension Swim.Action {
+    /// Whether something was learned.
+    fileprivate var isNews: Bool {
+        if case .memberChanged = self { return true }
+        return false
+    }
+}
+
 // What comes in: who sent it, what it says of others, and of us.
 extension Swim {
     mutating func receive(_ message: SwimMessage, from address: String, at now: LogicalInstant, _ actions: inout [Action]) {
@@ -23,7 +31,9 @@ extension Swim {
         let changes = actions.count
         for rumour in message.rumours { hear(rumour, isNews: message.body != .records, at: now, &actions) }
         // Who has learned by comparing has more to learn.
-        if message.body == .records, actions.count > changes { nextSync = min(nextSync, now + tuning.syncInterval / 10) }
+        if message.body == .records, actions[changes...].contains(where: \.isNews) {
+            nextSync = min(nextSync, now + tuning.syncInterval / 10)
+        }
         noticeRevision(message, &actions)
         meet(message, from: address, at: now, &actions)
         if let digest = message.digest { compare(digest, from: address, &actions) }
@@ -127,7 +137,7 @@ extension Swim {
     private mutating func hear(
         _ rumour: MemberRecord, isNews: Bool, at now: LogicalInstant, _ actions: inout [Action]
     ) {
-        guard rumour.profile.fits else { return actions.append(.dropped(.implausible)) }
+        guard rumour.profile.fits, isPlausible(rumour) else { return actions.append(.dropped(.implausible)) }
         guard rumour.profile.versions.meets(.ours) else { return actions.append(.dropped(.otherVersion)) }
         guard !isRetired(rumour.node, rumour.life) else { return actions.append(.dropped(.retired)) }
         guard rumour.node != node else { return hearOfOurselves(rumour, &actions) }
@@ -147,8 +157,24 @@ extension Swim {
                 var doubt = rumour
                 doubt.status = .suspect
                 suspect(slot, on: doubt, at: now, &actions)
-                if rumour.refused { lookInto(slot, at: now, &actions) } else { call(slot, at: now, &actions) }
+                if rumour.refused { lookInto(slot, isOurs: false, at: now, &actions) } else { call(slot, at: now, &actions) }
             }
+        }
+    }
+
+    /// Whether its subject can still outbid it, by what others take for plausible: one wrong number must not silence it for ever. An
+    /// accusation stays below what is believed of a refutation, which is far below what a datagram carries. Of ourselves anything
+    /// counts, so that whatever anybody believes of us is refuted.
+    private func isPlausible(_ rumour: MemberRecord) -> Bool {
+        if mutated(.believesAnyNumber) { return true }
+        guard rumour.node != node else { return rumour.life.incarnation < SwimLimits.numbers - 1 }
+        var most = SwimLimits.incarnation
+        if let held = table[rumour.node]?.record.life, held.generation == rumour.life.generation {
+            most = max(most, held.incarnation)
+        }
+        switch rumour.status {
+        case .alive, .left: return rumour.life.incarnation <= most + SwimLimits.refutations
+        case .suspect, .dead: return rumour.life.incarnation <= most
         }
     }
 
@@ -204,7 +230,7 @@ extension Swim {
             // It was cut off from us, and hardly alone: who else is back, of whom we were not told?
             if !mutated(.asksForNoOthers) { nextSync = min(nextSync, now + tuning.syncInterval / 10) }
         }
-        let evidence = suspicions[slot].map { $0.accusers.contains(node) || isDeaf($0, at: now) } ?? false
+        let evidence = suspicions[slot].map { hasEvidence($0, at: now) } ?? false
         table.update(slot) {
             $0.record = rumour
             if !member.heard || isNewLife { $0.metAt = now }
@@ -230,12 +256,18 @@ extension Swim {
         queue.insert(slot, member.status)
     }
 
+    /// Whether it is about another process that goes by our name in our generation: a process has one store and one address.
+    private func isOfAnother(_ rumour: MemberRecord) -> Bool {
+        rumour.life.generation == life.generation && !mutated(.outbidsItsCopy)
+            && (rumour.profile.store != profile.store || rumour.profile.gossip != profile.gossip)
+    }
+
     /// Refutes what is said of our present life; a rumour about a past one is outranked by what we tell of ourselves anyway.
     private mutating func hearOfOurselves(_ rumour: MemberRecord, _ actions: inout [Action]) {
         let ours = ownRecord
-        if rumour.life.generation > life.generation
-            || (rumour.life == life && rumour.profile.store != profile.store && rumour.status == .alive)
-        {
+        // Two processes that refuted what is said of the other would outbid each other for ever. The others have kept to the first that
+        // they met, and heed no refutation by the second: that one is told of, and yields.
+        if rumour.life.generation > life.generation || isOfAnother(rumour) {
             guard !toldOfIdentity else { return }
             toldOfIdentity = true
             actions.append(.identityInUse(rumour))

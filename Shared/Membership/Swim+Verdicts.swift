@@ -14,9 +14,16 @@ extension Swim {
             counters.falsePositives += member.record.life.generation == rumour.life.generation ? 1 : 0
             findings.removeAll { $0.slot == slot }
         }
+        let isNewLife = member.record.life.generation != rumour.life.generation
+        // What was found out about its last life says nothing about this one.
+        if isNewLife { findings.removeAll { $0.slot == slot } }
         table.update(slot) {
             $0.record = rumour
             $0.since = now
+            guard isNewLife else { return }
+            $0.metAt = now
+            $0.heard = true
+            $0.isDisputed = false
         }
         beginSuspicion(slot, on: rumour, at: now)
         spread(slot)
@@ -67,8 +74,8 @@ extension Swim {
     }
 
     /// Whether a heard verdict counts at once: about a life newer than we knew, about one that we hold dead already, about a suspect
-    /// who has had time to refute and whom we have called in vain, or whose links were refused to another as well. Otherwise it is
-    /// one more accusation, and ours to judge when its time is over.
+    /// who has had time to refute and whom we have called in vain, or whose links were refused to two and who does not answer us.
+    /// Otherwise it is one more accusation, and ours to judge when its time is over.
     ///
     /// Where the halves of a large cut meet again, hundreds are accused in one instant, and many a refutation is late: a verdict that is
     /// heard twice, once as an accusation and again when the suspect has had its time, would kill who answers everybody that asks.
@@ -78,7 +85,7 @@ extension Swim {
         guard member.record.life == verdict.life, var suspicion = suspicions[slot] else { return false }
         if verdict.refused, let accuser = verdict.accuser {
             _ = suspicion.accuse(by: accuser, refused: true)
-            if suspicion.isCertain { return true }
+            if suspicion.isCertain, suspicion.isCalledInVain || mutated(.believesRefusers) { return true }
         }
         return suspicion.isRipe(at: now) && (isDeaf(suspicion, at: now) || mutated(.believesUncalled))
     }
@@ -86,6 +93,11 @@ extension Swim {
     /// Whether a suspect has not answered us either.
     func isDeaf(_ suspicion: Suspicion, at now: LogicalInstant) -> Bool {
         suspicion.isDeaf(to: callsInVain, for: tuning.probeTimeout, at: now)
+    }
+
+    /// Whether we have found out ourselves that it does not answer.
+    func hasEvidence(_ suspicion: Suspicion, at now: LogicalInstant) -> Bool {
+        suspicion.accusers.contains(node) || suspicion.isCalledInVain || isDeaf(suspicion, at: now)
     }
 
     private var callsInVain: Int {
@@ -118,7 +130,10 @@ extension Swim {
     ) -> Bool {
         let suspicion = entry.suspicion
         let needed = mutated(.trustsOneRefusal) ? 1 : SwimLimits.refusers
-        if suspicion.refusers.count >= needed { return true }
+        if suspicion.refusers.count >= needed {
+            if suspicion.isCalledInVain || mutated(.believesRefusers) { return true }
+            lookInto(entry.slot, isOurs: false, at: now, &actions)
+        }
         let length = mutated(.needsNoConfirmation) ? suspicion.shortestLength : suspicion.length
         // A judge that is sick itself gives the suspect more time; one lost answer is no sickness yet.
         // With nobody else to ask, its silence is all there will ever be, and no sign of our health.
@@ -153,8 +168,7 @@ extension Swim {
         }
         suspicions[entry.slot] = nil
         spread(entry.slot)
-        prepareReport(
-            of: entry.slot, evidence: entry.suspicion.accusers.contains(node) || isDeaf(entry.suspicion, at: now), at: now)
+        prepareReport(of: entry.slot, evidence: hasEvidence(entry.suspicion, at: now), at: now)
         actions.append(.memberChanged(verdict))
     }
 }

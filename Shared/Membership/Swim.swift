@@ -11,7 +11,7 @@ package import Model
 // - No verdict unless somebody answered a ping that we sent since the suspicion began: a member that is cut off knows nothing about
 //   the others.
 // - A refused link says more than silence: the process is gone, not slow. Two who were refused, and whose pings stay unanswered, are
-//   enough for a verdict at once; a false alarm costs a ping.
+//   enough for a verdict of everybody who then calls in vain himself, and through others; a false alarm costs a ping.
 // - Members compare sums of what they hold, and exchange only what differs (see TableDigest).
 // - A rumour "dead" about a member who has not been suspect here for a while is only one more accusation. When two halves of a cut
 //   meet again, neither may kill the other's members; in a real death the suspicion has travelled ahead of the verdict.

@@ -58,6 +58,12 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case ignoresRefusals
     /// One refused link is a death.
     case trustsOneRefusal
+    /// Two whose links were refused are believed by those who have not called.
+    case believesRefusers
+    /// An incarnation is believed, however high.
+    case believesAnyNumber
+    /// Who hears of another process under its own name and generation refutes it.
+    case outbidsItsCopy
     /// Newcomers have no longer time than others.
     case sparesNoYouth
     /// The profile of one incarnation may change.

@@ -134,6 +134,13 @@ enum SwimLimits {
     static let refusals = 64
     /// Witnesses of a refused link that make a death certain: two do not err in the same way at the same time (rule F2).
     static let refusers = 2
+    /// An incarnation above this, of whom no higher one is known, is a mistake: nobody refutes so often in one life, and what is held of
+    /// a member must leave it room to refute.
+    static let incarnation: UInt64 = 1 << 48
+    /// Numbers of a datagram are below this.
+    static let numbers: UInt64 = 1 << 62
+    /// By how much a member's own word may exceed that.
+    static let refutations: UInt64 = 1 << 20
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
     /// Calls that a suspect leaves unanswered before we believe a verdict on it: any one may be lost.

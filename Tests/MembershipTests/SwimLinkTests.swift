@@ -72,8 +72,9 @@ import Testing
         #expect(swim.counters.refusedLinks == 1)
         _ = swim.step(message(.gossip, from: 4, [record(5, .suspect, by: 4, refused: true)]), at: .origin)
         _ = swim.step(message(.gossip, from: 2, [record(5, .dead, by: 2, refused: true)]), at: .origin)
+        let now = run(&swim, from: .origin, for: .milliseconds(175))
         #expect(swim.member(World.node(5))?.status == .dead)
-        #expect(swim.step(.linkRefused(World.node(5)), at: .origin).isEmpty)
+        #expect(swim.step(.linkRefused(World.node(5)), at: now).isEmpty)
         #expect(swim.counters.refusedLinks == 1)
     }
 
@@ -114,7 +115,18 @@ import Testing
         #expect(longest > .seconds(30))
     }
 
-    @Test("two witnesses of refused links are a verdict at once; two of silence are not")
+    /// Time passes, and nobody answers.
+    @discardableResult
+    private func run(_ swim: inout Swim, from start: LogicalInstant, for span: Span) -> LogicalInstant {
+        var now = start
+        while now < start + span {
+            now = now + swim.tuning.tick
+            _ = swim.step(.tick, at: now)
+        }
+        return now
+    }
+
+    @Test("two witnesses of refused links are a verdict for whoever calls in vain; two of silence are not")
     func verdict() {
         for refused in [true, false] {
             var swim = swim(knowing: 8)
@@ -122,9 +134,63 @@ import Testing
                 _ = swim.step(
                     message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: refused)]), at: .origin)
             }
-            _ = swim.step(.tick, at: .origin + .milliseconds(25))
+            let asked = swim.step(.tick, at: .origin + .milliseconds(25))
+            #expect(pings(asked, to: 3).count == (refused ? 1 : 0))
+            #expect(swim.member(World.node(3))?.status == .suspect)
+            run(&swim, from: .origin + .milliseconds(25), for: .milliseconds(150))
             #expect(swim.member(World.node(3))?.status == (refused ? .dead : .suspect))
             #expect(swim.member(World.node(3))?.accusers == [World.node(4), World.node(5)])
+        }
+    }
+
+    @Test("whoever is answered by one whose links were refused to two does not believe them, nor a verdict of theirs")
+    func answersUs() throws {
+        var swim = swim(knowing: 8)
+        for accuser in [4, 5] {
+            _ = swim.step(
+                message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: true)]), at: .origin)
+        }
+        let now = LogicalInstant.origin + .milliseconds(25)
+        let number = try #require(pings(swim.step(.tick, at: now), to: 3).first)
+        _ = swim.step(message(.ack(sequence: number), from: 3), at: now)
+        _ = swim.step(message(.gossip, from: 4, [record(3, .dead, by: 4, refused: true)]), at: now)
+        run(&swim, from: now, for: .milliseconds(500))
+        #expect(swim.member(World.node(3))?.status == .suspect)
+    }
+
+    @Test("whoever is refused, and whose ping is lost, is no witness where a helper is answered", arguments: [true, false])
+    func helped(isAnswered: Bool) throws {
+        var swim = swim(knowing: 5)
+        let number = try #require(pings(swim.step(.linkRefused(World.node(3)), at: .origin), to: 3).first)
+        var now = LogicalInstant.origin
+        var asked = 0
+        while now < .origin + .milliseconds(150) {
+            now = now + .milliseconds(25)
+            for case .send(let request, let address) in swim.step(.tick, at: now) {
+                guard case .pingRequest(number, World.node(3), _) = request.body else { continue }
+                asked += 1
+                let index = try #require((1...5).first { World.address($0) == address })
+                let answer = message(isAnswered ? .ack(sequence: number) : .nack(sequence: number), from: index)
+                #expect(!swim.step(answer, at: now).contains(.dropped(.late)))
+            }
+        }
+        #expect(asked == 3)
+        #expect(swim.member(World.node(3))?.status == (isAnswered ? .alive : .suspect))
+    }
+
+    @Test("a ping whose answer had to wait for us says nothing of the way")
+    func roundTrip() throws {
+        for pause in [Span.milliseconds(40), .seconds(1)] {
+            var swim = swim(knowing: 1)
+            var now = LogicalInstant.origin
+            var sent: UInt64?
+            while sent == nil, now < .origin + .seconds(1) {
+                now = now + swim.tuning.tick
+                sent = pings(swim.step(.tick, at: now), to: 1).first
+            }
+            let number = try #require(sent)
+            _ = swim.step(message(.ack(sequence: number), from: 1), at: now + pause)
+            #expect(swim.takeRoundTrip() == (pause < .seconds(1) ? pause : nil))
         }
     }
 

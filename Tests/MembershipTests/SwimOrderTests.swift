@@ -1,7 +1,8 @@
-import Membership
 import MembershipSimulation
 import Model
 import Testing
+
+@testable import Membership
 
 @Suite struct SwimOrderTests {
     private func member(_ index: Int = 0) throws -> Swim {
@@ -55,6 +56,94 @@ import Testing
         _ = swim.step(try gossip([try record(0, generation: 2, incarnation: 100, .dead, by: 1)]), at: .origin)
         #expect(swim.life == Life(generation: Generation(3), incarnation: 0))
         #expect(swim.localHealth == 0)
+    }
+
+    @Test("what no refutation could exceed is not believed, and what is believed can be refuted")
+    func plausible() throws {
+        let observer = try member(9)
+        let highest = (UInt64(1) << 62) - 1
+        for incarnation in [UInt64(1) << 48, (UInt64(1) << 48) + 1, UInt64(1) << 61, highest] {
+            for status in MemberStatus.allCases {
+                var (swim, observer) = (try member(), observer)
+                _ = observer.step(try gossip([swim.ownRecord], from: 8), at: .origin)
+                let rumour = try record(0, generation: 3, incarnation: incarnation, status, by: 1)
+                let heard = observer.step(try gossip([rumour], from: 8), at: .origin)
+                if observer.member(swim.node)?.record.life == rumour.life {
+                    _ = swim.step(try gossip([rumour], from: 8), at: .origin)
+                    _ = observer.step(try gossip([swim.ownRecord], from: 8), at: .origin)
+                } else {
+                    #expect(heard.contains(.dropped(.implausible)))
+                }
+                #expect(observer.status(of: swim.node) == .alive)
+                #expect(observer.member(swim.node)?.record.life == swim.life)
+            }
+        }
+        var swim = try member()
+        _ = swim.step(try gossip([try record(0, generation: 3, incarnation: highest, .suspect, by: 1)]), at: .origin)
+        #expect(swim.life.incarnation == 0)
+        // However often it has refuted, it can be accused, or nobody would hold it dead.
+        var accused = observer
+        for incarnation in [UInt64(1) << 48, (UInt64(1) << 48) + 1_000] {
+            for status in [MemberStatus.alive, .suspect] {
+                let rumour = try record(0, generation: 3, incarnation: incarnation, status, by: 1)
+                _ = accused.step(try gossip([rumour], from: 8), at: .origin)
+            }
+            #expect(accused.status(of: try NodeID("n0")) == .suspect)
+        }
+    }
+
+    @Test("another process under our name and generation is told of once, and what is said of it is not refuted")
+    func copies() throws {
+        var swim = try member()
+        for (incarnation, status) in [(0, .alive), (7, .alive), (8, .suspect), (8, .dead)] as [(UInt64, MemberStatus)] {
+            var rumour = try record(0, generation: 3, incarnation: incarnation, status, by: 1)
+            rumour.profile = World.profile(0, store: 77)
+            let actions = swim.step(try gossip([rumour]), at: .origin)
+            #expect(actions.contains(.identityInUse(rumour)) == (incarnation == 0))
+        }
+        #expect(swim.life.incarnation == 0)
+        #expect(swim.counters.refutations == 0)
+    }
+
+    @Test("of a new life that is heard of by an accusation, nothing is held that belongs to the last one")
+    func newLife() throws {
+        var swim = try member()
+        let other = try NodeID("n5")
+        func dispute(_ generation: UInt64) throws -> Bool {
+            var copy = try record(5, generation: generation, .alive)
+            copy.profile = World.profile(5, store: 77)
+            return swim.step(try gossip([copy]), at: .origin).contains(.identityDisputed(copy))
+        }
+        _ = swim.step(try gossip([try record(5, generation: 1, .alive)]), at: .origin)
+        #expect(try dispute(1))
+        let met = LogicalInstant.origin + .seconds(60)
+        _ = swim.step(.tick, at: met)
+        _ = swim.step(try gossip([try record(5, generation: 2, .suspect, by: 1)]), at: met)
+        #expect(try dispute(2))
+        // It was met a moment ago.
+        #expect(swim.member(other)?.metAt == met)
+        var roster = try member()
+        _ = roster.step(
+            .roster([RosterEntry(node: other, generation: Generation(1), profile: World.profile(5))]), at: .origin)
+        _ = roster.step(try gossip([try record(5, generation: 1, .suspect, by: 1)]), at: .origin)
+        #expect(roster.member(other)?.heard == false)
+        _ = roster.step(try gossip([try record(5, generation: 2, .suspect, by: 1)]), at: .origin)
+        #expect(roster.member(other)?.heard == true)
+    }
+
+    @Test("whoever compares and learns has more to learn, and what had no effect was not learned")
+    func learned() throws {
+        for isNews in [true, false] {
+            var swim = try member()
+            let now = LogicalInstant.origin + .seconds(100)
+            swim.nextSync = now + .seconds(50)
+            let records = [try record(5, incarnation: isNews ? 0 : .max, .suspect, by: 1)]
+            let message = SwimMessage(
+                from: try NodeID("n9"), life: Life(generation: Generation(1), incarnation: 0), revision: .none, body: .records,
+                rumours: records)
+            _ = swim.step(.received(message, from: World.address(9)), at: now)
+            #expect((swim.nextSync < now + .seconds(50)) == isNews)
+        }
     }
 
     @Test("a newer life under our name is told of once")

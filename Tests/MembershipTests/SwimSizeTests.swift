@@ -28,7 +28,7 @@ import Testing
             known: MemberTable(of: try (1...2_000).map { try record($0, .alive) }, at: .origin))
         var now = LogicalInstant.origin + swim.tuning.youth
         _ = swim.step(.tick, at: now)
-        // Two whose links were refused: that is a death at once.
+        // Two whose links were refused, and who do not answer us: that is a death soon.
         for (witness, status) in [(1, .suspect), (4, .dead)] as [(Int, MemberStatus)] {
             let teller = try record(witness, .alive)
             for fallen in 2...3 {
@@ -40,6 +40,10 @@ import Testing
                             from: teller.node, life: teller.life, revision: .none, body: .gossip, rumours: [rumour]),
                         from: teller.profile.gossip), at: now)
             }
+        }
+        for _ in 0..<40 where swim.count(of: .dead) < 2 {
+            now = now + swim.tuning.tick
+            _ = swim.step(.tick, at: now)
         }
         #expect(swim.count(of: .dead) == 2)
         var called = 0

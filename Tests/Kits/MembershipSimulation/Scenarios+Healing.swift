@@ -177,6 +177,31 @@ extension Scenario {
         }
         try trial.require(moved.isEmpty, "\(moved.count) believe the copy")
         trial.close(world)
+        try copies(&trial)
+    }
+
+    /// Both start with the cluster, so that some meet the one first, and some the other.
+    private static func copies(_ trial: inout Trial) throws(Violation) {
+        var world = trial.world()
+        world.start(20)
+        world.reserve(20)
+        world.begin(
+            20,
+            Swim(
+                node: World.node(6), generation: Generation(1),
+                profile: World.profile(6, address: World.address(20), store: 77), tuning: world.tuning, seed: 5, at: world.now))
+        world.input(.roster([RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))]), to: 20)
+        world.run(for: .seconds(10))
+        // What each says of itself has changed; then whoever refutes is refuted.
+        for index in [6, 20] { world.input(.registered(SessionID(UInt64(90 + index))), to: index) }
+        world.run(for: .seconds(30))
+        try trial.require(world.disputes > 0 || world.identities > 0, "nobody tells of the copy")
+        for index in [6, 20] {
+            let incarnation = world.swim(index)?.life.incarnation ?? 0
+            trial.note("incarnation of one of two copies", Int(incarnation))
+            try trial.require(incarnation <= 3, "two copies outbid each other: \(incarnation)")
+        }
+        trial.close(world)
     }
 
     private static func leaving(_ trial: inout Trial) throws(Violation) {

@@ -16,6 +16,8 @@ extension Scenario {
         Scenario(
             "heard-verdict", "who answers when it is called is not held dead on others' word, though a call is lost",
             heardVerdict),
+        Scenario(
+            "refused-heard", "whose links are refused to two is held dead by those alone whom it does not answer", refusedHeard),
         Scenario("sick-judge", "who is not well gives a suspect longer, however many accuse it", sickJudge),
     ]
 
@@ -125,6 +127,7 @@ extension Scenario {
             repeat { stage.tick() } while !stage.hasCompared && stage.now < asked + .seconds(5)
             again.append(stage.now - asked)
             try trial.require(!stage.hasAskedInVain, "\(index), who is suspect itself, is asked")
+            trial.close(stage.swim)
         }
         trial.note("asked after", first.max() ?? .zero)
         trial.note("asked again after", again.max() ?? .zero)
@@ -149,6 +152,7 @@ extension Scenario {
                     isPinged = isPinged || stage.pinged.contains(World.node(index))
                 }
                 isAlways = isAlways && isPinged
+                trial.close(stage.swim)
             }
             always += isAlways ? 1 : 0
         }
@@ -174,6 +178,7 @@ extension Scenario {
             let start = stage.now
             repeat { stage.tick() } while !stage.hasCompared && stage.now < start + .seconds(15)
             latest = max(latest, stage.now - start)
+            trial.close(stage.swim)
         }
         trial.note("asked after", latest)
         _ = try trial.require(latest, within: .milliseconds(1_500), "that it asks")
@@ -190,6 +195,7 @@ extension Scenario {
         stage.hear(news, from: 1)
         stage.run(for: .seconds(5))
         trial.note("told", stage.tellings)
+        trial.close(stage.swim)
         // Nine times and the natural logarithm of ten.
         try trial.require(stage.tellings >= 12, "those who hear are told \(stage.tellings) times")
     }
@@ -203,6 +209,7 @@ extension Scenario {
             // With the first, we become the second, and nobody a third.
             let time = stage.verdict(on: 7)
             trial.note("\(accusers.count) accusers: dead", time)
+            trial.close(stage.swim)
             try trial.require(
                 time >= .milliseconds(least) && time <= .milliseconds(most), "\(accusers.count) accuse, and it has \(time)")
         }
@@ -214,6 +221,7 @@ extension Scenario {
         (stage.gone, stage.hasLink) = ([7], true)
         stage.run(for: .seconds(30))
         try trial.require(stage.swim.counters.suspicions == 0, "it is accused \(stage.swim.counters.suspicions) times")
+        trial.close(stage.swim)
         trial.note("times that its link spoke for it", Int(stage.swim.counters.savedByLink))
     }
 
@@ -239,8 +247,27 @@ extension Scenario {
             stage.hear(stage.rumour(index, .suspect, by: index % 9 + 1), from: index % 9 + 1)
             stage.run(for: .milliseconds(650))
             stage.hear(stage.rumour(index, .dead, by: index % 9 + 1), from: index % 9 + 1)
+            trial.close(stage.swim)
             let status = stage.swim.status(of: World.node(index))
             try trial.require(status == .dead, "\(index), who is gone, is \(status as Any)")
+        }
+    }
+
+    private static func refusedHeard(_ trial: inout Trial) throws(Violation) {
+        for isGone in [false, true] {
+            var stage = Stage(trial)
+            stage.run(for: .seconds(60))
+            if isGone { stage.gone = [7] }
+            for accuser in [3, 4] {
+                var rumour = stage.rumour(7, .suspect, by: accuser)
+                rumour.refused = true
+                stage.hear(rumour, from: accuser)
+            }
+            // Shorter than any suspicion without a witness.
+            stage.run(for: .milliseconds(300))
+            let status = stage.swim.status(of: World.node(7))
+            try trial.require(status == (isGone ? .dead : .suspect), "\(isGone ? "gone" : "there"), it is \(status as Any)")
+            trial.close(stage.swim)
         }
     }
 
@@ -260,6 +287,7 @@ extension Scenario {
         for accuser in [3, 4, 5] { stage.hear(stage.rumour(7, .suspect, by: accuser), from: accuser) }
         let time = stage.verdict(on: 7)
         trial.note("dead", time)
+        trial.close(stage.swim)
         try trial.require(time >= .seconds(4), "it has \(time)")
     }
 }

@@ -93,6 +93,7 @@ extension Scenario {
             try trial.require(swim.member(World.node(77)) == nil, "it is reminded of the dead")
             try trial.require(swim.rememberedCount <= 2, "\(swim.rememberedCount) are remembered in the end")
             try trial.require(swim.queuedCount <= 2, "\(swim.queuedCount) rumours wait")
+            trial.close(swim)
         }
     }
 

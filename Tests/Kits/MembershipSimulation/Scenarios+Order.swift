@@ -70,6 +70,14 @@ extension Scenario {
         // The accusation comes again, and so does what was said of us.
         _ = swim.step(gossip([accusation, swim.ownRecord], from: 2), at: .origin)
         try trial.require(swim.life.incarnation == 5, "an echo raises the incarnation")
+        // Nobody believes of another what that could not refute.
+        for (status, incarnation) in [(.alive, 0), (.suspect, (1 << 62) - 1)] as [(MemberStatus, UInt64)] {
+            let rumour = MemberRecord(
+                node: World.node(7), life: Life(generation: Generation(1), incarnation: incarnation), status: status,
+                profile: World.profile(7), accuser: World.node(1))
+            _ = swim.step(gossip([rumour], from: 1), at: .origin)
+        }
+        try trial.require(swim.status(of: World.node(7)) == .alive, "what cannot be refuted is believed")
         // In a cluster: who is accused for nothing is alive again everywhere, though its accuser goes on.
         var world = try trial.cluster(20)
         world.forgetWhatWas()
@@ -112,6 +120,7 @@ extension Scenario {
             }
         }
         try trial.require(pings > 0, "the suspect is not pinged")
+        trial.close(swim)
     }
 
     private static func record(of index: Int, in world: World, _ status: MemberStatus, by accuser: Int) -> MemberRecord {

@@ -198,9 +198,21 @@ extension Scenario {
         for index in world.running where index != 4 { world.input(.linkRefused(World.node(4)), to: index) }
         world.run(for: .seconds(3))
         try trial.require(world.accusations.isEmpty, "\(world.accusations.count) accuse")
-        // One alone is refused, and its datagrams are lost too: its own network, most likely.
-        world.passes = { from, to in !(from == 9 && to == 4 || from == 4 && to == 9) }
+        // Two are refused, and their datagrams are lost too: it is the network, since others hear it, and are heard.
+        world.passes = { from, to in !([9, 17].contains(from) && to == 4 || from == 4 && [9, 17].contains(to)) }
+        for _ in 0..<5 {
+            for index in [9, 17] { world.input(.linkRefused(World.node(4)), to: index) }
+            world.run(for: .seconds(1))
+        }
+        try trial.require(world.verdicts.isEmpty && world.reports.isEmpty, "two refused links are a death, whoever hears it")
+        world.passes = { _, _ in true }
+        world.run(for: .seconds(10))
+        // It stands still for a moment, and one link to it is refused.
+        world.forgetWhatWas()
+        world.freeze(4)
         world.input(.linkRefused(World.node(4)), to: 9)
+        world.run(for: .milliseconds(900))
+        world.thaw(4)
         world.run(for: .seconds(5))
         try trial.require(world.verdicts.isEmpty, "one refused link is a death")
         trial.close(world)
