@@ -25,7 +25,7 @@ package struct Coordinator: Sendable {
         /// A local caller's linearizable read.
         case read(caller: UInt64)
         /// An agent's report, or this member's own failure detector's.
-        case deathReported(DeathReport)
+        case deathsReported(DeathReport)
         /// What this member's failure detector believes of an agent's life, and whether it has heard anything of it: whoever should be
         /// there is taken for alive until probes say otherwise.
         case believed(NodeID, generation: Generation, session: SessionID, isAlive: Bool, isHeard: Bool)
@@ -234,7 +234,7 @@ package struct Coordinator: Sendable {
         case .propose(let command, let caller):
             enqueue(command, for: .caller(caller), knownUpTo: raft.log.applied, at: now)
         case .read(let caller): raft.read(caller)
-        case .deathReported(let report): noteDeath(report, at: now)
+        case .deathsReported(let report): noteDeaths(report, at: now)
         case .believed(let node, let generation, let session, let isAlive, let isHeard):
             alive[node] = isAlive ? Life(generation: generation, session: session, isHeard: isHeard) : nil
             if isAlive, isHeard { witnesses.clear(node) }
@@ -273,7 +273,7 @@ package struct Coordinator: Sendable {
             var item = passed.item
             item.refusedIn = passed.term
             waiting.append(item)
-        case .death(let report): witnesses.note(report, at: now)
+        case .deaths(let report): witnesses.note(report, at: now)
         case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
         case .waiting(let store): noteWaiting(store, from: sender)
         case .mark(let mark): take(mark, from: sender, at: now)
@@ -383,8 +383,8 @@ package struct Coordinator: Sendable {
         for (read, _) in due { actions.append(.readAnswered(caller: read.id, isFresh: true)) }
     }
 
-    private mutating func noteDeath(_ report: DeathReport, at now: LogicalInstant) {
+    private mutating func noteDeaths(_ report: DeathReport, at now: LogicalInstant) {
         witnesses.note(report, at: now)
-        if let leader = raft.leader, leader != id { actions.append(.send(.death(report), to: leader)) }
+        if let leader = raft.leader, leader != id { actions.append(.send(.deaths(report), to: leader)) }
     }
 }

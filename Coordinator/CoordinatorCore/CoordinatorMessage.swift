@@ -45,12 +45,12 @@ package enum CommandOutcome: Hashable, Sendable {
     case diskFull(String)
 }
 
-/// Somebody's evidence that one life of a node is over (rules F1, F2).
+/// Somebody's evidence that lives of nodes are over (rules F1, F2): all that he tells of at one time.
 package struct DeathReport: Hashable, Sendable {
-    package let found: FoundDeath
+    package let found: [FoundDeath]
     package let witness: NodeID
 
-    package init(_ found: FoundDeath, witness: NodeID) {
+    package init(_ found: [FoundDeath], witness: NodeID) {
         self.found = found
         self.witness = witness
     }
@@ -62,7 +62,7 @@ package enum CoordinatorMessage: Hashable, Sendable {
     /// everything up to `knownUpTo`.
     case command(ProposedCommand, number: UInt64, knownUpTo: LogIndex)
     case outcome(CommandOutcome, number: UInt64)
-    case death(DeathReport)
+    case deaths(DeathReport)
     /// An agent's report, passed on by the member that got it (rule C7: never through the log).
     case load(NodeReport)
     /// A store that belongs to no member asks to be let in; passed on to the leader by whoever hears it.

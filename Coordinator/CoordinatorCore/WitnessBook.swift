@@ -18,9 +18,10 @@ struct WitnessBook: Sendable {
     private var spoke: [NodeID: LogicalInstant] = [:]
 
     mutating func note(_ report: DeathReport, at now: LogicalInstant) {
-        guard report.found.node != report.witness else { return }
-        testimonies[report.found.node, default: [:]][report.witness] = Testimony(found: report.found, heardAt: now)
-        spoke[report.witness] = now
+        for found in report.found where found.node != report.witness {
+            testimonies[found.node, default: [:]][report.witness] = Testimony(found: found, heardAt: now)
+            spoke[report.witness] = now
+        }
     }
 
     mutating func forget(before now: LogicalInstant) {

@@ -152,5 +152,5 @@ enum SwimLimits {
     /// Who speaks at once of a death (rule F7).
     static let firstSpeakers = 3
     /// Deaths in one report.
-    static let deathsOfReport = 256
+    static let deathsOfReport = FoundDeath.mostOfReport
 }

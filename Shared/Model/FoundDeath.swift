@@ -2,6 +2,8 @@
 package struct FoundDeath: Hashable, Sendable {
     /// So many are named; more make nobody wiser.
     package static let mostAccusers = 8
+    /// Told of together: of more, the rest follows in another report.
+    package static let mostOfReport = 256
 
     package let node: NodeID
     /// `.none` when it is not known; then `generation` tells the lives apart.

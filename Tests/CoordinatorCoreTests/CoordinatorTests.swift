@@ -86,9 +86,9 @@ import Testing
         let dead = try NodeID("n1")
         let session = try #require(group.members[leader]?.catalog.topology.nodes[dead]?.session)
         func report(_ witness: String) throws -> Coordinator.Input {
-            .deathReported(
+            .deathsReported(
                 DeathReport(
-                    FoundDeath(node: dead, session: session, generation: Generation(1)), witness: try NodeID(witness)))
+                    [FoundDeath(node: dead, session: session, generation: Generation(1))], witness: try NodeID(witness)))
         }
         /// Unheard, it is only expected, by a member that has just started: neither does that answer a witness, nor has it returned.
         func believe(isHeard: Bool) {
@@ -195,8 +195,8 @@ import Testing
         let dead = try NodeID("n1")
         for witness in group.names.map(\.node) {
             group.step(
-                .deathReported(
-                    DeathReport(FoundDeath(node: dead, session: SessionID(1), generation: Generation(1)), witness: witness)),
+                .deathsReported(
+                    DeathReport([FoundDeath(node: dead, session: SessionID(1), generation: Generation(1))], witness: witness)),
                 at: leader)
         }
         group.run(.seconds(1))

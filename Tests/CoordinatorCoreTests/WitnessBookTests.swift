@@ -11,7 +11,7 @@ import Testing
             let found = FoundDeath(
                 node: try NodeID("n9"), session: SessionID(4), generation: Generation(2),
                 accusers: try word.accusers.map(NodeID.init(_:)), localHealth: word.health)
-            book.note(DeathReport(found, witness: try NodeID(word.witness)), at: .origin)
+            book.note(DeathReport([found], witness: try NodeID(word.witness)), at: .origin)
         }
         return book
     }
@@ -40,7 +40,7 @@ import Testing
         for (generation, count) in [(4, 0), (5, 1), (6, 1)] as [(UInt64, Int)] {
             var book = WitnessBook()
             let found = FoundDeath(node: try NodeID("n9"), session: .none, generation: Generation(generation))
-            book.note(DeathReport(found, witness: try NodeID("n1")), at: .origin)
+            book.note(DeathReport([found], witness: try NodeID("n1")), at: .origin)
             let node = NodeDescriptor(
                 id: try NodeID("n9"), store: StoreID(1), session: SessionID(4), generation: Generation(5),
                 zone: try ZoneName("a"),

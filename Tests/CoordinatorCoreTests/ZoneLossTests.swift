@@ -41,8 +41,8 @@ struct TwoZones {
             let session = group.members[leader]?.catalog.topology.nodes[node]?.session ?? .none
             for accuser in accusers {
                 let report = DeathReport(
-                    FoundDeath(node: node, session: session, generation: Generation(1)), witness: try NodeID(accuser))
-                group.step(.deathReported(report), at: leader)
+                    [FoundDeath(node: node, session: session, generation: Generation(1))], witness: try NodeID(accuser))
+                group.step(.deathsReported(report), at: leader)
             }
         }
     }

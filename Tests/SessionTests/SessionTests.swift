@@ -23,8 +23,10 @@ import Wire
         session.propose(proposal, as: try RequestID("one"))
         let outcome = ProposalOutcome.refused(code: "test", detail: "n1 101")
         #expect(await eventually { await owner.events.contains(.answered(proposal, outcome)) })
-        let found = FoundDeath(
-            node: try NodeID("n9"), session: .none, generation: Generation(3), accusers: [try NodeID("n2")], localHealth: 2)
+        let found = try ["n8", "n9"].map {
+            FoundDeath(
+                node: try NodeID($0), session: .none, generation: Generation(3), accusers: [try NodeID("n2")], localHealth: 2)
+        }
         session.report(found)
         #expect(await eventually { backend.state.withLock { $0.deaths } == [found] })
         #expect(await eventually { backend.state.withLock { !$0.reports.isEmpty } })

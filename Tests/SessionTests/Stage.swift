@@ -26,7 +26,7 @@ final class ScriptedBackend: SessionBackend {
         var isMute = false
         var proposals: [PartitionProposal] = []
         var registrations: [RequestID] = []
-        var deaths: [FoundDeath] = []
+        var deaths: [[FoundDeath]] = []
         var reports: [NodeReport] = []
         var nextSession: UInt64 = 100
         /// What another store of the node has had.
@@ -63,7 +63,7 @@ final class ScriptedBackend: SessionBackend {
         }
     }
 
-    func take(_ found: FoundDeath, by witness: NodeID) async { state.withLock { $0.deaths.append(found) } }
+    func take(_ found: [FoundDeath], by witness: NodeID) async { state.withLock { $0.deaths.append(found) } }
 
     func take(_ report: NodeReport) async { state.withLock { $0.reports.append(report) } }
     func leader() async -> LeaderHint { state.withLock { $0.hint } }

@@ -255,9 +255,11 @@ struct Arbitrary {
         case 2: .register(try request(), try registration())
         case 3:
             .deathReport(
-                FoundDeath(
-                    node: try node(), session: id(), generation: id(),
-                    accusers: try (0..<below(FoundDeath.mostAccusers + 1)).map { _ in try node() }, localHealth: below(9)))
+                try (0..<below(4)).map { _ in
+                    FoundDeath(
+                        node: try node(), session: id(), generation: id(),
+                        accusers: try (0..<below(FoundDeath.mostAccusers + 1)).map { _ in try node() }, localHealth: below(9))
+                })
         case 4: .loadReport(try report())
         case 5: .confirmQuorum(bits())
         default: .ping(bits())

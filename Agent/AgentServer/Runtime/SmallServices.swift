@@ -88,12 +88,14 @@ struct RumourService: Service {
             var told: [NodeID: SessionID] = [:]
             for await event in gossip.events {
                 switch event {
-                case .deathFound(let found):
-                    // It is found again until it is committed; people need to read it once.
-                    logger.log(
-                        level: told.updateValue(found.session, forKey: found.node) == found.session ? .debug : .warning,
-                        "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
-                    session.report(found)
+                case .deathsFound(let deaths):
+                    for found in deaths {
+                        // It is found again until it is committed; people need to read it once.
+                        logger.log(
+                            level: told.updateValue(found.session, forKey: found.node) == found.session ? .debug : .warning,
+                            "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
+                    }
+                    session.report(deaths)
                 case .revisionHeard(let revision, _):
                     let own = runtime.routes.revision
                     if revision > own { session.askTopology(from: own, toReach: revision) }

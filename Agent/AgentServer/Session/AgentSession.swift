@@ -111,7 +111,8 @@ package final class AgentSession: Service {
         }
     }
 
-    package func report(_ found: FoundDeath) { offer(.deathReport(found)) }
+    /// - Parameter found: all that the failure detector tells of at one time, `FoundDeath.mostOfReport` at most.
+    package func report(_ found: [FoundDeath]) { offer(.deathReport(found)) }
 
     /// Asks for the topology from `revision` on, because somebody is known to have a newer one.
     ///

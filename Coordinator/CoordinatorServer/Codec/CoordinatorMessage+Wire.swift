@@ -17,17 +17,12 @@ extension CoordinatorMessage: WireCodable {
                     fingerprint: entry.fingerprint, traceID: entry.traceID), number: command.number,
                 knownUpTo: LogIndex(try Check.counter(command.knownUpTo, "Command.known_up_to")))
         case .outcome(let outcome): self = .outcome(try CommandOutcome(wire: outcome), number: outcome.number)
-        case .death(let death):
-            self = .death(
+        case .deaths(let report):
+            self = .deaths(
                 DeathReport(
-                    FoundDeath(
-                        node: try Check.node(death.node, "Death.node"),
-                        session: try Check.identifier(death.session, "Death.session"),
-                        generation: try Check.identifier(death.generation, "Death.generation"),
-                        accusers: try Check.list(death.accusers, "Death.accusers", atMost: FoundDeath.mostAccusers) {
-                            (name) throws(WireError) in try Check.node(name, "Death.accusers")
-                        }, localHealth: Int(death.localHealth)),
-                    witness: try Check.node(death.witness, "Death.witness")))
+                    try Check.list(
+                        report.deaths, "DeathReport.deaths", atMost: FoundDeath.mostOfReport, FoundDeath.init(wire:)),
+                    witness: try Check.node(report.witness, "DeathReport.witness")))
         case .load(let report): self = .load(try NodeReport(wire: report))
         case .waiting(let store): self = .waiting(try Check.member(store, "CoordinatorMessage.waiting"))
         case .mark(let mark):
@@ -51,13 +46,9 @@ extension CoordinatorMessage: WireCodable {
         case .outcome(let outcome, let number):
             outcome.write(to: &wire.outcome)
             wire.outcome.number = number
-        case .death(let report):
-            wire.death.node = report.found.node.name
-            wire.death.session = report.found.session.number
-            wire.death.generation = report.found.generation.number
-            wire.death.accusers = report.found.accusers.map(\.name)
-            wire.death.localHealth = UInt32(clamping: report.found.localHealth)
-            wire.death.witness = report.witness.name
+        case .deaths(let report):
+            wire.deaths.deaths = report.found.map(\.wire)
+            wire.deaths.witness = report.witness.name
         case .load(let report): wire.load = report.wire
         case .waiting(let store): wire.waiting = store.description
         case .mark(let mark):

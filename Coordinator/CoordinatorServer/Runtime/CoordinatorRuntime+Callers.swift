@@ -57,8 +57,8 @@ extension CoordinatorRuntime {
     }
 
     package func take(_ report: NodeReport) { step(.loadReported(report)) }
-    package func noteDeath(_ report: DeathReport) {
-        measureReport(of: report.found.node)
-        step(.deathReported(report))
+    package func noteDeaths(_ report: DeathReport) {
+        for found in report.found { measureReport(of: found.node) }
+        step(.deathsReported(report))
     }
 }

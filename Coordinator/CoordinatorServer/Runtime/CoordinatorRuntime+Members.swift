@@ -41,7 +41,7 @@ extension CoordinatorRuntime {
                     continue
                 }
                 counters.received += 1
-                if case .death(let report) = frame.message { measureReport(of: report.found.node) }
+                if case .deaths(let report) = frame.message { for found in report.found { measureReport(of: found.node) } }
                 step(.received(frame.message, from: frame.from))
             }
         } catch {

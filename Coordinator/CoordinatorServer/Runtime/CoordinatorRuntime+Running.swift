@@ -118,12 +118,14 @@ extension CoordinatorRuntime: Service {
                 let current = gossip.member(record.node).map(ToldBeliefs.Held.init) ?? .init(record: record, isHeard: false)
                 beliefs.note(current)
                 tell(current)
-            case .deathFound(let death):
-                // It is found again until it is committed; people need to read it once.
-                logger.log(
-                    level: found.updateValue(death.session, forKey: death.node) == death.session ? .debug : .warning,
-                    "death found", metadata: ["member": "\(death.node)", "session": "\(death.session)"])
-                noteDeath(DeathReport(death, witness: node))
+            case .deathsFound(let deaths):
+                for death in deaths {
+                    // It is found again until it is committed; people need to read it once.
+                    logger.log(
+                        level: found.updateValue(death.session, forKey: death.node) == death.session ? .debug : .warning,
+                        "death found", metadata: ["member": "\(death.node)", "session": "\(death.session)"])
+                }
+                noteDeaths(DeathReport(deaths, witness: node))
             case .revisionHeard, .identityInUse: break
             }
         }

@@ -86,7 +86,7 @@ extension CoordinatorRuntime: SessionBackend {
         return registration.predecessor(committed: committed, heard: gossip.member(node)?.record).map { .preceded($0) }
     }
 
-    package func take(_ found: FoundDeath, by witness: NodeID) async { noteDeath(DeathReport(found, witness: witness)) }
+    package func take(_ found: [FoundDeath], by witness: NodeID) async { noteDeaths(DeathReport(found, witness: witness)) }
 
     package func leader() async -> LeaderHint {
         guard let leader = raft.leader?.node else { return .unknown }

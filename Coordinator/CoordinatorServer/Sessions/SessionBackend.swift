@@ -12,7 +12,7 @@ package protocol SessionBackend: Sendable {
         _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
     ) async -> ProposalOutcome
     func register(_ registration: AgentRegistration, as request: RequestID, by node: NodeID) async -> RegistrationOutcome
-    func take(_ found: FoundDeath, by witness: NodeID) async
+    func take(_ found: [FoundDeath], by witness: NodeID) async
     /// A hint for planners and people; kept in memory only.
     func take(_ report: NodeReport) async
     func leader() async -> LeaderHint

@@ -13,8 +13,8 @@ import Synchronization
 package enum GossipEvent: Hashable, Sendable {
     /// A member is new, or its status or what it says of itself has changed.
     case memberChanged(MemberRecord)
-    /// This life of an agent is over, on evidence of our own; repeated until the topology shows it (rules F1, F2).
-    case deathFound(FoundDeath)
+    /// These lives of agents are over, on evidence of our own; repeated until the topology shows it (rules F1, F2).
+    case deathsFound([FoundDeath])
     /// Somebody has a newer revision than any that was known here (rule T2).
     case revisionHeard(Revision, from: NodeID)
     /// Another process lives under our name (rule E4).
@@ -184,13 +184,13 @@ package final class GossipService: Service {
                     "member", metadata: ["member": "\(record.node)", "status": "\(record.status)", "life": "\(record.life)"])
                 continuation.yield(.memberChanged(record))
             case .reportDeaths(let report):
-                for death in report.deaths {
-                    continuation.yield(
-                        .deathFound(
+                continuation.yield(
+                    .deathsFound(
+                        report.deaths.map { death in
                             FoundDeath(
                                 node: death.node, session: death.session, generation: death.generation,
-                                accusers: death.witnesses, localHealth: Int(report.localHealth))))
-                }
+                                accusers: death.witnesses, localHealth: Int(report.localHealth))
+                        }))
             case .revisionHeard(let revision, let node): continuation.yield(.revisionHeard(revision, from: node))
             case .identityInUse(let record):
                 logger.critical(

@@ -7,8 +7,8 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
     /// In the name of a session of the sender (rule E6).
     case propose(RequestID, PartitionProposal, SessionID)
     case register(RequestID, AgentRegistration)
-    /// The sender's failure detector holds this life of a node to be over (rule F1).
-    case deathReport(FoundDeath)
+    /// The sender's failure detector holds these lives of nodes to be over (rule F1): at most `FoundDeath.mostOfReport`.
+    case deathReport([FoundDeath])
     case loadReport(NodeReport)
     case ping(UInt64)
     /// Answered under this number once the leader has been sure of its quorum, after the question: what a fence needs (rule M4).
@@ -29,13 +29,7 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
                 try AgentRegistration(wire: register.registration))
         case .deathReport(let report):
             self = .deathReport(
-                FoundDeath(
-                    node: try Check.node(report.node, "DeathReport.node"),
-                    session: try Check.identifier(report.session, "DeathReport.session"),
-                    generation: try Check.identifier(report.generation, "DeathReport.generation"),
-                    accusers: try Check.list(report.accusers, "DeathReport.accusers", atMost: FoundDeath.mostAccusers) {
-                        (name) throws(WireError) in try Check.node(name, "DeathReport.accusers")
-                    }, localHealth: Int(report.localHealth)))
+                try Check.list(report.deaths, "DeathReport.deaths", atMost: FoundDeath.mostOfReport, FoundDeath.init(wire:)))
         case .loadReport(let report): self = .loadReport(try NodeReport(wire: report))
         case .ping(let number): self = .ping(number)
         case .confirmQuorum(let number): self = .confirmQuorum(number)
@@ -53,12 +47,7 @@ package enum AgentFrame: Hashable, Sendable, WireCodable {
         case .register(let request, let registration):
             wire.register.requestID = request.text
             wire.register.registration = registration.wire
-        case .deathReport(let found):
-            wire.deathReport.node = found.node.name
-            wire.deathReport.session = found.session.number
-            wire.deathReport.generation = found.generation.number
-            wire.deathReport.accusers = found.accusers.map(\.name)
-            wire.deathReport.localHealth = UInt32(clamping: found.localHealth)
+        case .deathReport(let found): wire.deathReport.deaths = found.map(\.wire)
         case .loadReport(let report): wire.loadReport = report.wire
         case .ping(let number): wire.ping = number
         case .confirmQuorum(let number): wire.confirmQuorum = number

@@ -53,14 +53,6 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     set {message = .outcome(newValue)}
   }
 
-  package var death: ProtoCoordinatorMessage.Death {
-    get {
-      if case .death(let v)? = message {return v}
-      return ProtoCoordinatorMessage.Death()
-    }
-    set {message = .death(newValue)}
-  }
-
   package var load: ProtoNodeReport {
     get {
       if case .load(let v)? = message {return v}
@@ -95,6 +87,14 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     set {message = .heldKeys(newValue)}
   }
 
+  package var deaths: ProtoCoordinatorMessage.DeathReport {
+    get {
+      if case .deaths(let v)? = message {return v}
+      return ProtoCoordinatorMessage.DeathReport()
+    }
+    set {message = .deaths(newValue)}
+  }
+
   /// The member that speaks, and the one that is meant; a member is written as in RaftMembers. Whoever waits to be let in knows no
   /// stores, and leaves the second empty.
   package var from: String = String()
@@ -107,13 +107,13 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     case raft(ProtoRaftMessage)
     case command(ProtoCoordinatorMessage.Command)
     case outcome(ProtoCoordinatorMessage.Outcome)
-    case death(ProtoCoordinatorMessage.Death)
     case load(ProtoNodeReport)
     /// This store belongs to no member, and its node asks to be let in with it.
     case waiting(String)
     case mark(ProtoCoordinatorMessage.Mark)
     /// What the sender opens and seals gossip with.
     case heldKeys(ProtoHeldGossipKeys)
+    case deaths(ProtoCoordinatorMessage.DeathReport)
 
   }
 
@@ -242,23 +242,14 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     package init() {}
   }
 
-  package nonisolated struct Death: Sendable {
+  package nonisolated struct DeathReport: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
-    package var node: String = String()
-
-    package var session: UInt64 = 0
-
-    package var generation: UInt64 = 0
-
     package var witness: String = String()
 
-    package var accusers: [String] = []
-
-    /// The witness's; 0 is healthy.
-    package var localHealth: UInt32 = 0
+    package var deaths: [ProtoFoundDeath] = []
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -292,7 +283,7 @@ fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{1}death\0\u{1}load\0\u{1}waiting\0\u{1}mark\0\u{3}held_keys\0\u{2}\u{6}from\0\u{1}to\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{2}\u{2}load\0\u{1}waiting\0\u{1}mark\0\u{3}held_keys\0\u{1}deaths\0\u{2}\u{5}from\0\u{1}to\0\u{c}\u{4}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -337,19 +328,6 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.message = .outcome(v)
-        }
-      }()
-      case 4: try {
-        var v: ProtoCoordinatorMessage.Death?
-        var hadOneofValue = false
-        if let current = self.message {
-          hadOneofValue = true
-          if case .death(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.message = .death(v)
         }
       }()
       case 5: try {
@@ -399,6 +377,19 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
           self.message = .heldKeys(v)
         }
       }()
+      case 9: try {
+        var v: ProtoCoordinatorMessage.DeathReport?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .deaths(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .deaths(v)
+        }
+      }()
       case 14: try { try decoder.decodeSingularStringField(value: &self.from) }()
       case 15: try { try decoder.decodeSingularStringField(value: &self.to) }()
       default: break
@@ -424,10 +415,6 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
       guard case .outcome(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     }()
-    case .death?: try {
-      guard case .death(let v)? = self.message else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
     case .load?: try {
       guard case .load(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
@@ -443,6 +430,10 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
     case .heldKeys?: try {
       guard case .heldKeys(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .deaths?: try {
+      guard case .deaths(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
     case nil: break
     }
@@ -650,9 +641,9 @@ nonisolated extension ProtoCoordinatorMessage.Outcome: SwiftProtobuf.Message, Sw
   }
 }
 
-nonisolated extension ProtoCoordinatorMessage.Death: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".Death"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}witness\0\u{1}accusers\0\u{3}local_health\0")
+nonisolated extension ProtoCoordinatorMessage.DeathReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".DeathReport"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}witness\0\u{1}deaths\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -660,46 +651,26 @@ nonisolated extension ProtoCoordinatorMessage.Death: SwiftProtobuf.Message, Swif
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.witness) }()
-      case 5: try { try decoder.decodeRepeatedStringField(value: &self.accusers) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.localHealth) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.witness) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.deaths) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.node.isEmpty {
-      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
-    }
-    if self.session != 0 {
-      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 2)
-    }
-    if self.generation != 0 {
-      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 3)
-    }
     if !self.witness.isEmpty {
-      try visitor.visitSingularStringField(value: self.witness, fieldNumber: 4)
+      try visitor.visitSingularStringField(value: self.witness, fieldNumber: 1)
     }
-    if !self.accusers.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.accusers, fieldNumber: 5)
-    }
-    if self.localHealth != 0 {
-      try visitor.visitSingularUInt32Field(value: self.localHealth, fieldNumber: 6)
+    if !self.deaths.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.deaths, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ProtoCoordinatorMessage.Death, rhs: ProtoCoordinatorMessage.Death) -> Bool {
-    if lhs.node != rhs.node {return false}
-    if lhs.session != rhs.session {return false}
-    if lhs.generation != rhs.generation {return false}
+  package static func ==(lhs: ProtoCoordinatorMessage.DeathReport, rhs: ProtoCoordinatorMessage.DeathReport) -> Bool {
     if lhs.witness != rhs.witness {return false}
-    if lhs.accusers != rhs.accusers {return false}
-    if lhs.localHealth != rhs.localHealth {return false}
+    if lhs.deaths != rhs.deaths {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

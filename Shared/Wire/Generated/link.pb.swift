@@ -128,14 +128,6 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     set {frame = .register(newValue)}
   }
 
-  package var deathReport: ProtoAgentFrame.DeathReport {
-    get {
-      if case .deathReport(let v)? = frame {return v}
-      return ProtoAgentFrame.DeathReport()
-    }
-    set {frame = .deathReport(newValue)}
-  }
-
   package var loadReport: ProtoNodeReport {
     get {
       if case .loadReport(let v)? = frame {return v}
@@ -161,6 +153,14 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     set {frame = .confirmQuorum(newValue)}
   }
 
+  package var deathReport: ProtoAgentFrame.DeathReport {
+    get {
+      if case .deathReport(let v)? = frame {return v}
+      return ProtoAgentFrame.DeathReport()
+    }
+    set {frame = .deathReport(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Frame: Equatable, Sendable {
@@ -168,11 +168,11 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     case watch(ProtoRevision)
     case propose(ProtoAgentFrame.Propose)
     case register(ProtoAgentFrame.Register)
-    case deathReport(ProtoAgentFrame.DeathReport)
     case loadReport(ProtoNodeReport)
     case ping(UInt64)
     /// Answered with the same number once the leader has been sure of its quorum after this frame came.
     case confirmQuorum(UInt64)
+    case deathReport(ProtoAgentFrame.DeathReport)
 
   }
 
@@ -201,22 +201,13 @@ package nonisolated struct ProtoAgentFrame: Sendable {
     fileprivate var _proposal: ProtoPartitionProposal? = nil
   }
 
+  /// All that the sender's failure detector tells of at one time.
   package nonisolated struct DeathReport: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
     // methods supported on all messages.
 
-    package var node: String = String()
-
-    package var session: UInt64 = 0
-
-    package var generation: UInt64 = 0
-
-    /// Of whom the sender knows that they accused it.
-    package var accusers: [String] = []
-
-    /// The sender's own; 0 is healthy.
-    package var localHealth: UInt32 = 0
+    package var deaths: [ProtoFoundDeath] = []
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -557,7 +548,7 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AgentFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watch\0\u{1}propose\0\u{1}register\0\u{3}death_report\0\u{3}load_report\0\u{1}ping\0\u{3}confirm_quorum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watch\0\u{1}propose\0\u{1}register\0\u{4}\u{2}load_report\0\u{1}ping\0\u{3}confirm_quorum\0\u{3}death_report\0\u{c}\u{4}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -604,19 +595,6 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.frame = .register(v)
         }
       }()
-      case 4: try {
-        var v: ProtoAgentFrame.DeathReport?
-        var hadOneofValue = false
-        if let current = self.frame {
-          hadOneofValue = true
-          if case .deathReport(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.frame = .deathReport(v)
-        }
-      }()
       case 5: try {
         var v: ProtoNodeReport?
         var hadOneofValue = false
@@ -646,6 +624,19 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
           self.frame = .confirmQuorum(v)
         }
       }()
+      case 8: try {
+        var v: ProtoAgentFrame.DeathReport?
+        var hadOneofValue = false
+        if let current = self.frame {
+          hadOneofValue = true
+          if case .deathReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.frame = .deathReport(v)
+        }
+      }()
       default: break
       }
     }
@@ -669,10 +660,6 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
       guard case .register(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     }()
-    case .deathReport?: try {
-      guard case .deathReport(let v)? = self.frame else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
     case .loadReport?: try {
       guard case .loadReport(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
@@ -684,6 +671,10 @@ nonisolated extension ProtoAgentFrame: SwiftProtobuf.Message, SwiftProtobuf._Mes
     case .confirmQuorum?: try {
       guard case .confirmQuorum(let v)? = self.frame else { preconditionFailure() }
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 7)
+    }()
+    case .deathReport?: try {
+      guard case .deathReport(let v)? = self.frame else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     }()
     case nil: break
     }
@@ -743,7 +734,7 @@ nonisolated extension ProtoAgentFrame.Propose: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoAgentFrame.protoMessageName + ".DeathReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}accusers\0\u{3}local_health\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deaths\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -751,41 +742,21 @@ nonisolated extension ProtoAgentFrame.DeathReport: SwiftProtobuf.Message, SwiftP
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
-      case 4: try { try decoder.decodeRepeatedStringField(value: &self.accusers) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.localHealth) }()
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.deaths) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.node.isEmpty {
-      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
-    }
-    if self.session != 0 {
-      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 2)
-    }
-    if self.generation != 0 {
-      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 3)
-    }
-    if !self.accusers.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.accusers, fieldNumber: 4)
-    }
-    if self.localHealth != 0 {
-      try visitor.visitSingularUInt32Field(value: self.localHealth, fieldNumber: 5)
+    if !self.deaths.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.deaths, fieldNumber: 1)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoAgentFrame.DeathReport, rhs: ProtoAgentFrame.DeathReport) -> Bool {
-    if lhs.node != rhs.node {return false}
-    if lhs.session != rhs.session {return false}
-    if lhs.generation != rhs.generation {return false}
-    if lhs.accusers != rhs.accusers {return false}
-    if lhs.localHealth != rhs.localHealth {return false}
+    if lhs.deaths != rhs.deaths {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -2356,6 +2356,29 @@ package nonisolated struct ProtoAgentRegistration: Sendable {
   fileprivate var _addresses: ProtoNodeAddresses? = nil
 }
 
+/// The end of one life, as a failure detector found it.
+package nonisolated struct ProtoFoundDeath: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var node: String = String()
+
+  package var session: UInt64 = 0
+
+  package var generation: UInt64 = 0
+
+  /// Of whom the finder knows that they accused it.
+  package var accusers: [String] = []
+
+  /// The finder's own; 0 is healthy.
+  package var localHealth: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "coxswain.v1"
@@ -5773,6 +5796,56 @@ nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtob
     if lhs.isLogIntact != rhs.isLogIntact {return false}
     if lhs.damaged != rhs.damaged {return false}
     if lhs.canBeginLater != rhs.canBeginLater {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoFoundDeath: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FoundDeath"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}accusers\0\u{3}local_health\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.session) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.accusers) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.localHealth) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if self.session != 0 {
+      try visitor.visitSingularUInt64Field(value: self.session, fieldNumber: 2)
+    }
+    if self.generation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.generation, fieldNumber: 3)
+    }
+    if !self.accusers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.accusers, fieldNumber: 4)
+    }
+    if self.localHealth != 0 {
+      try visitor.visitSingularUInt32Field(value: self.localHealth, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoFoundDeath, rhs: ProtoFoundDeath) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.session != rhs.session {return false}
+    if lhs.generation != rhs.generation {return false}
+    if lhs.accusers != rhs.accusers {return false}
+    if lhs.localHealth != rhs.localHealth {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

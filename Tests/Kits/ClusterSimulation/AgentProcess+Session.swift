@@ -169,7 +169,7 @@ extension AgentProcess {
                 if let to = ClusterPlaces.host(at: address) { effects.send(.gossip(message), to: to) }
             case .stream(_, let address, let number):
                 if let to = ClusterPlaces.host(at: address) { effects.send(.linkPing(number, from: node), to: to) }
-            case .reportDeaths(let findings): for found in findings.found { ask(.death(found), &effects) }
+            case .reportDeaths(let findings): ask(.deaths(findings.found), &effects)
             case .revisionHeard(let revision, _):
                 if revision > core.topology.revision { askTopology(at: now, &effects) }
             case .memberChanged, .identityInUse, .identityDisputed, .departed, .dropped: break

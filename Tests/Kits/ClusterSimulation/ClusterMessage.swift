@@ -34,7 +34,7 @@ enum SessionQuestion: Sendable {
     case register(RequestID, generation: Generation, store: StoreID)
     case propose(RequestID, PartitionProposal, SessionID)
     case confirmQuorum(UInt64)
-    case death(FoundDeath)
+    case deaths([FoundDeath])
     case load(NodeReport)
 }
 

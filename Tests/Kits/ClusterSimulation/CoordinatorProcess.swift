@@ -211,7 +211,7 @@ struct CoordinatorProcess: Sendable {
             lastCaller += 1
             readers[lastCaller] = (host, link, number)
             give(.read(caller: lastCaller), at: now, &effects)
-        case .death(let found): give(.deathReported(DeathReport(found, witness: node)), at: now, &effects)
+        case .deaths(let found): give(.deathsReported(DeathReport(found, witness: node)), at: now, &effects)
         case .load(let report): give(.loadReported(report), at: now, &effects)
         }
     }
@@ -285,7 +285,7 @@ struct CoordinatorProcess: Sendable {
                     isAlive: record.status == .alive, isHeard: swim.member(record.node)?.heard ?? false)
                 give(belief, at: now, &effects)
             case .reportDeaths(let findings):
-                for found in findings.found { give(.deathReported(DeathReport(found, witness: id.node)), at: now, &effects) }
+                give(.deathsReported(DeathReport(findings.found, witness: id.node)), at: now, &effects)
             case .memberChanged, .revisionHeard, .identityInUse, .identityDisputed, .departed, .dropped: break
             }
         }

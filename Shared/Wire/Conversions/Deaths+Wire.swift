@@ -1,0 +1,23 @@
+package import Model
+
+extension FoundDeath: WireCodable {
+    package init(wire: ProtoFoundDeath) throws(WireError) {
+        self.init(
+            node: try Check.node(wire.node, "FoundDeath.node"),
+            session: try Check.identifier(wire.session, "FoundDeath.session"),
+            generation: try Check.identifier(wire.generation, "FoundDeath.generation"),
+            accusers: try Check.list(wire.accusers, "FoundDeath.accusers", atMost: Self.mostAccusers) {
+                (name) throws(WireError) in try Check.node(name, "FoundDeath.accusers")
+            }, localHealth: Int(wire.localHealth))
+    }
+
+    package var wire: ProtoFoundDeath {
+        var wire = ProtoFoundDeath()
+        wire.node = node.name
+        wire.session = session.number
+        wire.generation = generation.number
+        wire.accusers = accusers.map(\.name)
+        wire.localHealth = UInt32(clamping: localHealth)
+        return wire
+    }
+}
