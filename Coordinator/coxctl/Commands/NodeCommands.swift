@@ -15,16 +15,16 @@ struct NodeList: ClusterCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "The nodes, their zones and their load.")
     @OptionGroup var global: GlobalOptions
 
+    static let columns: [TextTable.Column] = [
+        .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"), .init("GOSSIP", "gossip.status"),
+        .init("ACCUSED BY", "gossip.accusers"), .init("ENDPOINT", "endpoint"),
+        .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
+        .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
+    ]
+
     func act(_ session: Session) async throws {
         let answer = try await session.ask(.get, "/clusters/\(ControlClient.encode(session.context.clusterID))/nodes")
-        session.show(
-            answer.body,
-            [
-                .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"), .init("GOSSIP", "gossip.status"),
-                .init("ACCUSED BY", "gossip.accusers"), .init("ENDPOINT", "endpoint"),
-                .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
-                .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
-            ])
+        session.show(answer.body, Self.columns)
     }
 }
 

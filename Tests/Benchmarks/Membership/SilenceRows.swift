@@ -6,9 +6,16 @@ enum SilenceRows {
     static func run(_ settings: BenchSettings, _ report: @escaping Benchmarks.Report) async throws {
         let port = settings.basePort + 100
         for (profile, tuning) in [("fast", SwimTuning.fast), ("lan", .lan)] {
-            try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + 30), tuning) }) { crowd in
-                try await stalls(crowd, profile, profile == "fast" ? fastStalls : lanStalls, settings, report)
-                try await blackHole(crowd, profile, report)
+            for count in [10, 30, 100] {
+                try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + count), tuning) }) { crowd in
+                    if count == 30 {
+                        try await stalls(crowd, profile, profile == "fast" ? fastStalls : lanStalls, settings, report)
+                    } else {
+                        try await gather(crowd)
+                    }
+                    try await refusals(crowd, profile, report)
+                    try await blackHole(crowd, profile, report)
+                }
             }
         }
         if SerfCrowd.isInstalled {
@@ -25,8 +32,8 @@ enum SilenceRows {
     }
 
     /// Seconds, and whether everybody has to ride them out.
-    private static let fastStalls = [(0.2, true), (0.5, true), (1, true), (3, false), (10, false)]
-    private static let lanStalls = [(2.0, true), (5, true), (20, false)]
+    private static let fastStalls = [(0.2, true), (0.5, true), (1, true), (3, false), (10, false), (30, false)]
+    private static let lanStalls = [(2.0, true), (5, true), (20, false), (30, false)]
 
     private static func stalls<Crowd: ComparedCrowd>(
         _ crowd: Crowd, _ profile: String, _ stalls: [(Double, Bool)], _ settings: BenchSettings,
@@ -54,18 +61,44 @@ enum SilenceRows {
         }
     }
 
+    /// A process ends, and the links that three others have to it are reset.
+    private static func refusals(_ crowd: GossipCrowd, _ profile: String, _ report: Benchmarks.Report) async throws {
+        var all = Samples()
+        let start = ContinuousClock.now
+        for member in [3, 5, 8] {
+            let (begin, others) = (ContinuousClock.now, crowd.everybody(but: member))
+            await crowd.kill(member)
+            crowd.resetLinks(to: member, of: [1, 2, 4])
+            let times = try await crowd.awaited(within: 60) {
+                crowd.sightings.times(.down, of: member, by: others, since: begin)
+            }
+            guard let last = times?.last else {
+                report(row("\(crowd.title), \(profile), \(crowd.count): process ended, links reset: all know", "s", nil))
+                return
+            }
+            all.add(last)
+            try crowd.start(member)
+            _ = try await crowd.wholeAgain("the one that came back is seen by all", within: 60)
+            try await Task.sleep(for: .seconds(6))
+        }
+        let name = "\(crowd.title), \(profile), \(crowd.count): process ended, links reset"
+        report(row("\(name): all know", "s", all.median, ask: profile == "fast" ? 0.5 : nil))
+        let wrong = crowd.sightings.falseVerdicts(except: [3, 5, 8], since: start).count
+        report(row("\(name): verdicts on others", "", Double(wrong), ask: 0))
+    }
+
     /// A host that is gone refuses nothing.
     private static func blackHole(_ crowd: GossipCrowd, _ profile: String, _ report: Benchmarks.Report) async throws {
-        let (start, member) = (ContinuousClock.now, 11)
+        let (start, member) = (ContinuousClock.now, 9)
         crowd.cut(member)
         let others = crowd.everybody(but: member)
         let times = try await crowd.awaited(within: 60) {
             crowd.sightings.times(.down, of: member, by: others, since: start)
         }
-        report(row("\(crowd.title), \(profile), 30: host gone: all know", "s", times?.last))
+        report(row("\(crowd.title), \(profile), \(crowd.count): host gone: all know", "s", times?.last))
         report(
             row(
-                "\(crowd.title), \(profile), 30: host gone: verdicts on others", "",
+                "\(crowd.title), \(profile), \(crowd.count): host gone: verdicts on others", "",
                 Double(crowd.sightings.falseVerdicts(except: [member], since: start).count), ask: 0))
     }
 
