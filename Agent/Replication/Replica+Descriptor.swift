@@ -43,7 +43,7 @@ extension Replica {
             let served = primary?.phase == .serving && old?.epoch.next == new.epoch
             depose()
             if served, let successor = new.primary, successor != node {
-                actions.append(.send(message(.yielded), to: successor))
+                farewell = Farewell(successor: successor, epoch: new.epoch, ticket: ticketOfThisStep)
             }
         }
     }
@@ -125,6 +125,14 @@ extension Replica {
         self.primary = nil
         heardTerm = Term(epoch: Epoch(0), run: 0)
         agreed = applied
+    }
+
+    /// Tells the successor once the epoch is on disk: a start from a disk that does not know of it would serve again (rule R7).
+    mutating func sayFarewell() {
+        guard let farewell, persistedTicket >= farewell.ticket else { return }
+        self.farewell = nil
+        let message = ReplicationMessage(partition: id, epoch: farewell.epoch, body: .yielded)
+        actions.append(.send(message, to: farewell.successor))
     }
 
     func message(_ body: ReplicationMessage.Body) -> ReplicationMessage {

@@ -124,6 +124,14 @@ package struct Replica: Hashable, Sendable {
     /// one in-sync set with it; and it had joined the set of the others through somebody who served in his turn. So a member that has
     /// just started, and must assume that it granted leases to everybody, has nothing to wait for after a planned hand-over.
     var yielded = Epoch(0)
+    /// What this node has yet to say as the former primary.
+    struct Farewell: Hashable, Sendable {
+        let successor: NodeID
+        let epoch: Epoch
+        /// The epoch is on disk with it.
+        let ticket: UInt64
+    }
+    var farewell: Farewell?
     /// The end of what is known to be committed here: every later primary has it.
     var settled: UInt64 { max(applying, min(commit, log.lastSequence)) }
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
@@ -195,6 +203,7 @@ package struct Replica: Hashable, Sendable {
         }
         save()
         acknowledgeToPrimary(at: now)
+        sayFarewell()
         defer { actions = [] }
         return actions
     }

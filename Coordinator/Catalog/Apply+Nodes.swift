@@ -37,6 +37,11 @@ extension Transaction {
                 )
             }
             if known.store == registration.store, registration.generation == known.generation {
+                // Whoever vouches for nothing is not the process that this start was registered for, unless it was damaged as a whole
+                // then, too; it comes again in a later generation.
+                guard !isDamaged || known.status == .failed else {
+                    throw CatalogRejection(.superseded, "start \(known.generation) of node \(known.id) is registered already")
+                }
                 guard known.addresses == registration.addresses else {
                     throw CatalogRejection(
                         .generationInUse, "start \(known.generation) of node \(known.id) is registered at other addresses")

@@ -113,6 +113,8 @@ import Testing
         try world.start(nodes: 3)
         try world.start(node: 1, generation: 5)
         let id = try world.makeTable().id
+        // Told of an older start than the last: it has the name of that, and is not it.
+        #expect(try world.start(node: 1, generation: 5, intact: false).refusal == .superseded)
         try world.start(node: 1, generation: 6, intact: false)
         #expect(try partition(world, id).inSync == [n2, n3])
         #expect(try partition(world, id).primary != n1)

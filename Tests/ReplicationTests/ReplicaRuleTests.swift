@@ -230,6 +230,24 @@ import Testing
         #expect(cluster.now >= granted)
     }
 
+    @Test("a primary says that it serves no more once the epoch is on its disk: a start without it may serve again (R5, R7)")
+    func yieldsWhenDurable() throws {
+        for isDurable in [true, false] {
+            let cluster = try cluster()
+            cluster.run(.milliseconds(500))
+            cluster.node(0).diskStands = !isDurable
+            let granted = cluster.node(1).leases.lastGrantEnds(for: cluster.order[0])
+            cluster.commit { descriptor in
+                descriptor.primary = cluster.order[1]
+                descriptor.replicas = descriptor.replicas.map {
+                    $0.node == cluster.order[0] ? ReplicaGroup.with($0, .learner) : $0
+                }
+            }
+            #expect(cluster.run(until: { $0.node(1).replica.isServing }, atMost: .seconds(3)))
+            #expect((cluster.now >= granted) == !isDurable)
+        }
+    }
+
     @Test("what a deposed primary ordered alone is cut from its log, and its caller is told that the outcome is unknown (R5)")
     func cutsDivergentTails() throws {
         let cluster = try cluster()

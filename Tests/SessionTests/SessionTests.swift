@@ -101,7 +101,7 @@ import Wire
         #expect(await owner.begun == [Generation(8), Generation(8)])
         #expect(
             backend.state.withLock { $0.registrations.map(\.text) }
-                == ["n1/1/1/register/0", "n1/1/8/register/0", "n1/1/8/register/0"])
+                == ["n1/1/1/register/0", "n1/1/8/register-damaged/0", "n1/1/8/register-damaged/0"])
         #expect(backend.state.withLock { $0.vouched } == [false, false])
         await stage.end()
     }

@@ -275,7 +275,9 @@ package final class AgentSession: Service {
             if let at = state.registeredAt, now - at < Self.pause(after: state.refusals) { return nil }
             state.registeredAt = now
             let start = "\(node)/\(state.registration.store)/\(state.registration.generation)"
-            guard let request = try? RequestID("\(start)/register/\(state.registrations)") else { return nil }
+            // Another question than that of a process which had this generation before the disk went back.
+            let errand = state.registration.isLogIntact ? "register" : "register-damaged"
+            guard let request = try? RequestID("\(start)/\(errand)/\(state.registrations)") else { return nil }
             return .register(request, state.registration)
         }
         if let frame { link.offer(frame.serialized()) }

@@ -60,7 +60,7 @@ extension CoordinatorRuntime: SessionBackend {
         -> RegistrationOutcome
     {
         guard let actor = try? Principal("node/\(node)") else { return .unavailable }
-        if let overtaken = overtaken(registration, of: node) { return overtaken }
+        if let known = preceding(registration, of: node) { return .preceded(known) }
         let command = ProposedCommand(
             command: .registerNode(
                 NodeRegistration(
@@ -72,18 +72,16 @@ extension CoordinatorRuntime: SessionBackend {
         case .done(.accepted(.session(let session)), _): return .registered(session)
         case .done(.accepted, _): return .refused(code: "protocol", detail: "a registration gave no session")
         case .done(.refused(let rejection), _) where rejection.code == .superseded && registration.canBeginLater:
-            // It was overtaken on its way into the log.
-            return overtaken(registration, of: node) ?? .unavailable
+            // Said only to who was refused: what this coordinator has applied may be old, and names a generation that was used.
+            if let known = registration.wentBack(behind: core.catalog.topology.nodes[node]) { return .wentBack(known) }
+            return preceding(registration, of: node).map { .preceded($0) } ?? .unavailable
         case .done(.refused(let rejection), _): return .refused(code: rejection.code.rawValue, detail: rejection.detail)
         case .noLeader, .unknown, .overloaded, .diskFull: return .unavailable
         }
     }
 
-    /// What an agent is told whose node is known to have got further than it says.
-    private func overtaken(_ registration: AgentRegistration, of node: NodeID) -> RegistrationOutcome? {
-        let committed = core.catalog.topology.nodes[node]
-        if let known = registration.wentBack(behind: committed) { return .wentBack(known) }
-        return registration.predecessor(committed: committed, heard: gossip.member(node)?.record).map { .preceded($0) }
+    private func preceding(_ registration: AgentRegistration, of node: NodeID) -> Generation? {
+        registration.predecessor(committed: core.catalog.topology.nodes[node], heard: gossip.member(node)?.record)
     }
 
     package func take(_ found: [FoundDeath], by witness: NodeID) async { noteDeaths(DeathReport(found, witness: witness)) }

@@ -2,14 +2,16 @@ package import Membership
 package import Model
 
 extension AgentRegistration {
-    /// The generation that this very store is known to have had, where this one is earlier.
+    /// What to tell an agent whose registration was refused as superseded: the generation that this very store is known to have had,
+    /// which is no earlier than this one.
     ///
     /// Either these are the words of a process that has ended, come late, and nobody hears the answer. Or the disk is a restored or a
     /// cloned one: then the agent registers in a later generation, as one that vouches for nothing (rule E4).
-    /// - Returns: nil as well for an agent that cannot begin later.
+    /// - Parameter committed: what this coordinator's catalog has of the node. It may be behind the one that refused.
+    /// - Returns: nil where it does not show why it was refused, and for an agent that cannot begin later.
     package func wentBack(behind committed: NodeDescriptor?) -> Generation? {
         guard canBeginLater, let committed, committed.status != .decommissioned, committed.session != .none,
-            committed.store == store, generation < committed.generation
+            committed.store == store, generation <= committed.generation
         else { return nil }
         return committed.generation
     }
