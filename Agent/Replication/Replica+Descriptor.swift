@@ -50,7 +50,9 @@ extension Replica {
 
     /// Clears a fence whose operation has ended, and a join that the epoch decides (rules M4, R4).
     private mutating func settle(with new: PartitionDescriptor) {
-        if let fence = hard.fence, fence.operation != new.operation {
+        // What ends an operation raises the epoch. A descriptor of the fence's own epoch without it is from before it began: the operation
+        // may be committed by now, and what was written behind the fence would be lost with it.
+        if let fence = hard.fence, fence.operation != new.operation, new.epoch > fence.epoch {
             hard.fence = nil
             saveHardState()
         }

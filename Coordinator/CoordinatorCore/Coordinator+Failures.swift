@@ -101,7 +101,7 @@ extension Coordinator {
             let accusers = witnesses.witnesses(against: node, zones: zones).filter { $0.zone != node.zone }
             let patience = accusers.count >= 2 ? Self.silence : WitnessBook.validity
             let words = [reports[node.id]?.at, witnesses.lastWord(of: node.id), leadingSince].compactMap { $0 }
-            let isHeard = alive[node.id] != nil || words.contains { now - $0 < patience }
+            let isHeard = alive[node.id]?.isHeard == true || words.contains { now - $0 < patience }
             if isHeard { silent.remove(node.zone) }
         }
         return silent

@@ -77,6 +77,20 @@ struct TwoZones {
         #expect(zones.group.members[zones.leader]?.breakerHolds == true)
     }
 
+    @Test("a node that a leader has only been told to expect is no sign of life of its zone")
+    func onlyExpected() throws {
+        var zones = try TwoZones()
+        zones.group.down = [zones.far]
+        for name in TwoZones.y {
+            let node = try NodeID(name)
+            let session = zones.group.members[zones.leader]?.catalog.topology.nodes[node]?.session ?? .none
+            zones.group.step(
+                .believed(node, generation: Generation(1), session: session, isAlive: true, isHeard: false), at: zones.leader)
+        }
+        try zones.pass(seconds: 4, accused: TwoZones.y, by: TwoZones.x, reporting: TwoZones.x)
+        for name in TwoZones.y { #expect(try zones.status(name) == .failed) }
+    }
+
     @Test(
         "no zone is silent of which anybody gives a sign of life: a coordinator, a load, an accusation, a belief, a node unaccused",
         arguments: ["coordinator", "load", "accusation", "belief", "unaccused"])

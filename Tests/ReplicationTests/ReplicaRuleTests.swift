@@ -295,6 +295,22 @@ import Testing
         #expect(cluster.refusals[CallerID(caller)] == .fenced)
     }
 
+    @Test("a fence stands after a start from a topology in which its operation has not begun, until the epoch rises (M4)")
+    func fenceOutlivesOldTopology() throws {
+        let cluster = try cluster()
+        var descriptor = cluster.descriptor
+        let fence = Fence(operation: OperationID(40), epoch: descriptor.epoch)
+        let leases = LeaseBook(startedAt: LogicalInstant(microseconds: -10_000_000), generation: Generation(1))
+        var replica = Replica(
+            id: cluster.partition, node: cluster.order[0], incarnation: 1,
+            hard: HardState(epoch: descriptor.epoch, run: 1, fence: fence))
+        _ = replica.step([.learned(descriptor, minInSync: 1, grants: [:])], at: cluster.now, leases: leases)
+        #expect(replica.hard.fence == fence)
+        descriptor.epoch = descriptor.epoch.next
+        _ = replica.step([.learned(descriptor, minInSync: 1, grants: [:])], at: cluster.now, leases: leases)
+        #expect(replica.hard.fence == nil)
+    }
+
     @Test("a strong read is refused by a primary that has lost its peers' grants (L1)")
     func readsNeedLeases() throws {
         let cluster = try cluster()

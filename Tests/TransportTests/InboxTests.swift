@@ -16,4 +16,19 @@ import Testing
         #expect(resumed == 1)
         #expect(inbox.put([1]))
     }
+
+    @Test("only the first end counts, and one that this side had begun is none by the peer")
+    func whoEnded() {
+        let (byPeer, bySilence, byUs) = (Inbox(), Inbox(), Inbox())
+        byPeer.end(.closed, byPeer: true)
+        bySilence.end(.closed)
+        bySilence.end(.closed, byPeer: true)
+        byUs.noteEndingHere()
+        byUs.end(.closed, byPeer: true)
+        #expect(byPeer.isEndedByPeer && !bySilence.isEndedByPeer && !byUs.isEndedByPeer)
+    }
+}
+
+extension Inbox {
+    fileprivate convenience init() { self.init(highBytes: 1_000, lowBytes: 200) }
 }

@@ -43,6 +43,31 @@ import Wire
         }
     }
 
+    @Test("an end is known to be the peer's: its process closed the link, or was gone; not so one that this side made")
+    func whoEnded() async throws {
+        let authority = try TestAuthority()
+        let dialer = LinkDialer(endpoint: try authority.endpoint("n2"))
+        let leave: LinkListener.Handler = { link in
+            // The first frame says how to go.
+            if let first = try? await link.receive(), first == [1] { await link.close() } else { link.abort() }
+        }
+        let listener = LinkListener(
+            endpoint: try authority.endpoint("n1"), address: HostPort(host: "127.0.0.1", port: 0),
+            handlers: [.replication: leave], logger: quiet)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listener.run() }
+            #expect(await eventually { listener.port != nil })
+            let address = "127.0.0.1:\(listener.port ?? 0)"
+            for farewell in [[1], [2], []] as [[UInt8]] {
+                let link = try await dialer.connect(to: address, expecting: NodeID("n1"), conversation: .replication)
+                if farewell.isEmpty { link.abort() } else { try await link.send(farewell) }
+                while try await link.receive() != nil {}
+                #expect(link.isEndedByPeer == !farewell.isEmpty)
+            }
+            group.cancelAll()
+        }
+    }
+
     @Test("closing waits for what was sent")
     func closeFlushes() async throws {
         let authority = try TestAuthority()

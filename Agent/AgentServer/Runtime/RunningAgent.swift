@@ -194,7 +194,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     package func received(_ event: SessionEvent) async {
         switch event {
         case .connected, .registrationRefused: break
-        case .disconnected(let coordinator): late.withLock { $0.membership }?.linkFailed(to: coordinator)
+        case .disconnected(let coordinator, let byPeer):
+            if byPeer { late.withLock { $0.membership }?.linkFailed(to: coordinator) }
         case .registered(let session): late.withLock { $0.membership }?.registered(session)
         case .topology(let topology): runtime.inbox.put(.topology(topology))
         case .delta(let delta): runtime.inbox.put(.delta(delta))

@@ -203,10 +203,12 @@ package final class AgentSession: Service {
             link.offer(AgentFrame.propose(request, asked.proposal, session).serialized())
         }
         link.offer(AgentFrame.watch(from: await owner.revision()).serialized())
+        var isEndedByPeer = false
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.listen(on: link) }
             group.addTask { await self.speak(on: link) }
             await group.next()
+            isEndedByPeer = link.isEndedByPeer
             link.abort()
             group.cancelAll()
         }
@@ -215,7 +217,7 @@ package final class AgentSession: Service {
             state.status.coordinator = nil
         }
         logger.info("session closed", metadata: ["coordinator": "\(coordinator)"])
-        await owner.received(.disconnected(coordinator))
+        await owner.received(.disconnected(coordinator, byPeer: isEndedByPeer))
     }
 
     // MARK: - Speaking

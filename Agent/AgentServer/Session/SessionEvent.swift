@@ -3,7 +3,8 @@ package import Model
 /// What a session learns from the coordinators, in the order in which it learned it.
 package enum SessionEvent: Hashable, Sendable {
     case connected(NodeID)
-    case disconnected(NodeID)
+    /// Whether the coordinator's machine ended the session; not so where this side had heard nothing for too long, or wanted another.
+    case disconnected(NodeID, byPeer: Bool)
     /// The catalog holds this session of the node (rule E6).
     case registered(SessionID)
     case registrationRefused(code: String, detail: String)

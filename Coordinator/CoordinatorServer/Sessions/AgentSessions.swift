@@ -22,7 +22,7 @@ package final class AgentSessions: Sendable {
     private let logger: Logger
     private let open = Mutex<[NodeID: Int]>([:])
 
-    /// - Parameter ended: told of each session that is over, and why is not known.
+    /// - Parameter ended: told of each session that the agent's machine ended: its process may be gone.
     package init(backend: any SessionBackend, logger: Logger, ended: @escaping @Sendable (NodeID) -> Void = { _ in }) {
         self.backend = backend
         self.ended = ended
@@ -38,6 +38,7 @@ package final class AgentSessions: Sendable {
         open.withLock { $0[node, default: 0] += 1 }
         logger.info("session open", metadata: ["agent": "\(node)", "remote": "\(link.remoteAddress)"])
         let conversation = SessionConversation(node: node, link: link, backend: backend, proposals: Bounds.proposals)
+        var isEndedByPeer = false
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await conversation.beacon(every: Bounds.beacon, silence: Bounds.silence) }
             group.addTask { await conversation.watch() }
@@ -51,6 +52,7 @@ package final class AgentSessions: Sendable {
                 }
             }
             await group.next()
+            isEndedByPeer = link.isEndedByPeer
             group.cancelAll()
             link.abort()
         }
@@ -59,7 +61,7 @@ package final class AgentSessions: Sendable {
             open[node] = left > 0 ? left : nil
         }
         logger.info("session closed", metadata: ["agent": "\(node)"])
-        ended(node)
+        if isEndedByPeer { ended(node) }
     }
 }
 

@@ -8,6 +8,8 @@ final class Inbox: Sendable {
         var bytes = 0
         var waiter: CheckedContinuation<Result<[UInt8]?, LinkError>, Never>?
         var end: LinkError?
+        var isEndedByPeer = false
+        var isEndingHere = false
         var isPaused = false
     }
 
@@ -41,10 +43,19 @@ final class Inbox: Sendable {
         return goOn
     }
 
+    /// This side has begun to end the link: however it ends now, it says nothing about the peer.
+    func noteEndingHere() { state.withLock { $0.isEndingHere = true } }
+
+    /// Whether the peer's machine said that it is over, and this side had not.
+    var isEndedByPeer: Bool { state.withLock { $0.isEndedByPeer } }
+
     /// No more frames will come. What is there can still be taken. The first reason stands.
-    func end(_ reason: LinkError) {
+    func end(_ reason: LinkError, byPeer: Bool = false) {
         let waiter = state.withLock { state -> CheckedContinuation<Result<[UInt8]?, LinkError>, Never>? in
-            if state.end == nil { state.end = reason }
+            if state.end == nil {
+                state.end = reason
+                state.isEndedByPeer = byPeer && !state.isEndingHere
+            }
             defer { state.waiter = nil }
             return state.waiter
         }

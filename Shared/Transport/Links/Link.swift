@@ -64,6 +64,10 @@ package final class Link: Sendable {
     package func abort() { wiring.abort() }
 
     package var isClosed: Bool { wiring.outbox.isClosed }
+
+    /// Whether the peer's machine ended the link: its process closed it, or is gone. Not so for one that this side ended, for silence or
+    /// by choice, nor for one whose way is cut.
+    package var isEndedByPeer: Bool { wiring.inbox.isEndedByPeer }
 }
 
 /// A channel with its two boxes, before and after the peer is known.
@@ -149,6 +153,7 @@ final class LinkWiring: Sendable {
 
     /// Closing right after a write would lose what the socket has not yet taken, so the close waits for the last write.
     func close() async {
+        inbox.noteEndingHere()
         let isFirst = !outbox.isClosed
         outbox.close()
         guard isFirst else {
@@ -168,6 +173,7 @@ final class LinkWiring: Sendable {
     }
 
     func abort() {
+        inbox.noteEndingHere()
         outbox.close()
         channel.close(promise: nil)
     }

@@ -1,5 +1,6 @@
 // A link's channel: TLS, then frames of a 32-bit big-endian length and as many bytes, then an inbox.
 
+import Glibc
 import Model
 import NIOCore
 import NIOSSL
@@ -62,14 +63,23 @@ final class InboxHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        inbox.end(Self.translate(error))
+        inbox.end(Self.translate(error), byPeer: Self.isFromPeer(error))
         context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        inbox.end(.closed)
+        inbox.end(.closed, byPeer: true)
         outbox.close()
         context.fireChannelInactive()
+    }
+
+    /// Whether the peer's machine ended the stream. One that nobody answers on any more, or whose way is gone, ends for lack of a word.
+    private static func isFromPeer(_ error: any Error) -> Bool {
+        switch error {
+        case NIOSSLError.uncleanShutdown: true
+        case let error as IOError: error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
+        default: false
+        }
     }
 
     private static func translate(_ error: any Error) -> LinkError {

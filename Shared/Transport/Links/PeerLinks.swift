@@ -14,9 +14,9 @@ package import Wire
 /// What became of the link to one peer.
 package enum PeerEvent: Hashable, Sendable {
     case connected(Hello)
-    /// The link has ended, and it was not we who ended it.
+    /// The peer's machine has ended the link: its process is gone, most likely.
     case disconnected(NodeID)
-    /// We have ended the link: the peer has moved, or is none any more.
+    /// The link has ended, and that says nothing about the peer: it has moved, is none any more, or the way to it is cut.
     case ended(NodeID)
     /// Its machine is there, and nobody listens: the peer's process is gone, most likely. Told at each attempt.
     case refused(NodeID)
@@ -207,8 +207,9 @@ package final class PeerLinks: Service {
             return $0.isRemoved || $0.address != address
         }
         let isStopping = Task.isCancelled
+        let isEndedByPeer = link.isEndedByPeer && !isUnwanted && !isStopping
         if isStopping { await link.close() } else { link.abort() }
-        eventContinuation.yield(isUnwanted || isStopping ? .ended(peer.node) : .disconnected(peer.node))
+        eventContinuation.yield(isEndedByPeer ? .disconnected(peer.node) : .ended(peer.node))
         return true
     }
 }
