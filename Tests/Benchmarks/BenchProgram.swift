@@ -12,6 +12,14 @@ enum BenchProgram {
         for descriptor in [STDIN_FILENO, STDOUT_FILENO] {
             posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
         }
+        // The threads of a pool block most signals, and a program inherits that: one that measures for a time would never hear its alarm.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         guard let complaints = tmpfile() else { throw BenchFailure("no temporary file: \(String(cString: strerror(errno)))") }
         defer { fclose(complaints) }
         posix_spawn_file_actions_adddup2(&actions, fileno(complaints), STDERR_FILENO)
@@ -20,7 +28,7 @@ enum BenchProgram {
         let start = ContinuousClock.now
         var process = pid_t()
         var status: Int32 = 0
-        guard posix_spawn(&process, program, &actions, nil, &words, environ) == 0 else {
+        guard posix_spawn(&process, program, &actions, &attributes, &words, environ) == 0 else {
             throw BenchFailure("\(program) is not installed")
         }
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
