@@ -59,7 +59,8 @@ extension CrashOperation {
                 "propose cleaned at source",
                 "step done",
             ]
-        case .movePrimary:
+        // A drain of one partition is a move of it, with its primary role.
+        case .movePrimary, .drain:
             [
                 "step copy",
                 "create at target",
@@ -143,33 +144,6 @@ extension CrashOperation {
                 "fence at source",
                 "propose switch at source",
                 "switched",
-                "step done",
-            ]
-        case .drain:
-            [
-                "step copy",
-                "create at target",
-                "give up at target",
-                "copy at source",
-                "begin import at target",
-                "end import at target",
-                "verify at source",
-                "verify at member",
-                "verify at target",
-                "checksum at source",
-                "checksum at member",
-                "checksum at target",
-                "join at source",
-                "propose join at source",
-                "step handOver",
-                "fence at source",
-                "propose switch at source",
-                "switched",
-                "propose removal at target",
-                "step dropSource",
-                "give up at source",
-                "drop at source",
-                "propose cleaned at source",
                 "step done",
             ]
         case .removeOrphan:
