@@ -85,10 +85,12 @@ extension Swim {
         lastAnswered = max(lastAnswered, number)
         // However long ago it was asked, it took part in a handshake a moment ago. Where that takes longer than the rest of a period,
         // the suspicion has begun meanwhile.
-        if let slot = table.slot(of: other) { suspicions[slot]?.answered(at: now, number: nextSequence) }
-        guard let current = probe, current.sequence == number, current.target == other else { return }
+        let slot = table.slot(of: other)
+        let isSuspect = slot.map { suspicions[$0] != nil } ?? false
+        if let slot { suspicions[slot]?.answered(at: now, number: nextSequence) }
+        let isProbed = probe?.sequence == number && probe?.target == other
         // It lives. That the datagrams were lost says nothing good of our network, so our health is as it was.
-        counters.savedByLink += 1
-        probe = nil
+        if isProbed { probe = nil }
+        if isProbed || isSuspect { counters.savedByLink += 1 }
     }
 }

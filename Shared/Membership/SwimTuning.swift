@@ -108,6 +108,10 @@ package struct SwimTuning: Hashable, Sendable {
         max(suspicionFloor, probeInterval * suspicionTenths * hundredthsOfLog10(count) / 1_000)
     }
 
+    /// How long a handshake may take that shows that its process runs: where it takes longer than a period, it still ends the suspicion
+    /// that has begun meanwhile, which lasts longer than this.
+    package var handshakeTimeout: Span { max(suspicionFloor, probeInterval * suspicionTenths / 10) }
+
     /// How often each member sends one rumour, in a cluster of `count`.
     func timesTold(members count: Int) -> Int {
         // 1024 / ln 2

@@ -213,4 +213,24 @@ import Testing
         #expect(swim.member(World.node(1))?.status == .alive)
         #expect(swim.counters.failedProbes == 0)
     }
+
+    @Test("a handshake that takes longer than the period, and less than the suspicion, saves the suspect")
+    func slowHandshake() throws {
+        var swim = swim(knowing: 1)
+        var now = LogicalInstant.origin
+        var answers: [(at: LogicalInstant, number: UInt64)] = []
+        while now < .origin + .seconds(60) {
+            now = now + .milliseconds(25)
+            for case .stream(_, _, let number) in swim.step(.tick, at: now) {
+                answers.append((now + SwimTuning.fast.handshakeTimeout - .milliseconds(25), number))
+            }
+            while let answer = answers.first, answer.at <= now {
+                answers.removeFirst()
+                _ = swim.step(.streamAnswered(World.node(1), sequence: answer.number), at: now)
+            }
+        }
+        #expect(swim.counters.failedProbes > 0)
+        #expect(swim.counters.verdicts == 0)
+        #expect(swim.counters.savedByLink > 0)
+    }
 }

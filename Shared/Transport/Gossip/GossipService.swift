@@ -57,7 +57,7 @@ package final class GossipService: Service {
         self.logger = logger
         self.address = address
         self.seal = seal
-        streams = endpoint.map { StreamProber(endpoint: $0, deadline: tuning.probeInterval) }
+        streams = endpoint.map { StreamProber(endpoint: $0, deadline: tuning.handshakeTimeout) }
         self.roundTrip = roundTrip
         departed = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         (events, continuation) = AsyncStream.makeStream(of: GossipEvent.self, bufferingPolicy: .bufferingNewest(4_096))
