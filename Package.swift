@@ -174,7 +174,9 @@ if !coresOnly {
         shell("Settings", in: "Shared", uses: ["LogStorage", "Model"], and: [arguments, logging]),
         shell("Compression", in: "Shared", uses: ["CLZ4"]),
         shell("Identity", in: "Shared", uses: ["Access", "COpenSSL", "KeyEncoding", "Model"], and: nio),
-        shell("Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"], and: nio + [logging, lifecycle]),
+        shell(
+            "Transport", in: "Shared", uses: ["Identity", "Membership", "Model", "Wire"],
+            and: nio + [.product(name: "NIOTLS", package: "swift-nio"), logging, lifecycle]),
         shell(
             "Telemetry", in: "Shared", uses: ["Model"],
             and: http + [

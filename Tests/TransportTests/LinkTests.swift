@@ -131,6 +131,19 @@ import Wire
         }
     }
 
+    @Test("a peer that closes right behind its hello was there, however late it is looked at")
+    func briefly() async throws {
+        let authority = try TestAuthority()
+        let dialer = LinkDialer(endpoint: try authority.endpoint("n2"))
+        try await withEcho(try authority.endpoint("n1")) { _, address in
+            for _ in 0..<200 {
+                let link = try await dialer.connect(to: address, expecting: NodeID("n1"), conversation: .probe)
+                #expect(link.identity.role == .node)
+                link.abort()
+            }
+        }
+    }
+
     @Test("a dialler that expects somebody else refuses who is there")
     func expectation() async throws {
         let authority = try TestAuthority()

@@ -11,13 +11,7 @@ extension LinkWiring {
         guard let frame = try await receive() else { throw .closed }
         let hello: Hello
         do { hello = try Hello(bytes: frame) } catch { throw .refusedHello(error.description) }
-        let certificate: NIOSSLCertificate?
-        do {
-            certificate = try await channel.nioSSL_peerCertificate().get()
-        } catch {
-            throw .closed
-        }
-        return (hello, try endpoint.check(hello, from: certificate))
+        return (hello, try endpoint.check(hello, from: inbox.certificate))
     }
 }
 

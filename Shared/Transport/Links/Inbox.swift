@@ -1,4 +1,5 @@
 import NIOCore
+import NIOSSL
 import Synchronization
 
 /// Frames received and not yet taken. Bounded by bytes: when it is full, the socket is not read, so that TCP holds the sender back.
@@ -11,6 +12,7 @@ final class Inbox: Sendable {
         var isEndedByPeer = false
         var isEndingHere = false
         var isPaused = false
+        var certificate: NIOSSLCertificate?
     }
 
     private let state = Mutex(State())
@@ -42,6 +44,12 @@ final class Inbox: Sendable {
         waiter?.resume(returning: .success(frame))
         return goOn
     }
+
+    /// Who the peer proved to be. It is kept beside what it sent, since the channel forgets it when it closes, and a peer may close
+    /// right behind its last word.
+    var certificate: NIOSSLCertificate? { state.withLock { $0.certificate } }
+
+    func noteProof(_ certificate: NIOSSLCertificate?) { state.withLock { $0.certificate = certificate } }
 
     /// This side has begun to end the link: however it ends now, it says nothing about the peer.
     func noteEndingHere() { state.withLock { $0.isEndingHere = true } }

@@ -4,6 +4,7 @@ import Glibc
 import Model
 import NIOCore
 import NIOSSL
+import NIOTLS
 
 /// Cuts the stream into frames; refuses to gather one above the limit.
 struct FrameDecoder: ByteToMessageDecoder {
@@ -42,6 +43,13 @@ final class InboxHandler: ChannelDuplexHandler {
     init(inbox: Inbox, outbox: Outbox) {
         self.inbox = inbox
         self.outbox = outbox
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted? = event as? TLSUserEvent {
+            inbox.noteProof(try? context.pipeline.syncOperations.nioSSL_peerCertificate())
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
