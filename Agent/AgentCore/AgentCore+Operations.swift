@@ -13,11 +13,34 @@ extension AgentCore {
         let operation = descriptor.operation.flatMap { topology.operations[$0] }
         // An operation that this node has not learned yet is not "none".
         guard descriptor.operation == nil || operation != nil else { return }
+        if let operation, case .merge = operation.kind { return driveMerge(operation, at: now) }
         // What a paused operation compared is compared again; meanwhile others may be.
         let compared = operation?.pause == nil ? operation : nil
         let view = view(of: replica, descriptor, operation, comparedFor: compared, copying: local.copying, at: now)
         let acts = locals[id]?.driver.next(for: descriptor, operation: operation, view: view, at: now) ?? []
         for act in acts { carryOut(act, of: id, replica, at: now) }
+    }
+
+    /// Looks at both partitions of a merge together, whichever of them something happened to.
+    private mutating func driveMerge(_ operation: OperationDescriptor, at now: LogicalInstant) {
+        guard case .merge(let left, let right, _) = operation.kind, let one = side(left, of: operation, at: now),
+            let other = side(right, of: operation, at: now)
+        else { return }
+        let acts = locals[left]?.driver.merge(
+            left: (one.partition, one.view), right: (other.partition, other.view), in: operation, at: now)
+        for act in acts?.left ?? [] { carryOut(act, of: left, one.replica, at: now) }
+        for act in acts?.right ?? [] { carryOut(act, of: right, other.replica, at: now) }
+    }
+
+    /// One partition of a merge, if this node serves it as its primary.
+    private func side(
+        _ id: PartitionID, of operation: OperationDescriptor, at now: LogicalInstant
+    ) -> (replica: Replica, partition: PartitionDescriptor, view: LeaderView)? {
+        guard let local = locals[id], let replica = local.replica, replica.isServing, !replica.isRetired,
+            let descriptor = replica.descriptor, descriptor.operation == operation.id
+        else { return nil }
+        let view = view(of: replica, descriptor, operation, comparedFor: nil, copying: local.copying, at: now)
+        return (replica, descriptor, view)
     }
 
     private mutating func carryOut(_ act: Act, of id: PartitionID, _ replica: Replica, at now: LogicalInstant) {

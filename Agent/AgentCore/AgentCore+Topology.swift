@@ -102,8 +102,8 @@ extension AgentCore {
     ///
     /// A member of an in-sync set is never made out of nothing: what it acknowledged is gone, and it must leave the set first (E4).
     private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor, at now: LogicalInstant) {
-        let parent = parent(of: descriptor, in: own.storage)
-        if let parent, !parent.isDamaged { return }
+        let parents = parents(of: descriptor, in: own.storage)
+        if parents == .whole { return }
         if let what = unreadable[own.storage] {
             place(descriptor.id, in: own.storage)
             actions.append(.damaged(descriptor.id, what))
@@ -113,7 +113,7 @@ extension AgentCore {
             actions.append(.askTopology)
             return
         }
-        // Beside a partition that the topology does not know, it is behind: this one may have been split.
+        // Beside a partition that the topology does not know, it is behind: this one may have been split or merged.
         let isKnown = locals.allSatisfy { id, local in
             local.storage != own.storage || topology.partitions[id] != nil || topology.retired[id] != nil
         }
@@ -126,7 +126,7 @@ extension AgentCore {
             local.damage = "nothing of it is here"
             locals[descriptor.id] = local
             actions.append(.damaged(descriptor.id, "nothing of it is here"))
-        } else if parent == nil {
+        } else if parents == .none {
             locals[descriptor.id] = local
             actions.append(.create(descriptor, own.storage))
         }
@@ -147,12 +147,22 @@ extension AgentCore {
         topology.nodes[identity.node].map { $0.store == identity.store && $0.generation >= identity.generation } ?? false
     }
 
-    /// The partition out of which this one will be installed, or would be if it were not damaged.
-    func parent(of descriptor: PartitionDescriptor, in storage: StorageID) -> LocalReplica? {
-        for (id, local) in locals where local.storage == storage {
-            if topology.retired[id]?.children.contains(descriptor.id) ?? false { return local }
+    /// What is here of those out of which a partition is installed.
+    enum Parents {
+        case none
+        /// All that it takes.
+        case whole
+        /// One is damaged, or is gone: it will not be installed out of the others.
+        case broken
+    }
+
+    func parents(of descriptor: PartitionDescriptor, in storage: StorageID) -> Parents {
+        let here = locals.filter { id, local in
+            local.storage == storage && topology.retired[id]?.children.contains(descriptor.id) ?? false
         }
-        return nil
+        if here.isEmpty { return .none }
+        let isWhole = here.values.allSatisfy { !$0.isDamaged } && here.count >= descriptor.parents.count
+        return isWhole ? .whole : .broken
     }
 
     /// For a replica that is made now: above that of any made before, by this process or by one before it.
@@ -178,7 +188,7 @@ extension AgentCore {
         learn(id, continuing: false, at: now)
     }
 
-    // MARK: - Splits
+    // MARK: - Splits and merges
 
     /// Puts the children in the place of a parent that a split has ended, once it has applied the split (rule M2).
     ///
@@ -189,6 +199,7 @@ extension AgentCore {
         else { return }
         let children = retired.children.sorted().compactMap { topology.partitions[$0] }
             .filter { ownReplica(of: $0)?.storage == local.storage && $0.status != .deleting }
+        if let merged = children.first, !merged.parents.isEmpty { return install(merged, at: now) }
         guard let origin = children.first?.origin else {
             drop(id, at: now)
             return
@@ -208,10 +219,42 @@ extension AgentCore {
         }
         // Before the engine has them the log has, and the parent stays in the log until the engine has them: whatever topology the
         // next start finds, either the parent is whole there or the children are.
-        append(children.map(Self.firstRecord), for: id, 0, at: now)
+        prepareInstallation(of: children, inPlaceOf: [id], at: now)
+    }
+
+    /// Puts a partition in the place of those that were merged into it, once each has applied the entry at which it ended (rule M2).
+    ///
+    /// Where one of them is lost, nothing is made of the other: what the topology wants here comes from a peer.
+    private mutating func install(_ merged: PartitionDescriptor, at now: LogicalInstant) {
+        guard let storage = ownReplica(of: merged)?.storage, parents(of: merged, in: storage) == .whole else { return }
+        for parent in merged.parents {
+            guard let local = locals[parent.partition], !local.isDropping, local.installation == nil,
+                var replica = local.replica
+            else { return }
+            guard !replica.lacks(parent.end) else {
+                // As with a split: it was on every in-sync disk when the merge was committed (rule E4).
+                locals[parent.partition]?.damage = "its log ends before its merge at \(parent.end)"
+                actions.append(.damaged(parent.partition, "its log ends before its merge at \(parent.end)"))
+                learn(merged.id, continuing: false, at: now)
+                return
+            }
+            replica.finish(at: parent.end)
+            locals[parent.partition]?.replica = replica
+        }
+        let late = merged.parents.filter { !(locals[$0.partition]?.replica?.holds($0.end) ?? false) }
+        for parent in late where locals[parent.partition]?.replica?.needsApply ?? false { give(parent.partition, .tick) }
+        guard late.isEmpty else { return }
+        prepareInstallation(of: [merged], inPlaceOf: merged.parents.map(\.partition), at: now)
+    }
+
+    private mutating func prepareInstallation(
+        of children: [PartitionDescriptor], inPlaceOf parents: [PartitionID], at now: LogicalInstant
+    ) {
+        append(children.map(Self.firstRecord), for: parents[0], 0, at: now)
         for child in children { remnants[child.id] = nil }
-        locals[id]?.installation = LocalReplica.Installation(children: children, ticket: lastTicket)
-        installing.append(id)
+        let installation = LocalReplica.Installation(children: children, parents: parents, ticket: lastTicket)
+        for parent in parents { locals[parent]?.installation = installation }
+        installing.append(parents[0])
         if settings.mutated(.installsBeforeLog) { orderInstallations() }
     }
 
@@ -224,7 +267,11 @@ extension AgentCore {
         guard !installing.isEmpty else { return }
         let waiting = outstanding.first?.ticket ?? .max
         installing.removeAll { id in
-            guard let local = locals[id], let installation = local.installation, !local.isDropping else { return true }
+            guard let local = locals[id], let installation = local.installation else { return true }
+            guard installation.parents.allSatisfy({ locals[$0].map { !$0.isDropping } ?? false }) else {
+                for parent in installation.parents { locals[parent]?.installation = nil }
+                return true
+            }
             guard installation.ticket < waiting || settings.mutated(.installsBeforeLog) else { return false }
             locals[id]?.installation?.isOrdered = true
             actions.append(.installChildren(parent: id, local.storage, children: installation.children))
@@ -234,24 +281,33 @@ extension AgentCore {
 
     /// What stands in the log's checkpoints for children that are not replicas here yet.
     var installationRecords: [PartitionRecord] {
-        locals.sorted { $0.key < $1.key }.flatMap { $0.value.installation?.children ?? [] }.map(Self.firstRecord)
+        locals.sorted { $0.key < $1.key }.flatMap { id, local in
+            local.installation.flatMap { $0.parents.first == id ? $0.children : nil } ?? []
+        }.map(Self.firstRecord)
     }
 
     mutating func childrenInstalled(of id: PartitionID, at now: LogicalInstant) {
-        stopCopies(of: id)
-        guard let parent = locals.removeValue(forKey: id), let installation = parent.installation else { return }
-        append([.dropped(id)], for: id, 0, at: now)
-        let parentEpoch = parent.replica?.descriptor?.epoch
-        let wasLed = parent.replica?.descriptor?.primary == identity.node
+        guard let storage = locals[id]?.storage, let installation = locals[id]?.installation else { return }
+        // In the last epoch of each, whichever of them had the later one.
+        var wasLed = true
+        var last = Epoch(0)
+        for parent in installation.parents {
+            stopCopies(of: parent)
+            let descriptor = locals.removeValue(forKey: parent)?.replica?.descriptor
+            append([.dropped(parent)], for: parent, 0, at: now)
+            let isLast = descriptor.map { $0.epoch.next == topology.retired[parent]?.epoch } ?? false
+            if !isLast || descriptor?.primary != identity.node { wasLed = false }
+            last = max(last, descriptor?.epoch ?? last)
+        }
         for child in installation.children where locals[child.id]?.replica == nil {
             births += 1
             let log = ReplicaLog(base: LogPoint(position: child.origin, checksum: child.originChecksum))
             let replica = Replica(
                 id: child.id, node: identity.node, incarnation: incarnation(), log: log, settings: settings.replication)
-            locals[child.id] = LocalReplica(storage: parent.storage, replica: replica, driver: driver)
-            learn(child.id, continuing: wasLed && parentEpoch?.next == topology.partitions[child.id]?.epoch, at: now)
-            // It has been moved away, split or dropped meanwhile, by those who did not need this node for it.
-            let isPlaced = topology.partitions[child.id].flatMap(ownReplica)?.storage == parent.storage
+            locals[child.id] = LocalReplica(storage: storage, replica: replica, driver: driver)
+            learn(child.id, continuing: wasLed && last.next == topology.partitions[child.id]?.epoch, at: now)
+            // It has been moved away, split, merged or dropped meanwhile, by those who did not need this node for it.
+            let isPlaced = topology.partitions[child.id].flatMap(ownReplica)?.storage == storage
             if !isPlaced { drop(child.id, at: now) }
         }
     }
@@ -327,15 +383,26 @@ extension AgentCore {
         }
     }
 
-    /// A damaged copy of a partition that a split has ended goes once no child counts on it: none of them is in sync here, or they have
-    /// come to be in another way. Until then it may be the last copy that there is.
-    mutating func abandonDamagedParents(at now: LogicalInstant) {
-        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {
+    /// A damaged copy of a partition that a split or a merge has ended goes once nothing counts on it: no child is in sync here, or they
+    /// have come to be in another way. Until then it may be the last copy that there is. So does a good copy of one that was merged with
+    /// another whose copy here is no good.
+    mutating func abandonLostParents(at now: LogicalInstant) {
+        let ended = locals.filter { topology.retired[$0.key] != nil && !$0.value.isDropping }
+        for (id, local) in ended.sorted(by: { $0.key < $1.key }) {
             guard let retired = topology.retired[id] else { continue }
+            let isBroken = retired.children.contains { child in
+                topology.partitions[child].map { parents(of: $0, in: local.storage) == .broken } ?? false
+            }
+            guard local.isDamaged || isBroken else { continue }
             let isWanted = retired.children.contains { child in
                 locals[child]?.replica == nil && topology.partitions[child].map { ownReplica(of: $0)?.role == .inSync } ?? false
             }
-            if !isWanted { drop(id, at: now) }
+            if isWanted {
+                // It is missed at once: nothing else may ever tell of it, for the engine has failed since it was learned.
+                for child in retired.children where locals[child] == nil { learn(child, continuing: false, at: now) }
+            } else {
+                drop(id, at: now)
+            }
         }
     }
 
@@ -463,18 +530,18 @@ extension AgentCore {
                 isImporting: true, settings: settings.replication)
             return local
         }
+        if isOver, recovered?.isDropped ?? true {
+            // Given up, as what a split or merge ends is once it is not needed: its removal may have begun, and nothing is installed out of
+            // the rows that are left.
+            local.isLeftOver = true
+            return local
+        }
         do throws(RecoveredPartition.Damage) {
-            var log: ReplicaLog
-            if isOver, recovered?.isDropped ?? true {
-                // Its children were about to take its place; nothing but its applied position matters any more.
-                log = ReplicaLog(base: LogPoint(position: found.applied, checksum: 0))
-            } else {
-                // A child of a split whose first records never reached the disk starts where the descriptor says.
-                let origin = descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
-                let start = origin.flatMap { $0.sequence == applied ? $0 : nil } ?? .start
-                log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: found.applied)
-                local.lacksFirstRecord = start != .start && !(recovered?.hasBase ?? false)
-            }
+            // A child of a split whose first records never reached the disk starts where the descriptor says.
+            let origin = descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
+            let start = origin.flatMap { $0.sequence == applied ? $0 : nil } ?? .start
+            let log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: found.applied)
+            local.lacksFirstRecord = start != .start && !(recovered?.hasBase ?? false)
             local.replica = Replica(
                 id: found.partition, node: identity.node, incarnation: incarnation(), log: log,
                 hard: recovered?.hard ?? HardState(), applied: applied, settings: settings.replication)

@@ -227,7 +227,7 @@ package struct AgentCore: Sendable {
         proposeReadiness(at: now)
         giveUpDamaged(at: now)
         tryAgain(at: now)
-        abandonDamagedParents(at: now)
+        abandonLostParents(at: now)
         cleanUp(at: now)
     }
 
@@ -336,11 +336,11 @@ package struct AgentCore: Sendable {
             guard let known = topology.partitions[id], known.epoch < remnant.hard.epoch else { continue }
             outgrown[id] = remnant.hard.epoch
         }
-        // A copy that should be here and is not has gone under a newer epoch: split, moved away, or lost. So may one have that should be
+        // A copy that should be here and is not has gone under a newer epoch: split, merged, moved away, or lost. So may one have that should be
         // where nothing can be read, unless the log shows it at this very epoch.
         for (id, known) in topology.partitions where known.status != .creating {
             // What a parent here is still to become was never anywhere else.
-            guard let own = ownReplica(of: known), parent(of: known, in: own.storage) == nil else { continue }
+            guard let own = ownReplica(of: known), parents(of: known, in: own.storage) == .none else { continue }
             let local = locals[id]
             let isGone = local.map { unreadable[$0.storage] != nil && $0.provenEpoch < known.epoch } ?? true
             if isGone { outgrown[id] = max(outgrown[id] ?? Epoch(0), known.epoch.next) }

@@ -26,7 +26,7 @@ package enum AgentInput: Hashable, Sendable {
     case read(CallerID, PartitionID, Epoch)
     /// An empty replica exists, on disk.
     case created(PartitionID, StorageID)
-    /// The engine has put the children in the parent's place, on disk.
+    /// The engine has put the children in the parent's place, on disk; of several that were merged, the first is named.
     case childrenInstalled(parent: PartitionID)
     case dropped(PartitionID, StorageID)
     /// The engine cannot go on with this replica (rule F6).
@@ -69,7 +69,8 @@ package enum AgentAction: Hashable, Sendable {
     case propose(PartitionProposal, RequestID)
     /// Make an empty replica, on disk.
     case create(PartitionDescriptor, StorageID)
-    /// Put the children in the parent's place, on disk, in one transaction.
+    /// Put the children in the parent's place, on disk, in one transaction; or a single one that names its parents in theirs, of which this
+    /// is the first.
     case installChildren(parent: PartitionID, StorageID, children: [PartitionDescriptor])
     case drop(PartitionID, StorageID)
     /// Stream a snapshot to a learner, in the name of this run of the primary (rule M5).
@@ -94,6 +95,7 @@ extension PartitionProposal {
             .removeReplica(let id, _, _, _), .commitSplit(let id, _, _, _, _, _), .abort(_, let id, _, _),
             .requestSplit(let id, _, _):
             id
+        case .commitMerge(_, let left, _, _): left.partition
         case .cleaned(_, let cleanup): cleanup.partition
         }
     }
@@ -101,7 +103,7 @@ extension PartitionProposal {
     /// Whether writers may be waiting behind a fence for what becomes of it (rule M4).
     package var mayEndFence: Bool {
         switch self {
-        case .switchPrimary, .commitSplit, .abort: true
+        case .switchPrimary, .commitSplit, .commitMerge, .abort: true
         case .replicaReady, .evict, .joinInSync, .removeReplica, .cleaned, .requestSplit: false
         }
     }

@@ -16,7 +16,7 @@ struct LocalReplica: Sendable {
     private var pauses: [NodeID: (backoff: Backoff, until: LogicalInstant)] = [:]
     /// The newest epoch that the disk proved at the start; the replica itself knows better, if there is one.
     var provenEpoch = Epoch(0)
-    /// The children of a split that are being put in its place.
+    /// The children of a split that are being put in its place, or what it is being merged into.
     var installation: Installation?
     var isDropping = false
     /// The append that gives it up.
@@ -35,6 +35,8 @@ struct LocalReplica: Sendable {
     struct Installation: Sendable {
         /// Sorted by partition.
         let children: [PartitionDescriptor]
+        /// In whose place: one that was split, or all that were merged. The first is named to the engine.
+        let parents: [PartitionID]
         /// The append of their first records: once it is on disk, the engine may have them.
         let ticket: UInt64
         var isOrdered = false

@@ -149,6 +149,12 @@ package final class SQLiteEngine: StorageEngine {
         try await storage(id).writer.split(parent, into: children, at: position)
     }
 
+    package func merge(
+        _ parents: [MergedPartition], into merged: PartitionState, in id: StorageID
+    ) async throws(EngineError) {
+        try await storage(id).writer.merge(parents, into: merged)
+    }
+
     // MARK: Reading
 
     package func recall(

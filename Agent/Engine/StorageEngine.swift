@@ -174,6 +174,9 @@ package protocol StorageEngine: Sendable {
     func split(
         _ parent: PartitionID, into children: [PartitionState], in storage: StorageID, at position: Position
     ) async throws(EngineError)
+    /// Puts one partition in the place of those that were merged into it, durably, once each stands at its end or past it (rule M2). Their
+    /// rows, and what is known of writes, stay where they are. Once done: no change.
+    func merge(_ parents: [MergedPartition], into merged: PartitionState, in storage: StorageID) async throws(EngineError)
     /// Removes a partition and its rows, at most `limit` of them in one call, and the storage with its last partition or import.
     /// Nothing there: no change.
     /// - Returns: whether nothing of it is left; else it is to be called again.

@@ -148,6 +148,28 @@ actor StorageWriter {
         _ = try sync()
     }
 
+    func merge(_ parents: [MergedPartition], into merged: PartitionState) throws(EngineError) {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        try database.transaction { () throws(EngineError) in
+            guard try table.state(of: merged.partition) == nil else { return }
+            for parent in parents {
+                guard let state = try table.state(of: parent.partition) else {
+                    throw .unknownPartition(parent.partition, file.storage)
+                }
+                // As with a split: entries after it hold no rows.
+                guard state.applied.sequence >= parent.end.sequence else {
+                    throw .notAt(parent.partition, applied: state.applied, expected: parent.end)
+                }
+                guard merged.range.contains(state.range) else { throw .outOfRange(state.range.low, merged.range) }
+                try table.remove(parent.partition)
+            }
+            try table.put(merged)
+        }
+        isDirty = true
+        _ = try sync()
+    }
+
     /// Holds one more partition, whose rows are all still to come, durably.
     func hold(_ partition: PartitionState) throws(EngineError) {
         let (database, _) = try connection()

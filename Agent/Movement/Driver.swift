@@ -15,7 +15,7 @@ package enum Act: Hashable, Sendable {
     /// Ask whether the coordinators' leader is sure of its quorum (rule M4).
     case confirmQuorum
     case fence(OperationID)
-    /// Order the split record (rule M2).
+    /// Order the record at which the partition ends, if its split or merge is committed (rule M2).
     case split(OperationID)
     case propose(PartitionProposal)
 }
@@ -59,6 +59,9 @@ package struct Driver: Hashable, Sendable {
             return handOver(partition, operation, to: target, view: view, at: now)
         case .split:
             return split(partition, operation, view: view, at: now)
+        case .merge:
+            // Two partitions, two views: see `merge`.
+            return []
         }
     }
 
@@ -173,6 +176,64 @@ package struct Driver: Hashable, Sendable {
         ]
     }
 
+    /// What the primary of both partitions of a merge does next for each: one gate → both fences → both drained → a record in each log → one
+    /// entry for both (rule M2).
+    ///
+    /// A fence that stands alone, as after a start in between, is joined by the other at once: going on is the shortest way out.
+    /// - Precondition: this node's replicas are serving as primaries of both, and `operation` is the running one on each.
+    package mutating func merge(
+        left: (partition: PartitionDescriptor, view: LeaderView), right: (partition: PartitionDescriptor, view: LeaderView),
+        in operation: OperationDescriptor, at now: LogicalInstant
+    ) -> (left: [Act], right: [Act]) {
+        if gatedFor != operation.id {
+            gate = Gate(settings: settings)
+            gatedFor = operation.id
+        }
+        obstacle = nil
+        guard left.partition.status == .active, right.partition.status == .active, operation.phase == .running else {
+            return ([], [])
+        }
+        if left.view.fence != operation.id, right.view.fence != operation.id {
+            return begin(left: left, right: right, operation, at: now)
+        }
+        obstacle = .draining
+        func acts(_ view: LeaderView) -> [Act] {
+            guard view.fence == operation.id else { return view.fence == nil ? [.fence(operation.id)] : [] }
+            return view.splitRecord == nil && view.isDrained ? [.split(operation.id)] : []
+        }
+        guard let leftEnd = left.view.end(of: left.partition, for: operation.id),
+            let rightEnd = right.view.end(of: right.partition, for: operation.id)
+        else { return (acts(left.view), acts(right.view)) }
+        return (
+            [.propose(.commitMerge(operation.id, left: leftEnd, right: rightEnd, inSync: left.partition.inSync))], []
+        )
+    }
+
+    /// Both fences, once the gate is open for both.
+    private mutating func begin(
+        left: (partition: PartitionDescriptor, view: LeaderView), right: (partition: PartitionDescriptor, view: LeaderView),
+        _ operation: OperationDescriptor, at now: LogicalInstant
+    ) -> (left: [Act], right: [Act]) {
+        guard operation.pause == nil else {
+            gate = Gate(settings: settings)
+            obstacle = .paused
+            return ([], [])
+        }
+        let learners = Set(left.partition.learners + right.partition.learners).sorted()
+        guard learners.isEmpty else {
+            obstacle = .learners(learners)
+            return ([], [])
+        }
+        obstacle = .draining
+        guard left.view.fence == nil, right.view.fence == nil else { return ([], []) }
+        obstacle = gate.look(left.view.joined(with: right.view), inSync: left.partition.inSync, at: now)
+        switch obstacle {
+        case nil: return ([.fence(operation.id)], [.fence(operation.id)])
+        case .quorumUnconfirmed?: return ([.confirmQuorum], [])
+        default: return ([], [])
+        }
+    }
+
     /// The gate, then the fence. The gate stands before the fence only: once fenced, going on is the shortest way out.
     ///
     /// - Returns: what there is to do before the fence stands; nil: it stands.
@@ -187,6 +248,16 @@ package struct Driver: Hashable, Sendable {
         case nil: return [.fence(operation.id)]
         case .quorumUnconfirmed?: return [.confirmQuorum]
         default: return []
+        }
+    }
+}
+
+extension LeaderView {
+    /// Where the partition would end: the record of its operation is committed, and the fence keeps writes from coming behind it.
+    fileprivate func end(of partition: PartitionDescriptor, for operation: OperationID) -> PartitionEnd? {
+        guard fence == operation else { return nil }
+        return splitRecord.map {
+            PartitionEnd(partition: partition.id, at: $0.position, checksum: $0.checksum, expecting: partition.epoch)
         }
     }
 }

@@ -40,7 +40,7 @@ package struct LeaderView: Hashable, Sendable {
     package var fence: OperationID?
     /// The fence is on disk, and every in-sync member has the whole log.
     package var isDrained: Bool
-    /// The operation's split record, once it is committed.
+    /// The operation's split or merge record, once it is committed.
     package var splitRecord: SplitRecord?
     package var peers: [NodeID: Peer]
     /// Bytes ordered but not yet committed.
@@ -71,6 +71,21 @@ package struct LeaderView: Hashable, Sendable {
         self.uncommittedBytes = uncommittedBytes
         self.hasLease = hasLease
         self.quorumConfirmedAt = quorumConfirmedAt
+    }
+}
+
+extension LeaderView {
+    /// Two partitions of one primary, seen as one by a gate: the worse of the two counts.
+    func joined(with other: LeaderView) -> LeaderView {
+        var whole = self
+        for (node, peer) in other.peers {
+            if whole.peers[node].map({ $0.lagBytes < peer.lagBytes }) ?? true { whole.peers[node] = peer }
+        }
+        whole.isDrained = isDrained && other.isDrained
+        whole.splitRecord = nil
+        whole.uncommittedBytes += other.uncommittedBytes
+        whole.hasLease = hasLease && other.hasLease
+        return whole
     }
 }
 

@@ -34,9 +34,10 @@ package enum EntryBody: Hashable, Sendable {
     case write([UInt8], WriteOnce? = nil)
     /// Every replica checksums its rows exactly here (rule M6).
     case verify(OperationID)
-    /// The children of a split start exactly here, if the operation commits (rule M2).
+    /// The partition ends exactly here, if the operation commits (rule M2): the children of a split start here, and what a merge makes of
+    /// it and of its neighbour starts behind this place in both logs.
     case split(OperationID)
-    /// The split before it did not happen.
+    /// The split or merge before it did not happen.
     case cancelSplit(OperationID)
 
     /// For windows and budgets.

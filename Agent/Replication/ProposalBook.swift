@@ -65,6 +65,8 @@ extension PartitionProposal {
         case .removeReplica(let id, let node, let operation, let epoch): "remove-\(id)-\(node)-\(operation)-\(epoch)"
         case .commitSplit(let id, let operation, let position, let checksum, _, let epoch):
             "split-\(id)-\(operation)-\(position)-\(checksum)-\(epoch)"
+        case .commitMerge(let operation, let left, let right, _):
+            "merge-\(operation)-\(left.at)-\(left.expecting)-\(right.at)-\(right.expecting)"
         case .abort(let operation, let partition, _, let epoch): "abort-\(operation)-\(partition)-\(epoch)"
         case .cleaned(let operation, let cleanup):
             "cleaned-\(operation)-\(cleanup.node)-\(cleanup.storage)-\(cleanup.partition)"

@@ -150,6 +150,7 @@ extension PartitionProposal {
             .switchPrimary(_, _, _, _, let epoch), .removeReplica(_, _, _, let epoch), .commitSplit(_, _, _, _, _, let epoch),
             .abort(_, _, _, let epoch), .requestSplit(_, _, let epoch):
             epoch
+        case .commitMerge(_, let left, _, _): left.expecting
         case .cleaned: nil
         }
     }

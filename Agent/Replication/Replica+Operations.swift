@@ -59,7 +59,7 @@ extension Replica {
             .abort(fence.operation, partition: id, reason: "fence held for 250 ms", expecting: descriptor.epoch), at: now)
     }
 
-    /// A split record whose operation ended without a split is taken back in the log, before the next write (rule M2).
+    /// A record whose operation ended without a split or merge is taken back in the log, before the next write (rule M2).
     mutating func cancelOrphanSplit() {
         guard let primary, primary.phase == .serving, hard.fence == nil, let open = log.openSplit,
             open.operation != descriptor?.operation
@@ -91,7 +91,7 @@ extension Replica {
         return persistedTicket >= primary.fenceTicket && commit == log.lastSequence
     }
 
-    /// The committed split record of this operation, at the end of the log (rule M2).
+    /// The committed split or merge record of this operation, at the end of the log (rule M2).
     package func committedSplit(of operation: OperationID) -> LogPoint? {
         guard let open = log.openSplit, open.operation == operation, open.point.sequence <= commit else { return nil }
         return open.point
@@ -157,17 +157,17 @@ extension Replica {
     /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).
     package var checkpoint: PartitionRecord { .checkpoint(id, log.base, hard) }
 
-    /// Whether this replica has everything up to the point at which a split ends it.
+    /// Whether this replica has everything up to the point at which a split or merge ends it.
     package func holds(_ origin: Position) -> Bool {
         applied >= origin.sequence && (log.point(at: origin.sequence).map { $0.position == origin } ?? true)
     }
 
-    /// Whether the entry at which a split ends this replica is not in its log, and cannot come any more.
+    /// Whether the entry at which a split or merge ends this replica is not in its log, and cannot come any more.
     package func lacks(_ origin: Position) -> Bool {
         log.base.sequence <= origin.sequence && log.point(at: origin.sequence)?.position != origin
     }
 
-    /// The coordinators committed the split at `origin`, which proves that everything up to it is committed (rule M2).
+    /// The coordinators committed that the partition ends at `origin`, which proves that everything up to it is committed (rule M2).
     package mutating func finish(at origin: Position) {
         if let point = log.point(at: origin.sequence), point.position == origin { commit = max(commit, origin.sequence) }
     }

@@ -86,7 +86,7 @@ package struct ReplicaLog: Hashable, Sendable {
         return nil
     }
 
-    /// The last split record that nothing after it has cancelled.
+    /// The last split or merge record that nothing after it has cancelled.
     package var openSplit: (operation: OperationID, point: LogPoint)? {
         for entry in entries.reversed() {
             switch entry.body {

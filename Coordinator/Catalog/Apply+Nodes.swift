@@ -259,7 +259,7 @@ extension Transaction {
             } else {
                 abort(operation, because: cause)
             }
-        case .split, .transferPrimary: abort(operation, because: cause)
+        case .split, .merge, .transferPrimary: abort(operation, because: cause)
         case .move, .createTable, .dropTable, .removeOrphan: break
         }
     }

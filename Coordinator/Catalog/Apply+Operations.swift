@@ -83,6 +83,27 @@ extension Transaction {
         return .operation(operationID)
     }
 
+    /// Records a merge of two neighbours, whose primary then fences both (rule M2). The epochs stay: nothing has changed hands yet.
+    /// - Throws: `staleEpoch`, `partitionBusy`, `notNeighbours`, `learnersPresent`, `replicasDiffer`, `storagesDiffer`,
+    ///   `primariesDiffer`.
+    mutating func beginMerge(
+        _ leftID: PartitionID, expecting leftEpoch: Epoch, with rightID: PartitionID, expecting rightEpoch: Epoch
+    ) throws(CatalogRejection) -> CommandPayload {
+        var left = try requireIdle(leftID, expecting: leftEpoch)
+        var right = try requireIdle(rightID, expecting: rightEpoch)
+        if let obstacle = MergeObstacle(left: left, right: right) { throw CatalogRejection(obstacle) }
+        left.operation = operationID
+        right.operation = operationID
+        put(left)
+        put(right)
+        put(
+            OperationDescriptor(
+                id: operationID,
+                kind: .merge(left: leftID, right: rightID, into: PartitionID(madeAt: index, ordinal: 0)), step: .fence,
+                epoch: max(left.epoch, right.epoch), createdBy: actor, reason: reason, createdAt: now))
+        return .operation(operationID)
+    }
+
     /// Records a hand-over of the primary role to another member of the in-sync set.
     /// - Throws: `staleEpoch`, `stalePlan`, `partitionBusy`, `notInSync`, `alreadyPrimary`, `nodeUnavailable`.
     mutating func beginTransfer(
@@ -139,7 +160,8 @@ extension Transaction {
         guard let partition = operation.kind.partition else {
             throw CatalogRejection(
                 .wrongOperation,
-                "operation \(id) is a \(operation.kind.name): moves, repairs, splits and transfers can be \(participle)")
+                "operation \(id) is a \(operation.kind.name): moves, repairs, splits, merges and transfers can be \(participle)"
+            )
         }
         guard self.partition(partition)?.operation == id else {
             throw CatalogRejection(
@@ -167,7 +189,8 @@ extension Transaction {
         guard let id = operation.kind.partition else {
             throw CatalogRejection(
                 .wrongOperation,
-                "operation \(operation.id) is a \(operation.kind.name): moves, repairs, splits and transfers can be cancelled")
+                "operation \(operation.id) is a \(operation.kind.name): moves, repairs, splits, merges and transfers can be cancelled"
+            )
         }
         guard let partition = partition(id), partition.operation == operation.id else {
             throw CatalogRejection(
@@ -183,12 +206,13 @@ extension Transaction {
         abort(operation, because: cause)
     }
 
-    /// Undoes an operation on a partition: a move's target leaves the descriptor, the epoch rises, the cleanups stay until they are
-    /// done. The caller has made sure that undoing is possible.
+    /// Undoes an operation on a partition, or on two: a move's target leaves the descriptor, the epoch rises, the cleanups stay until they
+    /// are done. The caller has made sure that undoing is possible.
     mutating func abort(_ operation: OperationDescriptor, because cause: String) {
         guard operation.phase == .running else { return }
         var ended = operation
-        if let id = operation.kind.partition, var partition = partition(id), partition.operation == operation.id {
+        for id in operation.kind.partitions {
+            guard var partition = partition(id), partition.operation == operation.id else { continue }
             if case .move(_, _, let target) = operation.kind, let replica = partition.replica(on: target),
                 partition.primary != target, partition.inSync != [target]
             {
@@ -197,7 +221,7 @@ extension Transaction {
                 if !ended.cleanups.contains(cleanup) { ended.cleanups.append(cleanup) }
             }
             partition.operation = nil
-            ended.epoch = putRaised(partition)
+            ended.epoch = max(ended.epoch, putRaised(partition))
         }
         end(ended, as: .aborted, because: cause)
     }
@@ -222,7 +246,7 @@ extension Transaction {
         case .dropTable: finishDropIfClean(id)
         case .move where operation.step == .dropSource && operation.cleanups.isEmpty: end(operation, as: .succeeded)
         case .removeOrphan where operation.cleanups.isEmpty: end(operation, as: .succeeded)
-        case .createTable, .move, .split, .transferPrimary, .removeOrphan: break
+        case .createTable, .move, .split, .merge, .transferPrimary, .removeOrphan: break
         }
     }
 

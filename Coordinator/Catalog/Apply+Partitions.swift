@@ -26,6 +26,8 @@ extension Transaction {
         case .commitSplit(let id, let operation, let position, let checksum, let inSync, let epoch):
             return try commitSplit(
                 of: id, in: operation, at: position, checksum: checksum, inSync: inSync, by: node, expecting: epoch)
+        case .commitMerge(let operation, let left, let right, let inSync):
+            return try commitMerge(in: operation, left, right, inSync: inSync, by: node)
         case .abort(let operation, let id, let reason, let epoch):
             return try abort(operation, on: id, because: reason, by: node, expecting: epoch)
         case .cleaned(let operation, let cleanup):
@@ -57,7 +59,7 @@ extension Transaction {
 
     /// Makes a member that does not answer a learner, so that writes go on without it (rule R3).
     ///
-    /// It keeps its place in the descriptor and catches up from the log. Splits and transfers that counted on it end. A member whose
+    /// It keeps its place in the descriptor and catches up from the log. Splits, merges and transfers that counted on it end. A member whose
     /// copy is damaged, or whose engine is stuck, leaves the set itself, and where it led another is promoted (rule F6). Leaving out a learner changes nothing
     /// but the epoch: what settles a join that its primary has proposed and cannot wait for (rule R4).
     /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
@@ -108,13 +110,13 @@ extension Transaction {
 
     /// Ends the operation on a partition when it cannot go on without `member`, which has just left the in-sync set.
     ///
-    /// A move does not need its source's data: without it, it goes on. A split and a transfer were fenced with one in-sync set and
+    /// A move does not need its source's data: without it, it goes on. A split, a merge and a transfer were fenced with one in-sync set and
     /// may not be switched with another.
     mutating func endOperation(on id: PartitionID, harmedBy member: NodeID, because cause: String) {
         guard let partition = partition(id), let operation = partition.operation.flatMap({ operation($0) }) else { return }
         switch operation.kind {
         case .move(_, _, let target) where target == member: abort(operation, because: cause)
-        case .split, .transferPrimary: abort(operation, because: cause)
+        case .split, .merge, .transferPrimary: abort(operation, because: cause)
         case .move, .createTable, .dropTable, .removeOrphan: break
         }
     }
@@ -202,7 +204,7 @@ extension Transaction {
             partition.primary = target
             operation.epoch = putRaised(partition)
             put(operation)
-        case .createTable, .dropTable, .move, .split, .transferPrimary, .removeOrphan:
+        case .createTable, .dropTable, .move, .split, .merge, .transferPrimary, .removeOrphan:
             throw CatalogRejection(.wrongOperation, "operation \(operationID) does not make \(target) the primary")
         }
         return .nothing
@@ -280,6 +282,46 @@ extension Transaction {
         return .nothing
     }
 
+    /// Replaces two neighbours by one partition that holds the keys of both, in one entry (rules M2, M8).
+    ///
+    /// Guards on both epochs and on the one in-sync set that holds both merge records. Of epoch, run and sequence the new partition's
+    /// origin has the greater of the two ends: so whatever is ordered in it stands behind all that either of them acknowledged.
+    /// - Throws: `notPrimary`, `wrongOperation`, `notInSync`, and as `beginMerge`.
+    private mutating func commitMerge(
+        in operationID: OperationID, _ leftEnd: PartitionEnd, _ rightEnd: PartitionEnd, inSync: [NodeID], by node: NodeID
+    ) throws(CatalogRejection) -> CommandPayload {
+        let left = try requireOwn(leftEnd.partition, primary: node, expecting: leftEnd.expecting)
+        let right = try requireOwn(rightEnd.partition, primary: node, expecting: rightEnd.expecting)
+        var operation = try requireRunning(operationID, on: left)
+        guard case .merge(left.id, right.id, let merged) = operation.kind, right.operation == operationID else {
+            throw CatalogRejection(.wrongOperation, "operation \(operationID) does not merge \(left.id) and \(right.id)")
+        }
+        if let obstacle = MergeObstacle(left: left, right: right) { throw CatalogRejection(obstacle) }
+        guard inSync.sorted() == left.inSync else {
+            throw CatalogRejection(.notInSync, "the merge records were held by another in-sync set")
+        }
+        let (one, other) = (leftEnd.at, rightEnd.at)
+        let origin = Position(
+            epoch: max(one.epoch, other.epoch), run: max(one.run, other.run), sequence: max(one.sequence, other.sequence))
+        guard origin.epoch <= max(left.epoch, right.epoch) else {
+            throw CatalogRejection(.staleEpoch, "the merge records stand at \(one) and \(other), in epochs to come")
+        }
+        let next = max(left.epoch, right.epoch).next
+        put(
+            PartitionDescriptor(
+                id: merged, table: left.table, range: KeyRange(low: left.range.low, high: right.range.high), epoch: next,
+                primary: left.primary, replicas: left.replicas, status: .active, origin: origin,
+                originChecksum: leftEnd.checksum ^ (rightEnd.checksum << 1 | rightEnd.checksum >> 31),
+                parents: [
+                    MergedPartition(partition: left.id, end: one), MergedPartition(partition: right.id, end: other),
+                ]))
+        retire(left, epoch: left.epoch.next, children: [merged])
+        retire(right, epoch: right.epoch.next, children: [merged])
+        operation.epoch = next
+        end(operation, as: .succeeded)
+        return .nothing
+    }
+
     /// The primary, whose fence it may be, or a move's target ends an operation before its switch (rule M4).
     private mutating func abort(
         _ operationID: OperationID, on id: PartitionID, because reason: String, by node: NodeID, expecting epoch: Epoch
@@ -290,7 +332,7 @@ extension Transaction {
             throw CatalogRejection(.operationEnded, "operation \(operationID) has \(operation.phase.rawValue)")
         }
         let partition = try require(id, expecting: epoch)
-        guard operation.kind.partition == id else {
+        guard operation.kind.partitions.contains(id) else {
             throw CatalogRejection(.wrongOperation, "operation \(operationID) is not on partition \(id)")
         }
         var isTarget = false

@@ -14,6 +14,8 @@ extension Transaction {
         case .setCapacity(let name, let capacity): return try setCapacity(of: name, to: capacity)
         case .beginMove(let plan): return try beginMove(plan)
         case .beginSplit(let id, let key, let epoch): return try beginSplit(id, at: key, expecting: epoch)
+        case .beginMerge(let left, let leftEpoch, let right, let rightEpoch):
+            return try beginMerge(left, expecting: leftEpoch, with: right, expecting: rightEpoch)
         case .beginTransfer(let id, let target, let session, let epoch):
             return try beginTransfer(id, to: target, session: session, expecting: epoch)
         case .abortOperation(let id, let reason): return try abortOperation(id, reason: reason)
@@ -71,9 +73,7 @@ extension Transaction {
     /// The partition, if it stands at the epoch that the caller saw (rule E1).
     func require(_ id: PartitionID, expecting epoch: Epoch?) throws(CatalogRejection) -> PartitionDescriptor {
         if let retired = base.retired[id] {
-            let children = retired.children.map(\.description).joined(separator: ", ")
-            throw CatalogRejection(
-                .partitionRetired, children.isEmpty ? "partition \(id) is gone" : "partition \(id) was split into \(children)")
+            throw CatalogRejection(.partitionRetired, "partition \(id) \(retired.fate)")
         }
         guard let partition = partition(id) else {
             throw CatalogRejection(.partitionNotFound, "there is no partition \(id)")

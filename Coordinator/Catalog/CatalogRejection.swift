@@ -1,3 +1,5 @@
+import Model
+
 /// Why the catalog refuses a command. Nothing has changed but the record of the answer.
 ///
 /// A value, not an enum with payloads: it is kept as the first answer to its request, crosses links to the member that was asked,
@@ -70,6 +72,10 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case storeMismatch = "STORE_MISMATCH"
         case wrongOperation = "WRONG_OPERATION"
         case splitKeyOutside = "SPLIT_KEY_OUTSIDE_RANGE"
+        case notNeighbours = "NOT_NEIGHBOURS"
+        case primariesDiffer = "PRIMARIES_DIFFER"
+        case replicasDiffer = "REPLICAS_DIFFER"
+        case storagesDiffer = "STORAGES_DIFFER"
         case notEnoughNodes = "NOT_ENOUGH_NODES"
         case notEnoughWitnesses = "NOT_ENOUGH_WITNESSES"
         case generationInUse = "GENERATION_IN_USE"
@@ -97,8 +103,9 @@ extension CatalogRejection.Code {
             .entryNotFound, .unknownEntry, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded,
             .pastSwitch,
             .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
-            .storeMismatch, .wrongOperation, .splitKeyOutside, .notEnoughNodes, .notEnoughWitnesses, .generationInUse,
-            .superseded, .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
+            .storeMismatch, .wrongOperation, .splitKeyOutside, .notNeighbours, .primariesDiffer, .replicasDiffer,
+            .storagesDiffer, .notEnoughNodes, .notEnoughWitnesses, .generationInUse, .superseded,
+            .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
             .rotationMovedOn, .gossipKeyInUse:
             false
         }
@@ -110,7 +117,7 @@ extension CatalogRejection.Code {
         case .tableNotFound: "list the tables; names are lower case"
         case .tableExists: "choose another name, or drop the table first"
         case .partitionNotFound: "list the table's partitions"
-        case .partitionRetired: "it was split or dropped: list the table's partitions"
+        case .partitionRetired: "it was split, merged or dropped: list the table's partitions"
         case .operationNotFound: "ended operations are forgotten after a while"
         case .entryNotFound: "list the scope's entries"
         case .unknownEntry: "'coxctl config list' shows every name with what it means"
@@ -140,6 +147,10 @@ extension CatalogRejection.Code {
         case .storeMismatch: "the node has another data folder now: look again"
         case .wrongOperation: "the operation is of another kind, or of another partition"
         case .splitKeyOutside: "choose a key strictly inside the partition's range"
+        case .notNeighbours: "name two partitions of one table that meet"
+        case .primariesDiffer: "transfer the primary role of the one to the primary of the other first"
+        case .replicasDiffer, .storagesDiffer:
+            "a merge joins what splits of one partition have left, as long as no copy has been moved; rows are not brought together yet"
         case .notEnoughNodes: "add nodes, or ask for fewer replicas"
         case .notEnoughWitnesses: "two members must find the node dead, in two zones where there are any"
         case .generationInUse: "two agents run from one data folder or its copy: stop one and clear its data folder"
@@ -156,5 +167,19 @@ extension CatalogRejection.Code {
         case .rotationMovedOn: "look again: 'coxctl key gossip list'"
         case .gossipKeyInUse: "let the rotation come to its end, then rotate again"
         }
+    }
+}
+
+extension CatalogRejection {
+    init(_ obstacle: MergeObstacle) {
+        let code: Code =
+            switch obstacle {
+            case .notNeighbours: .notNeighbours
+            case .learners: .learnersPresent
+            case .primariesDiffer: .primariesDiffer
+            case .replicasDiffer: .replicasDiffer
+            case .storagesDiffer: .storagesDiffer
+            }
+        self.init(code, obstacle.detail)
     }
 }

@@ -16,6 +16,9 @@ package enum Command: Hashable, Sendable {
     case setCapacity(RelationName, Capacity)
     case beginMove(MovePlan)
     case beginSplit(PartitionID, at: Key, expecting: Epoch)
+    /// The left partition and the right one, each at the epoch that was seen. Who does not know this command finds it unreadable in the
+    /// log, as the next but one.
+    case beginMerge(PartitionID, expecting: Epoch, with: PartitionID, at: Epoch)
     case beginTransfer(PartitionID, to: NodeID, session: SessionID, expecting: Epoch)
     /// Ends an operation before its switch, at an operator's or a planner's wish.
     case abortOperation(OperationID, reason: String)
@@ -78,6 +81,7 @@ package enum Command: Hashable, Sendable {
         case .setCapacity: "set-capacity"
         case .beginMove: "begin-move"
         case .beginSplit: "begin-split"
+        case .beginMerge: "begin-merge"
         case .beginTransfer: "begin-transfer"
         case .abortOperation: "abort-operation"
         case .pauseOperation: "pause-operation"
@@ -118,7 +122,7 @@ package enum Command: Hashable, Sendable {
         case .createTable(let creation): "tables/\(creation.name)"
         case .dropTable(let name), .setCapacity(let name, _): "tables/\(name)"
         case .beginMove(let plan): "partitions/\(plan.partition)"
-        case .beginSplit(let id, _, _), .beginTransfer(let id, _, _, _): "partitions/\(id)"
+        case .beginSplit(let id, _, _), .beginMerge(let id, _, _, _), .beginTransfer(let id, _, _, _): "partitions/\(id)"
         case .abortOperation(let id, _), .pauseOperation(let id), .resumeOperation(let id): "operations/\(id)"
         case .removeOrphan(let orphan): "nodes/\(orphan.node.node)/replicas/\(orphan.held.partition)"
         case .setPolicy(let table, let principal, _, _), .removePolicy(let table, let principal):
@@ -148,6 +152,7 @@ extension PartitionProposal {
         case .switchPrimary: "switch-primary"
         case .removeReplica: "remove-replica"
         case .commitSplit: "commit-split"
+        case .commitMerge: "commit-merge"
         case .abort: "abort"
         case .cleaned: "cleaned"
         case .requestSplit: "request-split"
@@ -159,6 +164,7 @@ extension PartitionProposal {
         case .replicaReady(let id, _), .evict(let id, _, _), .joinInSync(let id, _, _, _), .switchPrimary(let id, _, _, _, _),
             .removeReplica(let id, _, _, _), .commitSplit(let id, _, _, _, _, _), .requestSplit(let id, _, _):
             "partitions/\(id)"
+        case .commitMerge(_, let left, _, _): "partitions/\(left.partition)"
         case .abort(let id, _, _, _), .cleaned(let id, _): "operations/\(id)"
         }
     }

@@ -12,8 +12,8 @@ package enum Invariants {
             found += violations(of: partition, in: topology)
         }
         for operation in topology.operations.values.sorted(by: { $0.id < $1.id }) where operation.phase == .running {
-            guard let id = operation.kind.partition, operation.step != .dropSource else { continue }
-            if topology.partitions[id]?.operation != operation.id {
+            guard operation.step != .dropSource else { continue }
+            for id in operation.kind.partitions where topology.partitions[id]?.operation != operation.id {
                 found.append("operation \(operation.id) runs, but partition \(id) does not name it")
             }
         }
@@ -48,8 +48,19 @@ package enum Invariants {
         }
         if let id = partition.operation {
             let operation = topology.operations[id]
-            if operation?.phase != .running || operation?.kind.partition != partition.id {
+            if operation?.phase != .running || !(operation?.kind.partitions.contains(partition.id) ?? false) {
                 found.append("\(name) names operation \(id), which does not run on it")
+            }
+        }
+        for parent in partition.parents {
+            let origin = partition.origin
+            let isBehind =
+                parent.end.epoch <= origin.epoch && parent.end.run <= origin.run && parent.end.sequence <= origin.sequence
+            if !isBehind || origin.epoch >= partition.epoch {
+                found.append("\(name) starts before the end of \(parent.partition)")
+            }
+            if topology.retired[parent.partition]?.children != [partition.id] {
+                found.append("\(name) came out of \(parent.partition), which does not name it")
             }
         }
         return found

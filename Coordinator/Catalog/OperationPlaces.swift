@@ -11,7 +11,7 @@ extension OperationDescriptor {
         switch kind {
         case .move(_, let source?, let target): return [source, target]
         case .move(_, nil, let target): return [target]
-        case .createTable, .dropTable, .split, .transferPrimary, .removeOrphan: return []
+        case .createTable, .dropTable, .split, .merge, .transferPrimary, .removeOrphan: return []
         }
     }
 }

@@ -171,6 +171,10 @@ package struct StateHash: Hashable, Sendable {
         mix(partition.status.rawValue)
         mix([partition.origin.epoch.number, partition.origin.run, partition.origin.sequence, UInt64(partition.originChecksum)])
         mix(partition.operation?.number)
+        // Nothing for those without any: members that know of no merges hash the rest alike.
+        for parent in partition.parents {
+            mix([parent.partition.number, parent.end.epoch.number, parent.end.run, parent.end.sequence])
+        }
     }
 
     private mutating func mix(_ operation: OperationDescriptor) {
@@ -185,6 +189,7 @@ package struct StateHash: Hashable, Sendable {
         case .split(let partition, let key, let lower, let upper):
             mix([4, partition.number, lower.number, upper.number])
             mix(key.bytes)
+        case .merge(let left, let right, let merged): mix([7, left.number, right.number, merged.number])
         case .transferPrimary(let partition, let target):
             mix([5, partition.number])
             mix(target.name)

@@ -8,7 +8,7 @@ extension Command {
         case .registerNode, .partition, .nodeFailed, .nodeReturned, .abortOperation, .revokeToken: true
         // The ways out: who has room may lead, a member with room may come, one without may go.
         case .declareCoordinator, .dismissCoordinator, .forgetCoordinator, .steerGroup: true
-        case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginTransfer, .drain,
+        case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginMerge, .beginTransfer, .drain,
             .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
             .pauseOperation, .resumeOperation, .removeOrphan,
             .createJoinToken, .useJoinToken, .seedGossipKeys, .rotateGossipKey, .advanceGossipRotation,

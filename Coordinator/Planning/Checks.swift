@@ -30,6 +30,20 @@ package func checkSplit(
     return descriptor
 }
 
+/// Checks that `partition` and `other` can become one: quiet both, neighbours, in the same storages (rule M2). Of the two it does not
+/// matter which is named first.
+///
+/// - Returns: the descriptors in key order, whose epochs the proposal must expect.
+package func checkMerge(
+    of partition: PartitionID, with other: PartitionID, in topology: Topology
+) throws(PlanRefusal) -> (left: PartitionDescriptor, right: PartitionDescriptor) {
+    var left = try quietPartition(partition, in: topology)
+    var right = try quietPartition(other, in: topology)
+    if right.range.low < left.range.low { swap(&left, &right) }
+    if let obstacle = MergeObstacle(left: left, right: right) { throw .cannotMerge(obstacle) }
+    return (left, right)
+}
+
 /// Checks that `target` can take the primary role of `partition`.
 package func checkTransfer(
     of partition: PartitionID, to target: NodeID, in topology: Topology

@@ -18,6 +18,7 @@ package enum PlanRefusal: Error, Hashable, Sendable {
     /// The key does not lie strictly inside the partition's range.
     case splitKeyOutsideRange(PartitionID, KeyRange)
     case nodeBusy(NodeID, operations: Int)
+    case cannotMerge(MergeObstacle)
 
     /// Stable, for programs.
     package var code: String {
@@ -35,6 +36,11 @@ package enum PlanRefusal: Error, Hashable, Sendable {
         case .noPrimary: "PARTITION_WITHOUT_PRIMARY"
         case .splitKeyOutsideRange: "SPLIT_KEY_OUTSIDE_RANGE"
         case .nodeBusy: "NODE_BUSY"
+        case .cannotMerge(.notNeighbours): "NOT_NEIGHBOURS"
+        case .cannotMerge(.learners): "LEARNERS_PRESENT"
+        case .cannotMerge(.primariesDiffer): "PRIMARIES_DIFFER"
+        case .cannotMerge(.replicasDiffer): "REPLICAS_DIFFER"
+        case .cannotMerge(.storagesDiffer): "STORAGES_DIFFER"
         }
     }
 
@@ -46,6 +52,7 @@ package enum PlanRefusal: Error, Hashable, Sendable {
         case .unknownNode, .nodeNotHealthy, .targetHoldsReplica, .targetNotInSync, .alreadyPrimary, .nodeBusy: "target"
         case .sourceHoldsNoReplica: "source"
         case .splitKeyOutsideRange: "key"
+        case .cannotMerge: "with"
         }
     }
 
@@ -64,13 +71,14 @@ package enum PlanRefusal: Error, Hashable, Sendable {
         case .noPrimary(let id): "partition \(id) waits for its last in-sync node to return"
         case .splitKeyOutsideRange(let id, let range): "partition \(id) covers \(range); the key must lie strictly inside"
         case .nodeBusy(let node, let operations): "node \(node) takes part in \(operations) operations already"
+        case .cannotMerge(let obstacle): obstacle.detail
         }
     }
 
     package var hint: String {
         switch self {
         case .notEnoughNodes: "add nodes, or ask for a lower replication_factor"
-        case .unknownPartition: "list the table's partitions; a split partition lives on in its children"
+        case .unknownPartition: "list the table's partitions; one that was split or merged lives on in others"
         case .unknownNode: "list the nodes"
         case .nodeNotHealthy: "choose a healthy node, or bring this one back"
         case .targetHoldsReplica: "choose a node without a copy, or transfer the primary role instead"
@@ -81,6 +89,7 @@ package enum PlanRefusal: Error, Hashable, Sendable {
         case .partitionNotActive: "wait until its table is ACTIVE"
         case .noPrimary: "bring the node back"
         case .splitKeyOutsideRange: "choose a key inside the range"
+        case .cannotMerge(let obstacle): obstacle.hint
         }
     }
 }

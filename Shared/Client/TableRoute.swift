@@ -103,9 +103,19 @@ package struct TableRoute: Hashable, Sendable {
     /// - Returns: whether the route is whole and newer now. If not (the answer is as old as ours, or it covers only a part of what
     ///   it replaces, as after a split) the table's route is to be fetched anew.
     package mutating func mend(with newer: PartitionRoute) -> Bool {
-        guard let place = partitions.firstIndex(where: { $0.low == newer.low && $0.high == newer.high }) else { return false }
-        guard partitions[place].epoch < newer.epoch || partitions[place].id != newer.id else { return false }
-        partitions[place] = newer
+        guard let first = partitions.firstIndex(where: { $0.low == newer.low }),
+            let last = partitions.firstIndex(where: { $0.high == newer.high }), first <= last
+        else { return false }
+        guard first == last else { return replace(first...last, by: newer) }
+        guard partitions[first].epoch < newer.epoch || partitions[first].id != newer.id else { return false }
+        partitions[first] = newer
+        return true
+    }
+
+    /// Neighbours were merged: what they have become has a later epoch than any of them.
+    private mutating func replace(_ places: ClosedRange<Int>, by newer: PartitionRoute) -> Bool {
+        guard partitions[places].allSatisfy({ $0.epoch < newer.epoch }) else { return false }
+        partitions.replaceSubrange(places, with: [newer])
         return true
     }
 }

@@ -45,7 +45,7 @@ package struct Inventory: Hashable, Sendable {
 
 /// What a topology says of a copy that is on a node's disk.
 package enum ReplicaStanding: String, Hashable, Sendable, CaseIterable {
-    /// A descriptor names the node, or the copy is what the children of a split are installed out of.
+    /// A descriptor names the node, or the copy is what those who came out of a split or a merge are installed out of.
     case wanted
     /// An operation's record names it for removal.
     case recorded

@@ -6,6 +6,8 @@ package enum OperationKind: Hashable, Sendable {
     case move(partition: PartitionID, source: NodeID?, target: NodeID)
     /// Cuts `partition` at `key` into `lower` and `upper`.
     case split(partition: PartitionID, at: Key, lower: PartitionID, upper: PartitionID)
+    /// Joins two neighbours that share their storages into one. Who does not know of it cannot read an entry with it.
+    case merge(left: PartitionID, right: PartitionID, into: PartitionID)
     case transferPrimary(partition: PartitionID, target: NodeID)
     /// Has `node` remove a copy of `partition` that no descriptor places there. Who does not know of it cannot read an entry with it.
     case removeOrphan(partition: PartitionID, node: NodeID)
@@ -16,16 +18,21 @@ package enum OperationKind: Hashable, Sendable {
         case .dropTable: "drop-table"
         case .move(_, let source, _): source == nil ? "repair" : "move"
         case .split: "split"
+        case .merge: "merge"
         case .transferPrimary: "transfer-primary"
         case .removeOrphan: "remove-orphan"
         }
     }
 
-    /// The partition that it changes, and of which it is the only one under way.
-    package var partition: PartitionID? {
+    /// The partition that it changes, and of which it is the only one under way; of two, the left one, whose primary drives it.
+    package var partition: PartitionID? { partitions.first }
+
+    /// The partitions that it changes, in key order. It is the only one under way on each of them.
+    package var partitions: [PartitionID] {
         switch self {
-        case .createTable, .dropTable, .removeOrphan: nil
-        case .move(let id, _, _), .split(let id, _, _, _), .transferPrimary(let id, _): id
+        case .createTable, .dropTable, .removeOrphan: []
+        case .move(let id, _, _), .split(let id, _, _, _), .transferPrimary(let id, _): [id]
+        case .merge(let left, let right, _): [left, right]
         }
     }
 }
@@ -44,7 +51,7 @@ package enum OperationStep: String, Hashable, Sendable, CaseIterable {
     case handOver
     /// The source is out of the descriptor; its data is being removed.
     case dropSource
-    /// A split or transfer waits for its gate and fence.
+    /// A split, merge or transfer waits for its gate and fence.
     case fence
     case done
 }

@@ -29,6 +29,17 @@ package enum PartitionStatus: String, Hashable, Sendable, CaseIterable {
     case deleting
 }
 
+/// A partition that was merged into another, and the entry of its own log at which it ended (rule M2).
+package struct MergedPartition: Hashable, Sendable {
+    package let partition: PartitionID
+    package let end: Position
+
+    package init(partition: PartitionID, end: Position) {
+        self.partition = partition
+        self.end = end
+    }
+}
+
 /// Who holds a key range, at one epoch (rule E1).
 package struct PartitionDescriptor: Hashable, Sendable {
     package let id: PartitionID
@@ -42,16 +53,20 @@ package struct PartitionDescriptor: Hashable, Sendable {
         didSet { replicas.sort { $0.node < $1.node } }
     }
     package var status: PartitionStatus
-    /// The position at which this partition starts: `.zero`, or the split record's for a child of a split (rule M2).
+    /// The position at which this partition starts: `.zero`, the split record's for a child of a split, or for what came out of a merge
+    /// one behind the ends of both (rule M2).
     package let origin: Position
     /// The checksum chain's value at `origin` (zero at `.zero`).
     package let originChecksum: UInt32
+    /// What was merged into it, in key order; empty for what came to be in another way.
+    package let parents: [MergedPartition]
     /// The operation under way on it; at most one.
     package var operation: OperationID?
 
     package init(
         id: PartitionID, table: TableID, range: KeyRange, epoch: Epoch, primary: NodeID?, replicas: [ReplicaDescriptor],
-        status: PartitionStatus, origin: Position = .zero, originChecksum: UInt32 = 0, operation: OperationID? = nil
+        status: PartitionStatus, origin: Position = .zero, originChecksum: UInt32 = 0,
+        parents: [MergedPartition] = [], operation: OperationID? = nil
     ) {
         self.id = id
         self.table = table
@@ -62,6 +77,7 @@ package struct PartitionDescriptor: Hashable, Sendable {
         self.status = status
         self.origin = origin
         self.originChecksum = originChecksum
+        self.parents = parents
         self.operation = operation
     }
 

@@ -15,12 +15,30 @@ package enum PartitionProposal: Hashable, Sendable {
     case removeReplica(PartitionID, node: NodeID, operation: OperationID, expecting: Epoch)
     /// The split record stands at `at` in every in-sync log: children start there (rule M2).
     case commitSplit(PartitionID, operation: OperationID, at: Position, checksum: UInt32, inSync: [NodeID], expecting: Epoch)
+    /// The merge records of both partitions stand in every in-sync log: what they become starts behind them (rule M2).
+    case commitMerge(OperationID, left: PartitionEnd, right: PartitionEnd, inSync: [NodeID])
     /// Ends an operation before its switch and raises the epoch (rules E1, M4).
     case abort(OperationID, partition: PartitionID, reason: String, expecting: Epoch)
     /// The data that a cleanup names is gone from the proposing node.
     case cleaned(OperationID, Cleanup)
     /// The primary asks for a split at a key that halves its load.
     case requestSplit(PartitionID, at: Key, expecting: Epoch)
+}
+
+/// Where a partition's log ends, if the operation that has ordered the record there is committed.
+package struct PartitionEnd: Hashable, Sendable {
+    package let partition: PartitionID
+    package let at: Position
+    package let checksum: UInt32
+    /// The epoch at which the record was ordered and held.
+    package let expecting: Epoch
+
+    package init(partition: PartitionID, at: Position, checksum: UInt32, expecting: Epoch) {
+        self.partition = partition
+        self.at = at
+        self.checksum = checksum
+        self.expecting = expecting
+    }
 }
 
 /// What became of a proposal.

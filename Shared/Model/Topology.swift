@@ -10,7 +10,7 @@ package enum TopologyChange: Hashable, Sendable {
     case table(TableDescriptor)
     case tableRemoved(TableID)
     case partition(PartitionDescriptor)
-    /// The partition is no more; after a split its `children` hold its keys (rule M2).
+    /// The partition is no more; after a split or a merge its `children` hold its keys (rule M2).
     case partitionRetired(PartitionID, epoch: Epoch, children: [PartitionID])
     case operation(OperationDescriptor)
     /// An ended operation, all of whose cleanups are done, is forgotten.
@@ -57,6 +57,16 @@ package struct RetiredPartition: Hashable, Sendable {
         self.id = id
         self.epoch = epoch
         self.children = children
+    }
+
+    /// What became of it, in an operator's words.
+    package var fate: String {
+        let names = children.map(\.description).joined(separator: ", ")
+        return switch children.count {
+        case 0: "is gone"
+        case 1: "was merged into \(names)"
+        default: "was split into \(names)"
+        }
     }
 }
 

@@ -123,6 +123,15 @@ package struct Routes: Sendable {
 
     package func partition(_ id: PartitionID) -> PartitionDescriptor? { topology.partitions[id] }
     package func retired(_ id: PartitionID) -> RetiredPartition? { topology.retired[id] }
+    /// What a partition has become, if that is one other: after a merge.
+    package func heir(of id: PartitionID) -> PartitionDescriptor? {
+        var next = id
+        // Each has a later number than those that it came out of, so this ends.
+        while let retired = topology.retired[next], retired.children.count == 1, retired.children[0] > next {
+            next = retired.children[0]
+        }
+        return next == id ? nil : topology.partitions[next]
+    }
     package func node(_ id: NodeID) -> NodeDescriptor? { topology.nodes[id] }
 
     /// The partitions of `table` that hold a part of `range`, in key order.

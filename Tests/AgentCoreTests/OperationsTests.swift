@@ -84,6 +84,25 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("a merge under writes leaves one partition that holds every write of both (M2)")
+    func merges() throws {
+        let world = try world(seed: 3)
+        write(world, for: .milliseconds(400))
+        world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        write(world, for: .milliseconds(800))
+        let halves = world.partitions.map(\.id)
+        try #require(halves.count == 2, "\(world.describe())")
+        world.catalog.merge(try #require(world.partitions.first { $0.range.low == .least }).id)
+        write(world, for: .milliseconds(800))
+        #expect(world.partitions.count == 1 && world.partitions[0].range == .all, "\(world.describe())")
+        #expect(world.partitions[0].parents.map(\.partition) == halves)
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(300))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        #expect(world.settle() == [])
+        for node in world.order { #expect((world.machines[node]?.engine.count ?? 0) <= 1, "\(node)") }
+    }
+
     @Test("a dropped table's copies go and stay gone, on every node, after a split and a move too")
     func drops() throws {
         let world = try world(seed: 5)
@@ -257,7 +276,7 @@ import Testing
     /// One history of operations among crashes, broken links, outages of the coordinators and wrong declarations of death.
     static func chaos(
         seed: UInt64, steps: Int = 40, copies: Int = 3, sick: Bool = false, rots: Bool = false, repeats: Bool = false,
-        pauses: Bool = false
+        pauses: Bool = false, merges: Bool = false
     ) throws -> (world: World, found: [String]) {
         let world = try World(seed: seed, nodes: 5)
         for id in world.order { world.machines[id]!.drift = Int64.random(in: -49...49, using: &world.random) }
@@ -275,7 +294,7 @@ import Testing
             let partition = world.partitions.randomElement(using: &world.random)!
             let anyone = world.order.randomElement(using: &world.random)!
             let other = world.order.randomElement(using: &world.random)!
-            switch Int.random(in: 0..<20, using: &world.random) {
+            switch merges && world.chance(0.5) ? 20 : Int.random(in: 0..<20, using: &world.random) {
             case 0, 1:
                 let source = world.chance(0.8) ? partition.replicas.randomElement(using: &world.random)?.node : nil
                 world.catalog.move(partition.id, from: source, to: anyone)
@@ -302,12 +321,27 @@ import Testing
             case 18, 19:
                 if pauses, let operation = partition.operation { world.catalog.pause(operation) }
                 if pauses, world.chance(0.3) { world.resumeAll() }
+            case 20: cutOrJoin(world)
             default: break
             }
             if sick || rots, step % 8 == 7 { strike(anyone, in: world, &images, rots: rots) }
         }
         if pauses { world.resumeAll() }
         return (world, world.settle())
+    }
+
+    /// Joins what can be joined, or nearly; else cuts something, so that there is.
+    private static func cutOrJoin(_ world: World) {
+        let all = world.partitions.sorted { $0.range.low < $1.range.low }
+        let able = zip(all, all.dropFirst()).first { MergeObstacle(left: $0, right: $1) == nil }?.0
+        if let able {
+            world.catalog.merge(able.id)
+        } else if all.count < 4 {
+            let key = World.key(UInt64.random(in: 0..<65_536, using: &world.random))
+            world.catalog.split(all[Int.random(in: 0..<all.count, using: &world.random)].id, at: key)
+        } else {
+            world.catalog.merge(all[0].id)
+        }
     }
 
     /// One disk or engine goes wrong; the world is given time to mend it, as the rules ask for one failure at a time.

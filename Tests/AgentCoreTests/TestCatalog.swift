@@ -79,6 +79,14 @@ struct TestCatalog {
         run(.beginSplit(id, at: key, expecting: partition.epoch))
     }
 
+    /// With its right neighbour, whatever the catalog says to that.
+    mutating func merge(_ id: PartitionID) {
+        guard let left = topology.partitions[id],
+            let right = topology.partitions.values.first(where: { $0.table == left.table && $0.range.low == left.range.high })
+        else { return }
+        run(.beginMerge(id, expecting: left.epoch, with: right.id, at: right.epoch))
+    }
+
     mutating func dropTables() {
         for table in topology.tables.values.sorted(by: { $0.id < $1.id }) { run(.dropTable(table.name)) }
     }

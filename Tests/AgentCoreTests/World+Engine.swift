@@ -65,6 +65,9 @@ extension World {
             machine.engine[descriptor.id] = Held(storage: storage, range: descriptor.range)
             machine.synced[descriptor.id] = machine.engine[descriptor.id]
             give(machine, [.created(descriptor.id, storage)])
+        case .installChildren(let first, let storage, let children) where !children[0].parents.isEmpty:
+            merge(children[0], in: storage, at: machine)
+            give(machine, [.childrenInstalled(parent: first)])
         case .installChildren(let parent, let storage, let children):
             let held = machine.engine.removeValue(forKey: parent)
             if let held, held.applied.sequence < children[0].origin.sequence {
@@ -108,6 +111,24 @@ extension World {
             }
         default: break
         }
+    }
+
+    private func merge(_ merged: PartitionDescriptor, in storage: StorageID, at machine: Machine) {
+        guard machine.engine[merged.id] == nil else { return }
+        var whole = Held(storage: storage, range: merged.range, applied: merged.origin)
+        for parent in merged.parents {
+            guard let held = machine.engine.removeValue(forKey: parent.partition), held.storage == storage else {
+                violations.append("\(machine.id) merges \(parent.partition), which is not there")
+                continue
+            }
+            if held.applied.sequence < parent.end.sequence {
+                violations.append("\(machine.id) merges \(parent.partition) at \(held.applied), before \(parent.end)")
+            }
+            whole.rows.formUnion(held.rows)
+            whole.writes.merge(held.writes) { $1 }
+        }
+        machine.engine[merged.id] = whole
+        machine.synced = machine.engine
     }
 
     func sync(_ machine: Machine) {

@@ -63,6 +63,8 @@ extension World {
         acknowledged.insert(row)
         history.append(row)
         guard let partition = written[caller.number] else { return }
+        // What was written before a merge keeps its place in the log of that time.
+        if let merged = catalog.topology.partitions[partition], !merged.parents.isEmpty, position <= merged.origin { return }
         if let other = positions[partition, default: [:]].updateValue(row, forKey: position), other != row {
             violations.append("\(other) and \(row) are both acknowledged at \(position) of \(partition)")
         }

@@ -56,6 +56,11 @@ final class SickEngine: StorageEngine {
     ) async throws(EngineError) {
         try await sound.split(parent, into: children, in: storage, at: position)
     }
+    func merge(
+        _ parents: [MergedPartition], into merged: PartitionState, in storage: StorageID
+    ) async throws(EngineError) {
+        try await sound.merge(parents, into: merged, in: storage)
+    }
     func remove(_ partition: PartitionID, from storage: StorageID, limit: Int) async throws(EngineError) -> Bool {
         try await meet(.remove)
         return try await sound.remove(partition, from: storage, limit: limit)

@@ -58,4 +58,19 @@ import Testing
         #expect(meter.reports(in: empty, on: node, sizes: [:], at: start + .seconds(20)).count == 1)
         #expect(meter.reports(in: empty, on: node, sizes: [:], at: start + .seconds(40)).isEmpty)
     }
+
+    @Test("writers of two partitions that one operation fences wait from the first fence to the end of the last")
+    func mergeFencesTwo() throws {
+        let id = OperationID(30)
+        let start = LogicalInstant.origin
+        var meter = OperationMeter()
+        let (left, right) = (PartitionID(1), PartitionID(2))
+        meter.fenced(left, for: id, at: start)
+        meter.fenced(right, for: id, at: start + .milliseconds(1))
+        meter.fenced(left, for: nil, at: start + .milliseconds(9))
+        meter.fenced(right, for: nil, at: start + .milliseconds(10))
+        let topology = Topology(revision: Revision(history: 1, index: 40))
+        let reports = meter.reports(in: topology, on: try NodeID("n1"), sizes: [:], at: start + .seconds(1))
+        #expect(reports.map(\.writePause) == [.milliseconds(10)])
+    }
 }

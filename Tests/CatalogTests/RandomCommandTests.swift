@@ -5,6 +5,8 @@ import Testing
 /// Thousands of commands, sensible and not, in an order that a seed decides.
 struct CommandSource {
     var random: SeededGenerator
+    /// Splits come instead where there are to be none.
+    var merges = true
 
     private mutating func pick<T>(_ values: [T]) -> T? { values.randomElement(using: &random) }
     private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
@@ -49,6 +51,14 @@ struct CommandSource {
                 MovePlan(
                     partition: partition.id, source: source, target: NodeSession(node: node, session: session),
                     epoch: partition.epoch))
+        case 34..<36 where merges:
+            let all = partitions.sorted { ($0.table, $0.range.low) < ($1.table, $1.range.low) }
+            let pairs = Array(zip(all, all.dropFirst()))
+            let able = pairs.filter { MergeObstacle(left: $0, right: $1) == nil }
+            guard let (left, right) = pick(chance(80) && !able.isEmpty ? able : pairs) else {
+                return .nodeReturned(node, session: session)
+            }
+            return .beginMerge(left.id, expecting: left.epoch, with: right.id, at: chance(95) ? right.epoch : Epoch(1))
         case 30..<36:
             guard let partition = pick(partitions) else { return .nodeReturned(node, session: session) }
             return .beginSplit(
@@ -98,6 +108,12 @@ struct CommandSource {
             )
         case 6, 7: return (.removeReplica(partition.id, node: replica.node, operation: operation, expecting: epoch), primary)
         case 8:
+            if case .merge(let left, let right, _)? = topology.operations[operation]?.kind, chance(90) {
+                let ends = [left, right].map {
+                    PartitionEnd(partition: $0, at: at, checksum: 5, expecting: topology.partitions[$0]?.epoch ?? epoch)
+                }
+                return (.commitMerge(operation, left: ends[0], right: ends[1], inSync: partition.inSync), primary)
+            }
             return (
                 .commitSplit(
                     partition.id, operation: operation, at: at, checksum: 5, inSync: partition.inSync, expecting: epoch),

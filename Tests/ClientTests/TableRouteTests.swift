@@ -40,6 +40,25 @@ import Testing
         #expect(route.partitions.last?.gateway == "h:3")
     }
 
+    @Test("what was merged takes the place of all that it covers, if it covers them whole and is later than each")
+    func mendingMerged() throws {
+        var route = try route()
+        let upper = try #require(route.partitions.last)
+        func merged(epoch: UInt64, low: Key = .least, high: Key? = nil) -> PartitionRoute {
+            PartitionRoute(id: 30, epoch: epoch, low: low, high: high, gateway: "h:3", replicas: [])
+        }
+        for useless in [
+            merged(epoch: 3), merged(epoch: 4, high: Key(upper.low.bytes + [9])), merged(epoch: 4, low: Key([0])),
+        ] {
+            let isMended = route.mend(with: useless)
+            #expect(!isMended && route.partitions.count == 2)
+        }
+        let isMended = route.mend(with: merged(epoch: 4))
+        #expect(isMended)
+        #expect(route.partitions == [merged(epoch: 4)])
+        #expect(route.partition(of: upper.low)?.id == 30)
+    }
+
     @Test("an answer without its key columns or partitions is refused, not trapped on")
     func malformed() throws {
         for text in ["{}", "[]", "null", "{\"table\":\"t\",\"columns\":[],\"partition_key\":\"id\",\"partitions\":[]}"] {

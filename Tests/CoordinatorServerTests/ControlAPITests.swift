@@ -106,6 +106,28 @@ import Testing
         #expect(try await harness.post(path + ":explode").status == 404)
     }
 
+    @Test("partitions that lie in storages of their own are not merged, and the refusal says so; nor are strangers")
+    func mergeVerb() async throws {
+        let harness = try APIHarness()
+        try await harness.start(nodes: 3)
+        _ = try await harness.post("/tables", APIHarness.table("t", extra: #","partitions":2,"split_keys":[["m"]]"#))
+        try await harness.makeReady()
+        let topology = try await harness.plane.catalog(.local).topology
+        let partitions = topology.partitions.values.sorted { $0.range.low < $1.range.low }
+        let path = "/tables/t/partitions/\(partitions[0].id):merge"
+        for query in ["", "?dry_run=true"] {
+            let apart = try await harness.post(path + query, #"{"with":"\#(partitions[1].id)"}"#)
+            #expect(apart.status == 409 && apart["code"] == "STORAGES_DIFFER" && apart["field"] == "with", "\(apart.text)")
+        }
+        let itself = try await harness.post(path, #"{"with":"\#(partitions[0].id)"}"#)
+        #expect(itself.status == 422 && itself["code"] == "NOT_NEIGHBOURS", "\(itself.text)")
+        let nobody = try await harness.post(path, #"{"with":"77"}"#)
+        #expect(nobody.status == 404 && nobody["code"] == "PARTITION_UNKNOWN", "\(nobody.text)")
+        let unnamed = try await harness.post(path, "{}")
+        #expect(unnamed.status == 400 || unnamed.status == 422, "\(unnamed.text)")
+        #expect(unnamed["field"] == "with", "\(unnamed.text)")
+    }
+
     @Test("without a leader everything but the status answers 503 and says when to ask again")
     func leaderless() async throws {
         let harness = try APIHarness()

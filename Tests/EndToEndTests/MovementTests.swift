@@ -33,6 +33,120 @@ extension ClusterTests {
         for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
     }
 
+    @Test("a split and a merge of what it left, under load, lose nothing, and writes go on", .timeLimit(.minutes(10)))
+    func splitAndMerge() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("merging")
+        let load = Load(rows)
+        _ = try await load.during(prefix: "s") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            let (lower, upper) = try await cut(cluster, "merging")
+            let between = load.writes
+            try await expectEventually("writes to both halves", within: 10) { load.writes > between + 50 }
+            // Named from either side.
+            try await cluster.complete("/tables/merging/partitions/\(upper):merge", "{\"with\":\"\(lower)\"}")
+            let since = ContinuousClock.now
+            let merged = try await holder(of: "s-3", cluster, "merging")
+            #expect(merged != lower && merged != upper)
+            #expect(try await holder(of: "s-5", cluster, "merging") == merged)
+            #expect(try await listed(cluster, "merging") == [merged])
+            let before = load.writes
+            try await expectEventually("writes go on", within: 10) { load.writes > before + 100 }
+            try await expectEventually("its pause has ended, and is told", within: 10) {
+                let told = try await cluster.api(.GET, "/operations").json["operations"]?.array ?? []
+                let merge = told.first { $0["kind"]?.string == "merge" && $0["phase"]?.string?.lowercased() == "succeeded" }
+                let pause = merge?["progress"]?["write_pause_ms"]?.number ?? 1_000
+                return ContinuousClock.now > since + .seconds(3) && pause < 400
+            }
+            // It can be cut again, and somewhere else.
+            try await cluster.complete("/tables/merging/partitions/\(merged):split", #"{"split_key":["s-6"]}"#)
+        }
+        for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
+    }
+
+    @Test(
+        "the agent that leads both halves killed in the midst of a merge: they are one or two, nothing is lost, and they can be merged",
+        .timeLimit(.minutes(10)))
+    func mergeOfKilled() async throws {
+        let cluster = try await Cluster.whole()
+        let table = "merging_killed"
+        let rows = try await cluster.makeTable(table)
+        let load = Load(rows)
+        _ = try await load.during(prefix: "s") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            // The gate takes some 60 ms, all the rest a few.
+            for pause in [60, 110, 160, 220] {
+                let (lower, upper) = try await cut(cluster, table)
+                let primary = try #require(try await cluster.route(table, key: #"["s-3"]"#)["primary"]?.string)
+                var operation = ""
+                try await expectEventually("a merge begins", within: 20) {
+                    operation = try await cluster.begin(
+                        "/tables/\(table)/partitions/\(lower):merge", "{\"with\":\"\(upper)\"}")
+                    return true
+                }
+                try await Task.sleep(for: .milliseconds(pause))
+                cluster.kill([primary])
+                let phase = try await cluster.wait(for: operation)
+                let before = load.writes
+                try await expectEventually("writes go on", within: 20) { load.writes > before + 100 }
+                try await expectEventually("\(phase): halves, or one", within: 10) {
+                    try await listed(cluster, table).count == (phase == "succeeded" ? 1 : 2)
+                }
+                print("killed after \(pause) ms: the merge has \(phase)")
+                try cluster.start(primary)
+                try await cluster.waitForHealth()
+                try await join(cluster, table)
+            }
+        }
+        for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
+    }
+
+    private func holder(of row: String, _ cluster: Cluster, _ table: String) async throws -> String {
+        try #require(try await cluster.route(table, key: "[\"\(row)\"]")["partition_id"]?.string)
+    }
+
+    /// Cuts the table's only partition.
+    private func cut(_ cluster: Cluster, _ table: String) async throws -> (lower: String, upper: String) {
+        let parent = try await holder(of: "s", cluster, table)
+        try await cluster.complete("/tables/\(table)/partitions/\(parent):split", #"{"split_key":["s-4"]}"#)
+        try await expectEventually("routes to both halves", within: 10) {
+            try await holder(of: "s-3", cluster, table) != holder(of: "s-5", cluster, table)
+        }
+        return (try await holder(of: "s-3", cluster, table), try await holder(of: "s-5", cluster, table))
+    }
+
+    /// Makes one of what may be two by now, led by two.
+    private func join(_ cluster: Cluster, _ table: String) async throws {
+        try await expectEventually("\(table) is one partition", within: 60) {
+            let halves = try await listed(cluster, table)
+            if halves.count == 1 { return true }
+            let lower = try await cluster.route(table, key: #"["s-3"]"#)
+            let upper = try await cluster.route(table, key: #"["s-5"]"#)
+            let primary = try #require(lower["primary"]?.string)
+            var operation: String
+            if primary == upper["primary"]?.string {
+                operation = try await cluster.begin(
+                    "/tables/\(table)/partitions/\(halves[0]):merge", "{\"with\":\"\(halves[1])\"}")
+            } else {
+                operation = try await cluster.begin(
+                    "/tables/\(table)/partitions/\(halves[1]):transfer-primary", "{\"target\":\"\(primary)\"}")
+            }
+            _ = try await cluster.wait(for: operation)
+            return false
+        }
+        try await expectEventually("a route to it", within: 10) {
+            try await holder(of: "s-3", cluster, table) == holder(of: "s-5", cluster, table)
+        }
+    }
+
+    /// The ids that an operator sees, in key order.
+    private func listed(_ cluster: Cluster, _ table: String) async throws -> [String] {
+        let context = cluster.folder.appending(path: "context.json").path
+        let told = try await Programs.run("coxctl", ["partition", "list", table, "--context", context], within: 30)
+        guard told.status == 0 else { throw Failure("partition list: \(told)") }
+        return told.output.split(separator: "\n").dropFirst().compactMap { $0.split(separator: " ").first.map(String.init) }
+    }
+
     /// Every replica of the key's partition answers the same scan with the same bytes.
     private func compareReplicas(_ cluster: Cluster, _ rows: Rows, key: String) async throws {
         let route = try await cluster.route(rows.table, key: key)

@@ -176,6 +176,40 @@ import Testing
             try await other.engine.statistics(of: .all, in: storage) == RangeStatistics(rows: before.rows, bytes: before.bytes))
     }
 
+    @Test("what was split becomes one again where it lies, once both halves have come to their ends")
+    func merge() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(300)
+        let middle = try #require(try await sample.engine.middleKey(of: .all, in: storage))
+        let (lower, upper) = try #require(KeyRange.all.split(at: middle))
+        let start = sample.position(3)
+        let children = [(PartitionID(20), lower), (PartitionID(21), upper)].map {
+            PartitionState(partition: $0.0, range: $0.1, applied: start, checksum: 5)
+        }
+        try await sample.engine.split(partition, into: children, in: storage, at: start)
+        let end = sample.position(4, epoch: 2)
+        let parents = [
+            MergedPartition(partition: PartitionID(20), end: end), MergedPartition(partition: PartitionID(21), end: start),
+        ]
+        let merged = PartitionState(partition: PartitionID(30), range: .all, applied: end, checksum: 6)
+        // Refused as a whole, not by halves.
+        await #expect(throws: EngineError.notAt(PartitionID(20), applied: start, expected: end)) {
+            try await sample.engine.merge(parents.reversed(), into: merged, in: self.storage)
+        }
+        #expect(try #require(try await sample.engine.state(of: storage)).partitions.count == 2)
+        try await sample.engine.apply(
+            [sample.entry(4, [try sample.put(1, bytes: 7)], epoch: 2)], to: PartitionID(20), in: storage)
+        for _ in 0..<2 { try await sample.engine.merge(parents, into: merged, in: storage) }
+        #expect(try #require(try await sample.engine.state(of: storage)).partitions == [merged])
+        #expect(try await sample.engine.statistics(of: .all, in: storage).rows >= 300)
+        let next = [sample.entry(5, [try sample.put(1), try sample.put(299)], epoch: 3)]
+        #expect(try await sample.engine.apply(next, to: PartitionID(30), in: storage).applied == sample.position(5, epoch: 3))
+        await #expect(throws: EngineError.unknownPartition(PartitionID(21), storage)) {
+            try await sample.engine.apply([sample.entry(4, [])], to: PartitionID(21), in: self.storage)
+        }
+    }
+
     @Test("children of a split share the storage, each with its own position and range")
     func split() async throws {
         let sample = try Sample()

@@ -80,6 +80,12 @@ import Testing
         }
         try await source.engine.split(partition, into: halves, in: storage, at: source.position(40))
         for child in halves { #expect(try await recall(source.engine, 705, child.partition).write != nil) }
+        // And so does what a merge makes of the children, all of them.
+        let parents = halves.map { MergedPartition(partition: $0.partition, end: source.position(40)) }
+        let merged = PartitionState(partition: PartitionID(22), range: .all, applied: source.position(40), checksum: 4)
+        try await source.engine.merge(parents, into: merged, in: storage)
+        for number in 1...40 { #expect(try await recall(source.engine, 700 + Int64(number), merged.partition).write != nil) }
+        try await source.engine.split(merged.partition, into: halves, in: storage, at: source.position(40))
 
         _ = try await target.engine.open()
         let snapshot = try await source.engine.snapshot(of: PartitionID(21), in: storage)

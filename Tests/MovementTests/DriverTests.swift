@@ -187,6 +187,57 @@ import Testing
             ])
     }
 
+    @Test("a merge fences both partitions when both gates are open, and proposes where the records of both stand (M2, M4)")
+    func merge() throws {
+        var driver = Driver(node: a)
+        let op = OperationID(9)
+        let merge = try operation(.merge(left: PartitionID(1), right: PartitionID(2), into: PartitionID(3)), .fence)
+        let left = partition(inSync: [a, b])
+        let right = PartitionDescriptor(
+            id: PartitionID(2), table: TableID(1), range: .all, epoch: Epoch(6), primary: a, replicas: left.replicas,
+            status: .active, operation: op)
+        var time = now
+        func next(_ one: LeaderView, _ other: LeaderView, looks: Int = 1) -> (left: [Act], right: [Act]) {
+            var acts: (left: [Act], right: [Act]) = ([], [])
+            for _ in 0..<looks {
+                time = time + .milliseconds(20)
+                let quorum = time
+                let views = [one, other].map { view in
+                    var view = view
+                    view.quorumConfirmedAt = quorum
+                    return view
+                }
+                acts = driver.merge(left: (left, views[0]), right: (right, views[1]), in: merge, at: time)
+            }
+            return acts
+        }
+        let (good, bad) = (view(peers: [b: peer()]), view(peers: [b: peer(lag: 1 << 30)]))
+        for (one, other) in [(bad, good), (good, bad), (view(lease: false), good), (good, view(lease: false))] {
+            let acts = next(one, other, looks: 5)
+            #expect(acts.left == [] && acts.right == [])
+        }
+        let opened = next(good, good, looks: 3)
+        #expect(opened.left == [.fence(op)] && opened.right == [.fence(op)])
+        // A start in between has left one fence: the other follows, whatever the gate would say.
+        let one = next(bad, view(fence: op, drained: false))
+        #expect(one.left == [.fence(op)] && one.right == [])
+        let drained = next(view(fence: op, drained: true), view(fence: op, drained: false))
+        #expect(drained.left == [.split(op)] && drained.right == [])
+        let records = [70, 71].map {
+            LeaderView.SplitRecord(position: Position(epoch: Epoch(3), run: 1, sequence: $0), checksum: UInt32($0))
+        }
+        let half = next(view(fence: op, drained: true, split: records[0]), view(fence: op, drained: true))
+        #expect(half.left == [] && half.right == [.split(op)])
+        let open = next(view(drained: true, split: records[0]), view(fence: op, drained: true, split: records[1]))
+        #expect(open.left == [.fence(op)] && open.right == [], "a record without a fence ends nothing")
+        let whole = next(
+            view(fence: op, drained: true, split: records[0]), view(fence: op, drained: true, split: records[1]))
+        let ends = zip([left, right], records).map {
+            PartitionEnd(partition: $0.id, at: $1.position, checksum: $1.checksum, expecting: $0.epoch)
+        }
+        #expect(whole.left == [.propose(.commitMerge(op, left: ends[0], right: ends[1], inSync: [a, b]))] && whole.right == [])
+    }
+
     @Test("a paused operation has nothing to do at any step, whatever its view; going on, it counts its gate anew")
     func paused() throws {
         let id = PartitionID(1)

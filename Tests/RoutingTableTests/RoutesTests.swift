@@ -131,6 +131,34 @@ import Testing
         #expect(throws: UpdateError.rejected(.notForward(have: topology.revision, to: delta.to))) { try routes.applying(delta) }
     }
 
+    @Test("what was merged has one heir, however often it was; what was split, and what lives, has none")
+    func heirs() throws {
+        var topology = try topology(try cut(at: [[10], [20]]))
+        let (first, second, third) = (PartitionID(100_000), PartitionID(100_001), PartitionID(100_002))
+        let (once, twice) = (PartitionID(200_000), PartitionID(200_001))
+        func retired(_ id: PartitionID, _ children: PartitionID...) -> TopologyChange {
+            .partitionRetired(id, epoch: Epoch(2), children: children)
+        }
+        let steps: [[TopologyChange]] = [
+            [retired(first, once), retired(second, once), .partition(try partition(200_000, of: 1, [], [20]))],
+            [retired(once, twice), retired(third, twice), .partition(try partition(200_001, of: 1, [], nil))],
+        ]
+        for changes in steps {
+            let next = Revision(history: 1, index: topology.revision.index + 1)
+            try topology.apply(TopologyDelta(from: topology.revision, to: next, changes: changes))
+        }
+        let routes = try Routes(topology)
+        for id in [first, second, third, once] { #expect(routes.heir(of: id)?.id == twice) }
+        #expect(routes.heir(of: twice) == nil && routes.heir(of: PartitionID(5)) == nil)
+        let halves = [
+            retired(twice, PartitionID(200_002), PartitionID(200_003)),
+            .partition(try partition(200_002, of: 1, [], [9])), .partition(try partition(200_003, of: 1, [9], nil)),
+        ]
+        let next = Revision(history: 1, index: topology.revision.index + 1)
+        try topology.apply(TopologyDelta(from: topology.revision, to: next, changes: halves))
+        #expect(try Routes(topology).heir(of: first) == nil)
+    }
+
     @Test("a delta that would leave a gap is refused, and the old table stays")
     func badDelta() throws {
         let routes = try Routes(try topology(try cut(at: [[10]])))

@@ -22,7 +22,7 @@ import Testing
 
     @Test(
         "whoever dies before or after a step of an operation that fences, it ends whole or not at all, and nothing is left",
-        arguments: [CrashOperation.movePrimary, .split, .transfer])
+        arguments: [CrashOperation.movePrimary, .split, .merge, .transfer])
     func cells(operation: CrashOperation) throws {
         var count = 0
         try CrashMatrix(operation: operation, seed: 1).play(where: { $0.absence == .short }) { cell, result, _ in

@@ -80,11 +80,14 @@ struct Arbitrary {
             id: id(), table: id(), range: range(), epoch: epoch(), primary: optional(try node()),
             replicas: try list {
                 ReplicaDescriptor(node: try $0.node(), store: StoreID($0.bits()), storage: $0.id(), role: $0.any())
-            }, status: any(), origin: position(), originChecksum: UInt32(truncatingIfNeeded: bits()), operation: optional(id()))
+            }, status: any(), origin: position(), originChecksum: UInt32(truncatingIfNeeded: bits()),
+            parents: flag() ? [] : (0..<2).map { _ in MergedPartition(partition: id(), end: position()) },
+            operation: optional(id()))
     }
 
     mutating func operationKind() throws -> OperationKind {
-        switch below(6) {
+        switch below(7) {
+        case 5: .merge(left: id(), right: id(), into: id())
         case 0: .createTable(id())
         case 1: .dropTable(id())
         case 2: .move(partition: id(), source: optional(try node()), target: try node())
@@ -169,7 +172,8 @@ struct Arbitrary {
     }
 
     mutating func proposal() throws -> PartitionProposal {
-        switch below(9) {
+        switch below(10) {
+        case 8: .commitMerge(id(), left: end(), right: end(), inSync: try list { try $0.node() })
         case 0: .replicaReady(id(), expecting: epoch())
         case 1: .evict(id(), node: try node(), expecting: epoch())
         case 2: .joinInSync(id(), node: try node(), store: StoreID(bits()), expecting: epoch())
@@ -183,6 +187,10 @@ struct Arbitrary {
         case 7: .cleaned(id(), try cleanup())
         default: .requestSplit(id(), at: key(), expecting: epoch())
         }
+    }
+
+    mutating func end() -> PartitionEnd {
+        PartitionEnd(partition: id(), at: position(), checksum: UInt32(truncatingIfNeeded: bits()), expecting: epoch())
     }
 
     mutating func outcome() -> ProposalOutcome {

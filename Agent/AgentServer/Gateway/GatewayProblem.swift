@@ -100,7 +100,9 @@ struct GatewayProblem: Error {
     init(_ refusal: DataRefusal, routedTo known: PartitionDescriptor, in routes: Routes) {
         switch refusal {
         case .notHere(let descriptor):
-            self = .elsewhere(descriptor ?? known, "the partition is led by another node", in: routes)
+            // What was merged meanwhile lives on in another: the client is told of that one.
+            let now = descriptor ?? routes.heir(of: known.id) ?? known
+            self = .elsewhere(now, "the partition is led by another node", in: routes)
         case .staleEpoch(let descriptor):
             self = .elsewhere(descriptor, "the partition changed hands", in: routes)
         case .fenced:

@@ -215,6 +215,8 @@ package actor AgentRuntime: Service {
             fences[id] = state.fence?.operation
             hands?.fenced(id, state.fence?.operation)
         }
+        // With what a split or merge has ended its fence ends too: what has come of it takes writes now.
+        for case .dropped(let id) in records where fences.removeValue(forKey: id) != nil { hands?.fenced(id, nil) }
         log.append(records) { [inbox, logger] error in
             switch error {
             case nil: inbox.put(.persisted(ticket: ticket))

@@ -149,8 +149,12 @@ final class EngineLane: Sendable {
             let states = children.map {
                 PartitionState(partition: $0.id, range: $0.range, applied: $0.origin, checksum: $0.originChecksum)
             }
-            guard let origin = children.first?.origin else { return }
-            try await engine.split(parent, into: states, in: storage, at: origin)
+            guard let first = children.first else { return }
+            if first.parents.isEmpty {
+                try await engine.split(parent, into: states, in: storage, at: first.origin)
+            } else {
+                try await engine.merge(first.parents, into: states[0], in: storage)
+            }
             events(.childrenInstalled(parent: parent))
         case .sync:
             for state in try await engine.sync(storage) { events(.synced(state.partition, state.applied.sequence)) }

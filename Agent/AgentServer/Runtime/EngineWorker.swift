@@ -13,6 +13,7 @@ enum EngineJob: Sendable {
     case apply(PartitionID, [Entry])
     case checksum(PartitionID, Position)
     case create(PartitionDescriptor, TableDescriptor)
+    /// Or a merge, where the one child names its parents.
     case split(PartitionID, children: [PartitionDescriptor])
     case remove(PartitionID)
     case beginImport(

@@ -30,7 +30,8 @@ struct OperationMeter: Sendable {
     /// A partition led here stops its writers for `operation`, or lets them go on.
     mutating func fenced(_ partition: PartitionID, for operation: OperationID?, at now: LogicalInstant) {
         guard fences[partition] != operation else { return }
-        if let before = fences.removeValue(forKey: partition) {
+        // A merge fences two: the pause lasts from the first to the last.
+        if let before = fences.removeValue(forKey: partition), !fences.values.contains(before) {
             change(before, at: now) { work in
                 if let since = work.fencedAt { work.pause = work.pause + (now - since) }
                 work.fencedAt = nil
@@ -38,7 +39,7 @@ struct OperationMeter: Sendable {
         }
         guard let operation else { return }
         fences[partition] = operation
-        change(operation, at: now) { $0.fencedAt = now }
+        change(operation, at: now) { $0.fencedAt = $0.fencedAt ?? now }
     }
 
     private mutating func change(_ id: OperationID, at now: LogicalInstant, _ change: (inout Work) -> Void) {

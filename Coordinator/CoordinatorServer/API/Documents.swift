@@ -180,6 +180,10 @@ enum Documents {
             if operation.phase == .succeeded {
                 members["result"] = .object(["lower": .number(lower.number), "upper": .number(upper.number)])
             }
+        case .merge(let left, let right, let merged):
+            members["partition"] = .number(left.number)
+            members["with"] = .number(right.number)
+            if operation.phase == .succeeded { members["result"] = .object(["partition": .number(merged.number)]) }
         case .removeOrphan(let partition, let node):
             members["partition"] = .number(partition.number)
             members["source"] = .string(node.name)
@@ -219,7 +223,7 @@ enum Documents {
         case .createTable, .dropTable: [.replicas, .done]
         case .move(_, nil, _): [.copy, .done]
         case .move: [.copy, .handOver, .dropSource, .done]
-        case .split, .transferPrimary: [.fence, .done]
+        case .split, .merge, .transferPrimary: [.fence, .done]
         case .removeOrphan: [.dropSource, .done]
         }
     }

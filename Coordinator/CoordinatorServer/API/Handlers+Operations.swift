@@ -49,8 +49,7 @@ extension Handlers {
         let table = try tableNamed(call, in: state)
         let id = PartitionID(try call.number("id"))
         if let retired = state.topology.retired[id] {
-            let children = retired.children.map(\.description).joined(separator: ", ")
-            throw Problem(CatalogRejection(.partitionRetired, "partition \(id) was split into \(children)", field: "id"))
+            throw Problem(CatalogRejection(.partitionRetired, "partition \(id) \(retired.fate)", field: "id"))
         }
         guard state.topology.partitions[id]?.table == table.id else {
             throw Problem(CatalogRejection(.partitionNotFound, "table \(table.name) has no partition \(id)", field: "id"))
@@ -90,6 +89,26 @@ extension Handlers {
         }
         let payload = try await propose(.beginSplit(id, at: key, expecting: seen.epoch), call, as: request)
         return try call.isDryRun ? dryRun(seen) : try await operationMade(payload)
+    }
+
+    /// `{with}`: the neighbour with which it becomes one partition, on either side.
+    func merge(_ call: Call) async throws(Problem) -> Response {
+        let request = try requestID(call)
+        let state = try await catalog(call)
+        if let first = try answered(request, call, in: state) { return try await operationMade(first) }
+        let (id, _) = try partition(call, in: state)
+        var fields = try call.document()
+        let number = try fields.text("with")
+        try fields.finish()
+        guard let other = UInt64(number).map({ PartitionID($0) }) else { throw .invalid("with", "expected a partition's id") }
+        if let retired = state.topology.retired[other] {
+            throw Problem(CatalogRejection(.partitionRetired, "partition \(other) \(retired.fate)", field: "with"))
+        }
+        let seen: (left: PartitionDescriptor, right: PartitionDescriptor)
+        do throws(PlanRefusal) { seen = try checkMerge(of: id, with: other, in: state.topology) } catch { throw Problem(error) }
+        let payload = try await propose(
+            .beginMerge(seen.left.id, expecting: seen.left.epoch, with: seen.right.id, at: seen.right.epoch), call, as: request)
+        return try call.isDryRun ? dryRun(seen.left) : try await operationMade(payload)
     }
 
     /// `{source?, target}`; without a source the partition gets one copy more.

@@ -39,6 +39,7 @@ struct Handlers: Sendable {
             Route(.put, v1 + "/tables/{name}/capacity", .permission(.changeTables), handler: setCapacity),
             Route(.get, v1 + "/tables/{name}/partitions", .permission(.readTables), reads: freshness, handler: partitions),
             Route(.post, v1 + "/tables/{name}/partitions/{id}:split", .permission(.movePartitions), handler: split),
+            Route(.post, v1 + "/tables/{name}/partitions/{id}:merge", .permission(.movePartitions), handler: merge),
             Route(.post, v1 + "/tables/{name}/partitions/{id}:move", .permission(.movePartitions), handler: move),
             Route(
                 .post, v1 + "/tables/{name}/partitions/{id}:transfer-primary", .permission(.movePartitions), handler: transfer),

@@ -79,14 +79,14 @@ package struct Problem: Error, Hashable, Sendable {
         let status: HTTPResponse.Status =
             switch refusal {
             case .unknownPartition: .notFound
-            case .unknownNode, .notEnoughNodes, .splitKeyOutsideRange: .unprocessableContent
+            case .unknownNode, .notEnoughNodes, .splitKeyOutsideRange, .cannotMerge(.notNeighbours): .unprocessableContent
             case .nodeNotHealthy, .targetHoldsReplica, .sourceHoldsNoReplica, .targetNotInSync, .alreadyPrimary, .partitionBusy,
-                .partitionNotActive, .noPrimary, .nodeBusy:
+                .partitionNotActive, .noPrimary, .nodeBusy, .cannotMerge:
                 .conflict
             }
         var isRetryable = false
         switch refusal {
-        case .partitionBusy, .nodeBusy, .partitionNotActive: isRetryable = true
+        case .partitionBusy, .nodeBusy, .partitionNotActive, .cannotMerge(.learners): isRetryable = true
         default: break
         }
         self.init(
@@ -134,12 +134,13 @@ extension CatalogRejection.Code {
         case .partitionRetired: .gone
         case .versionMismatch: .preconditionFailed
         case .joinTokenRefused, .nodeDecommissioned: .forbidden
-        case .requestReused, .splitKeyOutside, .notEnoughNodes, .unknownEntry, .invalidValue, .limitReached,
+        case .requestReused, .splitKeyOutside, .notNeighbours, .notEnoughNodes, .unknownEntry, .invalidValue, .limitReached,
             .wrongOperation:
             .unprocessableContent
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
             .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .nodeUnavailable, .tableNotActive, .lastReplica,
-            .nodeHoldsReplicas, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary, .storeMismatch,
+            .nodeHoldsReplicas, .primariesDiffer, .replicasDiffer, .storagesDiffer, .notPrimary, .notInSync, .notAReplica,
+            .alreadyReplica, .alreadyPrimary, .storeMismatch,
             .notEnoughWitnesses, .generationInUse, .superseded, .nodeInUse, .gossipKeysUnknown, .rotationUnderWay,
             .rotationMovedOn, .gossipKeyInUse:
             .conflict

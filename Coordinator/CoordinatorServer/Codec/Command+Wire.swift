@@ -57,6 +57,12 @@ extension Command: WireCodable {
             self = .beginSplit(
                 try Check.identifier(it.partition, "BeginSplit.partition"), at: try Check.key(it.at, "BeginSplit.at"),
                 expecting: try Check.epoch(it.expecting, "BeginSplit.expecting"))
+        case .beginMerge(let it):
+            self = .beginMerge(
+                try Check.identifier(it.left, "BeginMerge.left"),
+                expecting: try Check.epoch(it.leftEpoch, "BeginMerge.left_epoch"),
+                with: try Check.identifier(it.right, "BeginMerge.right"),
+                at: try Check.epoch(it.rightEpoch, "BeginMerge.right_epoch"))
         case .beginTransfer(let it):
             let target = try NodeSession(wire: it.target)
             self = .beginTransfer(
@@ -164,6 +170,11 @@ extension Command: WireCodable {
             wire.beginSplit.partition = partition.number
             wire.beginSplit.at = Data(key.bytes)
             wire.beginSplit.expecting = epoch.number
+        case .beginMerge(let left, let leftEpoch, let right, let rightEpoch):
+            wire.beginMerge.left = left.number
+            wire.beginMerge.leftEpoch = leftEpoch.number
+            wire.beginMerge.right = right.number
+            wire.beginMerge.rightEpoch = rightEpoch.number
         case .beginTransfer(let partition, let node, let session, let epoch):
             wire.beginTransfer.partition = partition.number
             wire.beginTransfer.target = NodeSession(node: node, session: session).wire

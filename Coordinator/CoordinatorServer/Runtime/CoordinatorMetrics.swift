@@ -136,7 +136,7 @@ struct CoordinatorMetrics: Sendable {
                     Double(nodes.count { $0.zone == zone && $0.status == state }))
             }
         }
-        for kind in ["create-table", "drop-table", "move", "repair", "split", "transfer-primary", "remove-orphan"] {
+        for kind in ["create-table", "drop-table", "move", "repair", "split", "merge", "transfer-primary", "remove-orphan"] {
             for phase in OperationPhase.allCases {
                 let found = topology.operations.values.count { $0.kind.name == kind && $0.phase == phase }
                 gauge("operations", [("kind", kind), ("state", phase.rawValue)], Double(found))

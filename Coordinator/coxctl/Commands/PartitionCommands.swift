@@ -4,7 +4,9 @@ import Client
 struct Partition: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Key ranges of a table.",
-        subcommands: [PartitionList.self, PartitionSplit.self, PartitionMove.self, PartitionTransfer.self])
+        subcommands: [
+            PartitionList.self, PartitionSplit.self, PartitionMerge.self, PartitionMove.self, PartitionTransfer.self,
+        ])
 }
 
 struct PartitionList: ClusterCommand {
@@ -41,6 +43,23 @@ struct PartitionSplit: ClusterCommand {
         let answer = try await session.ask(
             .post, path(table, partition, "split"), body: .object(["key": try parsedKey(key)]))
         try await waiting.follow(answer, in: session, done: "partition \(partition) is split")
+    }
+}
+
+struct PartitionMerge: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "merge",
+        abstract: "Join two neighbours that a split has left in one storage; no data moves, writes pause for one commit.")
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var waiting: WaitOptions
+    @Argument(help: "The table.") var table: String
+    @Argument(help: "The partition's id.") var partition: String
+    @Option(help: "The neighbour's id, on either side.") var with: String
+
+    func act(_ session: Session) async throws {
+        let answer = try await session.ask(
+            .post, path(table, partition, "merge"), body: .object(["with": .string(with)]))
+        try await waiting.follow(answer, in: session, done: "partitions \(partition) and \(with) are one")
     }
 }
 

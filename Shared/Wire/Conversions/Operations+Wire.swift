@@ -17,6 +17,11 @@ extension OperationKind: WireCodable {
                 at: try Check.key(split.at, "OperationKind.Split.at"),
                 lower: try Check.identifier(split.lower, "OperationKind.Split.lower"),
                 upper: try Check.identifier(split.upper, "OperationKind.Split.upper"))
+        case .merge(let merge):
+            self = .merge(
+                left: try Check.identifier(merge.left, "OperationKind.Merge.left"),
+                right: try Check.identifier(merge.right, "OperationKind.Merge.right"),
+                into: try Check.identifier(merge.into, "OperationKind.Merge.into"))
         case .transferPrimary(let transfer):
             self = .transferPrimary(
                 partition: try Check.identifier(transfer.partition, "OperationKind.TransferPrimary.partition"),
@@ -42,6 +47,10 @@ extension OperationKind: WireCodable {
             wire.split.at = Data(key.bytes)
             wire.split.lower = lower.number
             wire.split.upper = upper.number
+        case .merge(let left, let right, let merged):
+            wire.merge.left = left.number
+            wire.merge.right = right.number
+            wire.merge.into = merged.number
         case .transferPrimary(let partition, let target):
             wire.transferPrimary.partition = partition.number
             wire.transferPrimary.target = target.name

@@ -53,6 +53,8 @@ extension PartitionDescriptor: WireCodable {
                 ReplicaDescriptor.init(wire:)),
             status: try PartitionStatus(wire: wire.status, "PartitionDescriptor.status"),
             origin: try Position(wire: wire.origin), originChecksum: wire.originChecksum,
+            parents: try Check.list(
+                wire.parents, "PartitionDescriptor.parents", atMost: 2, MergedPartition.init(wire:)),
             operation: wire.hasOperation ? try Check.identifier(wire.operation, "PartitionDescriptor.operation") : nil)
     }
 
@@ -67,7 +69,23 @@ extension PartitionDescriptor: WireCodable {
         wire.status = status.wire
         wire.origin = origin.wire
         wire.originChecksum = originChecksum
+        wire.parents = parents.map(\.wire)
         if let operation { wire.operation = operation.number }
+        return wire
+    }
+}
+
+extension MergedPartition: WireCodable {
+    package init(wire: ProtoMergedPartition) throws(WireError) {
+        guard wire.hasEnd else { throw WireError("MergedPartition.end", .missing) }
+        self.init(
+            partition: try Check.identifier(wire.partition, "MergedPartition.partition"), end: try Position(wire: wire.end))
+    }
+
+    package var wire: ProtoMergedPartition {
+        var wire = ProtoMergedPartition()
+        wire.partition = partition.number
+        wire.end = end.wire
         return wire
     }
 }

@@ -39,6 +39,14 @@ extension PartitionProposal: WireCodable {
                     (name) throws(WireError) in try Check.node(name, "CommitSplit.in_sync")
                 },
                 expecting: try Check.epoch(split.expecting, "CommitSplit.expecting"))
+        case .commitMerge(let merge):
+            guard merge.hasLeft, merge.hasRight else { throw WireError("CommitMerge.left, right", .missing) }
+            self = .commitMerge(
+                try Check.identifier(merge.operation, "CommitMerge.operation"), left: try PartitionEnd(wire: merge.left),
+                right: try PartitionEnd(wire: merge.right),
+                inSync: try Check.list(merge.inSync, "CommitMerge.in_sync", atMost: 2 * Limits.replicationFactor) {
+                    (name) throws(WireError) in try Check.node(name, "CommitMerge.in_sync")
+                })
         case .abort(let abort):
             self = .abort(
                 try Check.identifier(abort.operation, "Abort.operation"),
@@ -90,6 +98,11 @@ extension PartitionProposal: WireCodable {
             wire.commitSplit.checksum = checksum
             wire.commitSplit.inSync = inSync.map(\.name)
             wire.commitSplit.expecting = expecting.number
+        case .commitMerge(let operation, let left, let right, let inSync):
+            wire.commitMerge.operation = operation.number
+            wire.commitMerge.left = left.wire
+            wire.commitMerge.right = right.wire
+            wire.commitMerge.inSync = inSync.map(\.name)
         case .abort(let operation, let partition, let reason, let expecting):
             wire.abort.operation = operation.number
             wire.abort.partition = partition.number
@@ -103,6 +116,24 @@ extension PartitionProposal: WireCodable {
             wire.requestSplit.at = Data(key.bytes)
             wire.requestSplit.expecting = expecting.number
         }
+        return wire
+    }
+}
+
+extension PartitionEnd: WireCodable {
+    package init(wire: ProtoPartitionProposal.CommitMerge.End) throws(WireError) {
+        guard wire.hasAt else { throw WireError("CommitMerge.End.at", .missing) }
+        self.init(
+            partition: try Check.identifier(wire.partition, "CommitMerge.End.partition"), at: try Position(wire: wire.at),
+            checksum: wire.checksum, expecting: try Check.epoch(wire.expecting, "CommitMerge.End.expecting"))
+    }
+
+    package var wire: ProtoPartitionProposal.CommitMerge.End {
+        var wire = ProtoPartitionProposal.CommitMerge.End()
+        wire.partition = partition.number
+        wire.at = at.wire
+        wire.checksum = checksum
+        wire.expecting = expecting.number
         return wire
     }
 }

@@ -416,6 +416,14 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .removeOrphan(newValue)}
   }
 
+  package var beginMerge: ProtoCatalogCommand.BeginMerge {
+    get {
+      if case .beginMerge(let v)? = command {return v}
+      return ProtoCatalogCommand.BeginMerge()
+    }
+    set {command = .beginMerge(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -453,6 +461,7 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case pauseOperation(UInt64)
     case resumeOperation(UInt64)
     case removeOrphan(ProtoCatalogCommand.RemoveOrphan)
+    case beginMerge(ProtoCatalogCommand.BeginMerge)
 
   }
 
@@ -637,6 +646,24 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package var at: Data = Data()
 
     package var expecting: UInt64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct BeginMerge: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var left: UInt64 = 0
+
+    package var leftEpoch: UInt64 = 0
+
+    package var right: UInt64 = 0
+
+    package var rightEpoch: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1448,7 +1475,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0\u{3}begin_merge\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1858,6 +1885,19 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .removeOrphan(v)
         }
       }()
+      case 35: try {
+        var v: ProtoCatalogCommand.BeginMerge?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .beginMerge(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .beginMerge(v)
+        }
+      }()
       default: break
       }
     }
@@ -2004,6 +2044,10 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .removeOrphan?: try {
       guard case .removeOrphan(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+    }()
+    case .beginMerge?: try {
+      guard case .beginMerge(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
     }()
     case nil: break
     }
@@ -2347,6 +2391,51 @@ nonisolated extension ProtoCatalogCommand.BeginSplit: SwiftProtobuf.Message, Swi
     if lhs.partition != rhs.partition {return false}
     if lhs.at != rhs.at {return false}
     if lhs.expecting != rhs.expecting {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.BeginMerge: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".BeginMerge"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}left\0\u{3}left_epoch\0\u{1}right\0\u{3}right_epoch\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.left) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.leftEpoch) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.right) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.rightEpoch) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.left != 0 {
+      try visitor.visitSingularUInt64Field(value: self.left, fieldNumber: 1)
+    }
+    if self.leftEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.leftEpoch, fieldNumber: 2)
+    }
+    if self.right != 0 {
+      try visitor.visitSingularUInt64Field(value: self.right, fieldNumber: 3)
+    }
+    if self.rightEpoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rightEpoch, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.BeginMerge, rhs: ProtoCatalogCommand.BeginMerge) -> Bool {
+    if lhs.left != rhs.left {return false}
+    if lhs.leftEpoch != rhs.leftEpoch {return false}
+    if lhs.right != rhs.right {return false}
+    if lhs.rightEpoch != rhs.rightEpoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

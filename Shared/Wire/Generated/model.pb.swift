@@ -820,6 +820,8 @@ package nonisolated struct ProtoPartitionDescriptor: Sendable {
   /// Clears the value of `operation`. Subsequent reads from it will return its default value.
   package mutating func clearOperation() {self._operation = nil}
 
+  package var parents: [ProtoMergedPartition] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -828,6 +830,30 @@ package nonisolated struct ProtoPartitionDescriptor: Sendable {
   fileprivate var _primary: String? = nil
   fileprivate var _origin: ProtoPosition? = nil
   fileprivate var _operation: UInt64? = nil
+}
+
+/// What was merged into another partition, and where its own log ended.
+package nonisolated struct ProtoMergedPartition: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var partition: UInt64 = 0
+
+  package var end: ProtoPosition {
+    get {_end ?? ProtoPosition()}
+    set {_end = newValue}
+  }
+  /// Returns true if `end` has been explicitly set.
+  package var hasEnd: Bool {self._end != nil}
+  /// Clears the value of `end`. Subsequent reads from it will return its default value.
+  package mutating func clearEnd() {self._end = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _end: ProtoPosition? = nil
 }
 
 package nonisolated struct ProtoRetiredPartition: Sendable {
@@ -901,6 +927,14 @@ package nonisolated struct ProtoOperationKind: Sendable {
     set {kind = .removeOrphan(newValue)}
   }
 
+  package var merge: ProtoOperationKind.Merge {
+    get {
+      if case .merge(let v)? = kind {return v}
+      return ProtoOperationKind.Merge()
+    }
+    set {kind = .merge(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Kind: Equatable, Sendable {
@@ -910,6 +944,7 @@ package nonisolated struct ProtoOperationKind: Sendable {
     case split(ProtoOperationKind.Split)
     case transferPrimary(ProtoOperationKind.TransferPrimary)
     case removeOrphan(ProtoOperationKind.RemoveOrphan)
+    case merge(ProtoOperationKind.Merge)
 
   }
 
@@ -978,6 +1013,22 @@ package nonisolated struct ProtoOperationKind: Sendable {
     package var partition: UInt64 = 0
 
     package var node: String = String()
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package nonisolated struct Merge: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var left: UInt64 = 0
+
+    package var right: UInt64 = 0
+
+    package var into: UInt64 = 0
 
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1652,6 +1703,14 @@ package nonisolated struct ProtoPartitionProposal: Sendable {
     set {proposal = .requestSplit(newValue)}
   }
 
+  package var commitMerge: ProtoPartitionProposal.CommitMerge {
+    get {
+      if case .commitMerge(let v)? = proposal {return v}
+      return ProtoPartitionProposal.CommitMerge()
+    }
+    set {proposal = .commitMerge(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Proposal: Equatable, Sendable {
@@ -1664,6 +1723,7 @@ package nonisolated struct ProtoPartitionProposal: Sendable {
     case abort(ProtoPartitionProposal.Abort)
     case cleaned(ProtoPartitionProposal.Cleaned)
     case requestSplit(ProtoPartitionProposal.RequestSplit)
+    case commitMerge(ProtoPartitionProposal.CommitMerge)
 
   }
 
@@ -1839,6 +1899,68 @@ package nonisolated struct ProtoPartitionProposal: Sendable {
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
+  }
+
+  package nonisolated struct CommitMerge: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var operation: UInt64 = 0
+
+    package var left: ProtoPartitionProposal.CommitMerge.End {
+      get {_left ?? ProtoPartitionProposal.CommitMerge.End()}
+      set {_left = newValue}
+    }
+    /// Returns true if `left` has been explicitly set.
+    package var hasLeft: Bool {self._left != nil}
+    /// Clears the value of `left`. Subsequent reads from it will return its default value.
+    package mutating func clearLeft() {self._left = nil}
+
+    package var right: ProtoPartitionProposal.CommitMerge.End {
+      get {_right ?? ProtoPartitionProposal.CommitMerge.End()}
+      set {_right = newValue}
+    }
+    /// Returns true if `right` has been explicitly set.
+    package var hasRight: Bool {self._right != nil}
+    /// Clears the value of `right`. Subsequent reads from it will return its default value.
+    package mutating func clearRight() {self._right = nil}
+
+    package var inSync: [String] = []
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package nonisolated struct End: Sendable {
+      // SwiftProtobuf.Message conformance is added in an extension below. See the
+      // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+      // methods supported on all messages.
+
+      package var partition: UInt64 = 0
+
+      package var at: ProtoPosition {
+        get {_at ?? ProtoPosition()}
+        set {_at = newValue}
+      }
+      /// Returns true if `at` has been explicitly set.
+      package var hasAt: Bool {self._at != nil}
+      /// Clears the value of `at`. Subsequent reads from it will return its default value.
+      package mutating func clearAt() {self._at = nil}
+
+      package var checksum: UInt32 = 0
+
+      package var expecting: UInt64 = 0
+
+      package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+      package init() {}
+
+      fileprivate var _at: ProtoPosition? = nil
+    }
+
+    package init() {}
+
+    fileprivate var _left: ProtoPartitionProposal.CommitMerge.End? = nil
+    fileprivate var _right: ProtoPartitionProposal.CommitMerge.End? = nil
   }
 
   package init() {}
@@ -2864,7 +2986,7 @@ nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PartitionDescriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}table\0\u{1}range\0\u{1}epoch\0\u{1}primary\0\u{1}replicas\0\u{1}status\0\u{1}origin\0\u{3}origin_checksum\0\u{1}operation\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}table\0\u{1}range\0\u{1}epoch\0\u{1}primary\0\u{1}replicas\0\u{1}status\0\u{1}origin\0\u{3}origin_checksum\0\u{1}operation\0\u{1}parents\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2882,6 +3004,7 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
       case 8: try { try decoder.decodeSingularMessageField(value: &self._origin) }()
       case 9: try { try decoder.decodeSingularFixed32Field(value: &self.originChecksum) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self._operation) }()
+      case 11: try { try decoder.decodeRepeatedMessageField(value: &self.parents) }()
       default: break
       }
     }
@@ -2922,6 +3045,9 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
     try { if let v = self._operation {
       try visitor.visitSingularUInt64Field(value: v, fieldNumber: 10)
     } }()
+    if !self.parents.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parents, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2936,6 +3062,46 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
     if lhs._origin != rhs._origin {return false}
     if lhs.originChecksum != rhs.originChecksum {return false}
     if lhs._operation != rhs._operation {return false}
+    if lhs.parents != rhs.parents {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoMergedPartition: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MergedPartition"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}end\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._end) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    try { if let v = self._end {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoMergedPartition, rhs: ProtoMergedPartition) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs._end != rhs._end {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2983,7 +3149,7 @@ nonisolated extension ProtoRetiredPartition: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OperationKind"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}create_table\0\u{3}drop_table\0\u{1}move\0\u{1}split\0\u{3}transfer_primary\0\u{3}remove_orphan\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}create_table\0\u{3}drop_table\0\u{1}move\0\u{1}split\0\u{3}transfer_primary\0\u{3}remove_orphan\0\u{1}merge\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3059,6 +3225,19 @@ nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._
           self.kind = .removeOrphan(v)
         }
       }()
+      case 7: try {
+        var v: ProtoOperationKind.Merge?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .merge(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .merge(v)
+        }
+      }()
       default: break
       }
     }
@@ -3093,6 +3272,10 @@ nonisolated extension ProtoOperationKind: SwiftProtobuf.Message, SwiftProtobuf._
     case .removeOrphan?: try {
       guard case .removeOrphan(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .merge?: try {
+      guard case .merge(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     }()
     case nil: break
     }
@@ -3260,6 +3443,46 @@ nonisolated extension ProtoOperationKind.RemoveOrphan: SwiftProtobuf.Message, Sw
   package static func ==(lhs: ProtoOperationKind.RemoveOrphan, rhs: ProtoOperationKind.RemoveOrphan) -> Bool {
     if lhs.partition != rhs.partition {return false}
     if lhs.node != rhs.node {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoOperationKind.Merge: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoOperationKind.protoMessageName + ".Merge"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}left\0\u{1}right\0\u{1}into\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.left) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.right) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.into) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.left != 0 {
+      try visitor.visitSingularUInt64Field(value: self.left, fieldNumber: 1)
+    }
+    if self.right != 0 {
+      try visitor.visitSingularUInt64Field(value: self.right, fieldNumber: 2)
+    }
+    if self.into != 0 {
+      try visitor.visitSingularUInt64Field(value: self.into, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoOperationKind.Merge, rhs: ProtoOperationKind.Merge) -> Bool {
+    if lhs.left != rhs.left {return false}
+    if lhs.right != rhs.right {return false}
+    if lhs.into != rhs.into {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4312,7 +4535,7 @@ nonisolated extension ProtoTopology: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension ProtoPartitionProposal: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PartitionProposal"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}replica_ready\0\u{1}evict\0\u{3}join_in_sync\0\u{3}switch_primary\0\u{3}remove_replica\0\u{3}commit_split\0\u{1}abort\0\u{1}cleaned\0\u{3}request_split\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}replica_ready\0\u{1}evict\0\u{3}join_in_sync\0\u{3}switch_primary\0\u{3}remove_replica\0\u{3}commit_split\0\u{1}abort\0\u{1}cleaned\0\u{3}request_split\0\u{3}commit_merge\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4437,6 +4660,19 @@ nonisolated extension ProtoPartitionProposal: SwiftProtobuf.Message, SwiftProtob
           self.proposal = .requestSplit(v)
         }
       }()
+      case 10: try {
+        var v: ProtoPartitionProposal.CommitMerge?
+        var hadOneofValue = false
+        if let current = self.proposal {
+          hadOneofValue = true
+          if case .commitMerge(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.proposal = .commitMerge(v)
+        }
+      }()
       default: break
       }
     }
@@ -4483,6 +4719,10 @@ nonisolated extension ProtoPartitionProposal: SwiftProtobuf.Message, SwiftProtob
     case .requestSplit?: try {
       guard case .requestSplit(let v)? = self.proposal else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .commitMerge?: try {
+      guard case .commitMerge(let v)? = self.proposal else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     }()
     case nil: break
     }
@@ -4888,6 +5128,104 @@ nonisolated extension ProtoPartitionProposal.RequestSplit: SwiftProtobuf.Message
   package static func ==(lhs: ProtoPartitionProposal.RequestSplit, rhs: ProtoPartitionProposal.RequestSplit) -> Bool {
     if lhs.partition != rhs.partition {return false}
     if lhs.at != rhs.at {return false}
+    if lhs.expecting != rhs.expecting {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPartitionProposal.CommitMerge: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoPartitionProposal.protoMessageName + ".CommitMerge"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}operation\0\u{1}left\0\u{1}right\0\u{3}in_sync\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.operation) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._left) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._right) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.inSync) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.operation != 0 {
+      try visitor.visitSingularUInt64Field(value: self.operation, fieldNumber: 1)
+    }
+    try { if let v = self._left {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._right {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    if !self.inSync.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.inSync, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoPartitionProposal.CommitMerge, rhs: ProtoPartitionProposal.CommitMerge) -> Bool {
+    if lhs.operation != rhs.operation {return false}
+    if lhs._left != rhs._left {return false}
+    if lhs._right != rhs._right {return false}
+    if lhs.inSync != rhs.inSync {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPartitionProposal.CommitMerge.End: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoPartitionProposal.CommitMerge.protoMessageName + ".End"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}at\0\u{1}checksum\0\u{1}expecting\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._at) }()
+      case 3: try { try decoder.decodeSingularFixed32Field(value: &self.checksum) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.expecting) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    try { if let v = self._at {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.checksum != 0 {
+      try visitor.visitSingularFixed32Field(value: self.checksum, fieldNumber: 3)
+    }
+    if self.expecting != 0 {
+      try visitor.visitSingularUInt64Field(value: self.expecting, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoPartitionProposal.CommitMerge.End, rhs: ProtoPartitionProposal.CommitMerge.End) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs._at != rhs._at {return false}
+    if lhs.checksum != rhs.checksum {return false}
     if lhs.expecting != rhs.expecting {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -77,6 +77,9 @@ extension AgentProcess {
         case .create(let descriptor, let storage):
             engine[descriptor.id] = EnginePartition(storage: storage, range: descriptor.range)
             wait(for: .tell(.created(descriptor.id, storage)), at: now)
+        case .installChildren(let first, let storage, let children) where !children[0].parents.isEmpty:
+            merge(into: children[0], in: storage)
+            wait(for: .tell(.childrenInstalled(parent: first)), at: now)
         case .installChildren(let parent, let storage, let children): install(children, of: parent, in: storage, at: now)
         case .drop(let id, let storage):
             if onLog.contains(id) { violations.append("\(node) drops \(id), which its log on disk still holds") }
@@ -135,6 +138,26 @@ extension AgentProcess {
             }
         }
         wait(for: .tell(.childrenInstalled(parent: parent)), at: now)
+    }
+
+    private mutating func merge(into merged: PartitionDescriptor, in storage: StorageID) {
+        guard engine[merged.id] == nil else { return }
+        if !onLog.contains(merged.id) {
+            violations.append("\(node) merges into \(merged.id), of which its log on disk knows nothing")
+        }
+        var whole = EnginePartition(storage: storage, range: merged.range)
+        for parent in merged.parents {
+            guard let held = engine.removeValue(forKey: parent.partition) else {
+                violations.append("\(node) merges \(parent.partition), which is not there")
+                continue
+            }
+            if held.storage != storage || held.applied.sequence < parent.end.sequence {
+                violations.append("\(node) merges \(parent.partition) at \(held.applied), before \(parent.end)")
+            }
+            whole.values.merge(held.values) { $1 }
+        }
+        whole.applied = merged.origin
+        engine[merged.id] = whole
     }
 
     // MARK: - Copies

@@ -97,6 +97,7 @@ enum Errand: Hashable, Sendable {
     case move(seed: UInt64)
     case transfer(seed: UInt64)
     case split(seed: UInt64)
+    case merge(seed: UInt64)
     case drain(seed: UInt64)
     case abdicate
     case pause(seed: UInt64)
@@ -105,7 +106,9 @@ enum Errand: Hashable, Sendable {
     case exactly(Command)
 
     /// Those that a plan of faults draws. Moves and splits come more than once: they have the most steps to be disturbed in.
-    static let kinds = 9
+    static let kinds = 11
+    /// Those of them that bring no copy anywhere: splits, merges, and what gets in their way.
+    static let kindsInPlace = [2, 3, 9, 9, 10, 10, 4, 6, 7, 8]
 
     init(kind: Int, seed: UInt64) {
         self =
@@ -115,6 +118,7 @@ enum Errand: Hashable, Sendable {
             case 4: .transfer(seed: seed)
             case 5: .drain(seed: seed)
             case 6: .abdicate
+            case 9, 10: .merge(seed: seed)
             case 7: seed % 3 == 0 ? .resumeAll : .pause(seed: seed)
             default: .cancel(seed: seed)
             }

@@ -135,6 +135,7 @@ package struct CrashMatrix {
                 return tables.count == 2 && tables.allSatisfy { $0.status == .active } ? nil : "\(tables.count) tables"
             }
         }
+        if operation == .merge { try cut(&simulation) }
         let (operation, places) = (operation, simulation.system.places)
         let topology = simulation.system.checks.truth
         let drained = topology.partitions.values.first?.primary
@@ -145,6 +146,17 @@ package struct CrashMatrix {
         try simulation.run(until: simulation.now + .seconds(6))
         try order(&simulation)
         return simulation
+    }
+
+    /// So that there are two halves to be merged.
+    private func cut(_ simulation: inout Simulation<Cluster>) throws(Violation) {
+        let (topology, places) = (simulation.system.checks.truth, simulation.system.places)
+        guard let command = CrashOperation.split.command(in: topology, places) else { throw Violation("nothing can be cut") }
+        simulation.order(.exactly(command))
+        try simulation.waits("there are two halves", atMost: .seconds(10)) { simulation in
+            let halves = simulation.system.checks.truth.partitions.values
+            return halves.count == 2 && halves.allSatisfy { $0.operation == nil } ? nil : "\(halves.count) partitions"
+        }
     }
 
     private func order(_ simulation: inout Simulation<Cluster>) throws(Violation) {

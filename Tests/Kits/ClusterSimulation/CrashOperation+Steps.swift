@@ -138,6 +138,16 @@ extension CrashOperation {
                 "propose split at source",
                 "step done",
             ]
+        case .merge:
+            [
+                "step fence",
+                "fence at source",
+                "split record at source",
+                "split record at member",
+                "split record at target",
+                "propose merge at source",
+                "step done",
+            ]
         case .transfer:
             [
                 "step fence",

@@ -14,6 +14,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     /// The node that was missed comes back while its copy is being made anew.
     case needlessRepair = "needless-repair"
     case split
+    /// Of the halves of a split.
+    case merge
     case transfer = "transfer-primary"
     /// The node that leads is drained: its first copy moves away.
     case drain
@@ -32,6 +34,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         case .move(_, nil, _): [.repair, .needlessRepair]
         case .move: [.move, .movePrimary, .drain, .cancelCopy, .cancelHandOver, .pauseCopy, .pauseHandOver]
         case .split: [.split, .cancelSplit]
+        case .merge: [.merge]
         case .transferPrimary: [.transfer]
         case .removeOrphan: [.removeOrphan]
         }
@@ -58,7 +61,8 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         case .cancelSplit: return [Interruption(at: .entered(.fence), after: .milliseconds(10), command: cancel)]
         case .pauseCopy: return pause(at: .copy)
         case .pauseHandOver: return pause(at: .handOver)
-        case .createTable, .dropTable, .move, .movePrimary, .repair, .needlessRepair, .split, .transfer, .drain, .removeOrphan:
+        case .createTable, .dropTable, .move, .movePrimary, .repair, .needlessRepair, .split, .merge, .transfer, .drain,
+            .removeOrphan:
             return []
         }
     }
@@ -107,6 +111,10 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         case .repair, .needlessRepair: return nil
         case .split, .cancelSplit:
             return .beginSplit(partition.id, at: Key([UInt8(ClusterOptions.keys / 2) * 10 + 5]), expecting: partition.epoch)
+        case .merge:
+            let halves = topology.partitions(of: table)
+            guard halves.count == 2 else { return nil }
+            return .beginMerge(halves[0].id, expecting: halves[0].epoch, with: halves[1].id, at: halves[1].epoch)
         case .transfer:
             guard let target = partition.inSync.first(where: { $0 != primary }), let session = topology.nodes[target]?.session
             else { return nil }
@@ -165,6 +173,10 @@ package enum CrashOperation: String, CaseIterable, Sendable {
             let hasParent = topology.partitions[id] != nil
             let halves = [lower, upper].count { topology.partitions[$0] != nil }
             return say(hasParent != isAfter && halves == (isAfter ? 2 : 0), "there are \(halves) halves")
+        case .merge(let left, let right, let merged):
+            let isWhole = topology.partitions[merged] != nil
+            let halves = [left, right].count { topology.partitions[$0] != nil }
+            return say(isWhole == isAfter && halves == (isAfter ? 0 : 2), "there are \(halves) halves")
         case .transferPrimary(let id, let target):
             return say(!isAfter || topology.partitions[id]?.primary == target, "another node leads")
         case .removeOrphan: return say(isAfter, "nobody may end a removal")
@@ -174,9 +186,9 @@ package enum CrashOperation: String, CaseIterable, Sendable {
 
 /// Who dies.
 package enum CrashParty: String, CaseIterable, Sendable {
-    /// The agent from which something goes away; of a split and of a table's beginning and end, the one that leads.
+    /// The agent from which something goes away; of a split, a merge and a table's beginning and end, the one that leads.
     case source
-    /// The agent to which it comes; of a split and of a table's beginning and end, one that follows.
+    /// The agent to which it comes; of a split, a merge and a table's beginning and end, one that follows.
     case target
     /// The agent that leads the partition, where it is neither.
     case primary

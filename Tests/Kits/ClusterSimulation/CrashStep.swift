@@ -123,6 +123,7 @@ package enum AgentAct: Hashable, Sendable, CustomStringConvertible {
         case .switchPrimary: return (id, .propose("switch"))
         case .removeReplica: return (id, .propose("removal"))
         case .commitSplit: return (id, .propose("split"))
+        case .commitMerge: return (id, .propose("merge"))
         case .abort: return (id, .propose("abort"))
         case .cleaned: return (id, .propose("cleaned"))
         // Not for an operation: a member is silent; an operation is to begin.
@@ -164,12 +165,14 @@ extension CrashStep {
         let (partition, operation, epoch) = (PartitionID(1), OperationID(1), Epoch(1))
         guard let node = try? NodeID("n1") else { return [] }
         let store = StoreID(1)
+        let end = PartitionEnd(partition: partition, at: .zero, checksum: 0, expecting: epoch)
         let acts: [Act] = [
             .copy(to: node), .verify(operation), .join(node, store), .fence(operation), .split(operation),
             .propose(.switchPrimary(partition, to: node, store: store, operation: operation, expecting: epoch)),
             .propose(.removeReplica(partition, node: node, operation: operation, expecting: epoch)),
             .propose(
                 .commitSplit(partition, operation: operation, at: .zero, checksum: 0, inSync: [node], expecting: epoch)),
+            .propose(.commitMerge(operation, left: end, right: end, inSync: [node])),
         ]
         return acts.compactMap { AgentAct.shown(by: $0)?.description }
     }

@@ -109,7 +109,7 @@ struct CrashWatch: Sendable {
         case .move(_, let source, let target):
             roles.source = source.map { places.host(of: $0) } ?? primary
             roles.target = places.host(of: target)
-        case .split:
+        case .split, .merge:
             roles.source = primary
             roles.target = partition?.inSync.last { $0 != partition?.primary }.flatMap { places.host(of: $0) }
         case .transferPrimary(_, let target):
@@ -132,6 +132,7 @@ struct CrashWatch: Sendable {
         case .createTable(let table)?, .dropTable(let table)?: id.number >> 16 == table.number
         case .move(let partition, _, _)?, .transferPrimary(let partition, _)?, .removeOrphan(let partition, _)?: id == partition
         case .split(let partition, _, let lower, let upper)?: id == partition || id == lower || id == upper
+        case .merge(let left, let right, let merged)?: id == left || id == right || id == merged
         case nil: false
         }
     }

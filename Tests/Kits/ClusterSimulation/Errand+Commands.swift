@@ -12,6 +12,7 @@ extension Errand {
         case .move(let seed): Self.move(topology, seed)
         case .transfer(let seed): Self.transfer(topology, seed)
         case .split(let seed): Self.split(topology, seed)
+        case .merge(let seed): Self.merge(topology, seed)
         case .drain(let seed): Self.drain(topology, seed)
         case .abdicate: []
         case .exactly(let command): [command]
@@ -61,6 +62,22 @@ extension Errand {
         let key = Key([UInt8(seed % UInt64(ClusterOptions.keys)) * 10 + 5])
         guard partition.range.split(at: key) != nil else { return [] }
         return [.beginSplit(partition.id, at: key, expecting: partition.epoch)]
+    }
+
+    /// Two that can become one, as far as is known here; without any, what brings two nearer to it, or the attempt.
+    private static func merge(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        let partitions = topology.partitions.values.sorted { $0.range.low < $1.range.low }
+        let pairs = Array(zip(partitions, partitions.dropFirst()))
+        let able = pairs.filter { MergeObstacle(left: $0, right: $1) == nil }
+        if let (left, right) = pick(able, seed) {
+            return [.beginMerge(left.id, expecting: left.epoch, with: right.id, at: right.epoch)]
+        }
+        let apart = pairs.first { if case .primariesDiffer? = MergeObstacle(left: $0, right: $1) { true } else { false } }
+        if let (left, right) = apart, let target = left.primary, let session = topology.nodes[target]?.session {
+            return [.beginTransfer(right.id, to: target, session: session, expecting: right.epoch)]
+        }
+        guard let (left, right) = pick(pairs, seed) else { return [] }
+        return [.beginMerge(left.id, expecting: left.epoch, with: right.id, at: right.epoch)]
     }
 
     /// One at most, and only where the others can hold all copies.

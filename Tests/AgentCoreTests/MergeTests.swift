@@ -1,0 +1,229 @@
+import Model
+import Replication
+import Testing
+
+@testable import AgentCore
+
+/// Merges of what splits have left, in the small world.
+@Suite struct MergeTests {
+    /// Two halves of one table on three nodes, written to.
+    private func halves(seed: UInt64) throws -> World {
+        let world = try World(seed: seed, nodes: 4)
+        try world.catalog.createTable(on: Array(world.order.prefix(3)))
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        write(world, for: .milliseconds(200))
+        // A fence may not end in time: then an operator asks again.
+        for _ in 0..<5 where world.partitions.count == 1 {
+            world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+            write(world, for: .milliseconds(800))
+        }
+        try #require(world.partitions.count == 2, "\(world.describe())")
+        return world
+    }
+
+    private func write(_ world: World, for span: Span) {
+        let end = world.now + span
+        while world.now < end {
+            world.write()
+            world.callByOldRoutes()
+            world.run(.milliseconds(2))
+        }
+    }
+
+    private func begin(_ world: World) throws -> OperationID {
+        let left = try #require(world.partitions.first { $0.range.low == .least })
+        world.catalog.merge(left.id)
+        return try #require(world.catalog.topology.partitions[left.id]?.operation, "\(world.describe())")
+    }
+
+    private func isFenced(_ world: World) -> Bool {
+        guard let machine = world.partitions[0].primary.flatMap({ world.machines[$0] }) else { return false }
+        return machine.core.replicas(at: world.now).filter(\.isFenced).count == 2
+    }
+
+    @Test("whoever starts again in the midst of a merge, it ends before or after, and loses nothing (M3)", arguments: 0..<40)
+    func crashes(seed: UInt64) throws {
+        let world = try halves(seed: 500 + seed)
+        let operation = try begin(world)
+        // The gate takes some 60 ms, all the rest some 40.
+        write(world, for: .milliseconds(50 + Int64(seed) * 2))
+        let victim = world.order[Int(seed % 3)]
+        world.crash(victim)
+        if seed % 4 == 3 { world.run(.milliseconds(20)) }
+        world.restart(victim)
+        write(world, for: .milliseconds(1_500))
+        #expect(world.settle() == [])
+        let isMerged = world.catalog.topology.operations[operation]?.phase == .succeeded
+        #expect(world.partitions.count == (isMerged ? 1 : 2), "\(world.describe())")
+    }
+
+    @Test("fences that no coordinator hears of stand, and end together when one is in reach again (M4)", arguments: 0..<4)
+    func noQuorum(seed: UInt64) throws {
+        let world = try halves(seed: 560 + seed)
+        let operation = try begin(world)
+        try #require(world.run(until: { isFenced(world) }, atMost: .seconds(2), step: .milliseconds(1)))
+        world.coordinatorsUp = false
+        write(world, for: .seconds(2))
+        #expect(isFenced(world), "\(world.describe())")
+        world.coordinatorsUp = true
+        write(world, for: .seconds(1))
+        #expect(world.catalog.topology.operations[operation]?.phase != .running)
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(300))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
+    @Test("a cancelled merge takes its records back in both logs, and another one succeeds (M2)", arguments: 0..<4)
+    func cancelled(seed: UInt64) throws {
+        let world = try halves(seed: 570 + seed)
+        let operation = try begin(world)
+        try #require(world.run(until: { isFenced(world) }, atMost: .seconds(2), step: .milliseconds(1)))
+        world.run(.milliseconds(Int64(seed) * 2))
+        world.catalog.cancel(operation)
+        write(world, for: .milliseconds(400))
+        if world.catalog.topology.operations[operation]?.phase == .aborted {
+            #expect(world.partitions.count == 2 && !isFenced(world))
+            _ = try begin(world)
+            write(world, for: .milliseconds(800))
+        }
+        #expect(world.partitions.count == 1, "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
+    /// A merge is committed, and one member, a follower if nothing else is asked for, has both halves on its disk still.
+    private func late(_ world: World, _ member: Int = 1) throws -> World.Machine {
+        let machine = try #require(world.machines[world.order[member]])
+        world.run(.milliseconds(200))
+        _ = try begin(world)
+        try #require(world.run(until: { isFenced(world) }, atMost: .seconds(2), step: .milliseconds(1)))
+        // Its engine takes in no more; what it has is on disk.
+        machine.lacksRoom = true
+        try #require(
+            world.run(until: { machine.savedTopology.partitions.count == 1 }, atMost: .seconds(2), step: .milliseconds(1)),
+            "\(world.describe())")
+        return machine
+    }
+
+    @Test("a member that starts again behind the commit installs what was merged, and its lease is as good as before (M2, L1)")
+    func startsBehind() throws {
+        let world = try halves(seed: 580)
+        let machine = try late(world)
+        world.crash(machine.id)
+        machine.lacksRoom = false
+        #expect(machine.engine.count == 2)
+        world.restart(machine.id)
+        let id = world.partitions[0].id
+        let (epoch, primary) = (world.partitions[0].epoch, try #require(world.machines[world.order[0]]))
+        let isLeased = {
+            primary.core.replicas(at: world.clock(primary)).contains { $0.partition == id && $0.isServing && $0.hasLease }
+        }
+        #expect(world.run(until: isLeased, atMost: .seconds(2)), "\(world.describe())")
+        #expect(world.partitions[0].epoch == epoch, "nobody had to leave for it")
+        #expect(world.settle() == [])
+    }
+
+    @Test("a member that has lost one of the two ends gives both up, and is filled by a peer (E4)", arguments: 0..<2)
+    func lostEnd(place: Int) throws {
+        let world = try halves(seed: 590)
+        let ids = world.partitions.map(\.id)
+        let machine = try late(world)
+        world.crash(machine.id)
+        machine.lacksRoom = false
+        // Everything of that half but what its engine has.
+        machine.disk.removeAll { $0.record.partition == ids[place] && isEntry($0.record, after: machine.engine[ids[place]]) }
+        machine.persisted = machine.disk.count
+        world.mayDamage = true
+        world.restart(machine.id)
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        #expect(world.settle() == [])
+        #expect(world.partitions.count == 1 && world.partitions[0].inSync.count == 3, "\(world.describe())")
+        #expect(world.copies > 0, "nothing was taken from the half that was left")
+    }
+
+    @Test("whoever loses a half before it is merged leaves, leader or not, and is filled (F6)", arguments: 0..<4)
+    func failedHalf(way: Int) throws {
+        let world = try halves(seed: 600)
+        let ids = world.partitions.map(\.id)
+        let machine = try late(world, way / 2)
+        world.mayDamage = true
+        machine.waiting = []
+        world.give(machine, [.failed(ids[way % 2], "page 3 is not what was written")])
+        machine.lacksRoom = false
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(300))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        #expect(world.settle() == [])
+        #expect(world.partitions.count == 1 && world.partitions[0].inSync.count == 3, "\(world.describe())")
+        #expect(world.copies > 0)
+    }
+
+    @Test("a half that the log has given up is not merged: rows of it may be gone (M3)", arguments: 0..<2)
+    func halfRemoved(place: Int) throws {
+        let world = try halves(seed: 595)
+        let machine = try late(world)
+        world.crash(machine.id)
+        machine.lacksRoom = false
+        let merged = world.partitions[0]
+        for (index, parent) in merged.parents.enumerated() {
+            var held = try #require(machine.engine[parent.partition])
+            held.applied = parent.end
+            held.rows = Set(world.acknowledged.filter { held.range.contains(World.key($0)) })
+            if index == place {
+                held.rows = []
+                machine.disk.append((0, .dropped(parent.partition)))
+            }
+            machine.engine[parent.partition] = held
+        }
+        machine.synced = machine.engine
+        machine.persisted = machine.disk.count
+        world.mayDamage = true
+        world.restart(machine.id)
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        #expect(world.settle() == [])
+        #expect(world.partitions.count == 1 && world.partitions[0].inSync.count == 3, "\(world.describe())")
+        #expect(world.copies > 0, "what was left of a half was taken for it")
+    }
+
+    private func isEntry(_ record: PartitionRecord, after held: World.Held?) -> Bool {
+        if case .entry(_, let entry) = record { entry.sequence > held?.applied.sequence ?? 0 } else { false }
+    }
+
+    @Test("merges among splits, moves, crashes and lost messages lose nothing and leave nothing behind", arguments: 0..<4)
+    func chaos(block: UInt64) throws {
+        var merged = 0
+        for seed in (block * 8)..<(block * 8 + 8) {
+            let (world, found) = try OperationsTests.chaos(seed: seed &+ 8_000, merges: true)
+            #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_000)")
+            merged += world.merges
+        }
+        #expect(merged > 3, "\(merged) merges")
+    }
+
+    @Test("nor when disks go back, are lost or lie meanwhile (E4)", arguments: 0..<4)
+    func chaosOfDisks(block: UInt64) throws {
+        for seed in (block * 8)..<(block * 8 + 8) {
+            let found = try OperationsTests.chaos(seed: seed &+ 8_100, sick: true, merges: true).found
+            #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_100)")
+        }
+    }
+
+    @Test("a write that is sent again under its key over a merge happens once (R8)", arguments: 0..<2)
+    func happensOnce(block: UInt64) throws {
+        for seed in (block * 6)..<(block * 6 + 6) {
+            let found = try OperationsTests.chaos(seed: seed &+ 8_200, repeats: true, merges: true).found
+            #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_200)")
+        }
+    }
+}
+
+extension World {
+    /// How many have succeeded, of those that are remembered.
+    var merges: Int {
+        catalog.topology.operations.values.count { $0.kind.name == "merge" && $0.phase == .succeeded }
+    }
+}
