@@ -109,14 +109,16 @@ extension AgentCore {
                 store: member.store, needsSnapshot: progress.needsSnapshot, isFollowing: progress.isFollowing,
                 isCopying: copying.contains(member.node),
                 cameBySnapshot: progress.cameBySnapshot, lagBytes: progress.lagBytes,
-                isEqual: comparison?.agree(identity.node, member.node), isStuck: progress.isStuck)
+                isEqual: comparison?.agree(identity.node, member.node), isStuck: progress.isStuck,
+                unappliedBytes: progress.unappliedBytes)
         }
         let record = operation.flatMap { replica.committedSplit(of: $0.id) }
         return LeaderView(
             fence: replica.hard.fence?.operation, isDrained: replica.isDrained,
             splitRecord: record.map { LeaderView.SplitRecord(position: $0.position, checksum: $0.checksum) }, peers: peers,
             uncommittedBytes: replica.uncommittedBytes, hasLease: replica.refusalOfReads(at: now, leases: leases) == nil,
-            quorumConfirmedAt: quorumConfirmedAt)
+            quorumConfirmedAt: quorumConfirmedAt, isStuck: replica.isEngineStuck(at: now),
+            unappliedBytes: replica.unappliedBytes)
     }
 
     // MARK: - For the shell

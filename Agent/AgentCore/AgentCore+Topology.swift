@@ -102,6 +102,7 @@ extension AgentCore {
     ///
     /// A member of an in-sync set is never made out of nothing: what it acknowledged is gone, and it must leave the set first (E4).
     private mutating func make(_ own: ReplicaDescriptor, of descriptor: PartitionDescriptor, at now: LogicalInstant) {
+        if isBeingInstalled(descriptor.id) { return }
         let parents = parents(of: descriptor, in: own.storage)
         if parents == .whole { return }
         if let what = unreadable[own.storage] {
@@ -258,6 +259,14 @@ extension AgentCore {
         if settings.mutated(.installsBeforeLog) { orderInstallations() }
     }
 
+    /// Whether the engine was told to put children in the place of their parents, and this is one of either.
+    func isBeingInstalled(_ id: PartitionID) -> Bool {
+        locals.contains { parent, local in
+            guard let installation = local.installation, installation.isOrdered else { return false }
+            return parent == id || installation.children.contains { $0.id == id }
+        }
+    }
+
     private static func firstRecord(of child: PartitionDescriptor) -> PartitionRecord {
         .reset(child.id, LogPoint(position: child.origin, checksum: child.originChecksum))
     }
@@ -268,12 +277,12 @@ extension AgentCore {
         let waiting = outstanding.first?.ticket ?? .max
         installing.removeAll { id in
             guard let local = locals[id], let installation = local.installation else { return true }
-            guard installation.parents.allSatisfy({ locals[$0].map { !$0.isDropping } ?? false }) else {
+            guard installation.parents.allSatisfy({ locals[$0].map { !$0.isDropping && !$0.isDamaged } ?? false }) else {
                 for parent in installation.parents { locals[parent]?.installation = nil }
                 return true
             }
             guard installation.ticket < waiting || settings.mutated(.installsBeforeLog) else { return false }
-            locals[id]?.installation?.isOrdered = true
+            for parent in installation.parents { locals[parent]?.installation?.isOrdered = true }
             actions.append(.installChildren(parent: id, local.storage, children: installation.children))
             return true
         }
@@ -291,25 +300,46 @@ extension AgentCore {
         // In the last epoch of each, whichever of them had the later one.
         var wasLed = true
         var last = Epoch(0)
+        // What befell one of them after the engine was told has befallen what came of it.
+        var damage: String?
+        var isGoing = false
         for parent in installation.parents {
             stopCopies(of: parent)
-            let descriptor = locals.removeValue(forKey: parent)?.replica?.descriptor
+            let local = locals.removeValue(forKey: parent)
+            let descriptor = local?.replica?.descriptor
+            damage = damage ?? local?.damage ?? local?.replica?.haltReason.map { "\($0)" }
+            if local?.isDropping ?? true { isGoing = true }
             append([.dropped(parent)], for: parent, 0, at: now)
             let isLast = descriptor.map { $0.epoch.next == topology.retired[parent]?.epoch } ?? false
             if !isLast || descriptor?.primary != identity.node { wasLed = false }
             last = max(last, descriptor?.epoch ?? last)
         }
-        for child in installation.children where locals[child.id]?.replica == nil {
+        for child in installation.children {
+            let old = locals[child.id]
+            // A removal that is under way comes behind, and takes along what the engine has just made.
+            guard old?.replica == nil, !(old?.isDropping ?? false) else { continue }
             births += 1
             let log = ReplicaLog(base: LogPoint(position: child.origin, checksum: child.originChecksum))
             let replica = Replica(
                 id: child.id, node: identity.node, incarnation: incarnation(), log: log, settings: settings.replication)
             locals[child.id] = LocalReplica(storage: storage, replica: replica, driver: driver)
-            learn(child.id, continuing: wasLed && last.next == topology.partitions[child.id]?.epoch, at: now)
+            if let what = damage ?? old?.damage {
+                // What was given up of it meanwhile stands in the log behind its first record.
+                append([Self.firstRecord(of: child)], for: child.id, 0, at: now)
+                fail(child.id, what, at: now)
+            } else {
+                learn(child.id, continuing: wasLed && last.next == topology.partitions[child.id]?.epoch, at: now)
+            }
             // It has been moved away, split, merged or dropped meanwhile, by those who did not need this node for it.
             let isPlaced = topology.partitions[child.id].flatMap(ownReplica)?.storage == storage
-            if !isPlaced { drop(child.id, at: now) }
+            if !isPlaced || isGoing { drop(child.id, at: now) }
         }
+    }
+
+    /// The parents are what they were, and count as damaged: of two that were to be merged it is not known which of them is.
+    mutating func installationFailed(of id: PartitionID, _ what: String, at now: LogicalInstant) {
+        for parent in locals[id]?.installation?.parents ?? [] { locals[parent]?.installation = nil }
+        fail(id, what, at: now)
     }
 
     // MARK: - The end of replicas
@@ -329,7 +359,10 @@ extension AgentCore {
     }
 
     /// The engine cannot go on with a replica: it serves and acknowledges nothing more (rule F6).
+    ///
+    /// What is said of one that has gone, or has become part of another, is over with it.
     mutating func fail(_ id: PartitionID, _ what: String, at now: LogicalInstant) {
+        guard locals[id] != nil else { return }
         // Said once: every read of it finds the same.
         if locals[id]?.damage == nil { actions.append(.damaged(id, what)) }
         locals[id]?.damage = what
@@ -349,7 +382,13 @@ extension AgentCore {
 
     /// A member that cannot serve says so and leaves the in-sync set; where it led, another takes its place (rule F6).
     mutating func giveUpDamaged(at now: LogicalInstant) {
-        for (id, local) in locals.sorted(by: { $0.key < $1.key }) where local.isDamaged {
+        var damaged: Set<PartitionID> = []
+        for (id, local) in locals where local.isDamaged {
+            damaged.insert(id)
+            // What the engine is making out of it is no better. That it takes long is no reason to have the others wait.
+            damaged.formUnion(local.installation?.children.map(\.id) ?? [])
+        }
+        for id in damaged.sorted() {
             guard let partition = topology.partitions[id], partition.inSync.count > 1,
                 ownReplica(of: partition)?.role == .inSync
             else { continue }
@@ -387,7 +426,9 @@ extension AgentCore {
     /// have come to be in another way. Until then it may be the last copy that there is. So does a good copy of one that was merged with
     /// another whose copy here is no good.
     mutating func abandonLostParents(at now: LogicalInstant) {
-        let ended = locals.filter { topology.retired[$0.key] != nil && !$0.value.isDropping }
+        let ended = locals.filter { id, local in
+            topology.retired[id] != nil && !local.isDropping && !(local.installation?.isOrdered ?? false)
+        }
         for (id, local) in ended.sorted(by: { $0.key < $1.key }) {
             guard let retired = topology.retired[id] else { continue }
             let isBroken = retired.children.contains { child in
@@ -407,7 +448,8 @@ extension AgentCore {
     }
 
     mutating func drop(_ id: PartitionID, at now: LogicalInstant) {
-        guard let local = locals[id], !local.isDropping else { return }
+        // Where the engine is putting it in the place of others, or others in its place, whoever wants it gone asks again.
+        guard let local = locals[id], !local.isDropping, !isBeingInstalled(id) else { return }
         // Nobody can look what else is in there: an old topology may lack what it would take along.
         guard unreadable[local.storage] == nil || isCurrent else { return }
         locals[id]?.isDropping = true
@@ -462,6 +504,8 @@ extension AgentCore {
             let since = dueAt[cleanup] ?? topology.revision
             dueAt[cleanup] = since
             guard savedRevision >= since || settings.mutated(.dropsBeforeMirror) else { continue }
+            // Nor is gone what the engine is about to make.
+            if isBeingInstalled(cleanup.partition) { continue }
             if unreadable[cleanup.storage] != nil, locals[cleanup.partition] == nil {
                 place(cleanup.partition, in: cleanup.storage)
             }
@@ -537,8 +581,10 @@ extension AgentCore {
             return local
         }
         do throws(RecoveredPartition.Damage) {
-            // A child of a split whose first records never reached the disk starts where the descriptor says.
-            let origin = descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
+            // A child of a split whose first records never reached the disk starts where the descriptor says; one that the log has
+            // given up does not, for its removal may have begun.
+            let isGivenUp = recovered?.isDropped ?? false
+            let origin = isGivenUp ? nil : descriptor.map { LogPoint(position: $0.origin, checksum: $0.originChecksum) }
             let start = origin.flatMap { $0.sequence == applied ? $0 : nil } ?? .start
             let log = try (recovered ?? RecoveredPartition()).log(origin: start, applied: found.applied)
             local.lacksFirstRecord = start != .start && !(recovered?.hasBase ?? false)

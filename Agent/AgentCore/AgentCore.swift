@@ -190,6 +190,7 @@ package struct AgentCore: Sendable {
             }
         case .created(let id, let storage): created(id, storage, at: now)
         case .childrenInstalled(let parent): childrenInstalled(of: parent, at: now)
+        case .installationFailed(let parent, let what): installationFailed(of: parent, what, at: now)
         case .dropped(let id, let storage): dropped(id, storage, at: now)
         case .failed(let id, let what): fail(id, what, at: now)
         case .storageDamaged(let storage, let unreadable, let what):

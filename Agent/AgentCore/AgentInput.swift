@@ -28,6 +28,8 @@ package enum AgentInput: Hashable, Sendable {
     case created(PartitionID, StorageID)
     /// The engine has put the children in the parent's place, on disk; of several that were merged, the first is named.
     case childrenInstalled(parent: PartitionID)
+    /// The engine could not, and has what it had. Nothing else ends an installation that was ordered, but this life.
+    case installationFailed(parent: PartitionID, String)
     case dropped(PartitionID, StorageID)
     /// The engine cannot go on with this replica (rule F6).
     case failed(PartitionID, String)

@@ -39,6 +39,8 @@ struct LocalReplica: Sendable {
         let parents: [PartitionID]
         /// The append of their first records: once it is on disk, the engine may have them.
         let ticket: UInt64
+        /// The engine was told. Until it has said what came of it, neither children nor parents are made or removed here: nobody
+        /// knows which of them are there.
         var isOrdered = false
     }
 

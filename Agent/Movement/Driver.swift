@@ -149,7 +149,8 @@ package struct Driver: Hashable, Sendable {
                         expecting: partition.epoch))
             ]
         }
-        if let waiting = gated(partition, operation, view: view, at: now) { return waiting }
+        // The others follow at their leisure; a node whose own disk is full must be able to give its roles away.
+        if let waiting = gated(partition, operation, engines: [target], view: view, at: now) { return waiting }
         guard view.isDrained else { return [] }
         return [
             .propose(
@@ -166,7 +167,7 @@ package struct Driver: Hashable, Sendable {
             obstacle = .learners(partition.learners)
             return []
         }
-        if let waiting = gated(partition, operation, view: view, at: now) { return waiting }
+        if let waiting = gated(partition, operation, engines: partition.inSync, view: view, at: now) { return waiting }
         guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
         return [
             .propose(
@@ -179,7 +180,8 @@ package struct Driver: Hashable, Sendable {
     /// What the primary of both partitions of a merge does next for each: one gate → both fences → both drained → a record in each log → one
     /// entry for both (rule M2).
     ///
-    /// A fence that stands alone, as after a start in between, is joined by the other at once: going on is the shortest way out.
+    /// A fence that stands alone, as after a start in between, is joined by the other once the quorum is sure: going on is the shortest
+    /// way out. Without it one fence that nobody ends is enough, and its watchdog asks for its end.
     /// - Precondition: this node's replicas are serving as primaries of both, and `operation` is the running one on each.
     package mutating func merge(
         left: (partition: PartitionDescriptor, view: LeaderView), right: (partition: PartitionDescriptor, view: LeaderView),
@@ -198,7 +200,12 @@ package struct Driver: Hashable, Sendable {
         }
         obstacle = .draining
         func acts(_ view: LeaderView) -> [Act] {
-            guard view.fence == operation.id else { return view.fence == nil ? [.fence(operation.id)] : [] }
+            guard view.fence == operation.id else {
+                guard view.fence == nil else { return [] }
+                if view.isQuorumConfirmed(at: now, by: settings) { return [.fence(operation.id)] }
+                obstacle = .quorumUnconfirmed
+                return [.confirmQuorum]
+            }
             return view.splitRecord == nil && view.isDrained ? [.split(operation.id)] : []
         }
         guard let leftEnd = left.view.end(of: left.partition, for: operation.id),
@@ -226,7 +233,8 @@ package struct Driver: Hashable, Sendable {
         }
         obstacle = .draining
         guard left.view.fence == nil, right.view.fence == nil else { return ([], []) }
-        obstacle = gate.look(left.view.joined(with: right.view), inSync: left.partition.inSync, at: now)
+        let inSync = left.partition.inSync
+        obstacle = gate.look(left.view.joined(with: right.view), inSync: inSync, engines: inSync, at: now)
         switch obstacle {
         case nil: return ([.fence(operation.id)], [.fence(operation.id)])
         case .quorumUnconfirmed?: return ([.confirmQuorum], [])
@@ -236,14 +244,16 @@ package struct Driver: Hashable, Sendable {
 
     /// The gate, then the fence. The gate stands before the fence only: once fenced, going on is the shortest way out.
     ///
+    /// - Parameter engines: the nodes whose engines must have all before what comes of the operation may serve.
     /// - Returns: what there is to do before the fence stands; nil: it stands.
     private mutating func gated(
-        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, engines: [NodeID], view: LeaderView,
+        at now: LogicalInstant
     ) -> [Act]? {
         obstacle = .draining
         if view.fence == operation.id { return nil }
         guard view.fence == nil else { return [] }
-        obstacle = gate.look(view, inSync: partition.inSync, at: now)
+        obstacle = gate.look(view, inSync: partition.inSync, engines: engines, at: now)
         switch obstacle {
         case nil: return [.fence(operation.id)]
         case .quorumUnconfirmed?: return [.confirmQuorum]

@@ -20,7 +20,7 @@ package enum Obstacle: Hashable, Sendable {
     case copying(NodeID, bytes: Int)
     /// The rows of both ends are being compared.
     case comparing(NodeID)
-    /// The engine of the primary to be takes in nothing.
+    /// The engine of a node on which the pause would wait takes in nothing, or has much still to take in.
     case engine(NodeID)
     /// An operator wants it to stand still.
     case paused
@@ -38,7 +38,7 @@ extension Obstacle: CustomStringConvertible {
         case .draining: "writes in flight"
         case .copying(let node, let bytes): "\(node) still lacks \(bytes) bytes of log, or the snapshot before it"
         case .comparing(let node): "the rows of \(node) are being compared"
-        case .engine(let node): "the engine of \(node) takes in nothing; see whether its disk is full"
+        case .engine(let node): "the engine of \(node) is behind, or takes in nothing; see whether its disk is full"
         case .paused: "an operator has paused it"
         }
     }
@@ -54,9 +54,12 @@ package struct Gate: Hashable, Sendable {
 
     /// Looks, and counts at most one look in an interval.
     ///
+    /// - Parameter engines: the nodes whose engines must have all before what comes next may serve.
     /// - Returns: what keeps the fence from starting now; nil: nothing.
-    package mutating func look(_ view: LeaderView, inSync: [NodeID], at now: LogicalInstant) -> Obstacle? {
-        let obstacle = obstacle(in: view, inSync: inSync)
+    package mutating func look(
+        _ view: LeaderView, inSync: [NodeID], engines: [NodeID], at now: LogicalInstant
+    ) -> Obstacle? {
+        let obstacle = obstacle(in: view, inSync: inSync, engines: engines)
         if obstacle != nil {
             good = 0
         } else if lookedAt.map({ now >= $0 + settings.gateInterval }) ?? true {
@@ -66,16 +69,19 @@ package struct Gate: Hashable, Sendable {
         if let obstacle { return obstacle }
         guard good >= settings.gateLooks else { return .unsteady }
         // Asked for last, and only by those who are about to fence: the answer is good for a moment only.
-        guard let confirmed = view.quorumConfirmedAt, now < confirmed + settings.quorumFreshness else {
-            return .quorumUnconfirmed
-        }
-        return nil
+        return view.isQuorumConfirmed(at: now, by: settings) ? nil : .quorumUnconfirmed
     }
 
-    private func obstacle(in view: LeaderView, inSync: [NodeID]) -> Obstacle? {
+    private func obstacle(in view: LeaderView, inSync: [NodeID], engines: [NodeID]) -> Obstacle? {
         guard view.hasLease else { return .noLease }
         guard view.uncommittedBytes <= settings.smallLag else { return .uncommitted(bytes: view.uncommittedBytes) }
         let behind = inSync.first { (view.peers[$0]?.lagBytes ?? 0) > settings.smallLag }
-        return behind.map { .lag($0, bytes: view.peers[$0]?.lagBytes ?? 0) }
+        if let behind { return .lag(behind, bytes: view.peers[behind]?.lagBytes ?? 0) }
+        let held = engines.first { node in
+            // The primary is no peer of its own.
+            guard let peer = view.peers[node] else { return view.isStuck || view.unappliedBytes > settings.engineLag }
+            return peer.isStuck || peer.unappliedBytes > settings.engineLag
+        }
+        return held.map { .engine($0) }
     }
 }

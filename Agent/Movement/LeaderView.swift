@@ -20,11 +20,14 @@ package struct LeaderView: Hashable, Sendable {
         package var isEqual: Bool?
         /// Its engine takes in nothing, as on a full disk: as primary it would serve nothing.
         package var isStuck: Bool
+        /// Bytes that are committed, and that its engine has not taken in yet.
+        package var unappliedBytes: Int
 
         package init(
             store: StoreID, needsSnapshot: Bool, isFollowing: Bool, isCopying: Bool, cameBySnapshot: Bool, lagBytes: Int,
-            isEqual: Bool?, isStuck: Bool = false
+            isEqual: Bool?, isStuck: Bool = false, unappliedBytes: Int = 0
         ) {
+            self.unappliedBytes = unappliedBytes
             self.store = store
             self.needsSnapshot = needsSnapshot
             self.isFollowing = isFollowing
@@ -49,6 +52,10 @@ package struct LeaderView: Hashable, Sendable {
     package var hasLease: Bool
     /// When the coordinators' leader is known to have had its quorum.
     package var quorumConfirmedAt: LogicalInstant?
+    /// The primary's own engine takes in nothing.
+    package var isStuck: Bool
+    /// Bytes that are committed, and that the primary's own engine has not taken in yet.
+    package var unappliedBytes: Int
 
     package struct SplitRecord: Hashable, Sendable {
         package let position: Position
@@ -62,8 +69,10 @@ package struct LeaderView: Hashable, Sendable {
 
     package init(
         fence: OperationID?, isDrained: Bool, splitRecord: SplitRecord?, peers: [NodeID: Peer], uncommittedBytes: Int,
-        hasLease: Bool, quorumConfirmedAt: LogicalInstant?
+        hasLease: Bool, quorumConfirmedAt: LogicalInstant?, isStuck: Bool = false, unappliedBytes: Int = 0
     ) {
+        self.isStuck = isStuck
+        self.unappliedBytes = unappliedBytes
         self.fence = fence
         self.isDrained = isDrained
         self.splitRecord = splitRecord
@@ -78,20 +87,33 @@ extension LeaderView {
     /// Two partitions of one primary, seen as one by a gate: the worse of the two counts.
     func joined(with other: LeaderView) -> LeaderView {
         var whole = self
-        for (node, peer) in other.peers {
-            if whole.peers[node].map({ $0.lagBytes < peer.lagBytes }) ?? true { whole.peers[node] = peer }
+        whole.peers.merge(other.peers) { one, two in
+            var worse = one.lagBytes < two.lagBytes ? two : one
+            worse.isStuck = one.isStuck || two.isStuck
+            worse.unappliedBytes = one.unappliedBytes + two.unappliedBytes
+            return worse
         }
+        whole.isStuck = isStuck || other.isStuck
+        whole.unappliedBytes += other.unappliedBytes
         whole.isDrained = isDrained && other.isDrained
         whole.splitRecord = nil
         whole.uncommittedBytes += other.uncommittedBytes
         whole.hasLease = hasLease && other.hasLease
         return whole
     }
+
+    /// Whether the coordinators' leader was sure of its quorum a moment ago: what is fenced without it may be fenced for long.
+    func isQuorumConfirmed(at now: LogicalInstant, by settings: MovementSettings) -> Bool {
+        quorumConfirmedAt.map { now < $0 + settings.quorumFreshness } ?? false
+    }
 }
 
 package struct MovementSettings: Hashable, Sendable {
     /// A learner may be compared, and then proposed, when it lags by no more.
     package var smallLag = 128 * 1_024
+    /// An engine that has more of the log still to take in keeps a fence from starting: whoever opens next waits for it. More than
+    /// `smallLag`, for an engine stands a round trip behind the disks.
+    package var engineLag = 512 * 1_024
     /// The gate before a fence: so many looks in a row must be good, so far apart (rule M4).
     package var gateLooks = 3
     package var gateInterval: Span = .milliseconds(20)

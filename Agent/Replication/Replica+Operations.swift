@@ -122,15 +122,29 @@ extension Replica {
     /// How far a peer is, as its primary knows it; nil when this replica does not lead or the peer is no member.
     package func progress(of peer: NodeID, at now: LogicalInstant) -> PeerView? {
         guard let progress = primary?.peers[peer] else { return nil }
-        let first = max(progress.durable, log.base.sequence)
-        let missing = log.lastSequence - min(first, log.lastSequence)
-        let bytes =
-            missing == 0 ? 0 : Int(min(UInt64(log.byteCount), missing * UInt64(max(1, log.byteCount / max(1, log.count)))))
         return PeerView(
             durable: progress.durable, needsSnapshot: progress.mode == .snapshot, isFollowing: progress.mode == .streaming,
             cameBySnapshot: progress.cameBySnapshot,
-            lagBytes: bytes, isStuck: progress.engine.isStuck(for: settings.engineHiccup, at: now))
+            lagBytes: bytes(after: progress.durable, through: log.lastSequence),
+            isStuck: progress.engine.isStuck(for: settings.engineHiccup, at: now),
+            unappliedBytes: bytes(after: progress.engine.applied, through: commit))
     }
+
+    /// About how many bytes of the log stand between two sequences.
+    private func bytes(after sequence: UInt64, through last: UInt64) -> Int {
+        let first = max(sequence, log.base.sequence)
+        let missing = last - min(first, last)
+        let average = UInt64(max(1, log.byteCount / max(1, log.count)))
+        return missing == 0 ? 0 : Int(min(UInt64(log.byteCount), missing * average))
+    }
+
+    /// Whether this primary's engine takes in nothing, though it should.
+    package func isEngineStuck(at now: LogicalInstant) -> Bool {
+        primary?.engine.isStuck(for: settings.engineHiccup, at: now) ?? false
+    }
+
+    /// Committed, but not yet in the engine here.
+    package var unappliedBytes: Int { bytes(after: applied, through: commit) }
 
     package struct PeerView: Hashable, Sendable {
         package let durable: UInt64
@@ -140,6 +154,8 @@ extension Replica {
         package let lagBytes: Int
         /// Its engine takes in nothing, though it should.
         package let isStuck: Bool
+        /// Bytes that are committed, and that its engine has not taken in yet.
+        package let unappliedBytes: Int
     }
 
     /// What has happened between two points of this primary's history, `end` being one that the engine was given: with it a copy

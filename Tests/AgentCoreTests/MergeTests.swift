@@ -189,6 +189,110 @@ import Testing
         #expect(world.copies > 0, "what was left of a half was taken for it")
     }
 
+    @Test("what was merged and then given up is not taken for whole by the next start: its removal may have begun (M3)")
+    func mergedRemoved() throws {
+        let world = try halves(seed: 596)
+        let machine = try late(world)
+        world.crash(machine.id)
+        machine.lacksRoom = false
+        let merged = world.partitions[0]
+        let storage = try #require(machine.engine.values.first?.storage)
+        machine.disk += (merged.parents.map(\.partition) + [merged.id]).map { (0, PartitionRecord.dropped($0)) }
+        machine.persisted = machine.disk.count
+        machine.engine = [merged.id: World.Held(storage: storage, range: merged.range, applied: merged.origin)]
+        machine.synced = machine.engine
+        world.mayDamage = true
+        world.restart(machine.id)
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        #expect(world.settle() == [])
+        #expect(world.partitions.count == 1 && world.partitions[0].inSync.count == 3, "\(world.describe())")
+        #expect(world.copies > 0, "what was left was taken for whole")
+    }
+
+    /// An operation is committed, and the engine of a follower, which has all that it takes, was told to install what came of it
+    /// and has not begun.
+    private func ordered(_ world: World, _ begin: () throws -> Void) throws -> World.Machine {
+        let machine = try #require(world.machines[world.order[1]])
+        machine.holdsInstallations = true
+        // A fence may not end in time: then an operator asks again.
+        for _ in 0..<5 where machine.waiting.isEmpty {
+            world.run(.milliseconds(200))
+            try begin()
+            _ = world.run(until: { !machine.waiting.isEmpty }, atMost: .seconds(1), step: .milliseconds(1))
+        }
+        try #require(machine.waiting.count == 1, "\(world.describe())")
+        return machine
+    }
+
+    @Test(
+        "what fails when the engine was told to merge or cut it stays until that is done, and what comes of it is no good (M2, F6)",
+        arguments: 0..<6)
+    func failsBehindOrder(way: Int) throws {
+        let isSplit = way >= 4
+        var world = try World(seed: 620 + UInt64(way), nodes: 4)
+        if isSplit {
+            try world.catalog.createTable(on: Array(world.order.prefix(3)))
+            #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+            write(world, for: .milliseconds(200))
+        } else {
+            world = try halves(seed: 620 + UInt64(way))
+        }
+        let machine = try ordered(world) {
+            guard isSplit else {
+                _ = try begin(world)
+                return
+            }
+            world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        }
+        let parents = machine.engine.keys.sorted()
+        #expect(parents.count == (isSplit ? 1 : 2))
+        // Removals run past what is quick, as on a full disk, or wait behind it.
+        machine.holdsRemovals = way % 2 == 1
+        let removals = machine.removals
+        world.mayDamage = true
+        world.give(machine, [.failed(parents[way / 2 % parents.count], "page 3 is not what was written")])
+        let isOut = { world.partitions.allSatisfy { $0.learners.contains(machine.id) } }
+        #expect(world.run(until: isOut, atMost: .seconds(1)), "the others wait for it: \(world.describe())")
+        write(world, for: .milliseconds(1_500))
+        #expect(machine.removals == removals && machine.waiting.count == 1 && machine.engine.keys.sorted() == parents)
+        let copies = world.copies
+        world.makeRoom(on: machine.id)
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        #expect(world.settle() == [])
+        #expect(world.partitions.allSatisfy { $0.inSync.count == 3 }, "\(world.describe())")
+        #expect(world.copies >= copies + world.partitions.count, "what came of a damaged half was taken for whole")
+    }
+
+    @Test("an installation at which the engine fails is given up, and what was to come of it is filled by a peer (F6)")
+    func failedInstallation() throws {
+        let world = try halves(seed: 630)
+        let machine = try ordered(world) { _ = try begin(world) }
+        let parents = machine.engine.keys.sorted()
+        machine.waiting = []
+        world.mayDamage = true
+        world.give(machine, [.installationFailed(parent: parents[0], "page 3 is not what was written")])
+        write(world, for: .seconds(4))
+        world.mayDamage = false
+        machine.holdsInstallations = false
+        #expect(world.settle() == [])
+        #expect(world.partitions.count == 1 && world.partitions[0].inSync.count == 3, "\(world.describe())")
+        #expect(world.copies > 0)
+    }
+
+    @Test("what is said of a half that is merged already is no damage of anybody's (F6)")
+    func lateWord() throws {
+        let world = try halves(seed: 631)
+        let machine = try ordered(world) { _ = try begin(world) }
+        let half = try #require(machine.engine.keys.min())
+        world.makeRoom(on: machine.id)
+        #expect(world.run(until: { machine.engine.count == 1 }))
+        let actions = machine.core.step([.failed(half, "page 3 is not what was written")], at: world.clock(machine))
+        #expect(!actions.contains { if case .damaged = $0 { true } else { false } })
+        #expect(world.settle() == [])
+    }
+
     private func isEntry(_ record: PartitionRecord, after held: World.Held?) -> Bool {
         if case .entry(_, let entry) = record { entry.sequence > held?.applied.sequence ?? 0 } else { false }
     }

@@ -29,6 +29,8 @@ extension World {
     func makeRoom(on id: NodeID) {
         guard let machine = machines[id] else { return }
         machine.lacksRoom = false
+        machine.holdsInstallations = false
+        machine.holdsRemovals = false
         let waiting = machine.waiting
         machine.waiting = []
         for action in waiting { work(action, at: machine) }
@@ -37,6 +39,8 @@ extension World {
     func work(_ action: AgentAction, at machine: Machine) {
         switch action {
         case .apply where machine.lacksRoom, .checksum where machine.lacksRoom, .installChildren where machine.lacksRoom:
+            machine.waiting.append(action)
+        case .installChildren where machine.holdsInstallations, .drop where machine.holdsRemovals:
             machine.waiting.append(action)
         case .apply(let id, _, let entries):
             if machine.importing[id] != nil { violations.append("\(machine.id) applies \(id) to part of a snapshot") }

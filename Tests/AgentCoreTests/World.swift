@@ -52,6 +52,9 @@ final class World {
         /// While its engine finds no room for entries: what waits, in order.
         var lacksRoom = false
         var waiting: [AgentAction] = []
+        /// While it gets to no splits and merges, or to no removals; they wait behind the others.
+        var holdsInstallations = false
+        var holdsRemovals = false
         var savedTopology = Topology()
         /// What its last start found damaged.
         var damaged: [PartitionID] = []

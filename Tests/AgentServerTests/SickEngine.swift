@@ -179,7 +179,14 @@ final class WorkerRig: Sendable {
     }
 
     var inputs: [AgentInput] { heard.inputs.withLock { $0 } }
-    var hasFailed: Bool { inputs.contains { if case .failed = $0 { true } else { false } } }
+    var hasFailed: Bool {
+        inputs.contains { input in
+            switch input {
+            case .failed, .installationFailed: true
+            default: false
+            }
+        }
+    }
 
     func close() async throws {
         running.cancel()

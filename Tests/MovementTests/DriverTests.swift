@@ -34,21 +34,21 @@ import Testing
     func view(
         fence: OperationID? = nil, drained: Bool = false, split: LeaderView.SplitRecord? = nil,
         peers: [NodeID: LeaderView.Peer] = [:], lease: Bool = true,
-        quorum: LogicalInstant? = LogicalInstant(microseconds: 5_000_000)
+        quorum: LogicalInstant? = LogicalInstant(microseconds: 5_000_000), stuck: Bool = false, unapplied: Int = 0
     ) -> LeaderView {
         LeaderView(
             fence: fence, isDrained: drained, splitRecord: split, peers: peers, uncommittedBytes: 0, hasLease: lease,
-            quorumConfirmedAt: quorum)
+            quorumConfirmedAt: quorum, isStuck: stuck, unappliedBytes: unapplied)
     }
 
     func peer(
         needsSnapshot: Bool = false, following: Bool = true, copying: Bool = false, lag: Int = 0, equal: Bool? = nil,
-        snapshot: Bool = true, stuck: Bool = false
+        snapshot: Bool = true, stuck: Bool = false, unapplied: Int = 0
     ) -> LeaderView.Peer {
         LeaderView.Peer(
             store: StoreID(3), needsSnapshot: needsSnapshot, isFollowing: following, isCopying: copying,
             cameBySnapshot: snapshot, lagBytes: lag,
-            isEqual: equal, isStuck: stuck)
+            isEqual: equal, isStuck: stuck, unappliedBytes: unapplied)
     }
 
     @Test("a move copies, then compares, then joins; a difference aborts it (M2, M6)")
@@ -118,6 +118,38 @@ import Testing
         #expect(driver.obstacle == .engine(c))
         let fenced = view(fence: OperationID(9), drained: true, peers: [c: peer(stuck: true)])
         #expect(driver.next(for: descriptor, operation: move, view: fenced, at: now).count == 1)
+    }
+
+    @Test("a split waits for every engine on which its children are to open, a hand-over for the new primary's alone (M4, F6)")
+    func gateWantsEngines() throws {
+        let kind = OperationKind.split(
+            partition: PartitionID(1), at: Key([1]), lower: PartitionID(2), upper: PartitionID(3))
+        let cases: [(node: NodeID, view: LeaderView)] = [
+            (a, view(peers: [b: peer(), c: peer()], stuck: true)),
+            (a, view(peers: [b: peer(), c: peer()], unapplied: 1 << 20)),
+            (b, view(peers: [b: peer(stuck: true), c: peer()])), (b, view(peers: [b: peer(unapplied: 1 << 20), c: peer()])),
+            (c, view(peers: [b: peer(), c: peer(unapplied: 1 << 20)])), (c, view(peers: [b: peer(), c: peer(stuck: true)])),
+        ]
+        let good = view(peers: [b: peer(unapplied: 1 << 16), c: peer()], unapplied: 1 << 16)
+        let split = try operation(kind, .fence)
+        let move = try operation(.move(partition: PartitionID(1), source: a, target: c), .handOver)
+        for (node, bad) in cases {
+            for (operation, isHeld) in [(split, true), (move, node == c)] {
+                var driver = Driver(node: a)
+                func look(_ view: LeaderView, _ times: Int) -> [Act] {
+                    var acts: [Act] = []
+                    for time in 0..<times {
+                        acts = driver.next(
+                            for: partition(inSync: [a, b, c]), operation: operation, view: view,
+                            at: now + .milliseconds(20) * Int64(time))
+                    }
+                    return acts
+                }
+                #expect(look(bad, 3) == (isHeld ? [] : [.fence(operation.id)]), "\(node) \(operation.kind)")
+                if isHeld { #expect(driver.obstacle == .engine(node)) }
+                #expect(look(good, 5) == [.fence(operation.id)], "\(node) \(operation.kind)")
+            }
+        }
     }
 
     @Test("no fence starts without a lease (M4)")
@@ -212,7 +244,9 @@ import Testing
             return acts
         }
         let (good, bad) = (view(peers: [b: peer()]), view(peers: [b: peer(lag: 1 << 30)]))
-        for (one, other) in [(bad, good), (good, bad), (view(lease: false), good), (good, view(lease: false))] {
+        let (stuck, late) = (view(peers: [b: peer(stuck: true)]), view(peers: [b: peer()], unapplied: 1 << 20))
+        let closed = [bad, view(lease: false), stuck, late]
+        for (one, other) in closed.flatMap({ [($0, good), (good, $0)] }) {
             let acts = next(one, other, looks: 5)
             #expect(acts.left == [] && acts.right == [])
         }
@@ -236,6 +270,28 @@ import Testing
             PartitionEnd(partition: $0.id, at: $1.position, checksum: $1.checksum, expecting: $0.epoch)
         }
         #expect(whole.left == [.propose(.commitMerge(op, left: ends[0], right: ends[1], inSync: [a, b]))] && whole.right == [])
+    }
+
+    @Test("one fence of a merge that was left alone is joined by the other only if the quorum is sure (M4)")
+    func loneFence() throws {
+        var driver = Driver(node: a)
+        let op = OperationID(9)
+        let merge = try operation(.merge(left: PartitionID(1), right: PartitionID(2), into: PartitionID(3)), .fence)
+        let left = partition(inSync: [a, b])
+        let right = PartitionDescriptor(
+            id: PartitionID(2), table: TableID(1), range: .all, epoch: Epoch(6), primary: a, replicas: left.replicas,
+            status: .active, operation: op)
+        let unsure: [LogicalInstant?] = [nil, now - .milliseconds(300)]
+        for quorum in unsure {
+            let acts = driver.merge(
+                left: (left, view(quorum: quorum)), right: (right, view(fence: op, drained: true, quorum: quorum)), in: merge,
+                at: now)
+            #expect(acts.left == [.confirmQuorum])
+            #expect(driver.obstacle == .quorumUnconfirmed)
+        }
+        let acts = driver.merge(
+            left: (left, view()), right: (right, view(fence: op, drained: true)), in: merge, at: now)
+        #expect(acts.left == [.fence(op)])
     }
 
     @Test("a paused operation has nothing to do at any step, whatever its view; going on, it counts its gate anew")

@@ -110,7 +110,7 @@ final class EngineLane: Sendable {
                 for waiting in agenda.takeImports() { waiting.refuse(with: error) }
                 // A removal may be what makes room: of its own partition, or of another one.
                 if jobs.isClosed || agenda.isMoot(job) { return false }
-                while await takeStep(&agenda, &group, ofRemovals: true) != nil {}
+                while await takeStep(&agenda, &group, behind: job) != nil {}
             }
         }
     }
@@ -118,7 +118,8 @@ final class EngineLane: Sendable {
     private func fail(_ job: EngineJob, _ error: EngineError) {
         logger.error("the engine failed", metadata: ["error": "\(error)"])
         switch job {
-        case .apply(let id, _), .split(let id, _): events(.failed(id, "\(error)"))
+        case .apply(let id, _): events(.failed(id, "\(error)"))
+        case .split(let id, _): events(.installationFailed(parent: id, "\(error)"))
         // What passes is no damage, and who wanted the comparison asks again (rule M6).
         case .checksum(let id, _): if error.remedy == .rebuild { events(.failed(id, "\(error)")) }
         case .create, .remove, .beginImport, .inspect, .sync, .wake: break
@@ -177,14 +178,14 @@ final class EngineLane: Sendable {
 
     /// One step of the chore that is due.
     ///
-    /// - Parameter ofRemovals: while entries wait, nothing else may go before them.
+    /// - Parameter held: what waits for room meanwhile; nothing but removals may go before it.
     /// - Returns: whether the storage is still there; with its last partition it is gone, and there is nothing left to sync. Nil:
     ///   nothing was due.
     private func takeStep(
-        _ agenda: inout LaneAgenda, _ group: inout DiscardingTaskGroup, ofRemovals: Bool = false
+        _ agenda: inout LaneAgenda, _ group: inout DiscardingTaskGroup, behind held: EngineJob? = nil
     ) async -> Bool? {
         let now = BootClock.now()
-        guard let index = agenda.dueChore(at: now, ofRemovals: ofRemovals) else { return nil }
+        guard let index = agenda.dueChore(at: now, behind: held) else { return nil }
         let job = agenda.chores[index].job
         do throws(EngineError) {
             switch job {
@@ -218,7 +219,7 @@ final class EngineLane: Sendable {
                 }
             }
         }
-        if !ofRemovals { report(held: nil, agenda) }
+        if held == nil { report(held: nil, agenda) }
         return (try? await engine.state(of: storage)) != nil
     }
 

@@ -88,6 +88,15 @@ extension EngineJob {
         }
     }
 
+    /// All that it concerns: with what is put in the place of others, those others.
+    var partitions: Set<PartitionID> {
+        switch self {
+        case .split(let parent, let children):
+            Set(children.map(\.id)).union(children.flatMap { $0.parents.map(\.partition) }).union([parent])
+        case .apply, .checksum, .create, .remove, .beginImport, .inspect, .sync, .wake: Set(partition.map { [$0] } ?? [])
+        }
+    }
+
     /// Whether everything behind it waits until the error is over: the order of entries is the partition.
     func isHeld(by error: EngineError) -> Bool {
         switch self {

@@ -29,7 +29,7 @@ struct LaneAgenda {
                 if !isAsked { prompt.append(job) }
             case .create, .remove, .beginImport, .inspect: chores.append(Chore(job: job))
             case .apply, .checksum, .split:
-                if chores.contains(where: { $0.job.partition == job.partition }) {
+                if chores.contains(where: { !$0.job.partitions.isDisjoint(with: job.partitions) }) {
                     chores.append(Chore(job: job))
                 } else {
                     prompt.append(job)
@@ -59,12 +59,19 @@ struct LaneAgenda {
     }
 
     /// The first chore whose time has come and before which nothing of its partition waits.
-    func dueChore(at now: LogicalInstant, ofRemovals: Bool = false) -> Int? {
+    ///
+    /// - Parameter held: what waits for room meanwhile. Only a removal goes before it; and before a split or a merge none of what
+    ///   that makes, or makes it of: the rows that are gone would be missing in what comes of it, and nothing would tell.
+    func dueChore(at now: LogicalInstant, behind held: EngineJob? = nil) -> Int? {
         var seen: Set<PartitionID> = []
+        if let held, case .split = held { seen = held.partitions }
+        for job in prompt { if case .split = job { seen.formUnion(job.partitions) } }
         for (index, chore) in chores.enumerated() {
-            if let id = chore.job.partition, !seen.insert(id).inserted { continue }
+            let concerned = chore.job.partitions
+            let isFirst = seen.isDisjoint(with: concerned)
+            seen.formUnion(concerned)
             let isRemoval = if case .remove = chore.job { true } else { false }
-            if chore.notBefore <= now, isRemoval || !ofRemovals { return index }
+            if isFirst, chore.notBefore <= now, isRemoval || held == nil { return index }
         }
         return nil
     }
