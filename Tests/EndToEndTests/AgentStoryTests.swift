@@ -5,7 +5,8 @@ import Testing
 /// What agents believe of one of them that stands still, leaves or starts again: real processes, whose links are there as well.
 @Suite(.serialized, .enabled(if: Programs.areBuilt, "the programs are not built"), .cluster) struct AgentStoryTests {
     @Test(
-        "an agent that stands still for half a second is held dead by nobody, and holds nobody dead", .timeLimit(.minutes(10)))
+        "C3: an agent that stands still for half a second is held dead by nobody, and holds nobody dead",
+        .timeLimit(.minutes(10)))
     func shortStall() async throws {
         let cluster = try await Cluster.whole()
         let watch = try await AgentWatch(cluster)
@@ -18,7 +19,7 @@ import Testing
     }
 
     @Test(
-        "an agent that stands still for ten seconds is dead for all, once, and back for all, and holds nobody dead",
+        "C4: an agent that stands still for ten seconds is dead for all, once, and back for all, and holds nobody dead",
         .timeLimit(.minutes(10)))
     func longStall() async throws {
         let cluster = try await Cluster.whole()
@@ -31,7 +32,7 @@ import Testing
     }
 
     @Test(
-        "an agent that is stopped and started ten times has left, and is back, each time, and is never held dead",
+        "C13: an agent that is stopped and started ten times has left, and is back, each time, and is never held dead",
         .timeLimit(.minutes(10)))
     func restarts() async throws {
         let cluster = try await Cluster.whole()
@@ -47,6 +48,25 @@ import Testing
         }
         #expect(try watch.said("dead") == [])
         try await cluster.waitForHealth()
+    }
+
+    @Test(
+        "C17: two of five agents that leave and return at once have left, are back for all, and are never held dead",
+        .timeLimit(.minutes(10)))
+    func leaves() async throws {
+        let cluster = try await Cluster.whole()
+        let watch = try await AgentWatch(cluster)
+        let leavers = ["n2", AgentWatch.one]
+        let stayers = Cluster.agents.filter { !leavers.contains($0) }
+        let life = try #require(try await watch.entry(at: "n1")?["generation"]?.number)
+        let processes = try leavers.map { try #require(cluster.process($0)) }
+        for process in processes { process.terminate() }
+        try await watch.wait(for: "left", by: stayers)
+        try await expectEventually("both have ended", within: 20) { processes.allSatisfy { !$0.isRunning } }
+        for leaver in leavers { try cluster.start(leaver) }
+        try await watch.wait(for: "alive", above: life)
+        try await cluster.waitForHealth()
+        #expect(try watch.said("dead") == [])
     }
 }
 
@@ -73,24 +93,31 @@ struct AgentNetworkTests {
             try await cluster.startAgents()
             try await cluster.waitForHealth()
 
-            // Two that do not reach each other, and are reached by all others.
+            // C11: two that do not reach each other, and are reached by all others.
             var watch = try await AgentWatch(cluster)
             try network.cut(Self.between(["n4"], ["n5"]))
             for _ in 0..<3 { try await watch.goesOn() }
             #expect(try watch.said("dead") == [])
             try network.healAll()
 
-            // One that reaches nobody.
-            watch = try await AgentWatch(cluster)
+            // C2, C9: one that reaches nobody and is reached by nobody, that only speaks, or that only hears.
             let all = Cluster.agents + Cluster.coordinators
-            try network.cut(Self.between(["n5"], all.filter { $0 != "n5" }))
-            try await watch.wait(for: "dead")
-            try network.healAll()
-            try await watch.wait(for: "alive", within: 35)
-            #expect(try watch.said("dead").sorted() == AgentWatch.others.map { "\($0): n5" })
-            try await cluster.waitForHealth()
+            let rest = all.filter { $0 != "n5" }
+            for cuts in [
+                Self.between(["n5"], rest), rest.map { Cut(from: $0, to: "n5") }, rest.map { Cut(from: "n5", to: $0) },
+            ] {
+                watch = try await AgentWatch(cluster)
+                try network.cut(cuts)
+                try await watch.wait(for: "dead")
+                // It takes itself for ill, and asks seldom.
+                for _ in 0..<2 { try await watch.goesOn(by: AgentWatch.others) }
+                try network.healAll()
+                try await watch.wait(for: "alive", within: 35)
+                #expect(try watch.said("dead").sorted() == AgentWatch.others.map { "\($0): n5" }, "\(cuts)")
+                try await cluster.waitForHealth()
+            }
 
-            // Two sides.
+            // C10: two sides.
             watch = try await AgentWatch(cluster)
             let small = ["n1", "n5", "c1"]
             try network.cut(Self.between(small, all.filter { !small.contains($0) }))
@@ -145,11 +172,12 @@ private struct AgentWatch {
     }
 
     /// Waits for as long as a suspicion would take that nobody refutes.
-    func goesOn() async throws {
-        for agent in Cluster.agents {
-            let before = try await cluster.meter("gossip_probes_total", of: agent)
+    func goesOn(by observers: [String] = Cluster.agents) async throws {
+        var goals: [(agent: String, probes: Double)] = []
+        for agent in observers { goals.append((agent, try await cluster.meter("gossip_probes_total", of: agent) + 12)) }
+        for (agent, probes) in goals {
             try await expectEventually("\(agent) probes others", within: 30) {
-                try await cluster.meter("gossip_probes_total", of: agent) >= before + 12
+                try await cluster.meter("gossip_probes_total", of: agent) >= probes
             }
         }
     }
