@@ -148,7 +148,7 @@ extension ClusterTests {
     }
 
     /// Every replica of the key's partition answers the same scan with the same bytes.
-    private func compareReplicas(_ cluster: Cluster, _ rows: Rows, key: String) async throws {
+    func compareReplicas(_ cluster: Cluster, _ rows: Rows, key: String) async throws {
         let route = try await cluster.route(rows.table, key: key)
         let gateways = route["replicas"]?.array.compactMap { $0["gateway"]?.string } ?? []
         #expect(gateways.count == 3)
