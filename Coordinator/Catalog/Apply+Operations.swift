@@ -211,7 +211,7 @@ extension Transaction {
     mutating func abort(_ operation: OperationDescriptor, because cause: String) {
         guard operation.phase == .running else { return }
         var ended = operation
-        for id in operation.kind.partitions {
+        for id in operation.kind.partitions.prefix(mutated(.undoesLeftHalf) ? 1 : .max) {
             guard var partition = partition(id), partition.operation == operation.id else { continue }
             if case .move(_, _, let target) = operation.kind, let replica = partition.replica(on: target),
                 partition.primary != target, partition.inSync != [target]

@@ -297,12 +297,13 @@ extension Transaction {
             throw CatalogRejection(.wrongOperation, "operation \(operationID) does not merge \(left.id) and \(right.id)")
         }
         if let obstacle = MergeObstacle(left: left, right: right) { throw CatalogRejection(obstacle) }
-        guard inSync.sorted() == left.inSync else {
+        guard inSync.sorted() == left.inSync || mutated(.mergesWithoutRecords) else {
             throw CatalogRejection(.notInSync, "the merge records were held by another in-sync set")
         }
         let (one, other) = (leftEnd.at, rightEnd.at)
+        let last = mutated(.startsAtLeftEnd) ? one : other
         let origin = Position(
-            epoch: max(one.epoch, other.epoch), run: max(one.run, other.run), sequence: max(one.sequence, other.sequence))
+            epoch: max(one.epoch, last.epoch), run: max(one.run, last.run), sequence: max(one.sequence, last.sequence))
         guard origin.epoch <= max(left.epoch, right.epoch) else {
             throw CatalogRejection(.staleEpoch, "the merge records stand at \(one) and \(other), in epochs to come")
         }

@@ -72,6 +72,12 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case leavesPrimary
     /// A split is committed whoever held its record. (M2)
     case splitsWithoutRecord
+    /// A merge is committed whoever held its records. (M2)
+    case mergesWithoutRecords
+    /// What two are merged into starts where the left one ended. (M2)
+    case startsAtLeftEnd
+    /// A merge that is undone goes on at the right half. (M3, M4)
+    case undoesLeftHalf
     /// What is to be removed is not recorded. (M1, M3)
     case recordsNoCleanup
     /// The halves of a split do not meet. (M8)

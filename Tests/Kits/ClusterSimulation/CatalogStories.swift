@@ -145,4 +145,74 @@ enum CatalogStories {
             throw Violation("a split is committed whose record one in-sync member does not hold")
         }
     }
+
+    /// The halves of a split are about to become one again; the right one has more in its log.
+    private struct Merging {
+        var catalog: HandDrivenCatalog
+        let operation: OperationID
+        let halves: [PartitionDescriptor]
+        let ends: [PartitionEnd]
+
+        init(_ bug: ClusterBug?) throws(Violation) {
+            catalog = try HandDrivenCatalog(bug)
+            let nodes = catalog.places.agents
+            try catalog.createTable(on: [3, 4])
+            try catalog.finishTable()
+            let parent = try catalog.partition
+            try catalog.must(.beginSplit(parent.id, at: Key([50]), expecting: parent.epoch))
+            guard let cut = try catalog.partition.operation else { throw Violation("a split is not under way") }
+            let split = PartitionProposal.commitSplit(
+                parent.id, operation: cut, at: Position(epoch: parent.epoch, run: 1, sequence: 9), checksum: 1,
+                inSync: Array(nodes.prefix(2)), expecting: parent.epoch)
+            guard try catalog.propose(split, from: nodes[0]) else { throw Violation("a table cannot be split") }
+            halves = catalog.topology.partitions.values.sorted { $0.id < $1.id }
+            guard halves.count == 2 else { throw Violation("there are \(halves.count) halves") }
+            try catalog.must(
+                .beginMerge(halves[0].id, expecting: halves[0].epoch, with: halves[1].id, at: halves[1].epoch))
+            guard let join = try catalog.partition.operation else { throw Violation("a merge is not under way") }
+            operation = join
+            ends = zip(halves, [20, 30] as [UInt64]).map { half, sequence in
+                PartitionEnd(
+                    partition: half.id, at: Position(epoch: half.epoch, run: sequence, sequence: sequence), checksum: 1,
+                    expecting: half.epoch)
+            }
+        }
+
+        /// Whether the merge was taken that `count` members hold the records of.
+        mutating func commit(heldBy count: Int) throws(Violation) -> Bool {
+            let nodes = catalog.places.agents
+            return try catalog.propose(
+                .commitMerge(operation, left: ends[0], right: ends[1], inSync: Array(nodes.prefix(count))), from: nodes[0])
+        }
+    }
+
+    /// A merge is proposed of which one member has no records.
+    static func unheldMerge(_ bug: ClusterBug?) throws(Violation) {
+        var merging = try Merging(bug)
+        if try merging.commit(heldBy: 1) {
+            throw Violation("a merge is committed whose records one in-sync member does not hold")
+        }
+    }
+
+    /// The right half has acknowledged more than the left one.
+    static func behindBothHalves(_ bug: ClusterBug?) throws(Violation) {
+        var merging = try Merging(bug)
+        guard try merging.commit(heldBy: 2) else { throw Violation("two halves cannot be merged") }
+        let origin = try merging.catalog.partition.origin
+        if let end = merging.ends.first(where: { origin < $0.at }) {
+            throw Violation("what two halves have become starts at \(origin), and one of them acknowledged up to \(end.at)")
+        }
+    }
+
+    /// An operator ends a merge before its commit.
+    static func undoneMerge(_ bug: ClusterBug?) throws(Violation) {
+        var merging = try Merging(bug)
+        try merging.catalog.must(.abortOperation(merging.operation, reason: "an operator's wish"))
+        for half in merging.halves {
+            let left = merging.catalog.topology.partitions[half.id]
+            guard let left, left.operation == nil, left.epoch > half.epoch else {
+                throw Violation("a merge is undone, and partition \(half.id) is still fenced for it")
+            }
+        }
+    }
 }

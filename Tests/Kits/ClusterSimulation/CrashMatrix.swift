@@ -135,7 +135,7 @@ package struct CrashMatrix {
                 return tables.count == 2 && tables.allSatisfy { $0.status == .active } ? nil : "\(tables.count) tables"
             }
         }
-        if operation == .merge { try cut(&simulation) }
+        if operation.joinsHalves { try cut(&simulation) }
         let (operation, places) = (operation, simulation.system.places)
         let topology = simulation.system.checks.truth
         let drained = topology.partitions.values.first?.primary

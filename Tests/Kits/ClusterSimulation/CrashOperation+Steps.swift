@@ -196,7 +196,7 @@ extension CrashOperation {
                 "propose cleaned at target",
                 "cleaned",
             ]
-        case .cancelSplit:
+        case .cancelSplit, .cancelMerge:
             [
                 "step fence",
                 "step done",

@@ -23,6 +23,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     case cancelCopy = "cancel-copying-move"
     case cancelHandOver = "cancel-joined-move"
     case cancelSplit = "cancel-split"
+    case cancelMerge = "cancel-merge"
     case pauseCopy = "pause-copying-move"
     case pauseHandOver = "pause-joined-move"
 
@@ -34,7 +35,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         case .move(_, nil, _): [.repair, .needlessRepair]
         case .move: [.move, .movePrimary, .drain, .cancelCopy, .cancelHandOver, .pauseCopy, .pauseHandOver]
         case .split: [.split, .cancelSplit]
-        case .merge: [.merge]
+        case .merge: [.merge, .cancelMerge]
         case .transferPrimary: [.transfer]
         case .removeOrphan: [.removeOrphan]
         }
@@ -58,7 +59,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         switch self {
         case .cancelCopy: return [Interruption(at: .entered(.copy), after: .milliseconds(10), command: cancel)]
         case .cancelHandOver: return [Interruption(at: .entered(.handOver), after: .zero, command: cancel)]
-        case .cancelSplit: return [Interruption(at: .entered(.fence), after: .milliseconds(10), command: cancel)]
+        case .cancelSplit, .cancelMerge: return [Interruption(at: .entered(.fence), after: .milliseconds(10), command: cancel)]
         case .pauseCopy: return pause(at: .copy)
         case .pauseHandOver: return pause(at: .handOver)
         case .createTable, .dropTable, .move, .movePrimary, .repair, .needlessRepair, .split, .merge, .transfer, .drain,
@@ -77,9 +78,11 @@ package enum CrashOperation: String, CaseIterable, Sendable {
 
     /// Whether a copy is down before the operation begins.
     var lacksNode: Bool { self == .repair || self == .needlessRepair }
+    /// Whether there are two halves before it begins.
+    var joinsHalves: Bool { self == .merge || self == .cancelMerge }
     /// Whether it ends as it was before, undisturbed.
     var isUndone: Bool {
-        self == .cancelCopy || self == .cancelHandOver || self == .cancelSplit || self == .needlessRepair
+        [.cancelCopy, .cancelHandOver, .cancelSplit, .cancelMerge, .needlessRepair].contains(self)
     }
     /// Whether it may wait for one of its parties for ever.
     var waitsForParty: Bool { self == .removeOrphan }
@@ -111,7 +114,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
         case .repair, .needlessRepair: return nil
         case .split, .cancelSplit:
             return .beginSplit(partition.id, at: Key([UInt8(ClusterOptions.keys / 2) * 10 + 5]), expecting: partition.epoch)
-        case .merge:
+        case .merge, .cancelMerge:
             let halves = topology.partitions(of: table)
             guard halves.count == 2 else { return nil }
             return .beginMerge(halves[0].id, expecting: halves[0].epoch, with: halves[1].id, at: halves[1].epoch)
