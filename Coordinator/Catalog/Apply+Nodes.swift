@@ -54,7 +54,8 @@ extension Transaction {
             id: registration.node, store: registration.store, session: SessionID(index), generation: registration.generation,
             zone: registration.zone, addresses: registration.addresses, status: .healthy,
             instanceType: registration.instanceType, version: registration.version)
-        if known?.status == .draining { node.status = .draining }
+        node.isDrainWanted = known?.wantsDrain ?? false
+        node.status = node.statusAlive
         if node.instanceType.isEmpty { node.instanceType = known?.instanceType ?? "" }
         let hasOtherStore = known.map { $0.session != .none && $0.store != registration.store } ?? false
         if isDamaged || hasOtherStore && !mutated(.trustsOtherStores) {
@@ -114,7 +115,7 @@ extension Transaction {
             throw CatalogRejection(.staleSession, "node \(id) is in session \(node.session), not \(session)")
         }
         guard node.status == .failed || node.status == .suspected else { return .nothing }
-        node.status = .healthy
+        node.status = node.statusAlive
         put(node)
         failedAt[id] = nil
         resumeWaiting(for: node)
@@ -170,6 +171,7 @@ extension Transaction {
             throw CatalogRejection(.nodeUnavailable, "node \(id) is \(node.status.rawValue) already")
         }
         try require(witnesses, of: id, silentZones: silentZones)
+        node.isDrainWanted = node.wantsDrain
         node.status = .failed
         put(node)
         failedAt[id] = now
@@ -266,14 +268,15 @@ extension Transaction {
 
     // MARK: - Leaving
 
-    /// No new replica goes to the node; planners move away what it has.
+    /// No new replica goes to the node; planners move away what it has. It is the same for a node that is failed: what it has is made
+    /// anew elsewhere without delay, and should it return, it is drained.
     mutating func drain(_ id: NodeID) throws(CatalogRejection) -> CommandPayload {
         var node = try require(id, field: "node_id")
         guard node.status != .decommissioned else {
             throw CatalogRejection(.nodeDecommissioned, "node \(id) is decommissioned", field: "node_id")
         }
-        guard node.status != .failed else { return .version(index) }
-        node.status = .draining
+        node.isDrainWanted = true
+        if node.status != .failed { node.status = .draining }
         put(node)
         return .version(index)
     }
@@ -293,9 +296,18 @@ extension Transaction {
             putRaised(partition)
         }
         node.status = .decommissioned
+        node.isDrainWanted = false
         put(node)
         failedAt[id] = nil
         forgetCleanups(on: id)
         return .version(index)
     }
+}
+
+extension NodeDescriptor {
+    /// A catalog from before the wish had a field of its own knows it by the status alone.
+    fileprivate var wantsDrain: Bool { isDrainWanted || status == .draining }
+
+    /// What it is when it answers.
+    fileprivate var statusAlive: NodeStatus { isDrainWanted ? .draining : .healthy }
 }

@@ -50,7 +50,8 @@ package struct RepairLimits: Hashable, Sendable {
     }
 }
 
-/// The nodes whose copies are missed. One that failed a moment ago may return; until its delay is over, they are not.
+/// The nodes whose copies are missed. One that failed a moment ago may return; until its delay is over, they are not. But where a drain
+/// is wanted of it they are to be elsewhere in any case.
 ///
 /// - Parameter absentSince: when the planner first saw each node that is not healthy; nodes missing here count as just gone.
 package func nodesGone(
@@ -59,7 +60,8 @@ package func nodesGone(
     let gone = topology.nodes.values.filter { node in
         node.status == .decommissioned
             || node.status == .failed
-                && (absentSince[node.id].map { now - $0 >= limits.delay(of: node, in: topology) } ?? false)
+                && (node.isDrainWanted
+                    || absentSince[node.id].map { now - $0 >= limits.delay(of: node, in: topology) } ?? false)
     }
     return Set(gone.map(\.id))
 }
@@ -114,7 +116,11 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
             case .move(let id, nil, let target) = operation.kind, let partition = topology.partitions[id],
             let table = topology.tables[partition.table]
         else { return false }
-        let present = partition.replicas.count { $0.node != target && topology.nodes[$0.node]?.status == .healthy }
+        // What is to be drained is moved, and not made a second time.
+        let present = partition.replicas.count { replica in
+            let status = topology.nodes[replica.node]?.status
+            return replica.node != target && (status == .healthy || status == .draining)
+        }
         return present >= table.replicationFactor
     }.map(\.id).sorted()
 }

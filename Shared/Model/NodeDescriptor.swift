@@ -29,13 +29,15 @@ package struct NodeDescriptor: Hashable, Sendable {
     package var zone: ZoneName
     package var addresses: NodeAddresses
     package var status: NodeStatus
+    /// An operator has had it drained: what a failure in between does not change, and a return does not end.
+    package var isDrainWanted: Bool
     /// As the registrant said; empty when it did not.
     package var instanceType: String
     package var version: String
 
     package init(
         id: NodeID, store: StoreID, session: SessionID, generation: Generation, zone: ZoneName, addresses: NodeAddresses,
-        status: NodeStatus, instanceType: String = "", version: String = ""
+        status: NodeStatus, isDrainWanted: Bool = false, instanceType: String = "", version: String = ""
     ) {
         self.id = id
         self.store = store
@@ -44,6 +46,7 @@ package struct NodeDescriptor: Hashable, Sendable {
         self.zone = zone
         self.addresses = addresses
         self.status = status
+        self.isDrainWanted = isDrainWanted
         self.instanceType = instanceType
         self.version = version
     }

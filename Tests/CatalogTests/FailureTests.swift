@@ -264,4 +264,32 @@ import Testing
         let result = try world.run(.partition(.evict(id, node: n2, expecting: Epoch(1)), from: n1, session: old))
         #expect(result.refusal == .staleSession)
     }
+
+    @Test("a node that is to be drained fails, and is drained when it returns, started again or not (F5)")
+    func drainOutlastsFailure() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        try world.run(.drain(n1))
+        #expect(try world.fail(n1).isAccepted)
+        #expect(world.topology.nodes[n1]?.status == .failed)
+        try world.run(.nodeReturned(n1, session: world.session(n1)))
+        #expect(world.topology.nodes[n1]?.status == .draining)
+        #expect(try world.fail(n1).isAccepted)
+        try world.start(node: 1, generation: 2)
+        #expect(world.topology.nodes[n1]?.status == .draining)
+    }
+
+    @Test("a drain of a failed node is kept, and begins when the node returns; without one a node returns healthy")
+    func drainOfTheFailed() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        #expect(try world.fail(n1).isAccepted)
+        #expect(try world.run(.drain(n1)).isAccepted)
+        #expect(world.topology.nodes[n1]?.status == .failed && world.topology.nodes[n1]?.isDrainWanted == true)
+        try world.start(node: 1, generation: 2)
+        #expect(world.topology.nodes[n1]?.status == .draining)
+        #expect(try world.fail(n2).isAccepted)
+        try world.start(node: 2, generation: 2)
+        #expect(world.topology.nodes[n2]?.status == .healthy)
+    }
 }

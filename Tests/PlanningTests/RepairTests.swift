@@ -153,4 +153,31 @@ import Testing
         topology.commit([.node(try node(1, zone: 0, status: .failed))], at: Revision(history: 1, index: 11))
         #expect(planCancellations(in: topology) == [])
     }
+
+    @Test("what a failed node has is made anew at once where an operator has it drained, and not twice if it returns (F5)")
+    func drainedAndFailed() throws {
+        var topology = try damaged([try partition(7, on: [2, 3])])
+        func plans() throws -> [MovePlan] {
+            planRepairs(
+                in: topology, absentSince: [try NodeID("n1"): late], now: late, breakerHolds: false, limits: limits)
+        }
+        #expect(try plans() == [])
+        var drained = try node(1, zone: 0, status: .failed)
+        drained.isDrainWanted = true
+        topology.commit([.node(drained)], at: Revision(history: 1, index: 11))
+        #expect(try plans().map(\.target.node) == [try NodeID("n4")])
+
+        var repaired = try #require(topology.partitions[PartitionID(7)])
+        repaired.operation = OperationID(12)
+        repaired.replicas.append(
+            ReplicaDescriptor(node: try NodeID("n4"), store: StoreID(4), storage: StorageID(8), role: .learner))
+        let repair = OperationDescriptor(
+            id: OperationID(12), kind: .move(partition: PartitionID(7), source: nil, target: try NodeID("n4")), step: .copy,
+            epoch: Epoch(5), createdBy: try Principal("coordinator/c1"), reason: "", createdAt: WallTime(milliseconds: 0))
+        topology.commit([.partition(repaired), .operation(repair)], at: Revision(history: 1, index: 12))
+        #expect(planCancellations(in: topology) == [])
+        drained.status = .draining
+        topology.commit([.node(drained)], at: Revision(history: 1, index: 13))
+        #expect(planCancellations(in: topology) == [OperationID(12)])
+    }
 }

@@ -57,7 +57,7 @@ struct Arbitrary {
     mutating func nodeDescriptor() throws -> NodeDescriptor {
         NodeDescriptor(
             id: try node(), store: StoreID(bits()), session: id(), generation: id(), zone: try zone(), addresses: addresses(),
-            status: any(), instanceType: text(), version: text())
+            status: any(), isDrainWanted: flag(), instanceType: text(), version: text())
     }
 
     mutating func registration() throws -> AgentRegistration {

@@ -40,7 +40,7 @@ extension NodeDescriptor: WireCodable {
             generation: try Check.identifier(wire.generation, "NodeDescriptor.generation"),
             zone: try Check.formed(wire.zone, "NodeDescriptor.zone", as: ZoneName.init(_:)),
             addresses: try NodeAddresses(wire: wire.addresses),
-            status: try NodeStatus(wire: wire.status, "NodeDescriptor.status"),
+            status: try NodeStatus(wire: wire.status, "NodeDescriptor.status"), isDrainWanted: wire.isDrainWanted,
             instanceType: try Check.text(wire.instanceType, "NodeDescriptor.instance_type"),
             version: try Check.text(wire.version, "NodeDescriptor.version"))
     }
@@ -54,6 +54,7 @@ extension NodeDescriptor: WireCodable {
         wire.zone = zone.name
         wire.addresses = addresses.wire
         wire.status = status.wire
+        wire.isDrainWanted = isDrainWanted
         wire.instanceType = instanceType
         wire.version = version
         return wire

@@ -648,6 +648,8 @@ package nonisolated struct ProtoNodeDescriptor: Sendable {
 
   package var version: String = String()
 
+  package var isDrainWanted: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2709,7 +2711,7 @@ nonisolated extension ProtoNodeAddresses: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension ProtoNodeDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NodeDescriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}store\0\u{1}session\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{1}status\0\u{3}instance_type\0\u{1}version\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}store\0\u{1}session\0\u{1}generation\0\u{1}zone\0\u{1}addresses\0\u{1}status\0\u{3}instance_type\0\u{1}version\0\u{3}is_drain_wanted\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2726,6 +2728,7 @@ nonisolated extension ProtoNodeDescriptor: SwiftProtobuf.Message, SwiftProtobuf.
       case 7: try { try decoder.decodeSingularEnumField(value: &self.status) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.instanceType) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.version) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.isDrainWanted) }()
       default: break
       }
     }
@@ -2763,6 +2766,9 @@ nonisolated extension ProtoNodeDescriptor: SwiftProtobuf.Message, SwiftProtobuf.
     if !self.version.isEmpty {
       try visitor.visitSingularStringField(value: self.version, fieldNumber: 9)
     }
+    if self.isDrainWanted != false {
+      try visitor.visitSingularBoolField(value: self.isDrainWanted, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2776,6 +2782,7 @@ nonisolated extension ProtoNodeDescriptor: SwiftProtobuf.Message, SwiftProtobuf.
     if lhs.status != rhs.status {return false}
     if lhs.instanceType != rhs.instanceType {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.isDrainWanted != rhs.isDrainWanted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

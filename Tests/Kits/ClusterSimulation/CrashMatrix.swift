@@ -229,7 +229,7 @@ package struct CrashMatrix {
         simulation.system.clients.isStopped = true
         simulation.system.watch?.measures(false, at: simulation.now)
         if operation == .removeOrphan, simulation.system.watch?.operation == nil { try order(&simulation) }
-        try simulation.waits("all comes to rest", atMost: ClusterRun.restBound) { $0.unrest }
+        try simulation.waits("all comes to rest", atMost: ClusterRun.restBound) { $0.unrest ?? $0.undrained(by: operation) }
         return try judge(&simulation, cell)
     }
 
@@ -306,6 +306,14 @@ extension Simulation where System == Cluster {
             if isWanted, let missed = watch.missed { try? revive(missed) }
         }
         system.watch?.answeredSteps = watch.steps.count
+    }
+
+    /// A wish to drain outlasts the death of the node.
+    fileprivate func undrained(by operation: CrashOperation) -> String? {
+        guard operation == .drain, let host = system.watch?.roles.source else { return nil }
+        let node = system.places.node(host)
+        let holds = system.checks.truth.partitions.values.contains { $0.replica(on: node) != nil }
+        return holds ? "\(node) was to be drained, and holds a copy" : nil
     }
 
     /// What an operator has asked of somebody who died is asked again; what was paused for long goes on.
