@@ -134,10 +134,13 @@ extension AgentCore {
             return !locals.values.contains { $0.storage == place }
         }.map(\.key)
         var found: Set<PartitionID> = []
+        // Where partitions were split and merged in turn, many ways lead to the same one.
+        var seen: Set<PartitionID> = []
         // What the log shows to have been here is nowhere, though the mirror of the topology does not know of it.
         for id in locals.filter({ $0.value.isDamaged }).map(\.key) + lost {
             var next = [id]
             while let id = next.popLast() {
+                guard seen.insert(id).inserted else { continue }
                 if let retired = topology.retired[id] {
                     next += retired.children.filter { locals[$0] == nil }
                 } else {

@@ -160,6 +160,9 @@ package struct Driver: Hashable, Sendable {
     }
 
     /// gate → fence → drain → split record → both descriptors in one entry (rule M2).
+    ///
+    /// The record is in this node's engine before the entry is proposed: the children are made by the engine, and where it takes in nothing,
+    /// as on a full disk, they would serve nobody until it does. Until then the watchdog ends it, and nothing has changed.
     private mutating func split(
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
     ) -> [Act] {
@@ -169,6 +172,7 @@ package struct Driver: Hashable, Sendable {
         }
         if let waiting = gated(partition, operation, engines: partition.inSync, view: view, at: now) { return waiting }
         guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
+        guard view.unappliedBytes == 0 else { return [] }
         return [
             .propose(
                 .commitSplit(
@@ -263,9 +267,10 @@ package struct Driver: Hashable, Sendable {
 }
 
 extension LeaderView {
-    /// Where the partition would end: the record of its operation is committed, and the fence keeps writes from coming behind it.
+    /// Where the partition would end: the record of its operation is committed, and in this node's engine (see `split`), and the fence
+    /// keeps writes from coming behind it.
     fileprivate func end(of partition: PartitionDescriptor, for operation: OperationID) -> PartitionEnd? {
-        guard fence == operation else { return nil }
+        guard fence == operation, unappliedBytes == 0 else { return nil }
         return splitRecord.map {
             PartitionEnd(partition: partition.id, at: $0.position, checksum: $0.checksum, expecting: partition.epoch)
         }

@@ -72,12 +72,15 @@ extension Topology {
         return held.epoch > epoch ? .ahead : .over
     }
 
-    /// Whether what came out of a split is, or is to be, in the storage that the parent had there.
+    /// Whether what came out of a split or a merge is, or is to be, in the storage that the parent had there.
+    ///
+    /// Where partitions are split and merged in turn, the ways to a descendant double with each pair: each is looked at once.
     package func hasDescendant(of parent: RetiredPartition, in storage: StorageID, on node: NodeID) -> Bool {
         var next = parent.children
+        var seen = Set(next)
         while let id = next.popLast() {
             if partitions[id]?.replica(on: node)?.storage == storage { return true }
-            next += retired[id]?.children ?? []
+            next += (retired[id]?.children ?? []).filter { seen.insert($0).inserted }
         }
         return false
     }

@@ -44,6 +44,27 @@ import Testing
         #expect(topology == before)
     }
 
+    @Test("what came out of a partition is found at once, however often it was split and merged since", .timeLimit(.minutes(1)))
+    func descendants() throws {
+        var topology = Topology(revision: revision(1))
+        // Each is split in two, and the two are merged into the next: 2^60 ways lead from the first to the last.
+        let changes = (0..<60).flatMap { cycle -> [TopologyChange] in
+            let first = UInt64(cycle * 3 + 1)
+            let (whole, lower, upper) = (PartitionID(first), PartitionID(first + 1), PartitionID(first + 2))
+            let next = [PartitionID(first + 3)]
+            return [
+                .partitionRetired(whole, epoch: Epoch(2), children: [lower, upper]),
+                .partitionRetired(lower, epoch: Epoch(2), children: next),
+                .partitionRetired(upper, epoch: Epoch(2), children: next),
+            ]
+        }
+        try topology.apply(
+            TopologyDelta(from: revision(1), to: revision(2), changes: changes + [.partition(try partition(181))]))
+        let parent = try #require(topology.retired[PartitionID(1)])
+        #expect(topology.hasDescendant(of: parent, in: StorageID(181), on: try NodeID("n1")))
+        #expect(!topology.hasDescendant(of: parent, in: StorageID(1), on: try NodeID("n1")))
+    }
+
     @Test("replicas stay sorted by node, however they are given")
     func replicasSorted() throws {
         var descriptor = try partition(7)

@@ -208,6 +208,9 @@ import Testing
             driver.next(for: descriptor, operation: split, view: view(fence: fenced, drained: true), at: now)
                 == [.split(OperationID(9))])
         let record = LeaderView.SplitRecord(position: Position(epoch: Epoch(3), run: 1, sequence: 70), checksum: 8)
+        let held = driver.next(
+            for: descriptor, operation: split, view: view(fence: fenced, drained: true, split: record, unapplied: 1), at: now)
+        #expect(held == [], "the engine has yet to take the record in, and the children are its to make (F6)")
         let acts = driver.next(
             for: descriptor, operation: split, view: view(fence: fenced, drained: true, split: record), at: now)
         #expect(
@@ -264,6 +267,10 @@ import Testing
         #expect(half.left == [] && half.right == [.split(op)])
         let open = next(view(drained: true, split: records[0]), view(fence: op, drained: true, split: records[1]))
         #expect(open.left == [.fence(op)] && open.right == [], "a record without a fence ends nothing")
+        let held = next(
+            view(fence: op, drained: true, split: records[0]),
+            view(fence: op, drained: true, split: records[1], unapplied: 1))
+        #expect(held.left == [] && held.right == [], "the engine has yet to take a record in (F6)")
         let whole = next(
             view(fence: op, drained: true, split: records[0]), view(fence: op, drained: true, split: records[1]))
         let ends = zip([left, right], records).map {
