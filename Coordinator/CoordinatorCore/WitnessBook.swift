@@ -38,13 +38,23 @@ struct WitnessBook: Sendable {
 
     var accused: [NodeID] { testimonies.keys.sorted() }
 
+    /// Whether it is the end of this process, or of a later one in its place that has not been registered.
+    ///
+    /// Two processes may run under one name: a copy of the node's folder, which some members met first. That it ends is nothing to
+    /// the one that is registered. A later start at the same address is none of those: there the registered process is over, and
+    /// its disk may be another.
+    private func saw(_ found: FoundDeath, theEndOf node: NodeDescriptor) -> Bool {
+        if let process = found.process {
+            let isLater = found.session == .none && found.generation > node.generation
+            guard process.gossip == node.addresses.gossip, process.store == node.store || isLater else { return false }
+        }
+        return found.session == node.session || found.session == .none && found.generation >= node.generation
+    }
+
     /// Those who saw this life of the node end, or a later one that has not been registered, sorted.
     func witnesses(against node: NodeDescriptor, zones: [NodeID: ZoneName]) -> [Witness] {
         (testimonies[node.id] ?? [:])
-            .filter { testimony in
-                testimony.value.found.session == node.session
-                    || (testimony.value.found.session == .none && testimony.value.found.generation >= node.generation)
-            }
+            .filter { saw($0.value.found, theEndOf: node) }
             .compactMap { testimony in zones[testimony.key].map { Witness(id: testimony.key, zone: $0) } }
             .sorted()
     }

@@ -60,7 +60,7 @@ package struct ProtocolVersions: Hashable, Sendable {
 /// What a member says of itself; fixed for one incarnation.
 package struct MemberProfile: Hashable, Sendable {
     /// Bytes of one address in gossip: a name of 253 bytes would leave no room for others in a datagram.
-    package static let addressBytes = 96
+    package static let addressBytes = FoundDeath.addressBytes
     /// Bytes of what a program adds about itself: the largest record then still fits a datagram beside the largest body.
     package static let metadataBytes = 512
 
@@ -90,6 +90,9 @@ package struct MemberProfile: Hashable, Sendable {
         self.store = store
         self.session = session
     }
+
+    /// Whether it is another process, where both go by one name and count of starts.
+    func isOfAnother(than other: Self) -> Bool { store != other.store || gossip != other.gossip }
 
     var fits: Bool {
         gossip.utf8.count <= Self.addressBytes && link.utf8.count <= Self.addressBytes && !gossip.isEmpty

@@ -11,7 +11,7 @@ struct Suspicion: Hashable, Sendable {
     private(set) var accusers: [NodeID]
     /// Whose links to it were refused; sorted, at most `SwimLimits.refusers`.
     private(set) var refusers: [NodeID] = []
-    /// Whether we have called it because of refused links, ourselves and through others, and nobody was answered.
+    /// Whether we have called it because of refused links since it began, ourselves and through others, and nobody was answered.
     private(set) var isCalledInVain = false
     /// How often the suspect was called, and when it was for the last time.
     private var calls = 0
@@ -67,8 +67,9 @@ struct Suspicion: Hashable, Sendable {
         refusers = []
     }
 
-    /// Its link was refused to somebody, and it has not answered us, or anybody whom we asked.
-    mutating func noteCalledInVain() { isCalledInVain = true }
+    /// Its link was refused to somebody, and it has not answered this ping of ours, or anybody whom we asked. An earlier ping does
+    /// not count: it may have stood still for a moment, and was not heard of since.
+    mutating func noteCalledInVain(by sequence: UInt64) { isCalledInVain = isCalledInVain || sequence > number }
 
     /// Whether the suspect is to be called now: `early` times from a quarter of its shortest time on, an eighth apart, so that it can
     /// have answered when it has had half; and once more before its end.

@@ -6,18 +6,27 @@ struct Refusal: Hashable, Sendable {
     let sequence: UInt64
     /// When others are asked to ping for us.
     let helpersAt: LogicalInstant
+    /// No end before this, and none after that.
     let endsAt: LogicalInstant
+    let givesUpAt: LogicalInstant
     /// Whether our own link was refused; if not, others were refused, and this is the call without which we do not believe them.
     var isOurs: Bool
     var isEscalated = false
     var isAnswered = false
+    /// Who was asked to help, and has said nothing yet.
+    var silent: [NodeID] = []
+    /// Whether anybody has said that it does not answer him either.
+    var isHelped = false
+    /// Whether there was nobody to ask but those who were refused themselves.
+    var isAlone = false
 }
 
 // The fast path. The links of a process that ends are reset in the same instant, and new ones are refused: that is evidence which a
-// slow or a paused process never gives. Whoever sees it pings at once, then asks others to, and if no answer comes in a few round trips
-// he is a witness. Those nearest to the accused try its link as well; two witnesses are a verdict for whoever has called it in vain
-// himself: where a network is cut in part, two are refused by one whom all others hear. A host that is gone refuses nothing, and takes
-// the normal path.
+// slow or a paused process never gives. Whoever sees it pings at once, then asks others to, and if no answer comes in a few round
+// trips he is a witness. Those nearest to the accused try its link as well; two witnesses are a verdict for whoever has called it
+// in vain since, himself and through others who were not refused: where a network is cut in part, two are refused by one whom all
+// others hear. A helper who says nothing may be late with its answer, so his silence is waited for, and proves nothing. A host that
+// is gone refuses nothing, and takes the normal path.
 extension Swim {
     mutating func linkRefused(_ other: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
         guard phase == .running, !mutated(.ignoresRefusals), let slot = table.slot(of: other) else { return }
@@ -38,30 +47,61 @@ extension Swim {
         let number = sequence()
         let usual = roundTrips[slot].map { $0 * 4 } ?? tuning.probeTimeout
         let wait = min(max(usual, tuning.tick * 3), tuning.probeTimeout) * patience
+        // A false alarm should cost one ping; who is refused to two is asked for by all means at once.
+        let helpersAt = isOurs ? now + wait / 3 : now
         refusals.append(
-            Refusal(node: other, sequence: number, helpersAt: now + wait / 3, endsAt: now + wait, isOurs: isOurs))
+            Refusal(
+                node: other, sequence: number, helpersAt: helpersAt, endsAt: now + wait,
+                // A helper says what he has to say in less than one of these; the other is for one who stood still for a moment.
+                givesUpAt: helpersAt + tuning.probeTimeout * 2 * patience, isOurs: isOurs))
         let body = SwimMessage.Body.ping(sequence: number, target: other)
         actions.append(.send(message(body, to: member, first: accusation(of: member)), to: member.profile.gossip))
+        if !isOurs { seekHelp(refusals.count - 1, &actions) }
         return true
+    }
+
+    private mutating func seekHelp(_ index: Int, _ actions: inout [Action]) {
+        refusals[index].isEscalated = true
+        guard let slot = table.slot(of: refusals[index].node), let member = table[slot] else { return }
+        // Of those who were refused themselves we know what they would say.
+        let refusers = suspicions[slot]?.refusers ?? []
+        let others = table.activeCount - 1 - refusers.count { $0 != node && table[$0]?.isActive == true }
+        refusals[index].isAlone = others <= 0
+        refusals[index].silent = askHelpers(about: member, except: refusers, sequence: refusals[index].sequence, &actions)
     }
 
     mutating func lookIntoRefusals(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !refusals.isEmpty else { return }
         for index in refusals.indices
         where !refusals[index].isAnswered && !refusals[index].isEscalated && now >= refusals[index].helpersAt {
-            refusals[index].isEscalated = true
-            let refusal = refusals[index]
-            if now < refusal.endsAt, let member = table[refusal.node] {
-                _ = askHelpers(about: member, sequence: refusal.sequence, &actions)
-            }
+            seekHelp(index, &actions)
         }
-        let due = refusals.filter { now >= $0.endsAt }
+        let due = refusals.filter { refusal in
+            now >= refusal.endsAt && (refusal.isAnswered || now >= refusal.givesUpAt || isInVain(refusal))
+        }
         guard !due.isEmpty else { return }
-        refusals.removeAll { now >= $0.endsAt }
+        refusals.removeAll { refusal in due.contains { $0.sequence == refusal.sequence } }
         for refusal in due where !refusal.isAnswered {
+            // Asked before anything that is concluded here changes who counts.
+            let wasInVain = isInVain(refusal)
             if refusal.isOurs { accuse(refusal.node, refused: true, at: now, &actions) }
-            if let slot = table.slot(of: refusal.node) { suspicions[slot]?.noteCalledInVain() }
+            if wasInVain, let slot = table.slot(of: refusal.node) { suspicions[slot]?.noteCalledInVain(by: refusal.sequence) }
         }
+    }
+
+    /// Whether everybody whom we have asked has heard nothing either, but for those of whom nothing can be expected: or one who is
+    /// late with an answer would make us condemn the living.
+    private func isInVain(_ refusal: Refusal) -> Bool {
+        if mutated(.needsNoHelpers) { return true }
+        guard refusal.isEscalated else { return false }
+        return refusal.isAlone || refusal.isHelped && refusal.silent.allSatisfy { table[$0]?.status != .alive }
+    }
+
+    /// A helper has heard nothing.
+    mutating func refusalHelped(_ index: Int, by helper: NodeID) {
+        guard refusals[index].silent.contains(helper) else { return }
+        refusals[index].silent.removeAll { $0 == helper }
+        refusals[index].isHelped = true
     }
 
     /// It has answered us, or somebody whom we asked.

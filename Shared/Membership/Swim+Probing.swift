@@ -125,9 +125,13 @@ extension Swim {
     }
 
     /// - Returns: who was asked to ping it for us.
-    mutating func askHelpers(about target: Member, sequence: UInt64, _ actions: inout [Action]) -> [NodeID] {
+    mutating func askHelpers(
+        about target: Member, except others: [NodeID] = [], sequence: UInt64, _ actions: inout [Action]
+    ) -> [NodeID] {
         guard !mutated(.asksNoHelpers) else { return [] }
-        let helpers = pick(tuning.helpers) { $0.status == .alive && $0.node != target.node }
+        let helpers = pick(tuning.helpers) {
+            $0.status == .alive && $0.node != target.node && !others.contains($0.node)
+        }
         let body = SwimMessage.Body.pingRequest(sequence: sequence, target: target.node, address: target.profile.gossip)
         for helper in helpers { actions.append(.send(message(body), to: helper.profile.gossip)) }
         return helpers.map(\.node)
@@ -189,7 +193,7 @@ extension Swim {
     }
 
     mutating func refused(_ number: UInt64, by helper: NodeID, _ actions: inout [Action]) {
-        if refusals.contains(where: { $0.sequence == number }) { return }
+        if let index = refusals.firstIndex(where: { $0.sequence == number }) { return refusalHelped(index, by: helper) }
         guard probe?.sequence == number else {
             actions.append(.dropped(.late))
             return
@@ -201,7 +205,11 @@ extension Swim {
         _ number: UInt64, to target: NodeID, at address: String, for origin: String, at now: LogicalInstant,
         _ actions: inout [Action]
     ) {
-        guard relays.count < SwimLimits.relays else { return }
+        if relays.count >= SwimLimits.relays {
+            // Whose origin was told already is waited for in vain, most likely.
+            guard let told = relays.firstIndex(where: \.nacked) else { return }
+            relays.remove(at: told)
+        }
         let own = sequence()
         // Our own knowledge of the address is at least as good as the asker's where we have any.
         let known = table[target]

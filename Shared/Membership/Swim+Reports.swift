@@ -6,6 +6,7 @@ package struct DeathFindings: Hashable, Sendable {
         package let node: NodeID
         package let generation: Generation
         package let session: SessionID
+        package let process: FoundDeath.Process
         /// Who accused it, in order; itself, if it has left.
         package let witnesses: [NodeID]
     }
@@ -79,6 +80,7 @@ extension Swim {
                 deaths.append(
                     DeathFindings.Death(
                         node: finding.node, generation: member.record.life.generation, session: finding.session,
+                        process: FoundDeath.Process(store: member.profile.store, gossip: member.profile.gossip),
                         witnesses: member.status == .left ? [member.node] : member.accusers))
             } else {
                 findings[index].checking = true

@@ -18,19 +18,36 @@ extension Swim {
         guard !isRetired(entry.node, life) else { return }
         let record = MemberRecord(node: entry.node, life: life, status: .alive, profile: entry.profile)
         guard let slot = table.slot(of: entry.node), let member = table[slot] else {
-            table.insert(Member(record: record, at: now, heard: false, inRoster: true))
+            var member = Member(record: record, at: now, heard: false, inRoster: true)
+            member.isCommitted = entry.profile.session != .none
+            table.insert(member)
             actions.append(.memberChanged(record))
             return
         }
-        if member.record.life.generation < entry.generation {
+        let isRegistered = entry.profile.session != .none
+        let isSameLife = member.record.life.generation == entry.generation
+        let isCommitted = isRegistered && isSameLife
+        // Of two processes of one name and generation, that which was registered is the member, whichever we met first.
+        let isCopy =
+            isCommitted && member.profile.isOfAnother(than: entry.profile) && !mutated(.keepsToTheCopy)
+        if member.record.life.generation < entry.generation || isCopy {
             // A newer life was committed before we met it.
-            table.update(slot) { $0 = Member(record: record, at: now, heard: false, inRoster: true) }
+            let copy = member.record
+            if isCopy { dispute(slot, by: copy, &actions) }
+            table.update(slot) {
+                $0 = Member(record: record, at: now, heard: false, inRoster: true)
+                $0.isCommitted = isRegistered
+                $0.isDisputed = isCopy
+            }
             suspicions[slot] = nil
+            roundTrips[slot] = nil
+            queue.forget(slot)
             findings.removeAll { $0.slot == slot }
             actions.append(.memberChanged(record))
-        } else if !member.inRoster || member.profile.session < entry.profile.session {
+        } else if !member.inRoster || member.profile.session < entry.profile.session || isCommitted != member.isCommitted {
             table.update(slot) {
                 $0.inRoster = true
+                $0.isCommitted = isCommitted
                 // The control plane knows the session before gossip does.
                 if $0.record.life.generation == entry.generation, $0.profile.session < entry.profile.session {
                     $0.record.profile.session = entry.profile.session

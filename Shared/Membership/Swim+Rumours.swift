@@ -29,7 +29,9 @@ extension Swim {
         }
         // Read before the rumours: they may settle what we hold of the sender.
         let changes = actions.count
-        for rumour in message.rumours { hear(rumour, isNews: message.body != .records, at: now, &actions) }
+        for rumour in message.rumours {
+            hear(rumour, by: message.from, isNews: message.body != .records, at: now, &actions)
+        }
         // Who has learned by comparing has more to learn.
         if message.body == .records, actions[changes...].contains(where: \.isNews) {
             nextSync = min(nextSync, now + tuning.syncInterval / 10)
@@ -124,20 +126,19 @@ extension Swim {
     }
 
     private mutating func noticeIdentity(of message: SwimMessage, _ actions: inout [Action]) {
-        guard message.life.generation > life.generation, !toldOfIdentity else { return }
-        toldOfIdentity = true
+        guard message.life.generation > life.generation else { return }
         var record = ownRecord
         record.life = message.life
-        actions.append(.identityInUse(record))
+        tellOfIdentity(record, &actions)
     }
 
     // MARK: Rumours
 
     /// - Parameter isNews: whether it is told because it is new; if not, it is from a comparison, and others know it.
     private mutating func hear(
-        _ rumour: MemberRecord, isNews: Bool, at now: LogicalInstant, _ actions: inout [Action]
+        _ told: MemberRecord, by sender: NodeID, isNews: Bool, at now: LogicalInstant, _ actions: inout [Action]
     ) {
-        guard rumour.profile.fits, isPlausible(rumour) else { return actions.append(.dropped(.implausible)) }
+        guard told.profile.fits, let rumour = credible(told, by: sender) else { return actions.append(.dropped(.implausible)) }
         guard rumour.profile.versions.meets(.ours) else { return actions.append(.dropped(.otherVersion)) }
         guard !isRetired(rumour.node, rumour.life) else { return actions.append(.dropped(.retired)) }
         guard rumour.node != node else { return hearOfOurselves(rumour, &actions) }
@@ -146,36 +147,57 @@ extension Swim {
         }
         guard !isDisputed(rumour, beside: member, slot, &actions) else { return actions.append(.dropped(.disputed)) }
         guard outranks(rumour, member.record) else { return confirm(slot, by: rumour, at: now, &actions) }
-        let rumour = withProfile(of: member, rumour)
-        switch rumour.status {
-        case .alive, .left: replace(slot, with: rumour, at: now, &actions)
-        case .suspect: suspect(slot, on: rumour, at: now, &actions)
+        let news = withProfile(of: member, rumour)
+        switch news.status {
+        case .alive, .left: replace(slot, with: news, at: now, &actions)
+        case .suspect: suspect(slot, on: news, at: now, &actions)
         case .dead:
-            if accepts(rumour, on: member, slot, at: now) {
-                replace(slot, with: rumour, at: now, &actions)
+            if accepts(news, on: member, slot, at: now) {
+                replace(slot, with: news, at: now, &actions)
             } else {
-                var doubt = rumour
+                var doubt = news
                 doubt.status = .suspect
                 suspect(slot, on: doubt, at: now, &actions)
-                if rumour.refused { lookInto(slot, isOurs: false, at: now, &actions) } else { call(slot, at: now, &actions) }
+                if news.refused { lookInto(slot, isOurs: false, at: now, &actions) } else { call(slot, at: now, &actions) }
             }
         }
     }
 
-    /// Whether its subject can still outbid it, by what others take for plausible: one wrong number must not silence it for ever. An
-    /// accusation stays below what is believed of a refutation, which is far below what a datagram carries. Of ourselves anything
-    /// counts, so that whatever anybody believes of us is refuted.
-    private func isPlausible(_ rumour: MemberRecord) -> Bool {
-        if mutated(.believesAnyNumber) { return true }
-        guard rumour.node != node else { return rumour.life.incarnation < SwimLimits.numbers - 1 }
-        var most = SwimLimits.incarnation
-        if let held = table[rumour.node]?.record.life, held.generation == rumour.life.generation {
-            most = max(most, held.incarnation)
-        }
+    /// What of a rumour can be believed, so that no number silences its subject or locks it out: as much above what is held of it
+    /// as a healthy member may have come further unheard, and no more. Its answer may exceed what it answers by as much again as
+    /// others who have not heard the accusation believe. Where we have missed so much that even its own word is too high, that
+    /// counts for as much as can be believed now, and for more the next time; and of what we hear of ourselves, we answer no more
+    /// than others believe.
+    /// - Returns: nil when nothing of it can.
+    private func credible(_ rumour: MemberRecord, by sender: NodeID) -> MemberRecord? {
+        if mutated(.believesAnyNumber) { return rumour }
+        let isOurs = rumour.node == node
+        let held = isOurs ? life : table[rumour.node]?.record.life
+        let isRefutation: Bool
         switch rumour.status {
-        case .alive, .left: return rumour.life.incarnation <= most + SwimLimits.refutations
-        case .suspect, .dead: return rumour.life.incarnation <= most
+        case .alive, .left: isRefutation = true
+        case .suspect, .dead: isRefutation = false
         }
+        let isOwnWord = isRefutation && sender == rumour.node && !mutated(.believesNoLeap)
+        var credible = rumour
+        let latest = (held?.generation.number ?? 0) + SwimLimits.generations * (isRefutation ? 2 : 1)
+        if rumour.life.generation.number > latest {
+            guard isOwnWord else { return nil }
+            credible.life = Life(generation: Generation(latest), incarnation: 0)
+        }
+        var most = SwimLimits.incarnation
+        if let held, held.generation == credible.life.generation { most = max(most, held.incarnation) }
+        if isOurs {
+            // What outbids it is what the others believe.
+            most += SwimLimits.refutations - 1
+        } else if isRefutation {
+            most += SwimLimits.refutations
+        }
+        if credible.life.incarnation > most {
+            guard isOwnWord || isOurs else { return nil }
+            credible.life.incarnation = most
+        }
+        return credible
     }
 
     private func outranks(_ rumour: MemberRecord, _ held: MemberRecord) -> Bool {
@@ -199,15 +221,18 @@ extension Swim {
     private mutating func isDisputed(
         _ rumour: MemberRecord, beside member: Member, _ slot: Int, _ actions: inout [Action]
     ) -> Bool {
-        guard member.heard, member.record.life.generation == rumour.life.generation,
-            member.profile.store != rumour.profile.store || member.profile.gossip != rumour.profile.gossip,
-            !mutated(.ignoresDisputes)
+        guard member.heard || member.isCommitted, member.record.life.generation == rumour.life.generation,
+            member.profile.isOfAnother(than: rumour.profile), !mutated(.ignoresDisputes)
         else { return false }
-        if !member.isDisputed {
-            table.update(slot) { $0.isDisputed = true }
-            actions.append(.identityDisputed(rumour))
-        }
+        dispute(slot, by: rumour, &actions)
         return true
+    }
+
+    mutating func dispute(_ slot: Int, by rumour: MemberRecord, _ actions: inout [Action]) {
+        guard table[slot]?.isDisputed == false else { return }
+        counters.disputedIdentities += 1
+        table.update(slot) { $0.isDisputed = true }
+        actions.append(.identityDisputed(rumour))
     }
 
     private mutating func welcome(
@@ -237,6 +262,7 @@ extension Swim {
             $0.heard = true
             if rumour.status != member.status || isNewLife { $0.since = now }
             if isNewLife { $0.isDisputed = false }
+            if isNewLife { $0.isCommitted = false }
             if rumour.status != .dead { $0.accusers = [] }
         }
         suspicions[slot] = nil
@@ -258,8 +284,14 @@ extension Swim {
 
     /// Whether it is about another process that goes by our name in our generation: a process has one store and one address.
     private func isOfAnother(_ rumour: MemberRecord) -> Bool {
-        rumour.life.generation == life.generation && !mutated(.outbidsItsCopy)
-            && (rumour.profile.store != profile.store || rumour.profile.gossip != profile.gossip)
+        rumour.life.generation == life.generation && !mutated(.outbidsItsCopy) && rumour.profile.isOfAnother(than: profile)
+    }
+
+    private mutating func tellOfIdentity(_ other: MemberRecord, _ actions: inout [Action]) {
+        guard !toldOfIdentity else { return }
+        toldOfIdentity = true
+        counters.identitiesInUse += 1
+        actions.append(.identityInUse(other))
     }
 
     /// Refutes what is said of our present life; a rumour about a past one is outranked by what we tell of ourselves anyway.
@@ -268,9 +300,8 @@ extension Swim {
         // Two processes that refuted what is said of the other would outbid each other for ever. The others have kept to the first that
         // they met, and heed no refutation by the second: that one is told of, and yields.
         if rumour.life.generation > life.generation || isOfAnother(rumour) {
-            guard !toldOfIdentity else { return }
-            toldOfIdentity = true
-            actions.append(.identityInUse(rumour))
+            tellOfIdentity(rumour, &actions)
+            outlive(rumour)
             return
         }
         guard phase == .running, !mutated(.refutesNothing) else { return }
@@ -283,5 +314,15 @@ extension Swim {
             // Of the past, or refuted already: whoever still says so has missed what we are now.
             tellOfOurselves()
         }
+    }
+
+    /// A later life with our store and at our address, of which we are told that it has ended: nobody else lives there, and nobody
+    /// would believe us before as many starts as that number is ahead. It was wrong, or our disk has gone back; we go on behind it.
+    private mutating func outlive(_ rumour: MemberRecord) {
+        guard rumour.life.generation > life.generation, rumour.status == .dead, !rumour.profile.isOfAnother(than: profile),
+            phase == .running, !mutated(.outlivesNothing)
+        else { return }
+        counters.refutations += 1
+        begin(in: Generation(rumour.life.generation.number + 1))
     }
 }

@@ -24,6 +24,7 @@ extension Swim {
             $0.metAt = now
             $0.heard = true
             $0.isDisputed = false
+            $0.isCommitted = false
         }
         beginSuspicion(slot, on: rumour, at: now)
         spread(slot)

@@ -110,6 +110,10 @@ package struct Swim: Hashable, Sendable {
         package var exchanges: UInt64 = 0
         /// Routing revisions that were told of and that no coordinator had.
         package var disbelievedRevisions: UInt64 = 0
+        /// Lives of ours in which another process was found under our name.
+        package var identitiesInUse: UInt64 = 0
+        /// Lives of others of which two processes were found under one name.
+        package var disputedIdentities: UInt64 = 0
 
         package init() {}
     }
@@ -117,6 +121,8 @@ package struct Swim: Hashable, Sendable {
     package let node: NodeID
     package let tuning: SwimTuning
     package internal(set) var life: Life
+    /// The persisted count of this node's starts. Our life's is later where a wrong number had to be outlived.
+    package private(set) var generation: Generation
     package internal(set) var profile: MemberProfile
     package internal(set) var counters = Counters()
     /// How long the last answered ping took, until it is taken.
@@ -188,6 +194,7 @@ package struct Swim: Hashable, Sendable {
         precondition(profile.fits, "own addresses must be 1 to \(MemberProfile.addressBytes) bytes: \(profile)")
         self.node = node
         self.life = Life(generation: generation, incarnation: 0)
+        self.generation = generation
         self.profile = profile
         self.tuning = tuning
         table = known
@@ -221,7 +228,7 @@ package struct Swim: Hashable, Sendable {
         case .revisionApplied(let applied): noteApplied(applied)
         case .revisionDisbelieved(let revision): disbelieve(revision)
         case .registered(let session): publish { $0.session = session }
-        case .raised(let generation): begin(in: generation)
+        case .raised(let generation): raise(to: generation)
         case .described(let metadata): publish { $0.metadata = Array(metadata.prefix(MemberProfile.metadataBytes)) }
         case .deathsSettled(let sessions): settle(sessions, at: now)
         case .leave: startLeaving(at: now)
@@ -269,7 +276,8 @@ package struct Swim: Hashable, Sendable {
         counters.lateTicks += 1
         sicken(by: 1)
         probe = nil
-        relays = []
+        // What was asked of us meanwhile was read a moment ago, and is not over.
+        relays.removeAll { now >= $0.nackAt }
         refusals = []
         nextProbe = now + tuning.probeInterval
         suspicions.postpone(by: gap, number: nextSequence)
@@ -284,8 +292,13 @@ package struct Swim: Hashable, Sendable {
         tellOfOurselves()
     }
 
+    private mutating func raise(to generation: Generation) {
+        self.generation = max(self.generation, generation)
+        begin(in: generation)
+    }
+
     /// To the others another process takes our place; to us all is as it was.
-    private mutating func begin(in generation: Generation) {
+    mutating func begin(in generation: Generation) {
         guard phase == .running, generation > life.generation else { return }
         life = Life(generation: generation, incarnation: 0)
         toldOfIdentity = false

@@ -60,8 +60,16 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case trustsOneRefusal
     /// Two whose links were refused are believed by those who have not called.
     case believesRefusers
-    /// An incarnation is believed, however high.
+    /// An incarnation, or a generation, is believed, however high.
     case believesAnyNumber
+    /// A member's own word counts for nothing where it is higher than can be believed.
+    case believesNoLeap
+    /// Who hears that a later life of it is dead is silent for as many starts.
+    case outlivesNothing
+    /// Of two copies the one that was met first is kept, though the other is registered.
+    case keepsToTheCopy
+    /// Whoever is refused, and whose helpers say nothing, is believed.
+    case needsNoHelpers
     /// Who hears of another process under its own name and generation refutes it.
     case outbidsItsCopy
     /// Newcomers have no longer time than others.

@@ -141,10 +141,11 @@ enum SwimLimits {
     /// An incarnation above this, of whom no higher one is known, is a mistake: nobody refutes so often in one life, and what is held of
     /// a member must leave it room to refute.
     static let incarnation: UInt64 = 1 << 48
-    /// Numbers of a datagram are below this.
-    static let numbers: UInt64 = 1 << 62
-    /// By how much a member's own word may exceed that.
+    /// By how much a member's own word may exceed that, or the last that was heard: so often it may have refuted unheard.
     static let refutations: UInt64 = 1 << 20
+    /// By how much a generation may exceed the one that is held, or none: a start a second for a hundred years. Twice as much is
+    /// believed of those who live, since who is told of such a one begins behind it.
+    static let generations: UInt64 = 1 << 32
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
     /// Calls that a suspect leaves unanswered before we believe a verdict on it: any one may be lost.

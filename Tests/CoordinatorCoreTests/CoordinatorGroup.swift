@@ -52,6 +52,8 @@ struct CoordinatorGroup {
     var outcomes: [UInt64: CommandOutcome] = [:]
     var reads: [UInt64: Bool] = [:]
     var deltas: [MemberID: [TopologyDelta]] = [:]
+    /// How many entries each write to a disk brought.
+    var writes: [MemberID: [Int]] = [:]
     var groupOutcomes: [UInt64: GroupOutcome] = [:]
     var mayStop: [MemberID] = []
     var faults: [MemberID: Fault] = [:]
@@ -119,6 +121,7 @@ struct CoordinatorGroup {
                 switch action {
                 case .send(let message, let peer): wire.append((name, peer, message))
                 case .persist(let persist):
+                    if !persist.entries.isEmpty { writes[name, default: []].append(persist.entries.count) }
                     for envelope in persist.answers { wire.append((name, envelope.to, .raft(envelope.message))) }
                     inputs.append(.persisted(persist.sequence))
                 case .encodeSnapshot(let state, let index):

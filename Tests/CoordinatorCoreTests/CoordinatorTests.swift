@@ -114,6 +114,61 @@ import Testing
         #expect(group.members[leader]?.catalog.topology.nodes[dead]?.status == .healthy)
     }
 
+    @Test("a copy of a registered node that ends again and again, wherever it was met first, takes nothing from the living")
+    func copy() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let living = try NodeID("n1")
+        let registration = try CoordinatorGroup.registration(living.name, zone: "a")
+        _ = try group.commit(.registerNode(registration), as: "r1", at: leader)
+        for gossip in ["b:1", registration.addresses.gossip] {
+            for _ in 0..<5 {
+                for witness in group.names.map(\.node) {
+                    let process = FoundDeath.Process(store: registration.store, gossip: gossip)
+                    let found = FoundDeath(
+                        node: living, session: .none, generation: registration.generation, process: process)
+                    group.step(.deathsReported(DeathReport([found], witness: witness)), at: leader)
+                }
+                group.run(.milliseconds(500))
+            }
+            let isItself = gossip == registration.addresses.gossip
+            #expect(group.topology(of: leader).nodes[living]?.status == (isItself ? .failed : .healthy))
+        }
+    }
+
+    @Test("257 deaths that two have found at once are planned in one pass, and all are committed")
+    func manyDeaths() throws {
+        var group = try CoordinatorGroup()
+        let leader = try #require(group.leader)
+        let count = FoundDeath.mostOfReport + 1
+        let nodes = try (0..<count).map { try NodeID("n\($0)") }
+        for node in nodes {
+            let proposed = ProposedCommand(
+                command: .registerNode(try CoordinatorGroup.registration(node.name, zone: "a")),
+                actor: try Principal("tester"), reason: "", requestID: try RequestID("r-\(node)"))
+            group.lastCaller += 1
+            group.step(.propose(proposed, caller: group.lastCaller), at: leader)
+        }
+        group.run(.seconds(2))
+        #expect(group.topology(of: leader).nodes.count == count)
+        group.writes = [:]
+        let found = nodes.map { node in
+            FoundDeath(
+                node: node, session: group.topology(of: leader).nodes[node]?.session ?? .none, generation: Generation(1))
+        }
+        // As a member tells them: as many as a report holds, and the rest.
+        for witness in group.names.map(\.node) {
+            for part in [found.prefix(FoundDeath.mostOfReport), found.suffix(1)] {
+                group.step(.deathsReported(DeathReport(Array(part), witness: witness)), at: leader)
+            }
+        }
+        // One pass of the planner, and what it takes to commit.
+        group.run(.milliseconds(300))
+        let failed = group.topology(of: leader).nodes.values.count { $0.status == .failed }
+        #expect(failed == count)
+        #expect(group.writes[leader] == [count], "one write takes them all")
+    }
+
     @Test("an agent's report is known at every member, whichever it was given to")
     func reports() throws {
         var group = try CoordinatorGroup()

@@ -49,6 +49,30 @@ import Testing
         }
     }
 
+    @Test("that a copy of the node has ended is nothing to the one that is registered")
+    func copies() throws {
+        typealias Process = FoundDeath.Process
+        let zones = [try NodeID("n1"): try ZoneName("a")]
+        let node = NodeDescriptor(
+            id: try NodeID("n9"), store: StoreID(1), session: SessionID(4), generation: Generation(5), zone: try ZoneName("a"),
+            addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), status: .healthy)
+        // A later start in its place shows that it is over, whatever its disk; one elsewhere shows nothing.
+        let cases: [(process: Process?, session: UInt64, generation: UInt64, count: Int)] = [
+            (nil, 0, 5, 1), (Process(store: StoreID(1), gossip: "a:1"), 0, 5, 1),
+            (Process(store: StoreID(1), gossip: "a:1"), 4, 5, 1), (Process(store: StoreID(1), gossip: "b:1"), 0, 5, 0),
+            (Process(store: StoreID(1), gossip: "b:1"), 4, 5, 0), (Process(store: StoreID(2), gossip: "a:1"), 0, 5, 0),
+            (Process(store: StoreID(2), gossip: "a:1"), 4, 5, 0), (Process(store: StoreID(1), gossip: "b:1"), 0, 6, 0),
+            (Process(store: StoreID(1), gossip: "a:1"), 0, 6, 1), (Process(store: StoreID(2), gossip: "a:1"), 0, 6, 1),
+        ]
+        for (process, session, generation, count) in cases {
+            var book = WitnessBook()
+            let found = FoundDeath(
+                node: node.id, session: SessionID(session), generation: Generation(generation), process: process)
+            book.note(DeathReport([found], witness: try NodeID("n1")), at: .origin)
+            #expect(book.witnesses(against: node, zones: zones).count == count, "\(found)")
+        }
+    }
+
     @Test("however many witnesses and accusers there are, a few are named")
     func bounded() throws {
         let names = (100..<130).map { "n\($0)" }

@@ -34,6 +34,24 @@ import Testing
         }
     }
 
+    /// A step, and at once the word of all who are asked to help, but for those who are silent: they have heard nothing.
+    @discardableResult
+    private func step(
+        _ swim: inout Swim, _ input: Swim.Input, at now: LogicalInstant, answering: [Int] = [], silent: [Int] = []
+    ) -> [Swim.Action] {
+        let actions = swim.step(input, at: now)
+        for index in answering {
+            for number in pings(actions, to: index) { _ = swim.step(message(.ack(sequence: number), from: index), at: now) }
+        }
+        for case .send(let request, let address) in actions {
+            guard case .pingRequest(let number, _, _) = request.body,
+                let index = (1...20).first(where: { World.address($0) == address }), !silent.contains(index)
+            else { continue }
+            _ = swim.step(message(.nack(sequence: number), from: index), at: now)
+        }
+        return actions
+    }
+
     @Test("a refused link is an immediate ping; unanswered, it makes a witness who says why")
     func witness() throws {
         var swim = swim(knowing: 5)
@@ -43,7 +61,7 @@ import Testing
         var now = LogicalInstant.origin
         while swim.member(World.node(3))?.status == .alive, now < .origin + .seconds(1) {
             now = now + .milliseconds(25)
-            _ = swim.step(.tick, at: now)
+            step(&swim, .tick, at: now)
         }
         let accused = try #require(swim.member(World.node(3)))
         #expect(accused.status == .suspect)
@@ -71,7 +89,7 @@ import Testing
         for _ in 0..<10 { _ = swim.step(.linkRefused(World.node(3)), at: .origin) }
         #expect(swim.counters.refusedLinks == 1)
         _ = swim.step(message(.gossip, from: 4, [record(5, .suspect, by: 4, refused: true)]), at: .origin)
-        _ = swim.step(message(.gossip, from: 2, [record(5, .dead, by: 2, refused: true)]), at: .origin)
+        step(&swim, message(.gossip, from: 2, [record(5, .dead, by: 2, refused: true)]), at: .origin)
         let now = run(&swim, from: .origin, for: .milliseconds(175))
         #expect(swim.member(World.node(5))?.status == .dead)
         #expect(swim.step(.linkRefused(World.node(5)), at: now).isEmpty)
@@ -115,13 +133,15 @@ import Testing
         #expect(longest > .seconds(30))
     }
 
-    /// Time passes, and nobody answers.
+    /// Time passes, and nobody else answers a ping.
     @discardableResult
-    private func run(_ swim: inout Swim, from start: LogicalInstant, for span: Span) -> LogicalInstant {
+    private func run(
+        _ swim: inout Swim, from start: LogicalInstant, for span: Span, answering: [Int] = [], silent: [Int] = []
+    ) -> LogicalInstant {
         var now = start
         while now < start + span {
             now = now + swim.tuning.tick
-            _ = swim.step(.tick, at: now)
+            step(&swim, .tick, at: now, answering: answering, silent: silent)
         }
         return now
     }
@@ -134,13 +154,82 @@ import Testing
                 _ = swim.step(
                     message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: refused)]), at: .origin)
             }
-            let asked = swim.step(.tick, at: .origin + .milliseconds(25))
+            let asked = step(&swim, .tick, at: .origin + .milliseconds(25))
             #expect(pings(asked, to: 3).count == (refused ? 1 : 0))
             #expect(swim.member(World.node(3))?.status == .suspect)
             run(&swim, from: .origin + .milliseconds(25), for: .milliseconds(150))
             #expect(swim.member(World.node(3))?.status == (refused ? .dead : .suspect))
             #expect(swim.member(World.node(3))?.accusers == [World.node(4), World.node(5)])
         }
+    }
+
+    @Test("two who were refused are not believed while one who was asked for help says nothing, and is held alive")
+    func lateHelper() {
+        var swim = swim(knowing: 4)
+        for accuser in [1, 2] {
+            step(&swim, message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: true)]), at: .origin)
+        }
+        // Of the others only the fourth was not refused itself.
+        let now = run(&swim, from: .origin, for: .milliseconds(800), answering: [1, 2, 4], silent: [4])
+        #expect(swim.member(World.node(3))?.status == .suspect)
+        // Sooner than by silence alone.
+        run(&swim, from: now, for: .milliseconds(1_500), answering: [1, 2, 4])
+        #expect(swim.member(World.node(3))?.status == .dead)
+    }
+
+    @Test("where everybody else was refused as well there is nobody to ask, and a call in vain is enough")
+    func nobodyElse() {
+        var swim = swim(knowing: 3)
+        for accuser in [1, 2] {
+            step(&swim, message(.gossip, from: accuser, [record(3, .suspect, by: accuser, refused: true)]), at: .origin)
+        }
+        run(&swim, from: .origin, for: .milliseconds(200))
+        #expect(swim.member(World.node(3))?.status == .dead)
+    }
+
+    @Test("a call that was made before it was accused is not enough: it may have stood still for a moment")
+    func earlierCall() {
+        var swim = swim(knowing: 6)
+        step(&swim, .linkRefused(World.node(3)), at: .origin)
+        var now = run(&swim, from: .origin, for: .milliseconds(125))
+        #expect(swim.member(World.node(3))?.status == .suspect)
+        step(&swim, message(.gossip, from: 5, [record(3, .suspect, by: 5, refused: true)]), at: now)
+        now = run(&swim, from: now, for: .milliseconds(100))
+        #expect(swim.member(World.node(3))?.status == .suspect)
+        run(&swim, from: now, for: .milliseconds(100))
+        #expect(swim.member(World.node(3))?.status == .dead)
+    }
+
+    @Test("a helper that is asked more than it keeps forgets first whom it has told that it heard nothing")
+    func manyRelays() {
+        var swim = swim(knowing: 80)
+        func ask(_ indices: ClosedRange<Int>, at now: LogicalInstant) -> Int {
+            indices.reduce(0) { sum, index in
+                let request = SwimMessage.Body.pingRequest(
+                    sequence: 1, target: World.node(index), address: World.address(index))
+                return sum + pings(swim.step(message(request, from: 80), at: now), to: index).count
+            }
+        }
+        #expect(ask(1...70, at: .origin) == 64)
+        let now = run(&swim, from: .origin, for: .milliseconds(125))
+        #expect(ask(1...70, at: now) == 64)
+    }
+
+    @Test("a helper that stood still while it was asked says that it has heard nothing, when it goes on")
+    func pausedHelper() {
+        var swim = swim(knowing: 4)
+        var now = run(&swim, from: .origin, for: .seconds(1)) + .seconds(2)
+        let request = SwimMessage.Body.pingRequest(sequence: 9, target: World.node(3), address: World.address(3))
+        _ = swim.step(message(request, from: 1), at: now)
+        var answers = 0
+        for _ in 0..<8 {
+            for case .send(let answer, World.address(1)) in swim.step(.tick, at: now) where answer.body == .nack(sequence: 9) {
+                answers += 1
+            }
+            now = now + swim.tuning.tick
+        }
+        #expect(swim.counters.lateTicks == 1)
+        #expect(answers == 1)
     }
 
     @Test("whoever is answered by one whose links were refused to two does not believe them, nor a verdict of theirs")

@@ -78,9 +78,6 @@ import Testing
                 #expect(observer.member(swim.node)?.record.life == swim.life)
             }
         }
-        var swim = try member()
-        _ = swim.step(try gossip([try record(0, generation: 3, incarnation: highest, .suspect, by: 1)]), at: .origin)
-        #expect(swim.life.incarnation == 0)
         // However often it has refuted, it can be accused, or nobody would hold it dead.
         var accused = observer
         for incarnation in [UInt64(1) << 48, (UInt64(1) << 48) + 1_000] {
@@ -90,6 +87,87 @@ import Testing
             }
             #expect(accused.status(of: try NodeID("n0")) == .suspect)
         }
+    }
+
+    /// What a member says of itself, by itself.
+    private func word(of swim: Swim) -> Swim.Input {
+        .received(
+            SwimMessage(from: swim.node, life: swim.life, revision: .none, body: .gossip, rumours: [swim.ownRecord]),
+            from: swim.profile.gossip)
+    }
+
+    @Test(
+        "no incarnation that a member hears of itself makes it answer what others do not believe",
+        arguments: [1 << 50, 1 << 61, (1 << 62) - 1, .max] as [UInt64])
+    func answers(incarnation: UInt64) throws {
+        for status in [MemberStatus.alive, .suspect, .dead] {
+            var (swim, observer) = (try member(), try member(9))
+            _ = observer.step(word(of: swim), at: .origin)
+            _ = swim.step(try gossip([try record(0, generation: 3, incarnation: incarnation, status, by: 1)]), at: .origin)
+            // On the word of somebody else, and as what is the highest that anybody believes.
+            #expect(!observer.step(try gossip([swim.ownRecord], from: 8), at: .origin).contains(.dropped(.implausible)))
+            #expect(observer.member(swim.node)?.record == swim.ownRecord)
+        }
+    }
+
+    @Test("however often a member was told a wrong number that others have missed, its own word refutes what they believe")
+    func leaps() throws {
+        var (swim, observer) = (try member(), try member(9))
+        _ = observer.step(word(of: swim), at: .origin)
+        for _ in 0..<20 {
+            _ = swim.step(
+                try gossip([try record(0, generation: 3, incarnation: 1 << 60, .suspect, by: 1)]), at: .origin)
+        }
+        for _ in 0..<3 {
+            var accusation = try #require(observer.member(swim.node)).record
+            accusation.status = .suspect
+            accusation.accuser = try NodeID("n8")
+            _ = observer.step(try gossip([accusation], from: 8), at: .origin)
+            #expect(observer.status(of: swim.node) == .suspect)
+            #expect(observer.step(try gossip([swim.ownRecord], from: 8), at: .origin).contains(.dropped(.implausible)))
+            _ = observer.step(word(of: swim), at: .origin)
+            #expect(observer.status(of: swim.node) == .alive)
+        }
+    }
+
+    @Test("of a generation far above the one that is held nothing is believed", arguments: [1 << 33, 1 << 61] as [UInt64])
+    func farGenerations(generation: UInt64) throws {
+        var observer = try member(9)
+        _ = observer.step(try gossip([try record(5, generation: 4, .alive)], from: 5), at: .origin)
+        for status in [MemberStatus.suspect, .dead] {
+            let rumour = try record(5, generation: generation, status, by: 1)
+            #expect(observer.step(try gossip([rumour], from: 8), at: .origin).contains(.dropped(.implausible)))
+            // Nor of somebody who is not known at all.
+            let stranger = try record(6, generation: generation, status, by: 1)
+            #expect(observer.step(try gossip([stranger], from: 8), at: .origin).contains(.dropped(.implausible)))
+        }
+        #expect(observer.member(try NodeID("n5"))?.record.life.generation == Generation(4))
+        #expect(observer.member(try NodeID("n6")) == nil)
+    }
+
+    @Test("whoever is told that a later life of its own is dead, with its store and at its address, goes on behind it")
+    func outlives() throws {
+        var (swim, observer, other) = (try member(), try member(9), try member(8))
+        for _ in 0..<3 {
+            _ = observer.step(word(of: swim), at: .origin)
+            let later = try record(0, generation: swim.life.generation.number + 1 << 32, .dead, by: 1)
+            _ = observer.step(try gossip([later], from: 8), at: .origin)
+            #expect(observer.status(of: swim.node) == .dead)
+            #expect(swim.step(try gossip([later]), at: .origin).contains(.identityInUse(later)))
+            #expect(swim.life.generation == Generation(later.life.generation.number + 1))
+            _ = observer.step(word(of: swim), at: .origin)
+            #expect(observer.member(swim.node)?.record == swim.ownRecord)
+        }
+        #expect(swim.generation == Generation(3))
+        // Who has missed all of it believes as much as can be, and more the next time.
+        for _ in 0..<3 { _ = other.step(word(of: swim), at: .origin) }
+        #expect(other.member(swim.node)?.record == swim.ownRecord)
+        // Another process may live elsewhere.
+        var copy = try record(0, generation: swim.life.generation.number + 1, .dead, by: 1)
+        copy.profile = World.profile(0, address: "elsewhere:7")
+        let life = swim.life
+        _ = swim.step(try gossip([copy]), at: .origin)
+        #expect(swim.life == life)
     }
 
     @Test("another process under our name and generation is told of once, and what is said of it is not refuted")

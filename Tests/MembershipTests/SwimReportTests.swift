@@ -20,7 +20,7 @@ import Testing
                 rumours: rumours), from: World.address(index))
     }
 
-    /// Time passes; all but those who are gone answer.
+    /// Time passes; all but those who are gone answer, and say of whom they hear nothing.
     private func run(_ swim: inout Swim, from now: inout LogicalInstant, for span: Span, gone: Set<Int>) -> [DeathFindings] {
         var reports: [DeathFindings] = []
         let end = now + span
@@ -28,16 +28,26 @@ import Testing
             now = now + swim.tuning.tick
             for action in swim.step(.tick, at: now) {
                 if case .reportDeaths(let report) = action { reports.append(report) }
-                guard case .send(let message, _) = action, case .ping(let number, let target) = message.body,
-                    let index = Int(target.name.dropFirst()), !gone.contains(index)
+                guard case .send(let message, let address) = action, let (index, body) = answer(to: message, at: address, gone)
                 else { continue }
                 let answer = SwimMessage(
-                    from: target, life: Life(generation: Generation(1), incarnation: 0), revision: .none,
-                    body: .ack(sequence: number), rumours: [])
+                    from: World.node(index), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: body, rumours: [])
                 _ = swim.step(.received(answer, from: World.address(index)), at: now)
             }
         }
         return reports
+    }
+
+    /// - Returns: who answers, and what; nil when nobody does.
+    private func answer(to message: SwimMessage, at address: String, _ gone: Set<Int>) -> (Int, SwimMessage.Body)? {
+        guard let index = (1...6).first(where: { World.address($0) == address }), !gone.contains(index) else { return nil }
+        switch message.body {
+        case .ping(let number, _): return (index, .ack(sequence: number))
+        case .pingRequest(let number, let target, _):
+            return (index, gone.contains { World.node($0) == target } ? .nack(sequence: number) : .ack(sequence: number))
+        case .ack, .nack, .gossip, .records: return nil
+        }
     }
 
     @Test("whoever was only expected is news when it is first heard, and not again")

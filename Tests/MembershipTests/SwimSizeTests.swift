@@ -28,7 +28,7 @@ import Testing
             known: MemberTable(of: try (1...2_000).map { try record($0, .alive) }, at: .origin))
         var now = LogicalInstant.origin + swim.tuning.youth
         _ = swim.step(.tick, at: now)
-        // Two whose links were refused, and who do not answer us: that is a death soon.
+        // Two whose links were refused, and who answer neither us nor whom we ask: that is a death soon.
         for (witness, status) in [(1, .suspect), (4, .dead)] as [(Int, MemberStatus)] {
             let teller = try record(witness, .alive)
             for fallen in 2...3 {
@@ -43,7 +43,14 @@ import Testing
         }
         for _ in 0..<40 where swim.count(of: .dead) < 2 {
             now = now + swim.tuning.tick
-            _ = swim.step(.tick, at: now)
+            for case .send(let message, let address) in swim.step(.tick, at: now) {
+                guard case .pingRequest(let number, _, _) = message.body,
+                    let helper = swim.table.all.first(where: { $0.profile.gossip == address })
+                else { continue }
+                let answer = SwimMessage(
+                    from: helper.node, life: us.life, revision: .none, body: .nack(sequence: number), rumours: [])
+                _ = swim.step(.received(answer, from: address), at: now)
+            }
         }
         #expect(swim.count(of: .dead) == 2)
         var called = 0

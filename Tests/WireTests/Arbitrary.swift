@@ -266,6 +266,7 @@ struct Arbitrary {
                 try (0..<below(4)).map { _ in
                     FoundDeath(
                         node: try node(), session: id(), generation: id(),
+                        process: flag() ? FoundDeath.Process(store: StoreID(bits()), gossip: "m\(below(9)):7461") : nil,
                         accusers: try (0..<below(FoundDeath.mostAccusers + 1)).map { _ in try node() }, localHealth: below(9))
                 })
         case 4: .loadReport(try report())

@@ -224,7 +224,7 @@ package struct AgentParts {
                     // Its registration comes behind all that was decided before this start.
                     let isCurrent =
                         topology.nodes[runtime.node].map {
-                            $0.store == store && $0.generation == membership.ownRecord.life.generation
+                            $0.store == store && $0.generation == membership.generation
                         } ?? false
                     keys.follow(topology.gossipKeys, isCurrent: isCurrent)
                     let me = topology.nodes.filter { $0.value.status != .decommissioned && $0.key != runtime.node }

@@ -112,7 +112,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         let partitions = replicas.compactMap { report($0, identity.node, rates, statistics, at: now) }
         var status = AgentStatus(
             node: identity.node, cluster: cluster, zone: configuration.zone, store: identity.store,
-            generation: membership?.ownRecord.life.generation ?? identity.generation, session: session?.status.session ?? .none,
+            generation: membership?.generation ?? identity.generation, session: session?.status.session ?? .none,
             addresses: configuration.addresses,
             version: Self.version, uptime: now - startedAt, members: membership?.beliefs ?? [],
             localHealth: membership?.localHealth ?? 0, isIsolated: membership?.isIsolated ?? false,

@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Identity
 import KeyEncoding
+import Membership
 import Model
 import NIOCore
 import RoutingTable
@@ -36,6 +37,10 @@ struct StatusAnswers: Sendable {
         var missing: [String] = []
         if status.revision == .none { missing.append("no routing table yet") }
         if case .failed(let reason) = status.engine { missing.append("engine failed: \(reason)") }
+        // Who is registered is the node, whoever else goes by its name.
+        if status.swim.identitiesInUse > 0, status.session == .none {
+            missing.append("another process lives under this node's name: one of the two runs from a copied data folder")
+        }
         guard missing.isEmpty else {
             return Self.problem(
                 .serviceUnavailable, code: "NOT_READY", detail: missing.joined(separator: "; "),

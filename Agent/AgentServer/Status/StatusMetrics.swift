@@ -56,6 +56,12 @@ struct StatusMetrics {
         family(
             "gossip_refused_links_total", "counter", "Links that ended or were refused, and were looked into.",
             [("", String(status.swim.refusedLinks))])
+        family(
+            "gossip_identity_in_use_total", "counter", "Lives of this node in which another process was found under its name.",
+            [("", String(status.swim.identitiesInUse))])
+        family(
+            "gossip_disputed_identities_total", "counter", "Lives of others of which two processes were found under one name.",
+            [("", String(status.swim.disputedIdentities))])
         family("gossip_verdicts_total", "counter", "Members held dead by own judgement.", [("", String(status.swim.verdicts))])
         family(
             "gossip_false_positives_total", "counter", "Members held dead who refuted it.",

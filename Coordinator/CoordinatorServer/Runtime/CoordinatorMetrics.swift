@@ -82,6 +82,8 @@ struct CoordinatorMetrics: Sendable {
         counter("gossip_link_pings_total", [("outcome", "not_asked")], streams?.overflowed ?? 0)
         counter("gossip_probes_saved_by_link_total", protocolCounters.savedByLink)
         counter("gossip_refused_links_total", protocolCounters.refusedLinks)
+        counter("gossip_identity_in_use_total", protocolCounters.identitiesInUse)
+        counter("gossip_disputed_identities_total", protocolCounters.disputedIdentities)
         counter("gossip_verdicts_total", protocolCounters.verdicts)
         counter("gossip_false_positives_total", protocolCounters.falsePositives)
         counter("gossip_suspicions_total", protocolCounters.suspicions)

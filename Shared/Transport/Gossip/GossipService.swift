@@ -22,10 +22,16 @@ package enum GossipEvent: Hashable, Sendable {
 }
 
 package final class GossipService: Service {
+    private struct Roster {
+        var coordinators: [RosterEntry]
+        /// Who is in the topology that was adopted last.
+        var agents: [RosterEntry] = []
+    }
+
     private let core: Mutex<Swim>
-    private let coordinators: Mutex<[RosterEntry]>
-    /// Who is in the topology that was adopted last.
-    private let agents = Mutex<[RosterEntry]>([])
+    /// Who should be there. Held while the core takes it, so that a roster that was put together earlier is not taken later; locked
+    /// before the core's lock, never within it.
+    private let roster: Mutex<Roster>
     private let logger: Logger
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
@@ -53,7 +59,7 @@ package final class GossipService: Service {
             Swim(
                 node: node, generation: generation, profile: profile, tuning: tuning, seed: UInt64.random(in: .min ... .max),
                 at: BootClock.now()))
-        self.coordinators = Mutex(coordinators.filter { $0.node != node })
+        roster = Mutex(Roster(coordinators: coordinators.filter { $0.node != node }))
         self.logger = logger
         self.address = address
         self.seal = seal
@@ -69,15 +75,14 @@ package final class GossipService: Service {
     package func adopt(_ topology: Topology) {
         let nodes = topology.nodes.values.filter { $0.status != .decommissioned }.sorted { $0.id < $1.id }
         let own = core.withLock { $0.node }
-        let roster = nodes.filter { $0.id != own && !$0.addresses.gossip.isEmpty }.map { node in
+        let agents = nodes.filter { $0.id != own && !$0.addresses.gossip.isEmpty }.map { node in
             RosterEntry(
                 node: node.id, generation: node.generation,
                 profile: MemberProfile(
                     kind: .agent, zone: node.zone, gossip: node.addresses.gossip, link: node.addresses.link, store: node.store,
                     session: node.session))
         }
-        agents.withLock { $0 = roster }
-        nameRoster()
+        nameRoster { $0.agents = agents }
         let gone = topology.nodes.values.filter { $0.status == .decommissioned }.sorted { $0.id < $1.id }
         step(.tombstones(gone.map { Tombstone(node: $0.id, through: $0.generation) }))
         step(.revisionApplied(topology.revision))
@@ -85,7 +90,13 @@ package final class GossipService: Service {
         step(.deathsSettled(Dictionary(failed) { $1 }))
     }
 
-    private func nameRoster() { step(.roster(coordinators.withLock { $0 } + agents.withLock { $0 })) }
+    private func nameRoster(_ change: (inout Roster) -> Void = { _ in }) {
+        let outcome = roster.withLock { roster in
+            change(&roster)
+            return advance(.roster(roster.coordinators + roster.agents))
+        }
+        perform(outcome)
+    }
 
     /// A newer topology with the same nodes.
     package func noteRevision(_ revision: Revision) { step(.revisionApplied(revision)) }
@@ -96,7 +107,7 @@ package final class GossipService: Service {
     /// Takes another group of coordinators; in force with the next topology that is adopted.
     package func setCoordinators(_ entries: [RosterEntry]) {
         let own = core.withLock { $0.node }
-        coordinators.withLock { $0 = entries.filter { $0.node != own } }
+        roster.withLock { $0.coordinators = entries.filter { $0.node != own } }
     }
 
     package func registered(_ session: SessionID) { step(.registered(session)) }
@@ -113,6 +124,8 @@ package final class GossipService: Service {
     package func member(_ node: NodeID) -> Member? { core.withLock { $0.member(node) } }
     package var beliefs: [MemberBelief] { core.withLock { $0.beliefs(at: BootClock.now()) } }
     package var ownRecord: MemberRecord { core.withLock { $0.ownRecord } }
+    /// The persisted count of this node's starts; the life that others know may be later.
+    package var generation: Generation { core.withLock { $0.generation } }
     package var newestRevision: Revision { core.withLock { $0.newestRevision } }
     package var protocolCounters: Swim.Counters { core.withLock { $0.counters } }
     package var socketCounters: GossipSocket.Counters? { socket.withLock { $0?.counters } }
@@ -170,13 +183,27 @@ package final class GossipService: Service {
     }
 
     /// The one way into the core: the answer is carried out in order, and outside the lock, since sending may call back.
-    private func step(_ input: Swim.Input) {
-        let (actions, time) = core.withLock { ($0.step(input, at: BootClock.now()), $0.takeRoundTrip()) }
-        if let time { roundTrip(time) }
+    private func step(_ input: Swim.Input) { perform(advance(input)) }
+
+    /// What a step of the core has led to, and is still to be done.
+    private struct Outcome {
+        let actions: [Swim.Action]
+        let roundTrip: Span?
+        let isTick: Bool
+    }
+
+    private func advance(_ input: Swim.Input) -> Outcome {
+        core.withLock { core in
+            let actions = core.step(input, at: BootClock.now())
+            return Outcome(actions: actions, roundTrip: core.takeRoundTrip(), isTick: input == .tick)
+        }
+    }
+
+    private func perform(_ outcome: Outcome) {
+        if let time = outcome.roundTrip { roundTrip(time) }
         let socket = socket.withLock { $0 }
-        defer { if input != .tick { socket?.dueChanged() } }
-        guard !actions.isEmpty else { return }
-        for action in actions {
+        defer { if !outcome.isTick { socket?.dueChanged() } }
+        for action in outcome.actions {
             switch action {
             case .send(let message, let address): socket?.send(message, to: address)
             case .memberChanged(let record):
@@ -188,7 +215,7 @@ package final class GossipService: Service {
                     .deathsFound(
                         report.deaths.map { death in
                             FoundDeath(
-                                node: death.node, session: death.session, generation: death.generation,
+                                node: death.node, session: death.session, generation: death.generation, process: death.process,
                                 accusers: death.witnesses, localHealth: Int(report.localHealth))
                         }))
             case .revisionHeard(let revision, let node): continuation.yield(.revisionHeard(revision, from: node))

@@ -35,25 +35,23 @@ package final class GossipSocket: Sendable {
     /// How often a tick waits for the socket: where every alarm is late, time must pass all the same.
     private static let mostPutOff = 3
 
-    private struct Place {
-        let target: SocketAddress
-        /// When its name was looked up; nil for one that is its own name.
-        var lookedUpAt: LogicalInstant?
-    }
-
     private struct State {
         var counters = Counters()
         var channel: (any Channel)?
-        var known: [String: Place] = [:]
+        /// Addresses that are their own names.
+        var literals: [String: SocketAddress] = [:]
+        var names: AddressBook<SocketAddress, SwimMessage>
     }
+
+    /// Literal addresses that are kept; they are read again as easily.
+    private static let mostLiterals = 16_384
 
     private let address: HostPort
     private let seal: any DatagramSealing
     private let logger: Logger
     private let group: any EventLoopGroup
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let resolve: @Sendable (HostPort) throws -> SocketAddress
-    private let lookUpAge: Span
     private let received: @Sendable (SwimMessage, String) -> Void
     private let ticked: @Sendable () -> Void
     private let due: @Sendable () -> LogicalInstant
@@ -84,7 +82,7 @@ package final class GossipSocket: Sendable {
         self.ticked = ticked
         self.due = due
         self.resolve = resolve
-        self.lookUpAge = lookUpAge
+        state = Mutex(State(names: AddressBook(age: lookUpAge)))
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
@@ -95,42 +93,40 @@ package final class GossipSocket: Sendable {
     ///
     /// - Parameter address: `host:port`; a name is looked up, and again from time to time, while the last answer holds.
     package func send(_ message: SwimMessage, to address: String) {
-        let (channel, place) = state.withLock { ($0.channel, $0.known[address]) }
+        let (channel, literal) = state.withLock { ($0.channel, $0.literals[address]) }
         guard let channel else { return count { $0.unsent += 1 } }
-        if let place {
-            write(message, to: place.target, on: channel)
-            if let at = place.lookedUpAt, BootClock.now() - at >= lookUpAge { lookUpAgain(address, place.target, on: channel) }
-        } else if let host = HostPort(address), let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
-            remember(Place(target: literal), as: address)
-            write(message, to: literal, on: channel)
-        } else if let host = HostPort(address) {
-            lookUp(host, on: channel) { [self] target in
-                guard let target else { return count { $0.unsent += 1 } }
-                remember(Place(target: target, lookedUpAt: BootClock.now()), as: address)
-                write(message, to: target, on: channel)
+        if let literal { return write(message, to: literal, on: channel) }
+        guard let host = HostPort(address) else { return count { $0.unsent += 1 } }
+        if let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
+            state.withLock { state in
+                // A bound against hostile gossip.
+                if state.literals.count >= Self.mostLiterals { state.literals = [:] }
+                state.literals[address] = literal
             }
-        } else {
-            count { $0.unsent += 1 }
+            return write(message, to: literal, on: channel)
+        }
+        switch state.withLock({ $0.names.post(message, to: address, at: BootClock.now()) }) {
+        case .send(let target, let asks):
+            write(message, to: target, on: channel)
+            if asks { lookUp(host, as: address, on: channel) }
+        case .waits(let asks, let displaces):
+            if displaces { count { $0.unsent += 1 } }
+            if asks { lookUp(host, as: address, on: channel) }
+        case .full: count { $0.unsent += 1 }
         }
     }
 
-    /// What was known before is kept when there is no answer: a name server that is gone takes no member with it.
-    private func lookUpAgain(_ address: String, _ target: SocketAddress, on channel: any Channel) {
-        guard let host = HostPort(address) else { return }
-        // As of now, so that only one asks.
-        remember(Place(target: target, lookedUpAt: BootClock.now()), as: address)
-        lookUp(host, on: channel) { [self] found in
-            guard let found else { return }
-            remember(Place(target: found, lookedUpAt: BootClock.now()), as: address)
-        }
-    }
-
-    /// A look-up may block, so it is not done on this thread.
-    private func lookUp(
-        _ host: HostPort, on channel: any Channel, _ then: @escaping @Sendable (SocketAddress?) -> Void
-    ) {
+    /// It may block, so it is not done on this thread.
+    private func lookUp(_ host: HostPort, as address: String, on channel: any Channel) {
         NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) { [resolve] in try resolve(host) }
-            .whenComplete { then(try? $0.get()) }
+            .whenComplete { [self] result in
+                let target = try? result.get()
+                guard let waiting = state.withLock({ $0.names.answer(target, for: address, at: BootClock.now()) }) else {
+                    return
+                }
+                guard let target else { return count { $0.unsent += 1 } }
+                write(waiting, to: target, on: channel)
+            }
     }
 
     /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before.
@@ -224,14 +220,6 @@ package final class GossipSocket: Sendable {
         }
         count { $0.sent += 1 }
         channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: sealed)), promise: nil)
-    }
-
-    private func remember(_ place: Place, as address: String) {
-        state.withLock { state in
-            // Members come and go, but never in such numbers: a bound against hostile gossip.
-            if state.known.count >= 16_384 { state.known = [:] }
-            state.known[address] = place
-        }
     }
 
     private func count(_ change: (inout Counters) -> Void) {

@@ -2498,6 +2498,11 @@ package nonisolated struct ProtoFoundDeath: Sendable {
   /// The finder's own; 0 is healthy.
   package var localHealth: UInt32 = 0
 
+  /// Which process it was: two may run under one name and generation. Nothing is said where `gossip` is empty.
+  package var store: UInt64 = 0
+
+  package var gossip: String = String()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -6148,7 +6153,7 @@ nonisolated extension ProtoAgentRegistration: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension ProtoFoundDeath: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FoundDeath"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}accusers\0\u{3}local_health\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}session\0\u{1}generation\0\u{1}accusers\0\u{3}local_health\0\u{1}store\0\u{1}gossip\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -6161,6 +6166,8 @@ nonisolated extension ProtoFoundDeath: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.generation) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.accusers) }()
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.localHealth) }()
+      case 6: try { try decoder.decodeSingularFixed64Field(value: &self.store) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.gossip) }()
       default: break
       }
     }
@@ -6182,6 +6189,12 @@ nonisolated extension ProtoFoundDeath: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.localHealth != 0 {
       try visitor.visitSingularUInt32Field(value: self.localHealth, fieldNumber: 5)
     }
+    if self.store != 0 {
+      try visitor.visitSingularFixed64Field(value: self.store, fieldNumber: 6)
+    }
+    if !self.gossip.isEmpty {
+      try visitor.visitSingularStringField(value: self.gossip, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -6191,6 +6204,8 @@ nonisolated extension ProtoFoundDeath: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.generation != rhs.generation {return false}
     if lhs.accusers != rhs.accusers {return false}
     if lhs.localHealth != rhs.localHealth {return false}
+    if lhs.store != rhs.store {return false}
+    if lhs.gossip != rhs.gossip {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -38,7 +38,7 @@ extension DeathFindings {
     var found: [FoundDeath] {
         deaths.map {
             FoundDeath(
-                node: $0.node, session: $0.session, generation: $0.generation, accusers: $0.witnesses,
+                node: $0.node, session: $0.session, generation: $0.generation, process: $0.process, accusers: $0.witnesses,
                 localHealth: Int(localHealth))
         }
     }

@@ -178,6 +178,40 @@ extension Scenario {
         try trial.require(moved.isEmpty, "\(moved.count) believe the copy")
         trial.close(world)
         try copies(&trial)
+        try registered(&trial)
+    }
+
+    /// Everybody meets the copy first, and it ends; the control plane has registered the other.
+    private static func registered(_ trial: inout Trial) throws(Violation) {
+        var world = trial.world()
+        for index in 0..<6 { world.start(index, seeds: [0, 1, 2]) }
+        world.reserve(7)
+        world.begin(
+            7,
+            Swim(
+                node: World.node(6), generation: Generation(1), profile: World.profile(6, address: World.address(7)),
+                tuning: world.tuning, seed: 5, at: world.now))
+        world.input(.roster([RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))]), to: 7)
+        world.run(for: .seconds(3))
+        world.start(6, seeds: [0, 1, 2], generation: 1)
+        world.run(for: .seconds(3))
+        try trial.require(
+            world.swim(0)?.member(World.node(6))?.profile.gossip == World.address(7), "the copy is not met first")
+        let entry = RosterEntry(node: World.node(6), generation: Generation(1), profile: World.profile(6))
+        for index in 0..<6 { world.input(.roster([entry]), to: index) }
+        let time = world.run(atMost: .seconds(5)) { world in
+            (0..<6).allSatisfy {
+                let member = world.swim($0)?.member(World.node(6))
+                return member?.profile.gossip == World.address(6) && member?.status == .alive && member?.heard == true
+            }
+        }
+        trial.note("the registered one for all", try trial.require(time, within: .seconds(2), "the registered one"))
+        world.forgetWhatWas()
+        world.kill(7, refusing: true)
+        world.run(for: .seconds(15))
+        try trial.require(world.all(see: 6, as: .alive), "the one is held dead since the other ended")
+        try trial.require(world.reports.isEmpty, "the one is reported since the other ended")
+        trial.close(world)
     }
 
     /// Each starts with a half of the cluster, so that half of the members meet the one first, and half the other.

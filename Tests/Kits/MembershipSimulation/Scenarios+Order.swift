@@ -78,6 +78,7 @@ extension Scenario {
             _ = swim.step(gossip([rumour], from: 1), at: .origin)
         }
         try trial.require(swim.status(of: World.node(7)) == .alive, "what cannot be refuted is believed")
+        try wrongNumbers(trial)
         // In a cluster: who is accused for nothing is alive again everywhere, though its accuser goes on.
         var world = try trial.cluster(20)
         world.forgetWhatWas()
@@ -90,6 +91,36 @@ extension Scenario {
         try trial.require(world.verdicts.isEmpty, "an accused member is held dead")
         try trial.require(world.all(see: 7, as: .alive), "an accused member is not alive for all")
         trial.close(world)
+    }
+
+    /// One is told of itself what is far from true, again and again, and another hears neither that nor its answers, but for the
+    /// last.
+    private static func wrongNumbers(_ trial: Trial) throws(Violation) {
+        var (swim, other) = (member(trial), member(trial, 9))
+        func told(_ generation: UInt64, _ incarnation: UInt64, _ status: MemberStatus) -> Swim.Input {
+            let life = Life(generation: Generation(generation), incarnation: incarnation)
+            return gossip(
+                [
+                    MemberRecord(
+                        node: World.node(0), life: life, status: status, profile: World.profile(0), accuser: World.node(1))
+                ],
+                from: 1)
+        }
+        func word() -> Swim.Input {
+            .received(
+                SwimMessage(from: swim.node, life: swim.life, revision: .none, body: .gossip, rumours: [swim.ownRecord]),
+                from: World.address(0))
+        }
+        _ = other.step(word(), at: .origin)
+        for _ in 0..<20 { _ = swim.step(told(3, 1 << 60, .suspect), at: .origin) }
+        _ = other.step(told(3, 0, .suspect), at: .origin)
+        _ = other.step(word(), at: .origin)
+        try trial.require(other.status(of: swim.node) == .alive, "its own word does not refute what another believes")
+        let generation = swim.life.generation.number + 1 << 30
+        _ = other.step(told(generation, 0, .dead), at: .origin)
+        _ = swim.step(told(generation, 0, .dead), at: .origin)
+        _ = other.step(word(), at: .origin)
+        try trial.require(other.status(of: swim.node) == .alive, "a wrong generation is not outlived")
     }
 
     private static func buddy(_ trial: inout Trial) throws(Violation) {

@@ -15,6 +15,10 @@ extension Scenario {
         Scenario("farewell", "who leaves and should be there is reported at once, by two, on its own word", farewell),
         Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
         Scenario("fast-path", "a link that is reset while the process lives costs a ping, and nobody is accused", falseAlarm),
+        Scenario(
+            "fast-path-cut",
+            "who is cut off from two, while its one helper or itself stands still for a moment, is held dead by nobody",
+            partialCut),
         Scenario("rtt", "round trips are known per member and per zone", roundTrips),
     ]
 
@@ -215,6 +219,37 @@ extension Scenario {
         world.thaw(4)
         world.run(for: .seconds(5))
         try trial.require(world.verdicts.isEmpty, "one refused link is a death")
+        trial.close(world)
+    }
+
+    /// Four: the links of the third to the first two are reset, and their datagrams are lost; the fourth hears all.
+    private static func partialCut(_ trial: inout Trial) throws(Violation) {
+        for (pausing, span) in [(3, 100), (3, 150), (3, 300), (2, 150)] as [(Int, Int64)] {
+            for offset in 0..<8 as Range<Int64> {
+                var world = try trial.cluster(4)
+                world.run(for: .milliseconds(31 * offset))
+                world.forgetWhatWas()
+                world.passes = { from, to in !(from < 2 && to == 2 || from == 2 && to < 2) }
+                for index in [0, 1] { world.input(.linkRefused(World.node(2)), to: index) }
+                world.freeze(pausing)
+                world.run(for: .milliseconds(span))
+                world.thaw(pausing)
+                world.run(for: .seconds(5))
+                try trial.require(
+                    world.verdicts.isEmpty && world.reports.isEmpty,
+                    "\(pausing) stands still for \(span) ms, and \(world.verdicts.count) hold somebody dead")
+                trial.close(world)
+            }
+        }
+        // Where it is gone, its helper's word is all that is missing.
+        var world = try trial.cluster(4)
+        for index in [0, 1] { world.link(index, 2) }
+        world.kill(2, refusing: true)
+        world.freeze(3)
+        world.run(for: .milliseconds(150))
+        world.thaw(3)
+        let time = world.run(atMost: .seconds(2)) { $0.all(see: 2, as: .dead) }
+        trial.note("gone, after its helper is back", try trial.require(time, within: .seconds(1), "its death"))
         trial.close(world)
     }
 
