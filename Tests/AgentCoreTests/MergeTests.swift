@@ -95,8 +95,12 @@ import Testing
     private func late(_ world: World, _ member: Int = 1) throws -> World.Machine {
         let machine = try #require(world.machines[world.order[member]])
         world.run(.milliseconds(200))
-        _ = try begin(world)
-        try #require(world.run(until: { isFenced(world) }, atMost: .seconds(2), step: .milliseconds(1)))
+        let operation = try begin(world)
+        // The primary's own engine has to have the records before it proposes anything.
+        let isTime = {
+            member == 0 ? world.catalog.topology.operations[operation]?.phase == .succeeded : isFenced(world)
+        }
+        try #require(world.run(until: isTime, atMost: .seconds(2), step: .milliseconds(1)))
         // Its engine takes in no more; what it has is on disk.
         machine.lacksRoom = true
         try #require(
