@@ -28,6 +28,15 @@ struct Refusal: Hashable, Sendable {
 // others hear. A helper who says nothing may be late with its answer, so his silence is waited for, and proves nothing. A host that
 // is gone refuses nothing, and takes the normal path.
 extension Swim {
+    /// A new link says whether its process is gone: a kernel takes it for one that stands still, and a network that threw away what it
+    /// knew of the old one lets it through.
+    mutating func linkEnded(_ other: NodeID, _ actions: inout [Action]) {
+        guard phase == .running, !mutated(.ignoresRefusals), let member = table[other], member.isActive, member.heard else {
+            return
+        }
+        actions.append(.stream(to: other, address: member.profile.link, sequence: sequence()))
+    }
+
     mutating func linkRefused(_ other: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
         guard phase == .running, !mutated(.ignoresRefusals), let slot = table.slot(of: other) else { return }
         if lookInto(slot, isOurs: true, at: now, &actions) { counters.refusedLinks += 1 }

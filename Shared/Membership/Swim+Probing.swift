@@ -188,6 +188,7 @@ extension Swim {
     private mutating func answered(_ number: UInt64, by sender: NodeID, at now: LogicalInstant) {
         lastAck = now
         lastAnswered = max(lastAnswered, number)
+        doubtDeath(of: sender, at: now)
         guard let slot = table.slot(of: sender), let suspicion = suspicions[slot], number > suspicion.number else { return }
         suspicions[slot]?.answered(at: now, number: nextSequence)
     }

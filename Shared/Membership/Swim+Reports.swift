@@ -60,6 +60,15 @@ extension Swim {
                 nextAt: earliest + delay, checking: false))
     }
 
+    /// Whom we have called because of a rumour has answered: that is no evidence of its death. It is called again later.
+    mutating func doubtDeath(of sender: NodeID, at now: LogicalInstant) {
+        for index in findings.indices
+        where findings[index].node == sender && findings[index].checking && !findings[index].evidence {
+            findings[index].checking = false
+            findings[index].nextAt = now + tuning.reportInterval
+        }
+    }
+
     mutating func report(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !findings.isEmpty else { return }
         var deaths: [DeathFindings.Death] = []

@@ -319,8 +319,8 @@ extension Swim {
     /// A later life with our store and at our address, of which we are told that it has ended: nobody else lives there, and nobody
     /// would believe us before as many starts as that number is ahead. It was wrong, or our disk has gone back; we go on behind it.
     private mutating func outlive(_ rumour: MemberRecord) {
-        guard rumour.life.generation > life.generation, rumour.status == .dead, !rumour.profile.isOfAnother(than: profile),
-            phase == .running, !mutated(.outlivesNothing)
+        guard rumour.life.generation > life.generation, rumour.status == .dead || rumour.status == .left,
+            !rumour.profile.isOfAnother(than: profile), phase == .running, !mutated(.outlivesNothing)
         else { return }
         counters.refutations += 1
         begin(in: Generation(rumour.life.generation.number + 1))

@@ -28,7 +28,9 @@ package struct Swim: Hashable, Sendable {
         case tick
         /// A datagram that was opened and decoded; `address` is where it came from.
         case received(SwimMessage, from: String)
-        /// A link to this node was refused or reset: its process may be gone.
+        /// A link to this node has ended, and it was not we who ended it: its process may be gone.
+        case linkEnded(NodeID)
+        /// The machine of this node refused a link: no process listens there.
         case linkRefused(NodeID)
         /// The ping of a `stream` action was answered.
         case streamAnswered(NodeID, sequence: UInt64)
@@ -221,6 +223,7 @@ package struct Swim: Hashable, Sendable {
         switch input {
         case .tick: tick(at: now, &actions)
         case .received(let message, let address): receive(message, from: address, at: now, &actions)
+        case .linkEnded(let other): linkEnded(other, &actions)
         case .linkRefused(let other): linkRefused(other, at: now, &actions)
         case .streamAnswered(let other, let number): streamAnswered(number, by: other, at: now)
         case .roster(let entries): adopt(entries, at: now, &actions)

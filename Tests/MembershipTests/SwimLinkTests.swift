@@ -70,6 +70,20 @@ import Testing
         #expect(now - .origin <= .milliseconds(150))
     }
 
+    @Test("a link that has ended is followed by another, and accuses nobody by itself, however long nobody answers there")
+    func ended() throws {
+        var swim = swim(knowing: 5)
+        let asked = swim.step(.linkEnded(World.node(3)), at: .origin)
+        guard case .stream(World.node(3), World.profile(3).link, _)? = asked.first, asked.count == 1 else {
+            return #expect(Bool(false), "\(asked)")
+        }
+        for tick in 1...8 {
+            _ = swim.step(.tick, at: .origin + .milliseconds(25) * Int64(tick))
+        }
+        #expect(swim.member(World.node(3))?.status == .alive)
+        #expect(swim.step(.linkEnded(World.node(9)), at: .origin).isEmpty)
+    }
+
     @Test("an answered ping after a refused link accuses nobody")
     func alarm() throws {
         var swim = swim(knowing: 5)

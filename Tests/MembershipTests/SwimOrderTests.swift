@@ -145,14 +145,16 @@ import Testing
         #expect(observer.member(try NodeID("n6")) == nil)
     }
 
-    @Test("whoever is told that a later life of its own is dead, with its store and at its address, goes on behind it")
-    func outlives() throws {
+    @Test(
+        "whoever is told that a later life of its own has ended, with its store and at its address, goes on behind it",
+        arguments: [MemberStatus.dead, .left])
+    func outlives(status: MemberStatus) throws {
         var (swim, observer, other) = (try member(), try member(9), try member(8))
         for _ in 0..<3 {
             _ = observer.step(word(of: swim), at: .origin)
-            let later = try record(0, generation: swim.life.generation.number + 1 << 32, .dead, by: 1)
+            let later = try record(0, generation: swim.life.generation.number + 1 << 32, status, by: 1)
             _ = observer.step(try gossip([later], from: 8), at: .origin)
-            #expect(observer.status(of: swim.node) == .dead)
+            #expect(observer.status(of: swim.node) == status)
             #expect(swim.step(try gossip([later]), at: .origin).contains(.identityInUse(later)))
             #expect(swim.life.generation == Generation(later.life.generation.number + 1))
             _ = observer.step(word(of: swim), at: .origin)

@@ -83,4 +83,22 @@ import Testing
         #expect(swim.counters.falsePositives == 1)
         #expect(run(&swim, from: &now, for: .seconds(1), gone: []).isEmpty)
     }
+
+    @Test("whoever answers the call that a rumour of its death brings about is reported only when it answers no more")
+    func answersTheCall() throws {
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
+        _ = swim.step(gossip((1...6).map { record($0, .alive) }), at: .origin)
+        var now = LogicalInstant.origin + swim.tuning.youth
+        _ = swim.step(.tick, at: now)
+        // A later life, which it cannot refute, and which is not its own.
+        let rumour = MemberRecord(
+            node: World.node(3), life: Life(generation: Generation(2), incarnation: 0), status: .dead,
+            profile: World.profile(3, store: 77), accuser: World.node(4))
+        _ = swim.step(gossip([rumour], from: 4), at: now)
+        #expect(swim.status(of: World.node(3)) == .dead)
+        #expect(run(&swim, from: &now, for: .seconds(8), gone: []).isEmpty)
+        let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
+        #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+    }
 }

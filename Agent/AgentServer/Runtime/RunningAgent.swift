@@ -195,7 +195,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         switch event {
         case .connected, .registrationRefused: break
         case .disconnected(let coordinator, let byPeer):
-            if byPeer { late.withLock { $0.membership }?.linkFailed(to: coordinator) }
+            if byPeer { late.withLock { $0.membership }?.linkEnded(to: coordinator) }
         case .registered(let session): late.withLock { $0.membership }?.registered(session)
         case .topology(let topology): runtime.inbox.put(.topology(topology))
         case .delta(let delta): runtime.inbox.put(.delta(delta))

@@ -84,9 +84,12 @@ extension CoordinatorRuntime: Service {
         for await event in links.events {
             let peer: NodeID
             switch event {
-            case .disconnected(let node), .refused(let node):
+            case .disconnected(let node):
                 peer = node
-                gossip.linkFailed(to: peer)
+                gossip.linkEnded(to: peer)
+            case .refused(let node):
+                peer = node
+                gossip.linkRefused(by: peer)
             case .ended(let node): peer = node
             case .connected:
                 // Whoever has started again knows nothing of what was said before.

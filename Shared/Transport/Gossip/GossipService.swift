@@ -115,8 +115,11 @@ package final class GossipService: Service {
     /// To be called once the generation is persisted.
     package func raised(to generation: Generation) { step(.raised(generation)) }
 
-    /// A link to this node was refused, or has ended and it was not we who ended it: its process may be gone. A false alarm costs a ping.
-    package func linkFailed(to node: NodeID) { step(.linkRefused(node)) }
+    /// A link to this node has ended, and it was not we who ended it: its process may be gone. A false alarm costs a handshake.
+    package func linkEnded(to node: NodeID) { step(.linkEnded(node)) }
+
+    /// A link to this node was refused: its process is gone, or has not begun to listen. A false alarm costs a ping.
+    package func linkRefused(by node: NodeID) { step(.linkRefused(node)) }
 
     // MARK: - What is believed
 

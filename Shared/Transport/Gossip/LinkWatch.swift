@@ -14,7 +14,8 @@ package struct LinkWatch: Service {
         await cancelWhenGracefulShutdown {
             for await event in links.events {
                 switch event {
-                case .disconnected(let node), .refused(let node): gossip.linkFailed(to: node)
+                case .disconnected(let node): gossip.linkEnded(to: node)
+                case .refused(let node): gossip.linkRefused(by: node)
                 case .connected, .ended: break
                 }
             }

@@ -116,7 +116,7 @@ package final class GossipCrowd: Crowd {
 
     /// These have had links to `member`, and notice at once that its process has ended.
     package func resetLinks(to member: Int, of others: [Int]) {
-        for other in others { service(other)?.linkFailed(to: nodes[member]) }
+        for other in others { service(other)?.linkRefused(by: nodes[member]) }
     }
 
     /// A host that is gone: it hears nothing, is not heard, and refuses nobody.

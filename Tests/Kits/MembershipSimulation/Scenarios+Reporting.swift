@@ -199,9 +199,17 @@ extension Scenario {
         var world = try trial.cluster(30)
         world.forgetWhatWas()
         // Everybody's link to one is reset: its listener restarts, or a proxy does.
-        for index in world.running where index != 4 { world.input(.linkRefused(World.node(4)), to: index) }
+        for index in world.running where index != 4 { world.input(.linkEnded(World.node(4)), to: index) }
         world.run(for: .seconds(3))
         try trial.require(world.accusations.isEmpty, "\(world.accusations.count) accuse")
+        // The same, while it stands still for a moment: its kernel takes the new links, and refuses none.
+        world.freeze(4)
+        for index in world.running where index != 4 { world.input(.linkEnded(World.node(4)), to: index) }
+        world.run(for: .milliseconds(900))
+        world.thaw(4)
+        world.run(for: .seconds(5))
+        try trial.require(world.verdicts.isEmpty, "lost links and a moment's pause are a death")
+        world.forgetWhatWas()
         // Two are refused, and their datagrams are lost too: it is the network, since others hear it, and are heard.
         world.passes = { from, to in !([9, 17].contains(from) && to == 4 || from == 4 && [9, 17].contains(to)) }
         for _ in 0..<5 {

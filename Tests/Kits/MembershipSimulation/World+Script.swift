@@ -93,7 +93,7 @@ extension World {
         hosts[index].refuses = refusing
         guard refusing else { return }
         for other in hosts[index].links where hosts[other].runs {
-            queue.push(.linkRefused(at: other, by: index), at: now + travel())
+            queue.push(.linkEnded(at: other, to: index), at: now + travel())
         }
     }
 

@@ -15,6 +15,7 @@ package struct World {
         /// A ping over a link arrives, or its answer.
         case stream(from: Int, to: Int, fromLife: Int, sequence: UInt64)
         case streamAnswer(to: Int, life: Int, by: Int, sequence: UInt64)
+        case linkEnded(at: Int, to: Int)
         case linkRefused(at: Int, by: Int)
         /// A processor that several share has time for the next of them.
         case turn(Int)
@@ -165,6 +166,7 @@ package struct World {
         case .streamAnswer(let host, let life, let by, let sequence):
             guard hosts[host].life == life else { return }
             step(host, .streamAnswered(World.node(by), sequence: sequence))
+        case .linkEnded(let host, let to): step(host, .linkEnded(World.node(to)))
         case .linkRefused(let host, let by): step(host, .linkRefused(World.node(by)))
         case .turn(let processor): turn(processor)
         }
