@@ -20,6 +20,16 @@ import Testing
                 rumours: rumours), from: World.address(index))
     }
 
+    /// A member that has known six others for long enough to judge them as it judges anybody.
+    private func knowingSix() -> (Swim, LogicalInstant) {
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
+        _ = swim.step(gossip((1...6).map { record($0, .alive) }), at: .origin)
+        let now = LogicalInstant.origin + swim.tuning.youth
+        _ = swim.step(.tick, at: now)
+        return (swim, now)
+    }
+
     /// Time passes; all but those who are gone answer, and say of whom they hear nothing.
     private func run(_ swim: inout Swim, from now: inout LogicalInstant, for span: Span, gone: Set<Int>) -> [DeathFindings] {
         var reports: [DeathFindings] = []
@@ -66,11 +76,7 @@ import Testing
 
     @Test("a death that was refuted, and of which only the next accusation reaches us, is reported no more")
     func refutedUnheard() throws {
-        var swim = Swim(
-            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
-        _ = swim.step(gossip((1...6).map { record($0, .alive) }), at: .origin)
-        var now = LogicalInstant.origin + swim.tuning.youth
-        _ = swim.step(.tick, at: now)
+        var (swim, now) = knowingSix()
         for accuser in [4, 5] {
             _ = swim.step(gossip([record(3, .suspect, by: accuser, refused: true)], from: accuser), at: now)
         }
@@ -86,11 +92,7 @@ import Testing
 
     @Test("whoever answers the call that a rumour of its death brings about is reported only when it answers no more")
     func answersTheCall() throws {
-        var swim = Swim(
-            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: .fast, seed: 4, at: .origin)
-        _ = swim.step(gossip((1...6).map { record($0, .alive) }), at: .origin)
-        var now = LogicalInstant.origin + swim.tuning.youth
-        _ = swim.step(.tick, at: now)
+        var (swim, now) = knowingSix()
         // A later life, which it cannot refute, and which is not its own.
         let rumour = MemberRecord(
             node: World.node(3), life: Life(generation: Generation(2), incarnation: 0), status: .dead,
