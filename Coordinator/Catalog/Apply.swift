@@ -22,6 +22,7 @@ extension Transaction {
         case .pauseOperation(let id): return try pauseOperation(id)
         case .resumeOperation(let id): return try resumeOperation(id)
         case .removeOrphan(let orphan): return try removeOrphan(orphan)
+        case .forcePromotion(let promotion): return try forcePromotion(promotion)
         case .nodeFailed(let node, let session, let witnesses, let silentZones):
             return try fail(node, session: session, witnesses: witnesses, silentZones: silentZones)
         case .nodeReturned(let node, let session): return try welcomeBack(node, session: session)

@@ -55,6 +55,8 @@ package struct CatalogRejection: Error, Hashable, Sendable, CustomStringConverti
         case cleanupPending = "CLEANUP_PENDING"
         case notEnoughInSync = "NOT_ENOUGH_IN_SYNC"
         case learnersPresent = "LEARNERS_PRESENT"
+        case inSyncMemberRemains = "IN_SYNC_MEMBER_REMAINS"
+        case lostDiffer = "LOST_DIFFER"
         case nodeUnavailable = "NODE_UNAVAILABLE"
         case tableNotActive = "TABLE_NOT_ACTIVE"
         case lastReplica = "LAST_REPLICA"
@@ -102,7 +104,7 @@ extension CatalogRejection.Code {
         case .nodeNotFound, .tableNotFound, .tableExists, .partitionNotFound, .partitionRetired, .operationNotFound,
             .entryNotFound, .unknownEntry, .policyNotFound, .keyExists, .staleSession, .versionMismatch, .operationEnded,
             .pastSwitch,
-            .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
+            .inSyncMemberRemains, .lostDiffer, .requestReused, .lastReplica, .notPrimary, .notInSync, .notAReplica, .alreadyReplica, .alreadyPrimary,
             .storeMismatch, .wrongOperation, .splitKeyOutside, .notNeighbours, .primariesDiffer, .replicasDiffer,
             .storagesDiffer, .notEnoughNodes, .notEnoughWitnesses, .generationInUse, .superseded,
             .nodeDecommissioned, .nodeInUse, .joinTokenRefused, .invalidValue, .limitReached, .gossipKeyNotFound,
@@ -135,6 +137,9 @@ extension CatalogRejection.Code {
         case .cleanupPending: "the node still removes an earlier copy: try again in a moment"
         case .notEnoughInSync: "wait until the partition's replicas have caught up"
         case .learnersPresent: "wait until the partition's learners have caught up"
+        case .inSyncMemberRemains:
+            "nothing needs to be given up: it leads as soon as it can; if its copy is damaged, stop its agent for good first"
+        case .lostDiffer: "look again at who is in sync: what is given up is named whole, and nothing else"
         case .nodeUnavailable: "choose a healthy node, or start its agent"
         case .tableNotActive: "wait until the table is active"
         case .lastReplica: "it holds the only complete copy: add a replica first"

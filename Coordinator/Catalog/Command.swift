@@ -30,6 +30,9 @@ package enum Command: Hashable, Sendable {
     case resumeOperation(OperationID)
     /// Has a node remove a copy that no descriptor places there.
     case removeOrphan(OrphanRemoval)
+    /// An operator's last resort: a copy outside of the in-sync set leads, and what that set alone held is given up. Who does not know
+    /// this command finds it unreadable in the log, as `beginMerge`.
+    case forcePromotion(ForcedPromotion)
     /// On at least two independent witnesses (rule F2). `silentZones`: in which nobody is left who could be a witness, as the leader
     /// found; named only where the witnesses stand in one zone.
     case nodeFailed(NodeID, session: SessionID, witnesses: [Witness], silentZones: [ZoneName] = [])
@@ -87,6 +90,7 @@ package enum Command: Hashable, Sendable {
         case .pauseOperation: "pause-operation"
         case .resumeOperation: "resume-operation"
         case .removeOrphan: "remove-orphan"
+        case .forcePromotion: "force-promotion"
         case .nodeFailed: "node-failed"
         case .nodeReturned: "node-returned"
         case .drain: "drain-node"
@@ -125,6 +129,9 @@ package enum Command: Hashable, Sendable {
         case .beginSplit(let id, _, _), .beginMerge(let id, _, _, _), .beginTransfer(let id, _, _, _): "partitions/\(id)"
         case .abortOperation(let id, _), .pauseOperation(let id), .resumeOperation(let id): "operations/\(id)"
         case .removeOrphan(let orphan): "nodes/\(orphan.node.node)/replicas/\(orphan.held.partition)"
+        case .forcePromotion(let promotion):
+            "partitions/\(promotion.partition)/primary/\(promotion.target.node)/lost/"
+                + promotion.lost.map(\.name).joined(separator: ",")
         case .setPolicy(let table, let principal, _, _), .removePolicy(let table, let principal):
             "tables/\(table)/access-policies/\(principal)"
         case .addSigningKey(let key): "signing-keys/\(key.id)"
@@ -268,6 +275,22 @@ package struct MovePlan: Hashable, Sendable {
         self.partition = partition
         self.source = source
         self.target = target
+        self.epoch = epoch
+    }
+}
+
+/// Who is to lead a partition whose in-sync set is lost, as an operator saw it.
+package struct ForcedPromotion: Hashable, Sendable {
+    package let partition: PartitionID
+    package let target: NodeSession
+    /// The whole in-sync set, sorted: named, so that nobody gives up what he has not looked at.
+    package let lost: [NodeID]
+    package let epoch: Epoch
+
+    package init(partition: PartitionID, target: NodeSession, lost: [NodeID], epoch: Epoch) {
+        self.partition = partition
+        self.target = target
+        self.lost = lost.sorted()
         self.epoch = epoch
     }
 }

@@ -66,7 +66,8 @@ package enum Invariants {
         return found
     }
 
-    /// Epochs rise by one or stay, and what has gone does not come back (rule E1).
+    /// Epochs rise by one or stay, what has gone does not come back, and of an in-sync set a member stays in it unless an operator gave
+    /// up all of it (rules E1, R6).
     package static func violations(from old: Topology, to new: Topology) -> [String] {
         var found: [String] = []
         for (id, partition) in new.partitions.sorted(by: { $0.key < $1.key }) {
@@ -77,6 +78,13 @@ package enum Invariants {
             }
             if !isSame && partition.epoch == before.epoch {
                 found.append("partition \(id) changed hands at \(partition.epoch)")
+            }
+            let isForced = partition.forcedAt == partition.epoch && partition.forcedAt != before.forcedAt
+            if Set(partition.inSync).isDisjoint(with: before.inSync), !isForced {
+                found.append("partition \(id) lost its whole in-sync set at \(partition.epoch)")
+            }
+            if partition.forcedAt != before.forcedAt, !isForced || partition.replicas.map(\.node) != [partition.primary] {
+                found.append("partition \(id) was forced at \(partition.epoch), and others than its primary hold it")
             }
         }
         for id in old.retired.keys.sorted() where new.partitions[id] != nil { found.append("partition \(id) came back") }

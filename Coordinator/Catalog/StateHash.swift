@@ -177,6 +177,10 @@ package struct StateHash: Hashable, Sendable {
         for parent in partition.parents {
             mix([parent.partition.number, parent.end.epoch.number, parent.end.run, parent.end.sequence])
         }
+        if let forced = partition.forcedAt {
+            mix("forced")
+            mix([forced.number])
+        }
     }
 
     private mutating func mix(_ operation: OperationDescriptor) {

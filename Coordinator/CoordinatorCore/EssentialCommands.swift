@@ -5,7 +5,7 @@ extension Command {
     /// the log has space reserved for them, and people's changes are refused before they could use it up.
     var isEssential: Bool {
         switch self {
-        case .registerNode, .partition, .nodeFailed, .nodeReturned, .abortOperation, .revokeToken: true
+        case .registerNode, .partition, .nodeFailed, .nodeReturned, .abortOperation, .revokeToken, .forcePromotion: true
         // The ways out: who has room may lead, a member with room may come, one without may go.
         case .declareCoordinator, .dismissCoordinator, .forgetCoordinator, .steerGroup: true
         case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginMerge, .beginTransfer, .drain,

@@ -62,11 +62,14 @@ package struct PartitionDescriptor: Hashable, Sendable {
     package let parents: [MergedPartition]
     /// The operation under way on it; at most one.
     package var operation: OperationID?
+    /// The last epoch that an operator began by making a primary of a copy outside of the in-sync set (rule R6): what was acknowledged
+    /// before it may be lost. An agent that does not know of it takes the promotion for an ordinary one.
+    package var forcedAt: Epoch?
 
     package init(
         id: PartitionID, table: TableID, range: KeyRange, epoch: Epoch, primary: NodeID?, replicas: [ReplicaDescriptor],
         status: PartitionStatus, origin: Position = .zero, originChecksum: UInt32 = 0,
-        parents: [MergedPartition] = [], operation: OperationID? = nil
+        parents: [MergedPartition] = [], operation: OperationID? = nil, forcedAt: Epoch? = nil
     ) {
         self.id = id
         self.table = table
@@ -79,6 +82,7 @@ package struct PartitionDescriptor: Hashable, Sendable {
         self.originChecksum = originChecksum
         self.parents = parents
         self.operation = operation
+        self.forcedAt = forcedAt
     }
 
     /// The in-sync set, sorted.

@@ -66,6 +66,14 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case ignoresSessions
     /// Any replica may be promoted. (R6)
     case promotesAnybody
+    /// A copy is forced into the lead while an in-sync member is there. (R6)
+    case forcesOverMembers
+    /// Learners follow a primary that was forced, though they may have more than it has. (R6)
+    case keepsForcedLearners
+    /// Who was forced into the lead waits as one who was in sync does. (R6)
+    case skipsForcedWait
+    /// Who was forced into the lead serves whatever there is of its copy. (R6)
+    case servesHalfCopies
     /// The last member leaves its in-sync set too. (F2)
     case losesLastMember
     /// A node that has failed stays primary of what it led. (F2)

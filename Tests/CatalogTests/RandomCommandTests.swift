@@ -63,6 +63,16 @@ struct CommandSource {
             guard let partition = pick(partitions) else { return .nodeReturned(node, session: session) }
             return .beginSplit(
                 partition.id, at: Key([UInt8.random(in: 0...255, using: &random), 1]), expecting: partition.epoch)
+        case 36 where merges:
+            let waiting = partitions.filter { $0.primary == nil }
+            guard let partition = pick(waiting.isEmpty ? partitions : waiting) else {
+                return .nodeReturned(node, session: session)
+            }
+            let heir = pick(partition.replicas.filter { $0.role == .learner })?.node ?? node
+            return .forcePromotion(
+                ForcedPromotion(
+                    partition: partition.id, target: NodeSession(node: heir, session: world.session(heir)),
+                    lost: partition.inSync, epoch: partition.epoch))
         case 36..<40:
             guard let partition = pick(partitions) else { return .nodeReturned(node, session: session) }
             return .beginTransfer(partition.id, to: node, session: session, expecting: partition.epoch)

@@ -82,7 +82,7 @@ struct Arbitrary {
                 ReplicaDescriptor(node: try $0.node(), store: StoreID($0.bits()), storage: $0.id(), role: $0.any())
             }, status: any(), origin: position(), originChecksum: UInt32(truncatingIfNeeded: bits()),
             parents: flag() ? [] : (0..<2).map { _ in MergedPartition(partition: id(), end: position()) },
-            operation: optional(id()))
+            operation: optional(id()), forcedAt: optional(epoch()))
     }
 
     mutating func operationKind() throws -> OperationKind {

@@ -82,6 +82,14 @@ extension Command: WireCodable {
                         partition: try Check.identifier(it.partition, "RemoveOrphan.partition"),
                         storage: try Check.identifier(it.storage, "RemoveOrphan.storage"),
                         epoch: try Check.epoch(it.epoch, "RemoveOrphan.epoch"), isBeingRemoved: false)))
+        case .forcePromotion(let it):
+            self = .forcePromotion(
+                ForcedPromotion(
+                    partition: try Check.identifier(it.partition, "ForcePromotion.partition"),
+                    target: try NodeSession(wire: it.target),
+                    lost: try Check.list(it.lost, "ForcePromotion.lost", atMost: 2 * Limits.replicationFactor) {
+                        (name) throws(WireError) in try Check.node(name, "ForcePromotion.lost")
+                    }, epoch: try Check.epoch(it.expecting, "ForcePromotion.expecting")))
         case .nodeFailed(let it):
             let node = try NodeSession(wire: it.node)
             self = .nodeFailed(
@@ -189,6 +197,11 @@ extension Command: WireCodable {
             wire.removeOrphan.partition = orphan.held.partition.number
             wire.removeOrphan.storage = orphan.held.storage.number
             wire.removeOrphan.epoch = orphan.held.epoch.number
+        case .forcePromotion(let promotion):
+            wire.forcePromotion.partition = promotion.partition.number
+            wire.forcePromotion.target = promotion.target.wire
+            wire.forcePromotion.lost = promotion.lost.map(\.name)
+            wire.forcePromotion.expecting = promotion.epoch.number
         case .nodeFailed(let node, let session, let witnesses, let silentZones):
             wire.nodeFailed.node = NodeSession(node: node, session: session).wire
             wire.nodeFailed.witnesses = witnesses.map(\.wire)

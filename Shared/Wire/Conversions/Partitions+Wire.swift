@@ -55,7 +55,8 @@ extension PartitionDescriptor: WireCodable {
             origin: try Position(wire: wire.origin), originChecksum: wire.originChecksum,
             parents: try Check.list(
                 wire.parents, "PartitionDescriptor.parents", atMost: 2, MergedPartition.init(wire:)),
-            operation: wire.hasOperation ? try Check.identifier(wire.operation, "PartitionDescriptor.operation") : nil)
+            operation: wire.hasOperation ? try Check.identifier(wire.operation, "PartitionDescriptor.operation") : nil,
+            forcedAt: wire.hasForcedAt ? try Check.epoch(wire.forcedAt, "PartitionDescriptor.forced_at") : nil)
     }
 
     package var wire: ProtoPartitionDescriptor {
@@ -71,6 +72,7 @@ extension PartitionDescriptor: WireCodable {
         wire.originChecksum = originChecksum
         wire.parents = parents.map(\.wire)
         if let operation { wire.operation = operation.number }
+        if let forcedAt { wire.forcedAt = forcedAt.number }
         return wire
     }
 }

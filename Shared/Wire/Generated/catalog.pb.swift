@@ -424,6 +424,14 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .beginMerge(newValue)}
   }
 
+  package var forcePromotion: ProtoCatalogCommand.ForcePromotion {
+    get {
+      if case .forcePromotion(let v)? = command {return v}
+      return ProtoCatalogCommand.ForcePromotion()
+    }
+    set {command = .forcePromotion(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -462,6 +470,7 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case resumeOperation(UInt64)
     case removeOrphan(ProtoCatalogCommand.RemoveOrphan)
     case beginMerge(ProtoCatalogCommand.BeginMerge)
+    case forcePromotion(ProtoCatalogCommand.ForcePromotion)
 
   }
 
@@ -734,6 +743,33 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     package init() {}
 
     fileprivate var _node: ProtoCatalogNodeSession? = nil
+  }
+
+  package nonisolated struct ForcePromotion: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var partition: UInt64 = 0
+
+    package var target: ProtoCatalogNodeSession {
+      get {_target ?? ProtoCatalogNodeSession()}
+      set {_target = newValue}
+    }
+    /// Returns true if `target` has been explicitly set.
+    package var hasTarget: Bool {self._target != nil}
+    /// Clears the value of `target`. Subsequent reads from it will return its default value.
+    package mutating func clearTarget() {self._target = nil}
+
+    package var lost: [String] = []
+
+    package var expecting: UInt64 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _target: ProtoCatalogNodeSession? = nil
   }
 
   package nonisolated struct NodeFailed: Sendable {
@@ -1475,7 +1511,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0\u{3}begin_merge\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0\u{3}begin_merge\0\u{3}force_promotion\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1898,6 +1934,19 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .beginMerge(v)
         }
       }()
+      case 36: try {
+        var v: ProtoCatalogCommand.ForcePromotion?
+        var hadOneofValue = false
+        if let current = self.command {
+          hadOneofValue = true
+          if case .forcePromotion(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.command = .forcePromotion(v)
+        }
+      }()
       default: break
       }
     }
@@ -2048,6 +2097,10 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .beginMerge?: try {
       guard case .beginMerge(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+    }()
+    case .forcePromotion?: try {
+      guard case .forcePromotion(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
     }()
     case nil: break
     }
@@ -2564,6 +2617,55 @@ nonisolated extension ProtoCatalogCommand.RemoveOrphan: SwiftProtobuf.Message, S
     if lhs.partition != rhs.partition {return false}
     if lhs.storage != rhs.storage {return false}
     if lhs.epoch != rhs.epoch {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCatalogCommand.ForcePromotion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCatalogCommand.protoMessageName + ".ForcePromotion"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}target\0\u{1}lost\0\u{1}expecting\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.partition) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._target) }()
+      case 3: try { try decoder.decodeRepeatedStringField(value: &self.lost) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.expecting) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.partition != 0 {
+      try visitor.visitSingularUInt64Field(value: self.partition, fieldNumber: 1)
+    }
+    try { if let v = self._target {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.lost.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.lost, fieldNumber: 3)
+    }
+    if self.expecting != 0 {
+      try visitor.visitSingularUInt64Field(value: self.expecting, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCatalogCommand.ForcePromotion, rhs: ProtoCatalogCommand.ForcePromotion) -> Bool {
+    if lhs.partition != rhs.partition {return false}
+    if lhs._target != rhs._target {return false}
+    if lhs.lost != rhs.lost {return false}
+    if lhs.expecting != rhs.expecting {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

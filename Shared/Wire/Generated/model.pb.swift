@@ -824,6 +824,15 @@ package nonisolated struct ProtoPartitionDescriptor: Sendable {
 
   package var parents: [ProtoMergedPartition] = []
 
+  package var forcedAt: UInt64 {
+    get {_forcedAt ?? 0}
+    set {_forcedAt = newValue}
+  }
+  /// Returns true if `forcedAt` has been explicitly set.
+  package var hasForcedAt: Bool {self._forcedAt != nil}
+  /// Clears the value of `forcedAt`. Subsequent reads from it will return its default value.
+  package mutating func clearForcedAt() {self._forcedAt = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -832,6 +841,7 @@ package nonisolated struct ProtoPartitionDescriptor: Sendable {
   fileprivate var _primary: String? = nil
   fileprivate var _origin: ProtoPosition? = nil
   fileprivate var _operation: UInt64? = nil
+  fileprivate var _forcedAt: UInt64? = nil
 }
 
 /// What was merged into another partition, and where its own log ended.
@@ -2998,7 +3008,7 @@ nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PartitionDescriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}table\0\u{1}range\0\u{1}epoch\0\u{1}primary\0\u{1}replicas\0\u{1}status\0\u{1}origin\0\u{3}origin_checksum\0\u{1}operation\0\u{1}parents\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}table\0\u{1}range\0\u{1}epoch\0\u{1}primary\0\u{1}replicas\0\u{1}status\0\u{1}origin\0\u{3}origin_checksum\0\u{1}operation\0\u{1}parents\0\u{3}forced_at\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3017,6 +3027,7 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
       case 9: try { try decoder.decodeSingularFixed32Field(value: &self.originChecksum) }()
       case 10: try { try decoder.decodeSingularUInt64Field(value: &self._operation) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.parents) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self._forcedAt) }()
       default: break
       }
     }
@@ -3060,6 +3071,9 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
     if !self.parents.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.parents, fieldNumber: 11)
     }
+    try { if let v = self._forcedAt {
+      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3075,6 +3089,7 @@ nonisolated extension ProtoPartitionDescriptor: SwiftProtobuf.Message, SwiftProt
     if lhs.originChecksum != rhs.originChecksum {return false}
     if lhs._operation != rhs._operation {return false}
     if lhs.parents != rhs.parents {return false}
+    if lhs._forcedAt != rhs._forcedAt {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
