@@ -81,9 +81,22 @@ extension AgentCore {
             }
             if locals[id] == nil { make(own, of: descriptor, at: now) }
         }
-        guard locals[id]?.replica != nil else { return }
+        guard let replica = locals[id]?.replica else { return }
+        if isForced(descriptor, onto: replica) {
+            if locals[id]?.damage == nil { fail(id, "an operator made it the only copy, and it is not whole", at: now) }
+            return
+        }
         let minimum = topology.tables[descriptor.table]?.minInSync ?? 1
         give(id, .learned(descriptor, minInSync: minimum, grants: grants(continuing: continuing)))
+    }
+
+    /// Whether an operator counts on a copy here that holds nothing, or half of a snapshot (rule R6). Nobody but this node knows that; it
+    /// would lead, and answer that rows are not there which were never brought.
+    private func isForced(_ descriptor: PartitionDescriptor, onto replica: Replica) -> Bool {
+        guard descriptor.forcedAt != nil, ownReplica(of: descriptor)?.role == .inSync,
+            !settings.mutated(.servesHalfCopies)
+        else { return false }
+        return replica.isImporting || replica.isEmpty
     }
 
     var driver: Driver { Driver(node: identity.node, settings: settings.movement) }

@@ -176,6 +176,9 @@ package struct LeaseBook: Hashable, Sendable {
             && confirmations.contains { known >= $0.revision && now < $0.askedAt + settings.usable(settings.duration) }
     }
 
+    /// When a right ends that anybody was given by `now`.
+    package func longestGrantEnds(from now: LogicalInstant) -> LogicalInstant { now + settings.bound }
+
     /// Until when `peer` may believe that it has a grant of this node. A node that has just started cannot know, and assumes the
     /// longest (rule L2).
     package func lastGrantEnds(for peer: NodeID) -> LogicalInstant {

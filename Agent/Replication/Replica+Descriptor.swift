@@ -5,7 +5,7 @@ package import Model
 extension Replica {
     /// - Parameter grants: until when each peer may believe that it holds a lease of this node.
     mutating func learn(
-        _ new: PartitionDescriptor, minInSync: Int, grants: [NodeID: LogicalInstant], at now: LogicalInstant
+        _ new: PartitionDescriptor, minInSync: Int, grants: [NodeID: LogicalInstant], at now: LogicalInstant, leases: LeaseBook
     ) {
         guard new.id == id, !isRetired else { return }
         self.minInSync = minInSync
@@ -21,7 +21,7 @@ extension Replica {
         }
         descriptor = new
         ackedDurable = 0
-        noteLeaders(from: old, to: new, grants: grants, at: now)
+        noteLeaders(from: old, to: new, grants: grants, at: now, leases: leases)
         settle(with: new)
         if hard.epoch != new.epoch {
             hard.epoch = max(hard.epoch, new.epoch)
@@ -64,20 +64,28 @@ extension Replica {
 
     /// Remembers who may have led until this epoch, and for how long it may believe in a grant of this node. All of them count, not
     /// only the last: the one in between may never have waited the first one's lease out.
+    ///
+    /// Who was forced into the lead granted nothing to whom the coordinators' leader gave leave to serve alone, and nobody keeps a book
+    /// of that: the word is worth a lease, and was asked for before this node learned of its role. So it waits the longest one out from
+    /// now on (rule R6).
     private mutating func noteLeaders(
-        from old: PartitionDescriptor?, to new: PartitionDescriptor, grants: [NodeID: LogicalInstant], at now: LogicalInstant
+        from old: PartitionDescriptor?, to new: PartitionDescriptor, grants: [NodeID: LogicalInstant], at now: LogicalInstant,
+        leases: LeaseBook
     ) {
         formerLeaders = formerLeaders.filter { now < $0.value.until }
         guard new.status != .creating else { return }
+        let isForced = new.forcedAt.map { $0 > old?.epoch ?? Epoch(0) } ?? false && !settings.mutated(.skipsForcedWait)
         var deposed: [NodeID] = []
-        if let old, old.epoch.next == new.epoch {
+        if let old, old.epoch.next == new.epoch, !isForced {
             if let before = old.primary, before != new.primary { deposed = [before] }
         } else {
             // Anybody may have led in an epoch that this node never saw, also a node that holds no replica any more.
             deposed = Array(grants.keys)
         }
         for peer in deposed where peer != node {
-            if let until = grants[peer] { formerLeaders[peer] = FormerLeader(deposed: new.epoch, until: until) }
+            guard let granted = grants[peer] else { continue }
+            let until = isForced ? max(granted, leases.longestGrantEnds(from: now)) : granted
+            formerLeaders[peer] = FormerLeader(deposed: new.epoch, until: until)
         }
     }
 

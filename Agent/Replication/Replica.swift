@@ -135,7 +135,7 @@ package struct Replica: Hashable, Sendable {
     /// The end of what is known to be committed here: every later primary has it.
     var settled: UInt64 { max(applying, min(commit, log.lastSequence)) }
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
-    var isEmpty: Bool { log.lastSequence == 0 }
+    package var isEmpty: Bool { log.lastSequence == 0 }
     /// The engine holds part of a snapshot, which counts for nothing: entries make no sense here until it is whole.
     package internal(set) var isImporting: Bool
 
@@ -215,7 +215,7 @@ package struct Replica: Hashable, Sendable {
     private mutating func take(_ input: Input, at now: LogicalInstant, leases: LeaseBook) {
         switch input {
         case .learned(let descriptor, let minInSync, let grants):
-            learn(descriptor, minInSync: minInSync, grants: grants, at: now)
+            learn(descriptor, minInSync: minInSync, grants: grants, at: now, leases: leases)
         case .retired:
             isRetired = true
             depose()

@@ -118,6 +118,15 @@ struct TestCatalog {
         run(.nodeFailed(node, session: topology.nodes[node]?.session ?? .none, witnesses: witnesses))
     }
 
+    /// An operator's last resort (rule R6).
+    @discardableResult
+    mutating func force(_ id: PartitionID, to node: NodeID) -> CommandResult? {
+        guard let partition = topology.partitions[id] else { return nil }
+        return run(
+            .forcePromotion(
+                ForcedPromotion(partition: id, target: seen(node), lost: partition.inSync, epoch: partition.epoch)))
+    }
+
     /// A node that was declared dead answers, and never stopped.
     mutating func nodeReturned(_ node: NodeID, session: SessionID) { run(.nodeReturned(node, session: session)) }
 
