@@ -59,6 +59,7 @@ package struct HTTPCalls: Sendable {
 
     package func shutDown() async throws { try await client.shutdown() }
 
+    /// - Parameter milliseconds: until the last byte of the answer.
     package func call(
         _ method: Method, _ url: String, headers: [(String, String)] = [], body: String? = nil, milliseconds: Int64
     ) async throws(Failure) -> Answer {
@@ -69,18 +70,34 @@ package struct HTTPCalls: Sendable {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(ByteBuffer(string: body))
         }
+        let whole = request
         do {
-            let response = try await client.execute(request, timeout: .milliseconds(max(1, milliseconds)))
-            let buffer = try await response.body.collect(upTo: Self.answerBytes)
-            var fields: [String: String] = [:]
-            for header in response.headers { fields[header.name.lowercased()] = header.value }
-            return Answer(
-                status: Int(response.status.code),
-                body: buffer.readableBytes == 0 ? nil : try? JSONValue(Data(buffer: buffer)), content: buffer,
-                headers: fields)
+            return try await withThrowingTaskGroup(of: Answer?.self) { group in
+                group.addTask { try await exchange(whole, milliseconds) }
+                group.addTask {
+                    try await Task.sleep(for: .milliseconds(milliseconds + Self.grace))
+                    return nil
+                }
+                defer { group.cancelAll() }
+                guard let answer = try await group.next() ?? nil else { throw HTTPClientError.deadlineExceeded }
+                return answer
+            }
         } catch {
             throw Self.failure(error)
         }
+    }
+
+    /// The library's time ends with the head of the answer, and tells why no connection was made; so it is waited for that much longer.
+    private static let grace: Int64 = 50
+
+    private func exchange(_ request: HTTPClientRequest, _ milliseconds: Int64) async throws -> Answer {
+        let response = try await client.execute(request, timeout: .milliseconds(max(1, milliseconds)))
+        let buffer = try await response.body.collect(upTo: Self.answerBytes)
+        var fields: [String: String] = [:]
+        for header in response.headers { fields[header.name.lowercased()] = header.value }
+        return Answer(
+            status: Int(response.status.code), body: buffer.readableBytes == 0 ? nil : try? JSONValue(Data(buffer: buffer)),
+            content: buffer, headers: fields)
     }
 
     /// Whether the request may have been carried out. Only what ends the set-up of a connection says for certain that it was not.

@@ -1,4 +1,5 @@
 import NIOCore
+import NIOPosix
 import NIOSSL
 import Testing
 
@@ -15,5 +16,19 @@ import Testing
         #expect(HTTPCalls.failure(ChannelError.ioOnClosedChannel) == .unanswered("\(ChannelError.ioOnClosedChannel)"))
         let refused = IOError(errnoCode: 111, reason: "connect")
         #expect(HTTPCalls.failure(refused) == .notSent("\(refused)"))
+    }
+
+    @Test("an answer that stops in the middle ends with the time that was given", .timeLimit(.minutes(1)))
+    func halfAnAnswer() async throws {
+        let half = ByteBuffer(string: "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelInitializer { $0.writeAndFlush(half) }.bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(server.localAddress?.port)
+        let calls = HTTPCalls(tls: .makeClientConfiguration())
+        await #expect(throws: HTTPCalls.Failure.self) {
+            _ = try await calls.call(.get, "http://127.0.0.1:\(port)/", milliseconds: 200)
+        }
+        try await calls.shutDown()
+        try await server.close()
     }
 }

@@ -160,6 +160,8 @@ struct ClusterCredentials: Sendable {
         var settings = HTTPClient.Configuration(tlsConfiguration: try .trusting(authority))
         settings.httpVersion = .http1Only
         settings.timeout.connect = .seconds(3)
+        // What is given with the request ends with the head of the answer.
+        settings.timeout.read = .seconds(5)
         let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: settings)
         do {
             var post = HTTPClientRequest(url: "https://\(target)/api/v1/nodes/join")
