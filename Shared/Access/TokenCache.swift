@@ -1,7 +1,7 @@
 package import Model
 
-/// A token whose signature and origin were found good, and with which key.
-package struct VerifiedToken: Hashable, Sendable {
+/// A token whose signature and origin were found good, and with which key. A class: a look-up of what is known copies no claim.
+package final class VerifiedToken: Sendable {
     package let key: SigningKey
     package let claims: TokenClaims
 
@@ -11,8 +11,8 @@ package struct VerifiedToken: Hashable, Sendable {
     }
 }
 
-/// Remembers verified tokens by their exact text, so that a second use costs a look-up and no signature. What changes (time,
-/// revocation, the key set, what the request wants) is checked at each use by the caller. Bounded; the one longest unused goes
+/// Remembers verified tokens by the exact text in which they came, so that a second use costs a look-up and no signature. What changes
+/// (time, revocation, the key set, what the request wants) is checked at each use by the caller. Bounded; the one longest unused goes
 /// first, as nearly as one bit per entry tells (CLOCK).
 package struct TokenCache: Sendable {
     private struct Slot: Sendable {

@@ -67,10 +67,7 @@ package final class TokenVerifier: Sendable {
     }
 
     /// The token of `Bearer …`; the scheme's case does not matter (RFC 9110 §11.1).
-    private static func text(of authorization: String?) throws(TokenRefusal) -> String {
-        guard let authorization else { throw .missing }
-        guard authorization.utf8.count <= Limits.tokenBytes + 16 else { throw .oversize }
-        // Bytes, not characters: finding where those begin would cost more than all else about a known token.
+    private static func text(of authorization: String) throws(TokenRefusal) -> String {
         let parts = authorization.utf8.split(separator: UInt8(ascii: " "))
         guard parts.count == 2, Substring(parts[0]).lowercased() == "bearer" else { throw .missing }
         return String(Substring(parts[1]))
@@ -78,14 +75,16 @@ package final class TokenVerifier: Sendable {
 
     /// The claims of a token whose signature and origin are good, by the cache or by looking.
     private func trusted(_ authorization: String?, keys: [String: SigningKey]) throws(TokenRefusal) -> TokenClaims {
-        let token = try Self.text(of: authorization)
-        let known = state.withLock { state -> TokenClaims? in
-            guard let found = state.cache.token(token, keys: keys) else { return nil }
+        guard let authorization else { throw .missing }
+        guard authorization.utf8.count <= Limits.tokenBytes + 16 else { throw .oversize }
+        // Known by the whole field: to take the token out of it would cost more than all else about a known one.
+        let known = state.withLock { state -> VerifiedToken? in
+            guard let found = state.cache.token(authorization, keys: keys) else { return nil }
             state.counters.cached += 1
-            return found.claims
+            return found
         }
-        if let known { return known }
-        let text = try TokenText(token)
+        if let known { return known.claims }
+        let text = try TokenText(Self.text(of: authorization))
         let key = try rules.key(for: text.header, among: keys)
         // Outside the lock: a signature takes a hundred microseconds, a look-up less than one.
         guard let publicKey = publicKey(for: key), publicKey.isValid(text.signature, for: text.signedBytes) else {
@@ -94,7 +93,7 @@ package final class TokenVerifier: Sendable {
         let claims = try text.claims()
         try rules.checkOrigin(claims)
         state.withLock { state in
-            state.cache.insert(VerifiedToken(key: key, claims: claims), for: token)
+            state.cache.insert(VerifiedToken(key: key, claims: claims), for: authorization)
             state.counters.verified += 1
         }
         return claims
