@@ -18,11 +18,21 @@ import Testing
         #expect(HTTPCalls.failure(refused) == .notSent("\(refused)"))
     }
 
+    /// Answers each read with the head and a part of the content.
+    private final class HalfAnswer: ChannelInboundHandler, Sendable {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let half = ByteBuffer(string: "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+            context.writeAndFlush(wrapOutboundOut(half), promise: nil)
+        }
+    }
+
     @Test("an answer that stops in the middle ends with the time that was given", .timeLimit(.minutes(1)))
     func halfAnAnswer() async throws {
-        let half = ByteBuffer(string: "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
         let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-            .childChannelInitializer { $0.writeAndFlush(half) }.bind(host: "127.0.0.1", port: 0).get()
+            .childChannelInitializer { $0.pipeline.addHandler(HalfAnswer()) }.bind(host: "127.0.0.1", port: 0).get()
         let port = try #require(server.localAddress?.port)
         let calls = HTTPCalls(tls: .makeClientConfiguration())
         await #expect(throws: HTTPCalls.Failure.self) {
