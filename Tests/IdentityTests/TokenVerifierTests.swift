@@ -57,9 +57,10 @@ import Testing
         let verifier = TokenVerifier(cluster: issuer.cluster, audience: .data)
         let token = try issuer.token(expires: now.seconds + 300)
         #expect(try refusal(verifier, "Bearer \(token)", topology) == nil)
-        #expect(try refusal(verifier, "bearer \(token)", topology) == nil)
+        #expect(try refusal(verifier, "Bearer \(token)", topology) == nil)
         #expect(verifier.counters.verified == 1)
         #expect(verifier.counters.cached == 1)
+        #expect(try refusal(verifier, "bearer \(token)", topology) == nil)
     }
 
     @Test("every single changed letter of a token makes it worthless")
