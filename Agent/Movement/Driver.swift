@@ -78,6 +78,21 @@ package struct Driver: Hashable, Sendable {
         return acts
     }
 
+    /// Members that only fell behind come back whatever the partition is busy with: a move may take hours, and each hour with a member less
+    /// is one in which the next failure stops its writers. Not behind a fence, which is short: a join would raise the epoch under it.
+    private mutating func readmit(
+        _ partition: PartitionDescriptor, besides operation: OperationDescriptor, view: LeaderView
+    ) -> [Act] {
+        guard view.fence == nil else { return [] }
+        var acts: [Act] = []
+        for learner in partition.learners where !operation.brings(learner) {
+            guard let peer = view.peers[learner], !peer.needsSnapshot, !peer.cameBySnapshot else { continue }
+            acts += admit(learner, to: partition, for: nil, view: view)
+        }
+        obstacle = nil
+        return acts
+    }
+
     /// copy → verify → join; then hand over the role, if the source has it; then drop the source.
     private mutating func move(
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, from source: NodeID?, to target: NodeID,
@@ -85,10 +100,14 @@ package struct Driver: Hashable, Sendable {
     ) -> [Act] {
         switch operation.step {
         case .copy:
-            return admit(target, to: partition, for: operation.id, view: view)
+            return readmit(partition, besides: operation, view: view)
+                + admit(target, to: partition, for: operation.id, view: view)
         case .handOver:
             guard let source else { return [] }
-            if source == node { return handOver(partition, operation, to: target, view: view, at: now) }
+            if source == node {
+                return readmit(partition, besides: operation, view: view)
+                    + handOver(partition, operation, to: target, view: view, at: now)
+            }
             return [
                 .propose(
                     .removeReplica(partition.id, node: source, operation: operation.id, expecting: partition.epoch))

@@ -359,6 +359,22 @@ import Testing
         #expect(acts == [.join(b, StoreID(3))])
     }
 
+    @Test("while a move goes on, a member that only fell behind comes back, but under a fence", arguments: [true, false])
+    func learnersBesideMove(isCopying: Bool) throws {
+        var driver = Driver(node: a)
+        let move = try operation(.move(partition: PartitionID(1), source: a, target: c), isCopying ? .copy : .handOver)
+        let descriptor = isCopying ? partition(inSync: [a], learners: [b, c]) : partition(inSync: [a, c], learners: [b])
+        func acts(_ member: LeaderView.Peer, fence: OperationID? = nil) -> [Act] {
+            let peers = isCopying ? [b: member, c: peer(copying: true)] : [b: member]
+            return driver.next(for: descriptor, operation: move, view: view(fence: fence, peers: peers), at: now)
+        }
+        #expect(acts(peer(snapshot: false)) == [.join(b, StoreID(3))])
+        #expect(acts(peer(snapshot: false), fence: move.id) == [])
+        // It would be compared: that is one at a time, and the move's.
+        #expect(acts(peer()) == [])
+        #expect(acts(peer(needsSnapshot: true)) == [])
+    }
+
     @Test("an evicted member that only fell behind joins again without a comparison (F5)")
     func returningMember() {
         var driver = Driver(node: a)
