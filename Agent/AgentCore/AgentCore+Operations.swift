@@ -161,6 +161,17 @@ extension AgentCore {
         locals[id]?.replica?.changes(after: point, through: end, in: term)
     }
 
+    /// Whether half of what may be kept of a partition's log for a learner (rule R9) is there.
+    package func isLogLong(of partition: PartitionID) -> Bool {
+        guard let replica = locals[partition]?.replica else { return false }
+        return replica.log.byteCount > replica.settings.learnerBytes / 2
+    }
+
+    /// Gives up what a start does not need of these partitions' entries in the node's log; `checkpoints` says so from now on.
+    package mutating func forgetOnDisk(_ partitions: [PartitionID]) {
+        for id in partitions { locals[id]?.replica?.forgetOnDisk() }
+    }
+
     /// The records that stand for all replicas when older ones are dropped from the node's log (rule R9).
     package var checkpoints: [PartitionRecord] {
         // What is being removed has said its last word.
@@ -173,7 +184,7 @@ extension AgentCore {
 
     /// The sequence up to which each partition's entries are no longer needed in the node's log.
     package var forgotten: [PartitionID: UInt64] {
-        let replicas = locals.compactMapValues { $0.isDropping ? nil : $0.replica?.log.base.sequence }
+        let replicas = locals.compactMapValues { $0.isDropping ? nil : $0.replica?.baseOnDisk.sequence }
         return replicas.merging(remnants.mapValues(\.forgotten)) { $1 }
     }
 

@@ -170,8 +170,22 @@ extension Replica {
         return log.entries(from: point.sequence + 1, through: end.sequence, bytes: .max, limit: .max)
     }
 
-    /// The records that stand for this replica when older ones are dropped from the node's log (rule R9).
-    package var checkpoint: PartitionRecord { .checkpoint(id, log.base, hard) }
+    /// The record that stands for this replica when older ones are dropped from the node's log (rule R9).
+    package var checkpoint: PartitionRecord { .checkpoint(id, baseOnDisk, hard) }
+
+    /// Where the log on this disk begins: nothing up to there is needed for a start.
+    package var baseOnDisk: LogPoint {
+        guard let diskBase, diskBase.sequence > log.base.sequence else { return log.base }
+        return diskBase
+    }
+
+    /// Gives up on disk what a start of this node does not need: what the engine has there. In memory it stays, for whoever comes back
+    /// soon (rule F5). Without this one quiet partition would keep what all others of its node have written since (rule R9).
+    package mutating func forgetOnDisk() {
+        // Whoever leads after a start must still see that the partition was about to be cut, to take that back.
+        let end = min(synced, log.openSplit.map { $0.point.sequence - 1 } ?? synced)
+        if let point = log.point(at: end), point.sequence > baseOnDisk.sequence { diskBase = point }
+    }
 
     /// Whether this replica has everything up to the point at which a split or merge ends it.
     package func holds(_ origin: Position) -> Bool {

@@ -101,6 +101,8 @@ package struct Replica: Hashable, Sendable {
     package internal(set) var applying: UInt64
     package internal(set) var applied: UInt64
     package internal(set) var synced: UInt64
+    /// Where the log on this disk begins, if later than in memory.
+    var diskBase: LogPoint?
 
     var pendingAppends: [PendingAppend] = []
     var lastTicket: UInt64 = 0
@@ -346,6 +348,7 @@ package struct Replica: Hashable, Sendable {
 
     private mutating func restart(from point: LogPoint, saving records: [PartitionRecord]) {
         log = ReplicaLog(base: point)
+        diskBase = nil
         incarnation += 1
         (durable, commit, applying, applied, synced, agreed) =
             (point.sequence, point.sequence, point.sequence, point.sequence, point.sequence, point.sequence)

@@ -251,6 +251,9 @@ package final class GroupCommitLog: Sendable {
 
     package var segmentCount: Int { index.withLock { $0.count } }
 
+    /// The first record of the newest segments, so many of them; of the first segment when there are fewer.
+    package func start(ofNewest segments: Int) -> RecordNumber { index.withLock { $0.start(ofNewest: segments) } }
+
     /// Durable records from `number` on: at least one, and more as long as their payloads stay within `bytes`; none at the end.
     ///
     /// Reads the file on the caller's thread.

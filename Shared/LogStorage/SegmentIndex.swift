@@ -38,6 +38,11 @@ struct SegmentIndex: Sendable {
         return segment.marks.last { $0.next <= number }
     }
 
+    /// The first record of the newest segments, so many of them.
+    func start(ofNewest segments: Int) -> RecordNumber {
+        self.segments.suffix(segments).first?.marks.first?.next ?? .first
+    }
+
     /// The segments that hold nothing from `number` on, oldest first; never the last one.
     func segmentsBelow(_ number: RecordNumber) -> [UInt64] {
         zip(segments, segments.dropFirst())

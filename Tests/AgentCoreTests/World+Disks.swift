@@ -11,6 +11,7 @@ extension World {
     /// - Parameter keeping: the share of them that stays, for a real log goes segment by segment.
     func truncate(_ machine: Machine, keeping: Double = 0) {
         guard machine.persisted == machine.disk.count else { return }
+        machine.core.forgetOnDisk(machine.core.forgotten.keys.sorted().filter { _ in chance(0.5) })
         let forgotten = machine.core.forgotten
         let needed = machine.disk.firstIndex { item in
             guard case .entry(let id, let entry) = item.record, let through = forgotten[id] else { return false }

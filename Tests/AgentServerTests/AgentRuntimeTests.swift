@@ -2,6 +2,7 @@ import AgentCore
 import Engine
 import Foundation
 import KeyEncoding
+import LogStorage
 import Model
 import Synchronization
 import Testing
@@ -63,6 +64,26 @@ import Testing
         await #expect(throws: DataRefusal.unavailable("the agent is stopping")) {
             try await agent.write([mutation], under: nil, to: PartitionID(11), at: Epoch(1))
         }
+        await rig.stopAll()
+    }
+
+    @Test("what a partition keeps in memory for those who come back holds no segment of the log (R9)")
+    func shortensItsLog() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"], log: LogOptions(segmentBytes: 4_096))
+        for node in rig.nodes { try await rig.start(node) }
+        let primary = rig.nodes[0]
+        for number in 0..<600 { _ = try await rig.put("r\(number)", Int64(number), at: primary) }
+        for node in rig.nodes {
+            let log = rig.agent(node).runtime.storage
+            try await eventually("\(node) keeps \(log.segmentCount) segments") { log.segmentCount <= 4 }
+        }
+        await rig.stopAll()
+
+        for node in rig.nodes { try await rig.start(node) }
+        for number in 0..<600 {
+            #expect(try await rig.strongGet("r\(number)", at: primary) == [.text("r\(number)"), .integer(Int64(number))])
+        }
+        _ = try await rig.put("after", 1, at: primary)
         await rig.stopAll()
     }
 

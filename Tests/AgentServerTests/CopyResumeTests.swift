@@ -90,6 +90,33 @@ import Wire
         await rig.close()
     }
 
+    @Test("a copy that takes long goes from snapshot to snapshot, and needs the log back to the last one only (R9)")
+    func renewed() async throws {
+        let rig = try await CopyRig()
+        try await rig.write(try (0..<Self.rows).map { try rig.put($0) })
+        let turn = Mutex<Int64>(0)
+        rig.sourceHost.renew { [unowned rig] in
+            let number = turn.withLock { turn in
+                turn += 1
+                return turn
+            }
+            // Before the cursor and behind it; at times nothing at all.
+            guard number % 3 != 0 else { return }
+            try await rig.write([
+                try rig.put(number, version: number), .delete(key: try rig.key(Self.rows - number)),
+                try rig.put(Self.rows + number, version: number),
+            ])
+            if let needed = rig.sourceHost.stands.last { rig.sourceHost.forget(through: needed.sequence) }
+        }
+        try await goOn(rig)
+        #expect(try await rig.areEqual())
+        #expect(turn.withLock { $0 } >= 12)
+        let stands = rig.sourceHost.stands.map(\.sequence)
+        #expect(stands.count >= 8 && stands == stands.sorted(), "\(stands)")
+        #expect(rig.targetHost.finished.count == 1)
+        await rig.close()
+    }
+
     @Test("what the receiver holds is said to be needed, first where the earlier try left it, then where this one starts")
     func needed() async throws {
         let rig = try await broken()

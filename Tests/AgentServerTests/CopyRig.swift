@@ -23,6 +23,7 @@ final class RigHost: CopyHost {
         var finished: [LogPoint] = []
         var progress: [CopyProgress] = []
         var onProgress: (@Sendable (CopyProgress) -> Void)?
+        var renewal: (@Sendable () async throws -> Void)?
         var log = ReplicaLog()
         var stands: [LogPoint] = []
     }
@@ -67,6 +68,15 @@ final class RigHost: CopyHost {
             guard state.log.point(at: point.sequence) == point, state.log.point(at: end.sequence) == end else { return nil }
             return state.log.entries(from: point.sequence + 1, through: end.sequence, bytes: .max, limit: .max)
         }
+    }
+
+    /// Makes each chunk of rows be followed by another snapshot, before which this is done.
+    func renew(after body: @escaping @Sendable () async throws -> Void) { state.withLock { $0.renewal = body } }
+
+    func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool {
+        guard let body = state.withLock({ $0.renewal }) else { return true }
+        do { try await body() } catch { Issue.record(error) }
+        return false
     }
 
     func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async {

@@ -55,6 +55,19 @@ import Testing
         #expect(cluster.settle() == [])
     }
 
+    @Test("what the engine has on disk can be given up on this disk, and is still in memory for who comes back (R9, F5)")
+    func forgetsOnDisk() throws {
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, fault: .none)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        for _ in 0..<10 { cluster.write(at: cluster.order[0]) }
+        cluster.run(.seconds(3))
+        var replica = cluster.node(0).replica
+        #expect(replica.synced == replica.log.lastSequence)
+        replica.forgetOnDisk()
+        #expect(replica.checkpoint == .checkpoint(replica.id, replica.log.last, replica.hard))
+        #expect(replica.log.count >= 10)
+    }
+
     @Test("an engine is given what is committed in pieces, so that it is seen to go on however much there is (F6)")
     func appliesInPieces() throws {
         var settings = ReplicationSettings()

@@ -69,6 +69,9 @@ package protocol CopyHost: Sendable {
     /// On the sender's side: what the receiver holds stands there, and the log from there on is needed, should this try fail too.
     func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async
 
+    /// On the sender's side: whether a snapshot that has been held for so long is to be held on.
+    func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool
+
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async
 }

@@ -1,24 +1,16 @@
 // A snapshot on its way from a primary to a learner: rows in key order, a chunk of about a mebibyte at a time, compressed, a few
 // chunks ahead of the receiver's disk. The copy stands at the position of the snapshot; what was written since follows as
 // prepares, from a log that is kept back to there.
-//
-// A copy that breaks leaves the rows up to its cursor, as they were where it stood. The next one is of a later snapshot: it brings
-// these rows to where that stands, with the entries between the two out of the primary's log, and then goes on behind the cursor. So
-// what is stored is at every moment as the source was at one point of its history, and the chain of checksums proves that it is the
-// same history. Where the log does not reach back, or would be longer than what is stored, the copy begins anew.
 
 import Compression
 import Engine
 import Logging
-package import Model
+import Model
 import Replication
 import Transport
 import Wire
 
 struct CopyStreams: SnapshotStreams {
-    /// Chunks that may be on their way before the receiver has stored them.
-    private static let credit: UInt64 = 4
-
     let engine: any StorageEngine
     let endpoint: LinkEndpoint
     let host: any CopyHost
@@ -46,123 +38,20 @@ struct CopyStreams: SnapshotStreams {
         let line = CopyLine(link, silence: host.copySilence)
         do {
             let snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
+            var sender = CopySender(
+                order: order, of: snapshot, out: engine, host: host, on: line, pacer: outgoing, logger: logger)
             do {
-                try await line.guarded { try await send(order, snapshot, on: line) }
+                try await line.guarded { try await sender.run() }
             } catch {
-                await snapshot.close()
+                await sender.close()
                 throw error
             }
-            await snapshot.close()
+            await sender.close()
         } catch {
             link.abort()
             throw error
         }
         await link.close()
-    }
-
-    private func send(_ order: CopyOrder, _ snapshot: any StorageSnapshot, on line: CopyLine) async throws {
-        let start = LogPoint(position: snapshot.state.applied, checksum: snapshot.state.checksum)
-        let copy = CopyStart(
-            partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage, start: start,
-            advances: true)
-        try await line.say(.begin(copy))
-        var (resume, entries) = (try await hearResume(on: line), [Entry]())
-        if let stands = resume.stands, stands != start {
-            if let between = await changes(order, after: stands, through: start, chunks: resume.chunk) {
-                entries = between
-            } else {
-                try await line.say(.anew)
-                resume = try await hearResume(on: line)
-            }
-        }
-        await host.copyStands(order.partition, on: order.target, at: entries.isEmpty ? start : resume.stands ?? start)
-        var (number, after) = (resume.chunk, resume.after)
-        var progress = CopyProgress(operation: order.operation)
-        var stored = number
-        func send(_ block: RowBlock) async throws {
-            let block = block.serialized()
-            try await outgoing.pass(block.count)
-            let frame = try Frame.pack(block)
-            try await line.say(.chunk(number, frame))
-            number += 1
-            progress.add(raw: block.count, wire: frame.count)
-            line.note { ($0.chunks, $0.bytes) = (stored, progress.rawBytes) }
-            while number > stored + Self.credit { stored = try await hearStored(on: line) + 1 }
-            await host.copyProgressed(progress)
-        }
-        if !entries.isEmpty {
-            logger.info(
-                "copy goes on",
-                metadata: [
-                    "partition": "\(order.partition)", "target": "\(order.target)", "chunks": "\(number)",
-                    "entries": "\(entries.count)",
-                ])
-            for block in Self.blocks(of: entries) { try await send(block) }
-            while stored < number { stored = try await hearStored(on: line) + 1 }
-            await host.copyStands(order.partition, on: order.target, at: start)
-        }
-        while true {
-            let rows = try await snapshot.rows(after: after, byteLimit: RowBlock.bytes)
-            guard let last = rows.last else { break }
-            try await send(RowBlock(rows))
-            after = last.key
-        }
-        // Once at least: which keys are forgotten, the learner must know in any case.
-        var key: IdempotencyKey?
-        repeat {
-            let record = try await snapshot.writes(after: key, byteLimit: RowBlock.bytes)
-            try await send(RowBlock([], record))
-            key = record.writes.last?.key
-        } while key != nil
-        try await line.say(.end)
-        while true {
-            switch try await line.hear() {
-            case .stored: continue
-            case .finished:
-                progress.isDone = true
-                await host.copyProgressed(progress)
-                return
-            default: throw CopyFailure.unexpected("no finish after the end")
-            }
-        }
-    }
-
-    private func hearResume(on line: CopyLine) async throws -> (chunk: UInt64, after: Key?, stands: LogPoint?) {
-        guard case .resume(let chunk, let after, let stands) = try await line.hear() else {
-            throw CopyFailure.unexpected("no resume after begin")
-        }
-        return (chunk, after, stands)
-    }
-
-    /// What brings the chunks that are stored to where the copy starts; nil: beginning anew is the only way, or the shorter one.
-    private func changes(
-        _ order: CopyOrder, after point: LogPoint, through end: LogPoint, chunks: UInt64
-    ) async -> [Entry]? {
-        let entries = await host.changes(of: order.partition, after: point, through: end, in: order.term)
-        guard let entries else { return nil }
-        let size = entries.reduce(0) { $0 + $1.body.byteCount }
-        return UInt64(size) <= chunks.multipliedReportingOverflow(by: UInt64(RowBlock.bytes)).partialValue ? entries : nil
-    }
-
-    private static func blocks(of entries: [Entry]) -> [RowBlock] {
-        var (blocks, block, size) = ([RowBlock](), [Entry](), 0)
-        for entry in entries {
-            if !block.isEmpty, size + entry.body.byteCount > RowBlock.bytes {
-                blocks.append(RowBlock(entries: block))
-                (block, size) = ([], 0)
-            }
-            block.append(entry)
-            size += entry.body.byteCount
-        }
-        return blocks + (block.isEmpty ? [] : [RowBlock(entries: block)])
-    }
-
-    private func hearStored(on line: CopyLine) async throws -> UInt64 {
-        guard case .stored(let number) = try await line.hear() else {
-            throw CopyFailure.unexpected("neither stored nor refused")
-        }
-        line.note { $0.chunks = number + 1 }
-        return number
     }
 
     // MARK: - Receiving
@@ -179,13 +68,19 @@ struct CopyStreams: SnapshotStreams {
     }
 
     private func store(from line: CopyLine) async throws {
-        guard case .begin(let copy) = try await line.hear() else {
+        guard case .begin(var copy) = try await line.hear() else {
             throw CopyFailure.unexpected("no begin")
         }
         var begun = try await begin(copy, advancing: copy.advances, on: line)
         while true {
             switch try await line.hear() {
             case .anew: begun = try await begin(copy, advancing: false, on: line)
+            case .begin(let later):
+                guard later.partition == copy.partition, later.storage == copy.storage else {
+                    throw CopyFailure.unexpected("another copy in the middle of one")
+                }
+                copy = later
+                begun = try await begin(copy, advancing: true, on: line)
             case .chunk(let number, let frame):
                 let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
                 try await incoming.pass(bytes.count)
@@ -252,19 +147,4 @@ struct CopyStreams: SnapshotStreams {
 extension ImportState {
     /// Where in the history of its partition it stands.
     fileprivate var point: LogPoint { LogPoint(position: start.applied, checksum: start.checksum) }
-}
-
-/// How far a copy has come, for people.
-package struct CopyProgress: Hashable, Sendable {
-    package let operation: OperationID?
-    package private(set) var rawBytes: UInt64 = 0
-    package private(set) var wireBytes: UInt64 = 0
-    package var isDone = false
-
-    init(operation: OperationID?) { self.operation = operation }
-
-    mutating func add(raw: Int, wire: Int) {
-        rawBytes += UInt64(raw)
-        wireBytes += UInt64(wire)
-    }
 }

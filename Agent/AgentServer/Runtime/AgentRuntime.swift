@@ -241,6 +241,7 @@ package actor AgentRuntime: Service {
     /// Writes checkpoints, then drops the segments before what is still needed (rule R9).
     private func truncate() {
         isTruncating = true
+        core.forgetOnDisk(log.laggards(after: core.forgotten))
         let checkpoint = log.end
         let records = core.checkpoints + [.beat]
         let needed = log.firstNeeded(after: core.forgotten, checkpoint: checkpoint)
@@ -270,6 +271,9 @@ package actor AgentRuntime: Service {
     func changes(of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term) -> [Entry]? {
         core.changes(of: partition, after: point, through: end, in: term)
     }
+
+    /// Whether the log of a partition is on its way to be too long to be kept for a learner.
+    func isLogLong(of partition: PartitionID) -> Bool { core.isLogLong(of: partition) }
 
     /// Gives up what a learner here holds and has the engine make room for a snapshot, behind all that it was given to do before.
     ///

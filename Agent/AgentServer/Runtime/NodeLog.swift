@@ -17,6 +17,9 @@ struct NodeLog {
     /// One kind for all: the record's first byte says what it is.
     private static let kind: UInt8 = 1
 
+    /// Within so many segments, the one being written among them, a partition may keep on disk whatever it keeps in memory.
+    private static let freeSegments = 3
+
     let storage: GroupCommitLog
     /// For each partition, where its entries stand: the number of an append's first record, the last sequence in it.
     private var marks: [PartitionID: [Mark]] = [:]
@@ -64,6 +67,15 @@ struct NodeLog {
             case .success: completion(nil)
             case .failure(let error): completion(error)
             }
+        }
+    }
+
+    /// Partitions of which entries are kept that stand before the newest segments: what one of them keeps there, all keep.
+    func laggards(after forgotten: [PartitionID: UInt64]) -> [PartitionID] {
+        let start = storage.start(ofNewest: Self.freeSegments)
+        return marks.compactMap { id, list in
+            guard let through = forgotten[id], let mark = list.first(where: { $0.through > through }) else { return nil }
+            return mark.number < start ? id : nil
         }
     }
 

@@ -259,6 +259,13 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         runtime.inbox.put(.copyStands(partition, on: target, at: point.sequence))
     }
 
+    package func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool {
+        // To take another one costs little, but not nothing; and the engine's own log grows by whatever is written to a storage of
+        // which one is held.
+        if span < .seconds(1) { return true }
+        return if span < .seconds(10) { await !runtime.isLogLong(of: partition) } else { false }
+    }
+
     package func finished(_ copy: CopyStart, number: UInt64) async {
         runtime.inbox.put(.snapshotInstalled(copy.partition, copy.storage, copy.start, copy: number))
     }

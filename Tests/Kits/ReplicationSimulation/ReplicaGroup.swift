@@ -298,7 +298,8 @@ final class ReplicaGroup {
     /// Writes a checkpoint and drops the records that it makes needless, as the node's log does when it frees a segment.
     private func truncateDisk(_ node: Node) {
         guard node.persistedRecords == node.disk.count else { return }
-        let base = node.replica.log.base.sequence
+        if chance(0.5) { node.replica.forgetOnDisk() }
+        let base = node.replica.baseOnDisk.sequence
         let needed = node.disk.firstIndex { if case .entry(_, let entry) = $0.record { entry.sequence > base } else { false } }
         let ticket = node.disk.last?.ticket ?? 0
         node.disk.append((ticket, node.replica.checkpoint))
