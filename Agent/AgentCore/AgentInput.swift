@@ -101,12 +101,4 @@ extension PartitionProposal {
         case .cleaned(_, let cleanup): cleanup.partition
         }
     }
-
-    /// Whether writers may be waiting behind a fence for what becomes of it (rule M4).
-    package var mayEndFence: Bool {
-        switch self {
-        case .switchPrimary, .commitSplit, .commitMerge, .abort: true
-        case .replicaReady, .evict, .joinInSync, .removeReplica, .cleaned, .requestSplit: false
-        }
-    }
 }

@@ -23,6 +23,14 @@ package enum PartitionProposal: Hashable, Sendable {
     case cleaned(OperationID, Cleanup)
     /// The primary asks for a split at a key that halves its load.
     case requestSplit(PartitionID, at: Key, expecting: Epoch)
+
+    /// Whether writers may be waiting behind a fence for what becomes of it (rule M4).
+    package var mayEndFence: Bool {
+        switch self {
+        case .switchPrimary, .commitSplit, .commitMerge, .abort: true
+        case .replicaReady, .evict, .joinInSync, .removeReplica, .cleaned, .requestSplit: false
+        }
+    }
 }
 
 /// Where a partition's log ends, if the operation that has ordered the record there is committed.

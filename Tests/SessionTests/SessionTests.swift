@@ -188,6 +188,31 @@ import Wire
         await stage.end()
     }
 
+    @Test("what may end a fence is asked at once, however many other proposals are open (M4)")
+    func fenceEndAmongMany() async throws {
+        let stage = try Stage()
+        let backend = stage.backends[0]
+        let (session, _) = try await stage.agent(with: [0])
+        #expect(await eventually { session.status.session != .none })
+        backend.state.withLock { $0.isMute = true }
+        let abort = PartitionProposal.abort(OperationID(5), partition: PartitionID(7), reason: "late", expecting: Epoch(1))
+        // More than the coordinator asks at a time, then more than the agent keeps open.
+        for (asked, count) in [300, 5_000].enumerated() {
+            for number in 0..<count {
+                let other = PartitionProposal.replicaReady(PartitionID(UInt64(number)), expecting: Epoch(1))
+                session.propose(other, as: try RequestID("\(count)/\(number)"))
+            }
+            session.propose(abort, as: try RequestID("end/\(count)"))
+            let isAsked = await eventually { backend.state.withLock { $0.proposals.count { $0 == abort } } == asked + 1 }
+            #expect(isAsked, "behind \(count)")
+        }
+        #expect(await eventually { backend.state.withLock { $0.proposals.count } == 256 + 2 })
+        backend.state.withLock { $0.isMute = false }
+        // None of those that the agent kept open was lost on the way.
+        #expect(await eventually { backend.state.withLock { $0.proposals.count } == 4_096 + 1 })
+        await stage.end()
+    }
+
     @Test("an agent does not stay with a coordinator that knows no leader, while another knows one")
     func leavesTheLeaderless() async throws {
         let stage = try Stage()

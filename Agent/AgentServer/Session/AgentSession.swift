@@ -27,6 +27,7 @@ package final class AgentSession: Service {
         static let avoidance = Span.seconds(5)
         /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
         static let topologyQuestion = Span.milliseconds(500)
+        /// Those that may end a fence come on top: there are no more of them than fences.
         static let pendingProposals = 4_096
         /// Where a proposal on which a fence hangs has no answer for so long, it is made to another coordinator: all of them
         /// together have 400 ms to end the fence (rule M4).
@@ -93,9 +94,9 @@ package final class AgentSession: Service {
         let now = BootClock.now()
         let hasOthers = coordinators().count > 1
         let (link, session, isLate) = state.withLock { state -> (Link?, SessionID, Bool) in
-            guard let link = state.link, state.status.session != .none, state.proposals.count < Pace.pendingProposals else {
-                return (nil, .none, false)
-            }
+            guard let link = state.link, state.status.session != .none,
+                proposal.mayEndFence || state.proposals.count < Pace.pendingProposals
+            else { return (nil, .none, false) }
             let isLate =
                 hasOthers && proposal.mayEndFence && state.proposals[request].map { now - $0.at >= Pace.fenceAnswer } ?? false
             if isLate { state.avoided[link.peer.node] = now + Pace.avoidance }

@@ -11,8 +11,6 @@ import Wire
 /// Serves agents' sessions.
 package final class AgentSessions: Sendable {
     private enum Bounds {
-        /// Proposals of one agent under way at a time; one more is answered "unavailable", and repeated by the agent.
-        static let proposals = 256
         static let beacon = Duration.milliseconds(100)
         static let silence = Span.seconds(10)
     }
@@ -37,7 +35,7 @@ package final class AgentSessions: Sendable {
         let node = link.peer.node
         open.withLock { $0[node, default: 0] += 1 }
         logger.info("session open", metadata: ["agent": "\(node)", "remote": "\(link.remoteAddress)"])
-        let conversation = SessionConversation(node: node, link: link, backend: backend, proposals: Bounds.proposals)
+        let conversation = SessionConversation(node: node, link: link, backend: backend)
         var isEndedByPeer = false
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await conversation.beacon(every: Bounds.beacon, silence: Bounds.silence) }
@@ -67,28 +65,46 @@ package final class AgentSessions: Sendable {
 
 /// One session's tasks and what they share.
 private final class SessionConversation: Sendable {
+    private enum Bounds {
+        /// Questions of one agent that are asked at a time.
+        static let underWay = 256
+        /// Bytes of those that wait to be asked. What does not fit is dropped, and the agent repeats it.
+        static let waitingBytes = 4 << 20
+        /// Proposals that may end a fence, asked at a time beside the others; an agent has one for each operation that it drives.
+        static let fenceEnds = 1_024
+    }
+
     private let node: NodeID
     private let link: Link
     private let backend: any SessionBackend
-    private let proposals: Int
     private let heardAt = Mutex(BootClock.now())
     /// Whether a whole topology is on its way. What anybody asks for meanwhile it brings, or the deltas that follow it on this stream.
     private let isSendingWhole = Mutex(false)
     private let watches: (stream: AsyncStream<Revision>, continuation: AsyncStream<Revision>.Continuation)
+    private let questions: (stream: AsyncStream<Question>, continuation: AsyncStream<Question>.Continuation)
+    private let waitingBytes = Mutex(0)
 
-    init(node: NodeID, link: Link, backend: any SessionBackend, proposals: Int) {
+    private struct Question {
+        let frame: AgentFrame
+        let bytes: Int
+    }
+
+    init(node: NodeID, link: Link, backend: any SessionBackend) {
         self.node = node
         self.link = link
         self.backend = backend
-        self.proposals = proposals
         watches = AsyncStream.makeStream(of: Revision.self, bufferingPolicy: .bufferingNewest(1))
+        questions = AsyncStream.makeStream(of: Question.self)
     }
 
     // MARK: - The agent's questions
 
+    /// Reads on whatever waits to be answered: behind a flood of other questions may come the end of a fence, and a fence has 400 ms
+    /// (rule M4).
     func listen() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var underWay = 0
+            group.addTask { try await self.answerInTurn() }
+            var fenceEnds = 0
             for try await bytes in link.frames {
                 heardAt.withLock { $0 = BootClock.now() }
                 let frame = try AgentFrame(bytes: bytes)
@@ -100,15 +116,41 @@ private final class SessionConversation: Sendable {
                 case .loadReport(let report):
                     // An agent speaks for its own node only.
                     if report.node == node { await backend.take(report) }
-                case .propose, .register, .deathReport, .confirmQuorum:
-                    // Asked one beside the other: a commit takes a while, and the frames behind it must not wait.
-                    if underWay >= proposals {
+                case .propose(_, let proposal, _) where proposal.mayEndFence:
+                    if fenceEnds >= Bounds.fenceEnds {
                         try await group.next()
-                        underWay -= 1
+                        fenceEnds -= 1
                     }
-                    underWay += 1
+                    fenceEnds += 1
                     group.addTask { try await self.answer(frame) }
+                case .propose, .register, .deathReport, .confirmQuorum: put(Question(frame: frame, bytes: bytes.count))
                 }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func put(_ question: Question) {
+        let fits = waitingBytes.withLock { waiting in
+            guard waiting + question.bytes <= Bounds.waitingBytes else { return false }
+            waiting += question.bytes
+            return true
+        }
+        if fits { questions.continuation.yield(question) }
+    }
+
+    /// Asks one beside the other: a commit takes a while, and what is behind it must not wait.
+    private func answerInTurn() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var underWay = 0
+            for await question in questions.stream {
+                if underWay >= Bounds.underWay {
+                    try await group.next()
+                    underWay -= 1
+                }
+                underWay += 1
+                waitingBytes.withLock { $0 -= question.bytes }
+                group.addTask { try await self.answer(question.frame) }
             }
             group.cancelAll()
         }
