@@ -125,7 +125,7 @@ extension AgentCore {
 
     /// The partitions whose replica here does not hold what it acknowledged, sorted: those whose log does not fit the engine, and the
     /// children that would have been installed out of such a one. They serve nothing and are built anew; but the node must leave their
-    /// in-sync sets first, so its registration names them (rule E4). Of a split that this node has not learned of yet the coordinators
+    /// in-sync sets first, so its registration names them (rule E4, `unvouched`). Of a split that this node has not learned of yet the coordinators
     /// know.
     package var damagedPartitions: [PartitionID] {
         let lost = remnants.filter { id, remnant in

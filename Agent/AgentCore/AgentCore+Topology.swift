@@ -50,6 +50,7 @@ extension AgentCore {
     /// children take their place.
     mutating func learn(_ ids: [PartitionID], at now: LogicalInstant) {
         let sorted = Set(ids).sorted()
+        settleTrust()
         for id in sorted where topology.retired[id] != nil {
             give(id, .retired)
             installChildren(of: id, at: now)
@@ -467,6 +468,10 @@ extension AgentCore {
         guard unreadable[local.storage] == nil || isCurrent else { return }
         locals[id]?.isDropping = true
         locals[id]?.retryAt = nil
+        if local.isDamaged {
+            mistrusted.insert(id)
+            settleTrust()
+        }
         // While it is known what is on its way: once the copy is gone nobody would stop it.
         stopCopies(of: id)
         give(id, .retired)

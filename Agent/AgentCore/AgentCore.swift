@@ -75,6 +75,10 @@ package struct AgentCore: Sendable {
     /// What the log has of partitions that the engine could not give back (rule R9). Where no copy stands for them in `locals`, they are
     /// in one of those storages, and nobody knows in which.
     var remnants: [PartitionID: Remnant] = [:]
+    /// Found damaged, and counted in sync by the coordinators still, as far as is known here.
+    var mistrusted: Set<PartitionID> = []
+    /// The start of the node as which a disk that went back is to be registered.
+    var wentBackTo: Generation?
     package internal(set) var leases: LeaseBook
     /// The nodes of whose grants a partition led here needs one.
     var leasePeers: [NodeID] = []
@@ -132,6 +136,7 @@ package struct AgentCore: Sendable {
             if isLost { remnants[id] = records.remnant }
         }
         for (id, storage) in placesInUnreadable where locals[id] == nil { place(id, in: storage) }
+        mistrusted = Set(damagedPartitions)
     }
 
     /// Takes up the roles that the topology on disk gives.

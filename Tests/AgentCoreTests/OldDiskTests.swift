@@ -288,4 +288,86 @@ import Testing
         #expect(world.settle() == [])
         #expect(world.partitions.allSatisfy { $0.inSync.count == 3 })
     }
+
+    @Test("a copy that was damaged at the start and made anew since leads again when its node registers anew (F2)")
+    func leadsWhatWasMadeAnew() throws {
+        let world = try World(seed: 9, nodes: 3)
+        try world.catalog.createTable(on: world.order)
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        work(world, for: .milliseconds(300))
+        let victim = world.order[2]
+        let machine = try #require(world.machines[victim])
+        var image = world.image(of: victim)
+        image.log.removeLast(image.log.count / 2)
+        world.mayDamage = true
+        returnTo(image, victim, in: world)
+        #expect(machine.core.unvouched == [world.partitions[0].id])
+        #expect(world.run(until: { world.isAtRest && world.partitions[0].inSync.count == 3 }))
+        world.order.prefix(2).forEach(world.crash)
+        world.order.forEach { world.catalog.nodeFailed($0) }
+        #expect(world.partitions[0].inSync == [victim] && world.partitions[0].primary == nil)
+        machine.session = .none
+        #expect(world.run(until: { world.partitions[0].primary == victim }))
+        world.order.prefix(2).forEach { world.restart($0) }
+        #expect(world.settle() == [])
+    }
+
+    @Test("a damaged copy is not vouched for, gone or not, before the coordinators were seen to count on it no more (E4)")
+    func vouchesForNothingLost() throws {
+        let pair = try Pair()
+        let id = PartitionID(12)
+        func topology(_ index: UInt64, _ role: ReplicaRole, isRegistered: Bool) throws -> Topology {
+            var partition = pair.partition(id, epoch: index)
+            partition.replicas[0].role = role
+            var own = try #require(pair.topology(1).nodes[pair.own])
+            own.generation = Generation(isRegistered ? 4 : 3)
+            return pair.topology(index, [.partition(partition), .node(own)])
+        }
+        var records = RecoveredPartition()
+        records.add(.hardState(id, HardState(epoch: Epoch(20), run: 1)))
+        // The engine is behind what the log has cut, and the mirror on disk knows of no in-sync set with this copy in it.
+        records.add(.reset(id, LogPoint(position: Position(epoch: Epoch(20), run: 1, sequence: 9), checksum: 3)))
+        let engine = [EngineReplica(partition: id, storage: pair.storage, applied: Position.zero)]
+        var core = pair.start(try topology(20, .learner, isRegistered: false), [id: records], engine: engine)
+        #expect(core.unvouched == [id])
+        #expect(core.step([.persisted(ticket: 1)], at: .origin).contains(.drop(id, pair.storage)))
+        _ = core.step([.dropped(id, pair.storage), .created(id, pair.storage)], at: .origin)
+        #expect(core.damagedPartitions == [] && core.unvouched == [id])
+        for (index, role, isRegistered, unvouched) in [
+            (21, .learner, false, [id]), (22, .inSync, false, [id]), (23, .inSync, true, [id]), (24, .learner, true, []),
+            (25, .inSync, true, []),
+        ] as [(UInt64, ReplicaRole, Bool, [PartitionID])] {
+            _ = core.step([.topology(try topology(index, role, isRegistered: isRegistered))], at: .origin)
+            #expect(core.unvouched == unvouched, "\(index)")
+        }
+    }
+
+    @Test("a disk that went back vouches for nothing before it is registered, then for what has joined in-sync sets since (E4)")
+    func vouchesAfterGoingBack() throws {
+        let pair = try Pair()
+        let (alone, other) = (PartitionID(12), PartitionID(13))
+        func topology(_ index: UInt64, _ roles: [ReplicaRole], generation: UInt64) throws -> Topology {
+            let partitions = zip([alone, other], roles).map { id, role in
+                var partition = pair.partition(id, epoch: index)
+                partition.replicas[0].role = role
+                return TopologyChange.partition(partition)
+            }
+            var own = try #require(pair.topology(1).nodes[pair.own])
+            own.generation = Generation(generation)
+            return pair.topology(index, partitions + [.node(own)])
+        }
+        let engine = [alone, other].map { EngineReplica(partition: $0, storage: pair.storage, applied: Position.zero) }
+        var core = pair.start(
+            try topology(20, [.inSync, .inSync], generation: 3), [alone: RecoveredPartition(), other: RecoveredPartition()],
+            engine: engine)
+        #expect(core.unvouched == [])
+        core.wentBack(to: Generation(8))
+        for (index, roles, generation, unvouched) in [
+            (21, [.inSync, .inSync], 7, nil), (22, [.inSync, .learner], 8, [alone]), (23, [.inSync, .inSync], 8, [alone]),
+            (24, [.learner, .inSync], 8, []), (25, [.inSync, .inSync], 8, []),
+        ] as [(UInt64, [ReplicaRole], UInt64, [PartitionID]?)] {
+            _ = core.step([.topology(try topology(index, roles, generation: generation))], at: .origin)
+            #expect(core.unvouched == unvouched, "\(index)")
+        }
+    }
 }

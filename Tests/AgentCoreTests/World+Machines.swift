@@ -85,8 +85,14 @@ extension World {
             guard let machine = machines[id], machine.isUp, machine.start == life else { return }
             machine.isRegistering = false
             guard isInReach(id) else { return }
+            let unvouched = machine.core.unvouched
             let session =
-                (try? catalog.register(id, store: machine.store, generation: machine.life, damaged: machine.damaged)) ?? .none
+                (try? catalog.register(
+                    id, store: machine.store, generation: machine.life, isIntact: unvouched != nil, damaged: unvouched ?? []))
+                ?? .none
+            if let registered = catalog.topology.nodes[id]?.generation, registered.number > machine.life {
+                machine.core.wentBack(to: registered)
+            }
             push(.registered(id, life: life, session), after: delay(3_000))
         case .registered(let id, let life, let session):
             guard let machine = machines[id], machine.isUp, machine.start == life else { return }

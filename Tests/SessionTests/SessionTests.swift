@@ -103,6 +103,7 @@ import Wire
             backend.state.withLock { $0.registrations.map(\.text) }
                 == ["n1/1/1/register/0", "n1/1/8/register-damaged/0", "n1/1/8/register-damaged/0"])
         #expect(backend.state.withLock { $0.vouched } == [false, false])
+        #expect(await owner.wentBack == [Generation(8)])
         await stage.end()
     }
 
@@ -374,6 +375,32 @@ import Wire
         }
         #expect(await eventually { await owner.topology.revision == Revision(history: 1, index: 50) })
         asking.cancel()
+        await stage.end()
+    }
+
+    @Test("each registration says what is damaged at its time, and says the same until it is answered (E4, C5)")
+    func namesWhatIsDamaged() async throws {
+        let stage = try Stage()
+        let backend = stage.backends[0]
+        backend.state.withLock { $0.losesAnswer = true }
+        let first = [PartitionID(7), PartitionID(9)]
+        let (session, owner) = try await stage.agent(with: [0], damaged: first)
+        #expect(await eventually { backend.state.withLock { $0.damaged.count } == 1 })
+        await owner.find(damaged: [PartitionID(9)])
+        #expect(await eventually { session.status.session != .none })
+        for (index, damaged) in [[PartitionID(9)], [], nil, Array((0...4_096).map { PartitionID($0) })].enumerated() {
+            await owner.find(damaged: damaged)
+            let known = session.status.session
+            stage.commit(
+                .node(
+                    NodeDescriptor(
+                        id: try NodeID("n1"), store: StoreID(1), session: known, generation: Generation(1),
+                        zone: try ZoneName("a"), addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"),
+                        status: .failed)))
+            #expect(await eventually { session.status.session > known }, "\(index)")
+        }
+        #expect(backend.state.withLock { $0.damaged } == [first, first, [PartitionID(9)], [], [], []])
+        #expect(backend.state.withLock { $0.vouched } == [false, false, false, true, false, false])
         await stage.end()
     }
 

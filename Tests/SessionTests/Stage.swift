@@ -33,8 +33,11 @@ final class ScriptedBackend: SessionBackend {
         var preceding = Generation(0)
         /// What this store has had.
         var earlier = Generation(0)
-        /// Of each registration that was taken, whether it vouched for what is on the disk.
+        /// Of each registration that was taken, whether it vouched for what is on the disk, and if not, for what.
         var vouched: [Bool] = []
+        var damaged: [[PartitionID]] = []
+        /// The next registration that is taken gets no answer.
+        var losesAnswer = false
     }
 
     let feed: TopologyFeed
@@ -58,6 +61,11 @@ final class ScriptedBackend: SessionBackend {
             guard registration.generation > state.preceding else { return .preceded(state.preceding) }
             guard registration.generation > state.earlier else { return .wentBack(state.earlier) }
             state.vouched.append(registration.isLogIntact)
+            state.damaged.append(registration.damaged)
+            if state.losesAnswer {
+                state.losesAnswer = false
+                return .unavailable
+            }
             state.nextSession += 1
             return .registered(SessionID(state.nextSession))
         }
@@ -76,6 +84,8 @@ actor ScriptedOwner: SessionOwner {
     private(set) var events: [SessionEvent] = []
     private(set) var topology = Topology()
     private(set) var begun: [Generation] = []
+    private(set) var wentBack: [Generation] = []
+    private var damaged: [PartitionID]? = []
     private var failures = 0
 
     init(node: NodeID) { self.node = node }
@@ -90,6 +100,10 @@ actor ScriptedOwner: SessionOwner {
     }
 
     func revision() -> Revision { topology.revision }
+
+    func find(damaged: [PartitionID]?) { self.damaged = damaged }
+    func unvouched() -> [PartitionID]? { damaged }
+    func wentBack(to generation: Generation) { wentBack.append(generation) }
 
     func received(_ event: SessionEvent) {
         events.append(event)
@@ -166,9 +180,11 @@ final class Stage {
 
     /// An agent's session with the coordinators of these places, running.
     ///
-    /// - Parameter failures: how often its disk does not take another generation.
+    /// - Parameters:
+    ///   - failures: how often its disk does not take another generation.
+    ///   - damaged: what it does not vouch for.
     func agent(
-        with coordinators: [Int], failing failures: Int = 0
+        with coordinators: [Int], failing failures: Int = 0, damaged: [PartitionID] = []
     ) async throws -> (session: AgentSession, owner: ScriptedOwner) {
         var addresses: [CoordinatorAddress] = []
         for index in coordinators {
@@ -177,6 +193,7 @@ final class Stage {
         let known = addresses
         let owner = ScriptedOwner(node: try NodeID("n1"))
         await owner.failBeginnings(failures)
+        await owner.find(damaged: damaged)
         let session = AgentSession(
             endpoint: try Self.endpoint("n1", .node, authority, cluster), coordinators: { known },
             registration: AgentRegistration(

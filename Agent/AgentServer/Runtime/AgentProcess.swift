@@ -133,7 +133,6 @@ package struct AgentParts {
             logger.critical("a storage could not be opened", metadata: ["storage": "\(storage)", "damage": "\(what)"])
         }
 
-        let damaged = core.damagedPartitions
         let meters = AgentMeters(in: registry)
         let runtime = AgentRuntime(core: core, log: recovered.log, engine: engine, meters: meters, logger: logger)
         let agent = RunningAgent(
@@ -146,8 +145,7 @@ package struct AgentParts {
             registration: AgentRegistration(
                 store: folder.store, generation: folder.generation, zone: configuration.zone,
                 addresses: configuration.addresses, instanceType: configuration.instanceType, version: RunningAgent.version,
-                isLogIntact: damaged.isEmpty, damaged: damaged.count > AgentRegistration.mostDamaged ? [] : damaged,
-                canBeginLater: true),
+                isLogIntact: true, canBeginLater: true),
             owner: agent, logger: logger)
         let seal = credentials.seal
         let keys = KeyringKeeper(seal: seal, path: credentials.keyringPath, logger: logger)

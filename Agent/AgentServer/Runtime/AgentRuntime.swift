@@ -84,6 +84,8 @@ package actor AgentRuntime: Service {
     package var identity: AgentIdentity { core.identity }
     package var replicas: [AgentCore.ReplicaStatus] { core.replicas(at: BootClock.now()) }
     package var inventory: Inventory { core.inventory }
+    package var unvouched: [PartitionID]? { core.unvouched }
+    package func wentBack(to start: Generation) { core.wentBack(to: start) }
     /// Storages that could not be opened at the start, and are still there.
     package var unreadable: [StorageID: String] { core.unreadable }
     package var logStatistics: (syncs: UInt64, bytes: UInt64) { (log.storage.statistics.syncs, log.storage.statistics.bytes) }

@@ -219,6 +219,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return true
     }
 
+    package func unvouched() async -> [PartitionID]? { await runtime.unvouched }
+
+    package func wentBack(to start: Generation) async { await runtime.wentBack(to: start) }
+
     package func report() async -> NodeReport? {
         let status = await status()
         guard status.session != .none else { return nil }

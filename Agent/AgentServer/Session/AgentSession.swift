@@ -39,6 +39,8 @@ package final class AgentSession: Service {
         var status = SessionStatus()
         var proposals: [RequestID: Asked] = [:]
         var registration: AgentRegistration
+        /// Whether that says what is damaged at the time of the question that is asked now; it says the same until that is answered.
+        var isRegistrationCurrent = false
         /// The generation to begin in once it is registered: the disk's own went back.
         var later: Generation?
         var registrations = 0
@@ -54,6 +56,15 @@ package final class AgentSession: Service {
         var topologyMovedAt: LogicalInstant?
         /// The newest question about the quorum, and when it was asked.
         var quorumAsked: (number: UInt64, at: LogicalInstant) = (0, .origin)
+
+        /// - Parameter unvouched: see `SessionOwner.unvouched`. What has been said for this question stands.
+        mutating func describeDamage(_ unvouched: [PartitionID]?) {
+            guard !isRegistrationCurrent else { return }
+            isRegistrationCurrent = true
+            registration.isLogIntact = unvouched?.isEmpty ?? false
+            let damaged = unvouched ?? []
+            registration.damaged = damaged.count > AgentRegistration.mostDamaged ? [] : damaged
+        }
     }
 
     /// A proposal that is not answered, and when it was last made.
@@ -69,7 +80,9 @@ package final class AgentSession: Service {
     private let logger: Logger
     private let state: Mutex<State>
 
-    /// - Parameter coordinators: asked before each round of dialling, so that a changed group is found.
+    /// - Parameters:
+    ///   - coordinators: asked before each round of dialling, so that a changed group is found.
+    ///   - registration: without what is damaged, which `owner` is asked for.
     package init(
         endpoint: LinkEndpoint, coordinators: @escaping @Sendable () -> [CoordinatorAddress], registration: AgentRegistration,
         owner: any SessionOwner, logger: Logger
@@ -239,7 +252,7 @@ package final class AgentSession: Service {
                 logger.info("\(lack)", metadata: ["coordinator": "\(link.peer.node)"])
                 return
             }
-            register(on: link, at: now)
+            await register(on: link, at: now)
             number += 1
             link.offer(AgentFrame.ping(number).serialized())
             let isDue = reportedAt.map { now - $0 >= Pace.report } ?? true
@@ -272,7 +285,11 @@ package final class AgentSession: Service {
 
     /// Asks for a session until there is one; always under the same request id, so that it is made once (rules E6, C5). The id names
     /// the store: a new disk under an old name counts its starts anew, and must not be given the old one's session (rule E4).
-    private func register(on link: Link, at now: LogicalInstant) {
+    private func register(on link: Link, at now: LogicalInstant) async {
+        if state.withLock({ $0.status.session == .none && !$0.isRegistrationCurrent }) {
+            let unvouched = await owner.unvouched()
+            state.withLock { $0.describeDamage(unvouched) }
+        }
         let frame = state.withLock { state -> AgentFrame? in
             guard state.status.session == .none else { return nil }
             if let at = state.registeredAt, now - at < Self.pause(after: state.refusals) { return nil }
@@ -350,12 +367,13 @@ package final class AgentSession: Service {
             // The answer under this request id stands for ever; the next try is another request.
             state.withLock { state in
                 state.registrations += 1
+                state.isRegistrationCurrent = false
                 state.refusals += 1
             }
             logger.error("registration refused", metadata: ["code": "\(code)", "detail": "\(detail)"])
             await owner.received(.registrationRefused(code: code, detail: detail))
         case .preceded(let known): await begin(after: known)
-        case .wentBack(let known): distrust(after: known)
+        case .wentBack(let known): await distrust(after: known)
         case .unavailable: break
         }
     }
@@ -363,22 +381,23 @@ package final class AgentSession: Service {
     /// This disk has had `known`, and does not know: registers in a later generation, as one that vouches for nothing.
     ///
     /// The count on the disk is raised only after that: an agent that ends before would otherwise start as one that knows all.
-    private func distrust(after known: Generation) {
+    private func distrust(after known: Generation) async {
         let later = Generation(known.number + 1)
         let link = state.withLock { state -> Link? in
             guard state.status.session == .none, state.registration.generation < later else { return nil }
             state.registration.generation = later
-            state.registration.isLogIntact = false
-            state.registration.damaged = []
+            state.isRegistrationCurrent = false
+            state.describeDamage(nil)
             state.later = later
             state.registeredAt = nil
             return state.link
         }
         guard let link else { return }
+        await owner.wentBack(to: later)
         logger.error(
             "this disk went back: it is a restored or a cloned one, and vouches for nothing that it holds",
             metadata: ["known": "\(known)", "generation": "\(later)"])
-        register(on: link, at: BootClock.now())
+        await register(on: link, at: BootClock.now())
     }
 
     /// Another disk of this node has had `known`: registers in a later generation, once that is on disk.
@@ -393,7 +412,7 @@ package final class AgentSession: Service {
             state.registeredAt = nil
             return state.link
         }
-        if let link { register(on: link, at: BootClock.now()) }
+        if let link { await register(on: link, at: BootClock.now()) }
     }
 
     /// A node that was held for dead while it lived needs a new session: the old one is over (rule F2).
@@ -403,6 +422,7 @@ package final class AgentSession: Service {
                 guard state.status.session != .none, descriptor.session >= state.status.session else { return }
                 state.status.session = .none
                 state.registrations += 1
+                state.isRegistrationCurrent = false
                 state.registeredAt = nil
             }
         }

@@ -25,6 +25,11 @@ package protocol SessionOwner: Sendable {
     /// From now on this is the node's start of that number, on disk and for its peers: a disk that was here before had the present one.
     /// - Returns: whether it is; if not, it is asked again.
     func begin(in generation: Generation) async -> Bool
+    /// The partitions whose replicas here are not whole now, or may be counted in sync still though they were not; nil: this node
+    /// vouches for none of its replicas.
+    func unvouched() async -> [PartitionID]?
+    /// The disk has been further than it knows: nothing of it is vouched for before it is registered in this generation.
+    func wentBack(to generation: Generation) async
     /// What to tell the leader about this node now.
     func report() async -> NodeReport?
     /// With what this node opens and seals gossip: the leader is told at once when that changes.
