@@ -21,15 +21,20 @@ package struct AppliedWrite: Hashable, Sendable {
     package var byteCount: Int { row.bytes.count + 64 }
 }
 
-/// Applied writes on their way with a copy.
+/// Applied writes, with an entry or on their way with a copy.
 package struct WriteRecord: Hashable, Sendable {
     package let writes: [AppliedWrite]
-    /// Keys made before this are forgotten.
+    /// Of an entry: keys made before this are to be forgotten.
     package let horizon: WallTime
+    /// Of a copy: what was forgotten where it comes from.
+    package let forgotten: ForgottenKeys
 
-    package init(_ writes: [AppliedWrite], horizon: WallTime) {
+    package init(
+        _ writes: [AppliedWrite], horizon: WallTime = WallTime(milliseconds: 0), forgotten: ForgottenKeys = ForgottenKeys()
+    ) {
         self.writes = writes
         self.horizon = horizon
+        self.forgotten = forgotten
     }
 }
 
@@ -37,13 +42,12 @@ package struct WriteRecord: Hashable, Sendable {
 package struct Recollection: Hashable, Sendable {
     /// How far the partition was applied when it was looked up, at least.
     package let applied: Position
-    /// Keys made before this are forgotten.
-    package let horizon: WallTime
+    package let forgotten: ForgottenKeys
     package let write: AppliedWrite?
 
-    package init(applied: Position, horizon: WallTime, write: AppliedWrite?) {
+    package init(applied: Position, forgotten: ForgottenKeys, write: AppliedWrite?) {
         self.applied = applied
-        self.horizon = horizon
+        self.forgotten = forgotten
         self.write = write
     }
 }

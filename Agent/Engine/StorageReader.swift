@@ -34,7 +34,7 @@ actor StorageReader {
             throw .unknownPartition(partition, file.storage)
         }
         let table = WriteTable(database: database)
-        return Recollection(applied: state.applied, horizon: try table.horizon(), write: try table.write(under: key))
+        return Recollection(applied: state.applied, forgotten: try table.forgotten(), write: try table.write(under: key))
     }
 
     func statistics(of range: KeyRange) throws(EngineError) -> RangeStatistics {
@@ -101,7 +101,7 @@ actor StorageReader {
 
     func writes(of range: KeyRange, after key: IdempotencyKey?, byteLimit: Int) throws(EngineError) -> WriteRecord {
         let table = WriteTable(database: try connection())
-        return WriteRecord(try table.page(of: range, after: key, byteLimit: byteLimit), horizon: try table.horizon())
+        return WriteRecord(try table.page(of: range, after: key, byteLimit: byteLimit), forgotten: try table.forgotten())
     }
 
     func checksum(of range: KeyRange) throws(EngineError) -> RangeChecksum {

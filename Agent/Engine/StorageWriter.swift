@@ -96,7 +96,7 @@ actor StorageWriter {
                     throw .gap(partition, applied: state.applied, next: entry.position)
                 }
                 try RowWriter(database, schema).apply(entry.mutations, within: state.range)
-                if let record = entry.record { try WriteTable(database: database).add(record, step: .seconds(1)) }
+                if let record = entry.record { try WriteTable(database: database).add(record) }
                 state.applied = entry.position
                 state.checksum = entry.checksum
             }
@@ -211,7 +211,7 @@ actor StorageWriter {
         try database.transaction { () throws(EngineError) in
             try RowWriter(database, schema).apply(
                 rows.map { .put(key: $0.key, values: $0.values) }, within: imported.start.range)
-            if let record { try WriteTable(database: database).add(record, step: .zero) }
+            if let record { try WriteTable(database: database).add(record) }
             try table.put(updated)
         }
         isDirty = true

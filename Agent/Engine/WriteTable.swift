@@ -5,6 +5,8 @@ import Model
 struct WriteTable {
     /// Forgotten keys that one entry takes away; more than it brings.
     private static let sweep: Int64 = 8
+    /// With a key that is forgotten all count as forgotten that were made so soon after it, or not every write would change the record.
+    private static let step = Span.seconds(1)
 
     static let declaration = """
         CREATE TABLE _coxswain_writes (
@@ -14,11 +16,44 @@ struct WriteTable {
 
     let database: Database
 
-    /// Keys made before this are forgotten.
-    func horizon() throws(EngineError) -> WallTime {
-        let select = try database.prepare("SELECT value FROM _coxswain_storage WHERE name = 'writes_forgotten'")
+    func forgotten() throws(EngineError) -> ForgottenKeys {
+        let select = try database.prepare(
+            "SELECT name, value FROM _coxswain_storage WHERE name IN ('writes_forgotten', 'writes_forgotten_spans')")
         defer { select.reset() }
-        return WallTime(milliseconds: try select.step() ? select.integer(0) : 0)
+        var (end, spans) = (WallTime(milliseconds: 0), ForgottenKeys())
+        while try select.step() {
+            if select.text(0) == "writes_forgotten" {
+                end = WallTime(milliseconds: select.integer(1))
+            } else {
+                spans = try Self.spans(select.text(1), in: database.storage)
+            }
+        }
+        // An older version wrote the file last, and knows of no spans.
+        return spans.end == end ? spans : ForgottenKeys(before: end)
+    }
+
+    /// The end for older versions, which take it for all that was made before.
+    private func keep(_ forgotten: ForgottenKeys) throws(EngineError) {
+        let text = forgotten.spans.map { "\($0.lowerBound.milliseconds)-\($0.upperBound.milliseconds)" }.joined(separator: " ")
+        let replace = try database.prepare("REPLACE INTO _coxswain_storage VALUES (?, ?)")
+        try replace.bind(Value.text("writes_forgotten"), at: 1)
+        try replace.bind(forgotten.end.milliseconds, at: 2)
+        try replace.run()
+        try replace.bind(Value.text("writes_forgotten_spans"), at: 1)
+        try replace.bind(Value.text(text), at: 2)
+        try replace.run()
+    }
+
+    private static func spans(_ text: String, in storage: StorageID) throws(EngineError) -> ForgottenKeys {
+        var spans: [Range<WallTime>] = []
+        for span in text.split(separator: " ") {
+            let ends = span.split(separator: "-").compactMap { Int64($0) }
+            guard ends.count == 2, ends[0] < ends[1] else {
+                throw .damaged(storage, detail: "the record of forgotten writes makes no sense")
+            }
+            spans.append(WallTime(milliseconds: ends[0])..<WallTime(milliseconds: ends[1]))
+        }
+        return ForgottenKeys(spans)
     }
 
     func write(under key: IdempotencyKey) throws(EngineError) -> AppliedWrite? {
@@ -49,11 +84,9 @@ struct WriteTable {
         return writes
     }
 
-    /// Remembers writes, and forgets those made before the horizon. Runs inside the transaction that changes their rows.
-    ///
-    /// - Parameter step: by less than this the horizon is not moved, so that not every write changes it. It says what is forgotten
-    ///   here, so where others have forgotten it, as in a copy, it is zero.
-    func add(_ record: WriteRecord, step: Span) throws(EngineError) {
+    /// Remembers writes, and forgets some of those that are older than the record's horizon, and that they were. Runs inside the
+    /// transaction that changes their rows.
+    func add(_ record: WriteRecord) throws(EngineError) {
         for write in record.writes {
             let replace = try database.prepare("REPLACE INTO _coxswain_writes VALUES (?, ?, ?, ?, ?, ?)")
             try replace.bind(write.key.bytes, at: 1)
@@ -64,21 +97,36 @@ struct WriteTable {
             try replace.bind(write.position.sequence, at: 6)
             try replace.run()
         }
-        var horizon = try horizon()
-        if record.horizon > horizon, record.horizon >= horizon + step {
-            horizon = record.horizon
-            let replace = try database.prepare("REPLACE INTO _coxswain_storage VALUES ('writes_forgotten', ?)")
-            try replace.bind(horizon.milliseconds, at: 1)
-            try replace.run()
+        let old = try keys(before: record.horizon)
+        guard !old.isEmpty || !record.forgotten.spans.isEmpty else { return }
+        if let last = old.last {
+            let delete = try database.prepare("DELETE FROM _coxswain_writes WHERE key <= ?")
+            try delete.bind(last.bytes, at: 1)
+            try delete.run()
         }
-        let delete = try database.prepare(
-            """
-            DELETE FROM _coxswain_writes
-            WHERE key IN (SELECT key FROM _coxswain_writes WHERE key < ?1 ORDER BY key LIMIT ?2)
-            """)
-        try delete.bind(IdempotencyKey.prefix(madeAt: horizon), at: 1)
-        try delete.bind(Self.sweep, at: 2)
-        try delete.run()
+        let known = try forgotten()
+        var all = known
+        record.forgotten.spans.forEach { all.insert($0) }
+        for key in old where !all.contains(key.madeAt) {
+            all.insert(key.madeAt..<min(key.madeAt + Self.step, record.horizon))
+        }
+        if all != known { try keep(all) }
+    }
+
+    /// The oldest.
+    private func keys(before horizon: WallTime) throws(EngineError) -> [IdempotencyKey] {
+        let select = try database.prepare("SELECT key FROM _coxswain_writes WHERE key < ?1 ORDER BY key LIMIT ?2")
+        defer { select.reset() }
+        try select.bind(IdempotencyKey.prefix(madeAt: horizon), at: 1)
+        try select.bind(Self.sweep, at: 2)
+        var keys: [IdempotencyKey] = []
+        while try select.step() {
+            guard let key = IdempotencyKey(bytes: select.bytes(0)) else {
+                throw .damaged(database.storage, detail: "the key of an applied write makes no sense")
+            }
+            keys.append(key)
+        }
+        return keys
     }
 
     func remove(_ range: KeyRange) throws(EngineError) {

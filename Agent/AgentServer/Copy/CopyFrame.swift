@@ -125,14 +125,31 @@ extension WriteRecord {
     init(wire: ProtoWriteRecord) throws(WireError) {
         self.init(
             try Check.list(wire.writes, "WriteRecord.writes", atMost: 1 << 20, AppliedWrite.init(wire:)),
-            horizon: try Check.wallTime(wire.horizon, "WriteRecord.horizon"))
+            forgotten: try ForgottenKeys(wire: wire))
     }
 
     var wire: ProtoWriteRecord {
         var wire = ProtoWriteRecord()
         wire.writes = writes.map(\.wire)
-        wire.horizon = horizon.milliseconds
+        wire.horizon = forgotten.end.milliseconds
+        wire.forgotten = forgotten.spans.map { span in
+            var wire = ProtoKeySpan()
+            (wire.from, wire.to) = (span.lowerBound.milliseconds, span.upperBound.milliseconds)
+            return wire
+        }
         return wire
+    }
+}
+
+extension ForgottenKeys {
+    init(wire: ProtoWriteRecord) throws(WireError) {
+        let spans = try Check.list(wire.forgotten, "WriteRecord.forgotten", atMost: Self.most) { span throws(WireError) in
+            let from = try Check.wallTime(span.from, "KeySpan.from")
+            return from..<max(from, try Check.wallTime(span.to, "KeySpan.to"))
+        }
+        // From an older version.
+        let horizon = try Check.wallTime(wire.horizon, "WriteRecord.horizon")
+        self = spans.isEmpty ? ForgottenKeys(before: horizon) : ForgottenKeys(spans)
     }
 }
 

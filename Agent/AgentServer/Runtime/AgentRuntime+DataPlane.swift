@@ -59,7 +59,7 @@ extension AgentRuntime {
         }
         if let write = known.write {
             guard write.checksum == Checksum.crc32c(payload) else { throw .keyReused }
-        } else if key.madeAt < known.horizon {
+        } else if known.forgotten.contains(key.madeAt) {
             throw expired
         }
         request = WriteOnceRequest(once: request.once, recalledAt: known.applied.sequence, earlier: known.write?.position)

@@ -786,8 +786,26 @@ package nonisolated struct ProtoWriteRecord: Sendable {
 
   package var writes: [ProtoAppliedWrite] = []
 
-  /// Keys made before this are forgotten; milliseconds of wall time.
+  /// Where no spans are told: keys made before this are forgotten; milliseconds of wall time. With spans, the end of the last.
   package var horizon: Int64 = 0
+
+  /// Keys made in these times are forgotten.
+  package var forgotten: [ProtoKeySpan] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Milliseconds of wall time; the end is not part of it.
+package nonisolated struct ProtoKeySpan: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var from: Int64 = 0
+
+  package var to: Int64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2077,7 +2095,7 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension ProtoWriteRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".WriteRecord"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}writes\0\u{1}horizon\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}writes\0\u{1}horizon\0\u{1}forgotten\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2087,6 +2105,7 @@ nonisolated extension ProtoWriteRecord: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.writes) }()
       case 2: try { try decoder.decodeSingularInt64Field(value: &self.horizon) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.forgotten) }()
       default: break
       }
     }
@@ -2099,12 +2118,51 @@ nonisolated extension ProtoWriteRecord: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.horizon != 0 {
       try visitor.visitSingularInt64Field(value: self.horizon, fieldNumber: 2)
     }
+    if !self.forgotten.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.forgotten, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoWriteRecord, rhs: ProtoWriteRecord) -> Bool {
     if lhs.writes != rhs.writes {return false}
     if lhs.horizon != rhs.horizon {return false}
+    if lhs.forgotten != rhs.forgotten {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoKeySpan: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".KeySpan"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}from\0\u{1}to\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularInt64Field(value: &self.from) }()
+      case 2: try { try decoder.decodeSingularInt64Field(value: &self.to) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.from != 0 {
+      try visitor.visitSingularInt64Field(value: self.from, fieldNumber: 1)
+    }
+    if self.to != 0 {
+      try visitor.visitSingularInt64Field(value: self.to, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoKeySpan, rhs: ProtoKeySpan) -> Bool {
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
