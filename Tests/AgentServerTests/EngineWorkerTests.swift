@@ -61,6 +61,24 @@ import Testing
         try await rig.close()
     }
 
+    @Test("a storage that is gone keeps no lane, and one that comes in its place has all that was asked for done")
+    func lanesEnd() async throws {
+        let rig = try await WorkerRig()
+        for round in 1...50 {
+            rig.worker.submit(.remove(partition), to: storage)
+            // It may be about to end: nothing of this is lost to that.
+            if round % 2 == 0 { try await eventually("it ends") { rig.worker.laneCount == 0 } }
+            let descriptor = PartitionDescriptor(
+                id: partition, table: rig.table.id, range: .all, epoch: Epoch(1), primary: nil, replicas: [], status: .creating)
+            try await eventually("it is gone") { rig.inputs.count { $0 == .dropped(partition, storage) } == round }
+            rig.worker.syncAll()
+            rig.worker.submit(.create(descriptor, rig.table), to: storage)
+            try await eventually("it is made") { rig.inputs.count { $0 == .created(partition, storage) } == round }
+        }
+        #expect(rig.worker.laneCount == 1)
+        try await rig.close()
+    }
+
     @Test("what waits for room waits no longer than until a neighbour in its storage has been removed")
     func neighbourMakesRoom() async throws {
         let rig = try await WorkerRig()

@@ -62,6 +62,21 @@ import Wire
         #expect(try file.load() == topology)
     }
 
+    @Test("of all topologies that wait for the disk only the newest is kept, whichever came last")
+    func keepsTheNewest() async throws {
+        let path = FileManager.default.temporaryDirectory.path + "/topology-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let (revisions, save) = AsyncStream.makeStream(of: Revision.self)
+        let mirror = TopologyMirror(file: TopologyFile(path: path), logger: Logger(label: "test")) { save.yield($0) }
+        for index in [1, 2, 9, 4] as [UInt64] { mirror.save(Topology(revision: Revision(history: 1, index: index))) }
+        #expect(mirror.waitingCount == 1)
+        let running = Task { try await mirror.run() }
+        var told = revisions.makeAsyncIterator()
+        #expect(await told.next() == Revision(history: 1, index: 9))
+        running.cancel()
+        try await running.value
+    }
+
     @Test("a save that failed is made up for, without another change of the topology (T1)")
     func savesLater() async throws {
         let folder = FileManager.default.temporaryDirectory.path + "/mirror-\(UUID().uuidString)"

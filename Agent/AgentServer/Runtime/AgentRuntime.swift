@@ -63,7 +63,6 @@ package actor AgentRuntime: Service {
     private var copies: UInt64 = 0
     /// Partitions of failed nodes that this one takes over, since when.
     private var takenOver: [PartitionID: LogicalInstant] = [:]
-    package private(set) var damages: [PartitionID: String] = [:]
 
     init(core: AgentCore, log: NodeLog, engine: any StorageEngine, meters: AgentMeters, logger: Logger) {
         self.core = core
@@ -206,7 +205,6 @@ package actor AgentRuntime: Service {
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()
             case .damaged(let id, let what):
-                damages[id] = what
                 logger.critical("a replica is damaged", metadata: ["partition": "\(id)", "damage": "\(what)"])
             }
         }

@@ -27,7 +27,10 @@ final class EngineLane: Sendable {
     private let engine: any StorageEngine
     private let troubles: EngineTroubles
     private let events: @Sendable (AgentInput) -> Void
+    private let retire: @Sendable (EngineLane) -> Bool
     private let logger: Logger
+    /// Its last partition was removed.
+    private let isGone = Atomic<Bool>(false)
     private let hashing = Atomic<Int>(0)
     /// Who finds out which partitions a damaged page belongs to, one page after another.
     private struct Search {
@@ -39,20 +42,23 @@ final class EngineLane: Sendable {
     /// Damaged pages that belong to nobody's rows: SQLite keeps them free, and writes them before it reads them.
     private let unused = Mutex<Set<UInt64>>([])
 
+    /// - Parameter retire: takes a lane whose storage is gone out of use, unless there is something for it to do.
     init(
         storage: StorageID, engine: any StorageEngine, troubles: EngineTroubles, logger: Logger,
-        events: @escaping @Sendable (AgentInput) -> Void
+        events: @escaping @Sendable (AgentInput) -> Void, retire: @escaping @Sendable (EngineLane) -> Bool
     ) {
         self.storage = storage
         self.engine = engine
         self.troubles = troubles
         self.events = events
+        self.retire = retire
         var logger = logger
         logger[metadataKey: "storage"] = "\(storage)"
         self.logger = logger
     }
 
-    /// Works until the mailbox is closed and what is quick is done; the core asks again for the rest after the next start.
+    /// Works until the storage is gone, or the mailbox is closed and what is quick is done; the core asks again for the rest after the
+    /// next start.
     func run() async {
         await withDiscardingTaskGroup { group in
             var agenda = LaneAgenda()
@@ -75,6 +81,7 @@ final class EngineLane: Sendable {
                 }
                 if jobs.isClosed, !agenda.hasPrompt, jobs.count == 0 { break }
                 if let isThere = await takeStep(&agenda, &group) { isDirty = isThere }
+                if isGone.load(ordering: .relaxed), agenda.isEmpty, retire(self) { break }
             }
             group.cancelAll()
             for job in agenda.takeAll() + jobs.taken() { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
@@ -220,7 +227,9 @@ final class EngineLane: Sendable {
             }
         }
         if held == nil { report(held: nil, agenda) }
-        return (try? await engine.state(of: storage)) != nil
+        let isThere = (try? await engine.state(of: storage)) != nil
+        isGone.store(!isThere, ordering: .relaxed)
+        return isThere
     }
 
     /// - Returns: whether that was the last one.

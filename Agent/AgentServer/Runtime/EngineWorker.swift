@@ -44,15 +44,32 @@ final class EngineWorker: Service {
     }
 
     func submit(_ job: EngineJob, to storage: StorageID) {
-        let lane = lanes.withLock { lanes -> EngineLane in
-            if let lane = lanes[storage] { return lane }
-            let lane = EngineLane(storage: storage, engine: engine, troubles: troubles, logger: logger, events: events)
+        // Under one lock with `retire`: what is put into a lane is done, or it would be lost.
+        let isTaken = lanes.withLock { lanes in
+            if let lane = lanes[storage] { return lane.jobs.put(job) }
+            let lane = EngineLane(storage: storage, engine: engine, troubles: troubles, logger: logger, events: events) {
+                [weak self] in self?.retire($0) ?? false
+            }
             lanes[storage] = lane
             if !started.put(lane) { lane.jobs.close() }
-            return lane
+            return lane.jobs.put(job)
         }
-        if !lane.jobs.put(job) { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
+        if !isTaken { job.refuse(with: .failed(storage, detail: "the agent is stopping")) }
     }
+
+    /// Ends the lane of a storage that is gone, unless there is something to do for it again. What is asked for later gets a new one.
+    ///
+    /// - Returns: whether it has ended.
+    private func retire(_ lane: EngineLane) -> Bool {
+        lanes.withLock { lanes in
+            guard lane.jobs.count == 0, lanes[lane.storage] === lane else { return false }
+            lane.jobs.close()
+            lanes[lane.storage] = nil
+            return true
+        }
+    }
+
+    var laneCount: Int { lanes.withLock { $0.count } }
 
     /// Looks at pages of a storage's file, behind whatever else is to be done with it.
     func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async -> Result<Inspection, EngineError> {

@@ -41,6 +41,7 @@ struct LaneAgenda {
     func isIdle(at now: LogicalInstant) -> Bool { prompt.isEmpty && dueChore(at: now) == nil }
 
     var hasPrompt: Bool { !prompt.isEmpty }
+    var isEmpty: Bool { prompt.isEmpty && chores.isEmpty }
 
     /// The next quick job; applies of one partition that follow each other are one, and become one transaction.
     mutating func takePrompt() -> EngineJob? {

@@ -20,10 +20,21 @@ final class Mailbox<Element: Sendable>: Sendable {
     ///
     /// - Returns: whether it was taken; a closed box takes nothing.
     @discardableResult
-    func put(_ element: Element) -> Bool {
+    func put(_ element: Element) -> Bool { change { $0.append(element) } }
+
+    /// Puts one in, and keeps of all that wait only the last in this order.
+    func put(_ element: Element, keepingLastBy areInOrder: (Element, Element) -> Bool) {
+        change { elements in
+            elements.append(element)
+            if let last = elements.max(by: areInOrder) { elements = [last] }
+        }
+    }
+
+    @discardableResult
+    private func change(_ body: (inout [Element]) -> Void) -> Bool {
         let (isTaken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
             guard !state.isClosed else { return (false, nil) }
-            state.elements.append(element)
+            body(&state.elements)
             defer { state.reader = nil }
             return (true, state.reader)
         }

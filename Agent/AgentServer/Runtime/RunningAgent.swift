@@ -152,7 +152,10 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     /// Counts rows and bytes anew; too dear for each request.
     func refreshStatistics() async {
-        for replica in await runtime.replicas {
+        let replicas = await runtime.replicas
+        let present = Set(replicas.map(\.partition))
+        late.withLock { $0.statistics = $0.statistics.filter { present.contains($0.key) } }
+        for replica in replicas {
             guard let descriptor = replica.descriptor else { continue }
             do throws(EngineError) {
                 let size = try await engine.statistics(of: descriptor.range, in: replica.storage)

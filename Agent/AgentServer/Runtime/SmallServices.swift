@@ -30,7 +30,10 @@ final class TopologyMirror: Service {
         self.saved = saved
     }
 
-    func save(_ topology: Topology) { waiting.put(topology) }
+    /// However long a flush hangs, only the newest waits for it.
+    func save(_ topology: Topology) { waiting.put(topology) { $0.revision < $1.revision } }
+
+    var waitingCount: Int { waiting.count }
 
     func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
@@ -48,7 +51,7 @@ final class TopologyMirror: Service {
                     // The copy in memory serves on. A start would find an older one until this, or one after it, is saved.
                     logger.error("the topology was not saved", metadata: ["error": "\(error)"])
                     try? await Task.sleep(for: retryPause)
-                    waiting.put(newest)
+                    save(newest)
                 }
             }
         } onCancelOrGracefulShutdown: {
