@@ -29,7 +29,7 @@ package struct Scenario: Sendable, CustomStringConvertible {
         return trial
     }
 
-    package static let all: [Scenario] = detection + judging + healing + joining + order + limits + reporting
+    package static let all: [Scenario] = detection + judging + healing + joining + order + limits + reporting + keys
     package static func named(_ label: String) -> Scenario? { all.first { $0.label == label } }
 
     /// What only sockets, codecs and seals can show.
@@ -38,17 +38,6 @@ package struct Scenario: Sendable, CustomStringConvertible {
         ("C22", "keys are installed, used and removed under load without a suspicion"),
         ("C24", "two clusters on one pool of addresses never merge"),
         ("C28", "a member under traffic shuts down within a second and leaves no task behind"),
-    ]
-
-    /// What the design asks for and nobody tells, and why not.
-    package static let untold: [(label: String, reason: String)] = [
-        (
-            "C23",
-            """
-            a cluster would go from plain to encrypted datagrams, one member after the other; there are no plain ones: sealing cannot
-            be turned off, and keys are changed by C22
-            """
-        )
     ]
 }
 

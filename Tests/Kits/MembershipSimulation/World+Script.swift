@@ -10,13 +10,15 @@ extension World {
     }
 
     package static func address(_ index: Int) -> String { "m\(index):7" }
+    package static func link(_ index: Int) -> String { "m\(index):8" }
 
-    package static func profile(_ index: Int, address: String? = nil, store: UInt64? = nil, metadata: [UInt8] = [])
-        -> MemberProfile
-    {
+    package static func profile(
+        _ index: Int, address: String? = nil, link: String? = nil, store: UInt64? = nil, metadata: [UInt8] = []
+    ) -> MemberProfile {
         do {
             return MemberProfile(
-                kind: .agent, zone: try ZoneName("z\(index % 3)"), gossip: address ?? Self.address(index), link: "m\(index):8",
+                kind: .agent, zone: try ZoneName("z\(index % 3)"), gossip: address ?? Self.address(index),
+                link: link ?? Self.link(index),
                 store: StoreID(store ?? UInt64(index)), session: SessionID(UInt64(index + 1)), metadata: metadata)
         } catch { preconditionFailure("\(error)") }
     }
@@ -44,6 +46,7 @@ extension World {
                 node: Self.node(next), generation: Generation(0), profile: Self.profile(next), tuning: tuning, seed: 0, at: now)
             hosts.append(Host(swim: nobody, address: Self.address(next)))
             hostAt[Self.address(next)] = next
+            linkAt[Self.link(next)] = next
             indexOf[Self.node(next)] = next
         }
     }
@@ -146,9 +149,18 @@ extension World {
     package mutating func input(_ input: Swim.Input, to index: Int) { step(index, input) }
 
     /// Puts a datagram on the network that nobody of the members sent.
-    package mutating func inject(_ message: SwimMessage, from: Int, to: Int) {
-        queue.push(.datagram(message, from: hosts[from].address, to: to), at: now)
+    package mutating func inject(_ message: SwimMessage, from: Int, to: Int, seal: Seal = .any) {
+        queue.push(.datagram(message, from: hosts[from].address, to: to, seal: seal), at: now)
     }
+
+    /// Has a member take over a ring, if it is a newer one: on disk, and then in force. The seal of what it sends, and what it opens,
+    /// are part of the story from then on.
+    package mutating func take(_ keys: GossipKeys, at index: Int) {
+        guard hosts[index].keys.map({ $0.version < keys.version }) ?? true else { return }
+        hosts[index].keys = keys
+    }
+
+    package func keys(of index: Int) -> GossipKeys? { hosts[index].keys }
 
     // MARK: - Asking
 

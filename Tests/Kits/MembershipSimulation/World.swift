@@ -11,7 +11,7 @@ package struct World {
         case tick(Int, alarm: UInt64)
         /// A process that stood still, or had no time, goes on.
         case wake(Int)
-        case datagram(SwimMessage, from: String, to: Int)
+        case datagram(SwimMessage, from: String, to: Int, seal: Seal)
         /// A ping over a link arrives, or its answer.
         case stream(from: Int, to: Int, fromLife: Int, sequence: UInt64)
         case streamAnswer(to: Int, life: Int, by: Int, sequence: UInt64)
@@ -19,6 +19,15 @@ package struct World {
         case linkRefused(at: Int, by: Int)
         /// A processor that several share has time for the next of them.
         case turn(Int)
+    }
+
+    /// What a datagram was sealed with.
+    package enum Seal: Hashable, Sendable {
+        /// Seals are no part of the story.
+        case any
+        /// Nothing: it can be read by everybody, and was made by anybody.
+        case plain
+        case key(GossipKeyID)
     }
 
     struct Host {
@@ -35,7 +44,7 @@ package struct World {
         var isFrozen = false
         /// When it last was frozen, starved or cut off: what is said of it then is no false alarm.
         var unwellUntil = LogicalInstant.origin
-        var inbox: [(message: SwimMessage, from: String)] = []
+        var inbox: [(message: SwimMessage, from: String, seal: Seal)] = []
         var inboxBytes = 0
         /// As in a real process, it is woken when its next tick is due, and not before.
         var alarm: (number: UInt64, at: LogicalInstant)?
@@ -43,6 +52,8 @@ package struct World {
         var processor: Int?
         /// How many pings it has sent.
         var pings = 0
+        /// Its keys, which are on its disk as well; none where seals are no part of the story.
+        var keys: GossipKeys?
         /// Ours, and those with whom it has open links: they notice at once when it ends.
         var links: [Int] = []
 
@@ -96,6 +107,9 @@ package struct World {
     package internal(set) var identities = 0
     package internal(set) var departed: Set<Int> = []
     package internal(set) var drops: UInt64 = 0
+    /// Datagrams of members that no key of the receiver opened, and those that were not sealed at all.
+    package internal(set) var unopened: UInt64 = 0
+    package internal(set) var plain: UInt64 = 0
     /// Events so far.
     package internal(set) var events = 0
 
@@ -115,6 +129,7 @@ package struct World {
 
     var hosts: [Host] = []
     var hostAt: [String: Int] = [:]
+    var linkAt: [String: Int] = [:]
     var indexOf: [NodeID: Int] = [:]
     var processors: [Processor] = []
     var queue = EventQueue<Event>()
@@ -161,23 +176,23 @@ package struct World {
             hosts[host].isTickDue = true
             wake(host)
         case .wake(let host): wake(host)
-        case .datagram(let message, let from, let host): deliver(message, from: from, to: host)
+        case .datagram(let message, let from, let host, let seal): deliver(message, from: from, to: host, seal)
         case .stream(let from, let host, let life, let sequence): stream(from: from, to: host, life, sequence)
         case .streamAnswer(let host, let life, let by, let sequence):
             guard hosts[host].life == life else { return }
-            step(host, .streamAnswered(World.node(by), sequence: sequence))
+            step(host, .streamAnswered(hosts[by].swim.node, sequence: sequence))
         case .linkEnded(let host, let to): step(host, .linkEnded(World.node(to)))
-        case .linkRefused(let host, let by): step(host, .linkRefused(World.node(by)))
+        case .linkRefused(let host, let by): step(host, .linkRefused(hosts[by].swim.node))
         case .turn(let processor): turn(processor)
         }
     }
 
-    private mutating func deliver(_ message: SwimMessage, from: String, to host: Int) {
+    private mutating func deliver(_ message: SwimMessage, from: String, to host: Int, _ seal: Seal) {
         guard hosts[host].runs else { return }
         let size = message.encodedBytes
         // The kernel drops what does not fit.
         guard hosts[host].inboxBytes + size <= bufferBytes else { return }
-        hosts[host].inbox.append((message, from))
+        hosts[host].inbox.append((message, from, seal))
         hosts[host].inboxBytes += size
         wake(host)
     }
@@ -204,11 +219,25 @@ package struct World {
         while !hosts[host].inbox.isEmpty {
             let inbox = hosts[host].inbox
             hosts[host].emptyInbox()
-            for (message, from) in inbox { step(host, .received(message, from: from)) }
+            for (message, from, seal) in inbox where opens(seal, at: host) { step(host, .received(message, from: from)) }
         }
         guard hosts[host].isTickDue else { return }
         hosts[host].isTickDue = false
         step(host, .tick)
+    }
+
+    /// As the seal of a real process: what no key of its ring opens is counted, and is as if it had not come.
+    private mutating func opens(_ seal: Seal, at host: Int) -> Bool {
+        guard let keys = hosts[host].keys else { return true }
+        switch seal {
+        case .any: return true
+        case .plain:
+            plain += 1
+            return false
+        case .key(let id):
+            if keys.key(id) == nil { unopened += 1 }
+            return keys.key(id) != nil
+        }
     }
 
     // MARK: - Steps
@@ -231,8 +260,9 @@ package struct World {
     private mutating func perform(_ action: Swim.Action, _ host: Int) {
         switch action {
         case .send(let message, let address): send(message, from: host, to: address)
-        case .stream(let node, _, let sequence):
-            guard hasLinks, let target = indexOf[node] else { return }
+        case .stream(let node, let address, let sequence):
+            // A handshake with another than was called is none.
+            guard hasLinks, let target = linkAt[address], hosts[target].swim.node == node else { return }
             traffic.streams += 1
             guard reaches(host, target), reaches(target, host) else { return }
             // A handshake, and the question.
@@ -257,8 +287,10 @@ package struct World {
         guard let target = hostAt[address], passes(host, target) else { return }
         if loss > 0, random.next() % 1_000 < loss { return }
         trace.note(now, UInt64(host), UInt64(target), UInt64(size), "\(host) -> \(target) \(message.body)")
-        queue.push(.datagram(message, from: hosts[host].address, to: target), at: now + travel())
+        queue.push(.datagram(message, from: hosts[host].address, to: target, seal: seal(of: host)), at: now + travel())
     }
+
+    private func seal(of host: Int) -> Seal { hosts[host].keys?.sealing.map { .key($0.id) } ?? .any }
 
     private func reaches(_ from: Int, _ to: Int) -> Bool { passes(from, to) }
 
