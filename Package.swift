@@ -229,7 +229,7 @@ if !coresOnly {
         shellTests("Wire", uses: ["Model"]),
         kit("ProcessKit"),
         kit("DiskKit", uses: ["ProcessKit"]),
-        kit("GossipKit", uses: ["Identity", "Membership", "Model", "Transport"], and: [logging, lifecycle]),
+        kit("GossipKit", uses: ["Identity", "Membership", "Model", "Transport", "Wire"], and: [logging, lifecycle]),
         .executableTarget(
             name: "chaos",
             dependencies: [

@@ -6,6 +6,8 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(20))) struct CrowdDeathTests {
     @Test("C1, C13: who is killed is dead for all, nobody else is, and who starts again is alive for all in the new life")
     func killed() async throws {
+        let pulse = Pulse()
+        defer { pulse.end() }
         try await CrowdStory.tell { crowd in
             var times: [Double] = []
             for victim in [3, crowd.count / 2, crowd.count - 1] {
@@ -21,7 +23,27 @@ import Testing
                 try await crowd.waitUntilWhole()
                 #expect(crowd.sightings.falseVerdicts(except: [victim], since: start) == [])
             }
-            #expect(times.sorted()[1] < 2.7 * CrowdStory.room, "\(times)")
+            #expect(times.sorted()[1] < pulse.allows(2.7), "\(times), where naps are \(pulse.slowness) times as long")
+        }
+    }
+
+    @Test("C1: a process whose links are refused is dead for all on the word of two who were refused, and nobody else is")
+    func refused() async throws {
+        try await CrowdStory.tell(linked: true) { crowd in
+            var byLinks = 0
+            for victim in [3, crowd.count / 2, crowd.count - 1] {
+                let start = ContinuousClock.now
+                await crowd.kill(victim)
+                let time = try await crowd.wait(for: .down, of: victim, since: start)
+                byLinks += crowd.condemnedByLinks(victim)
+                print("dead for all \(crowd.count - 1) others after \(time) s; by refused links for \(byLinks) so far")
+                try crowd.start(victim)
+                try await crowd.wait("\(victim) to be back") { crowd.allKnowLives(of: [victim]) }
+                try await crowd.waitUntilWhole()
+                #expect(crowd.sightings.falseVerdicts(except: [victim], since: start) == [])
+            }
+            // Where the machine takes seconds for a handshake, silence may be told first; of three, not always.
+            #expect(byLinks >= crowd.count - 1)
         }
     }
 
@@ -52,12 +74,14 @@ import Testing
 
     @Test("C2: a host that vanishes without a word is dead for all others, holds none of them dead itself, and can come back")
     func blackHole() async throws {
+        let pulse = Pulse()
+        defer { pulse.end() }
         try await CrowdStory.tell { crowd in
             let start = ContinuousClock.now
             crowd.cut(11)
             let time = try await crowd.wait(for: .down, of: 11, since: start)
             print("gone for all after \(time) s")
-            #expect(time < 3.1 * CrowdStory.room)
+            #expect(time < pulse.allows(3.1), "where naps are \(pulse.slowness) times as long")
             // It probes on, and nobody answers.
             try await crowd.goesOn(probes: 20, but: 11)
             #expect(crowd.sightings.falseVerdicts(except: [11], since: start) == [])
