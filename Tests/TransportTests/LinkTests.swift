@@ -1,8 +1,10 @@
+import Glibc
 import Identity
 import Logging
 import Model
 import NIOCore
 import NIOPosix
+import ProcessKit
 import Testing
 import Transport
 import Wire
@@ -276,4 +278,45 @@ import Wire
             #expect(try await link.receive() == [4])
         }
     }
+
+    @Test("what a link may take in all, its connection may not take for itself")
+    func deadlineOfAll() async throws {
+        let full = try FullListener()
+        defer { full.end() }
+        var limits = LinkLimits()
+        limits.connectTimeout = .seconds(120)
+        limits.unacknowledged = .seconds(240)
+        let dialer = LinkDialer(endpoint: try TestAuthority().endpoint("n2"), limits: limits)
+        let start = ContinuousClock.now
+        await #expect(throws: LinkError.self) {
+            try await dialer.connect(
+                to: "127.0.0.1:\(full.port)", expecting: NodeID("n1"), conversation: .probe, timeout: .milliseconds(300))
+        }
+        #expect(start.duration(to: .now) < .seconds(60))
+    }
+}
+
+/// A port whose kernel takes no more connections, and says nothing: as a host that drops what comes.
+private struct FullListener {
+    struct Failed: Error {}
+
+    let port: Int
+    private let sockets: [Int32]
+
+    init() throws {
+        port = Ports.free(1)[0]
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard address.withSockAddr({ bind(listener, $0, socklen_t($1)) }) == 0, listen(listener, 0) == 0 else { throw Failed() }
+        var sockets = [listener]
+        // Two more than wait for somebody who accepts them.
+        for _ in 0..<4 {
+            let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+            _ = address.withSockAddr { connect(client, $0, socklen_t($1)) }
+            sockets.append(client)
+        }
+        self.sockets = sockets
+    }
+
+    func end() { for socket in sockets { close(socket) } }
 }

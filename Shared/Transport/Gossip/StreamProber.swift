@@ -38,11 +38,9 @@ package final class StreamProber: Sendable {
     private let questions: (stream: AsyncStream<Question>, continuation: AsyncStream<Question>.Continuation)
     private let deadline: Span
 
-    /// - Parameter deadline: for the connection, and for the handshake on it.
+    /// - Parameter deadline: for the connection and the handshake on it, together.
     init(endpoint: LinkEndpoint, deadline: Span) {
-        var limits = LinkLimits()
-        limits.connectTimeout = deadline
-        dialer = LinkDialer(endpoint: endpoint, limits: limits)
+        dialer = LinkDialer(endpoint: endpoint)
         self.deadline = deadline
         questions = AsyncStream.makeStream(of: Question.self, bufferingPolicy: .bufferingOldest(Self.most))
     }

@@ -25,15 +25,19 @@ package struct LinkDialer: Sendable {
     /// - Parameters:
     ///   - address: `host:port`.
     ///   - expecting: who must be there; nil when any member in a fitting role will do.
+    ///   - timeout: for the connection, its encryption and the peer's first frame together.
     /// - Throws: `LinkError`; nothing is left open.
     package func connect(
         to address: String, expecting: NodeID? = nil, conversation: Conversation, timeout: Span? = nil
     ) async throws(LinkError) -> Link {
         guard let target = HostPort(address) else { throw .unreachable("'\(address)' is not host:port") }
-        let wiring = try await open(target)
+        let timeout = timeout ?? limits.connectTimeout
+        let end = BootClock.now() + timeout
+        let wiring = try await open(target, within: timeout)
         do throws(LinkError) {
             let endpoint = endpoint
-            let link = try await withDeadline(timeout ?? limits.connectTimeout, on: wiring) {
+            // What is left of it.
+            let link = try await withDeadline(max(.milliseconds(1), end - BootClock.now()), on: wiring) {
                 () throws(LinkError) -> Link in
                 try await wiring.send(endpoint.hello(conversation).serialized())
                 let (hello, identity) = try await wiring.receiveHello(endpoint: endpoint)
@@ -49,9 +53,9 @@ package struct LinkDialer: Sendable {
         }
     }
 
-    private func open(_ target: HostPort) async throws(LinkError) -> LinkWiring {
+    private func open(_ target: HostPort, within timeout: Span) async throws(LinkError) -> LinkWiring {
         var bootstrap = ClientBootstrap(group: group)
-            .connectTimeout(.microseconds(limits.connectTimeout.microseconds))
+            .connectTimeout(.microseconds(timeout.microseconds))
             .channelOption(
                 ChannelOptions.recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 16_384, maximum: 1 << 20))
