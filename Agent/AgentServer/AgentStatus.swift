@@ -22,6 +22,8 @@ package struct AgentStatus: Sendable {
     /// Nobody answers this member's pings: its network is cut, more likely than all others are gone.
     package var isIsolated: Bool
     package var swim: Swim.Counters
+    /// Another process lives under this node's name, and its life is the later one, or the same.
+    package var isNameInUse: Bool
     /// Nil until the socket is open.
     package var datagrams: GossipSocket.Counters?
     package var streams: StreamProber.Counters?
@@ -60,7 +62,8 @@ package struct AgentStatus: Sendable {
         node: NodeID, cluster: ClusterID, zone: ZoneName, store: StoreID, generation: Generation, session: SessionID,
         addresses: NodeAddresses, version: String, uptime: Span, members: [MemberBelief] = [], localHealth: Int64 = 0,
         isIsolated: Bool = false,
-        swim: Swim.Counters = Swim.Counters(), datagrams: GossipSocket.Counters? = nil, streams: StreamProber.Counters? = nil,
+        swim: Swim.Counters = Swim.Counters(), isNameInUse: Bool = false, datagrams: GossipSocket.Counters? = nil,
+        streams: StreamProber.Counters? = nil,
         gossipKeys: HeldGossipKeys? = nil,
         revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
@@ -81,6 +84,7 @@ package struct AgentStatus: Sendable {
         self.localHealth = localHealth
         self.isIsolated = isIsolated
         self.swim = swim
+        self.isNameInUse = isNameInUse
         self.datagrams = datagrams
         self.gossipKeys = gossipKeys
         self.streams = streams

@@ -45,8 +45,11 @@ struct WitnessBook: Sendable {
     /// its disk may be another.
     private func saw(_ found: FoundDeath, theEndOf node: NodeDescriptor) -> Bool {
         if let process = found.process {
-            let isLater = found.session == .none && found.generation > node.generation
-            guard process.gossip == node.addresses.gossip, process.store == node.store || isLater else { return false }
+            guard process.gossip == node.addresses.gossip else { return false }
+            // Whatever session it is said to have: where a wrong number made others believe in a later start, or this store's count has
+            // gone back, they know the process by an earlier one.
+            if found.generation > node.generation { return true }
+            guard process.store == node.store else { return false }
         }
         return found.session == node.session || found.session == .none && found.generation >= node.generation
     }

@@ -190,7 +190,7 @@ struct StoreIdentity: Hashable {
     init?(_ bytes: [UInt8]) {
         guard let lines = CheckedText.decode(bytes), lines.count == 4,
             let id = CheckedText.number("id", in: lines[1], radix: 16),
-            let generation = CheckedText.number("generation", in: lines[2]), generation < .max
+            let generation = CheckedText.number("generation", in: lines[2]), generation < Limits.generation
         else { return nil }
         self.init(store: StoreID(id), generation: Generation(generation), isFounding: lines[3] == "founding yes")
         guard encoded == bytes else { return nil }

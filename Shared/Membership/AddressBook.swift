@@ -2,7 +2,8 @@ package import Model
 
 // Members are known by addresses that may be names of machines, and what a name stands for is asked of somebody who may be slow, or not
 // there. So each name is asked for once at a time: answers then come in the order of their questions, an old one never displaces a newer
-// one, and a name server that takes minutes holds one thread for each name, not one more every few seconds. Until the first answer the
+// one, and a name server that takes minutes is asked no more every few seconds. Names that nobody knows, of which gossip may bring any
+// number, wait for their answers in the same queue as all others: so only so many are asked for at a time. Until the first answer the
 // newest letter waits, and not all of them: what a member has to say is said again.
 
 /// What names stand for, what is being asked, and what waits for an answer.
@@ -12,7 +13,7 @@ package struct AddressBook<Place: Sendable, Letter: Sendable>: Sendable {
         case send(to: Place, asks: Bool)
         /// It is kept, in place of the one that waited before.
         case waits(asks: Bool, displaces: Bool)
-        /// There are too many names: it is not kept.
+        /// There are too many names, or too many that are being asked for: it is not kept.
         case full
     }
 
@@ -30,13 +31,19 @@ package struct AddressBook<Place: Sendable, Letter: Sendable>: Sendable {
     private var sweptAt: LogicalInstant?
     private let age: Span
     private let most: Int
+    private let mostAsked: Int
+    /// How many are being asked for.
+    private var asked = 0
 
     /// - Parameters:
     ///   - age: after this a name is asked for again, if anything is sent there: its machine may have got another address.
     ///   - most: names at a time. Members come and go, but never in such numbers: a bound against hostile gossip.
-    package init(age: Span, most: Int = 16_384) {
+    ///   - mostAsked: names that are asked for at a time. A few threads ask, each for milliseconds, or for seconds where nobody answers:
+    ///     what waits behind more than these would wait for minutes.
+    package init(age: Span, most: Int = 16_384, mostAsked: Int = 64) {
         self.age = age
         self.most = most
+        self.mostAsked = mostAsked
     }
 
     package var count: Int { entries.count }
@@ -44,7 +51,8 @@ package struct AddressBook<Place: Sendable, Letter: Sendable>: Sendable {
     /// Where to send a letter. Whoever is told to ask owes an `answer`.
     package mutating func post(_ letter: Letter, to name: String, at now: LogicalInstant) -> Delivery {
         guard var entry = entries[name] else {
-            guard makeRoom(at: now) else { return .full }
+            guard asked < mostAsked, makeRoom(at: now) else { return .full }
+            asked += 1
             entries[name] = Entry(answeredAt: now, usedAt: now, waiting: letter)
             return .waits(asks: true, displaces: false)
         }
@@ -55,8 +63,11 @@ package struct AddressBook<Place: Sendable, Letter: Sendable>: Sendable {
             entry.waiting = letter
             return .waits(asks: false, displaces: displaces)
         }
-        let asks = !entry.isAsked && now - entry.answeredAt >= age
-        if asks { entry.isAsked = true }
+        let asks = !entry.isAsked && now - entry.answeredAt >= age && asked < mostAsked
+        if asks {
+            entry.isAsked = true
+            asked += 1
+        }
         return .send(to: place, asks: asks)
     }
 
@@ -66,6 +77,7 @@ package struct AddressBook<Place: Sendable, Letter: Sendable>: Sendable {
         guard var entry = entries[name] else { return nil }
         let letter = entry.waiting
         entry.waiting = nil
+        if entry.isAsked { asked -= 1 }
         entry.isAsked = false
         entry.answeredAt = now
         if let place { entry.place = place }

@@ -15,6 +15,8 @@ package struct Member: Hashable, Sendable {
     package internal(set) var accusers: [NodeID] = []
     /// Whether another process was seen under its name in this life, and told of.
     var isDisputed = false
+    /// Whether it has said anything to us itself: kept of those alone whom no roster names.
+    var hasSpoken = false
     /// Whether this process is the one that was registered in this generation: no other can be it.
     var isCommitted = false
 

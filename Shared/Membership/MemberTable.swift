@@ -22,6 +22,8 @@ package struct MemberTable: Hashable, Sendable {
     private var counts = [Int](repeating: 0, count: MemberStatus.allCases.count)
     /// How many the roster names, without those that said good-bye.
     private(set) var expected = 0
+    /// How many the roster does not name.
+    private(set) var strangers = 0
     /// Who should be there and is not: called from time to time.
     private(set) var missing = SlotList()
     /// Dead or gone and not in the roster: forgotten in time.
@@ -98,6 +100,7 @@ package struct MemberTable: Hashable, Sendable {
     private mutating func tally(_ member: Member, _ slot: Int, _ change: Int) {
         counts[Int(member.status.rawValue) - 1] += change
         if member.inRoster, member.status != .left { expected += change }
+        if !member.inRoster { strangers += change }
         if member.isMissing { missing.set(slot, change > 0) }
         if !member.isActive, !member.inRoster { gone.set(slot, change > 0) }
         if member.isActive, member.heard { digest.toggle(member.node, member.record.life) }

@@ -49,8 +49,12 @@ extension Swim {
         guard let member = table[slot], member.isActive, member.heard else { return false }
         let other = member.node
         if let index = refusals.firstIndex(where: { $0.node == other }) {
-            refusals[index].isOurs = refusals[index].isOurs || isOurs
-            return false
+            // Who answered was there then, and may be gone now.
+            guard isOurs, refusals[index].isAnswered, !mutated(.looksOnceAtRefusals) else {
+                refusals[index].isOurs = refusals[index].isOurs || isOurs
+                return false
+            }
+            refusals.remove(at: index)
         }
         guard refusals.count < SwimLimits.refusals else { return false }
         let number = sequence()
@@ -128,6 +132,9 @@ extension Swim {
         actions.append(.stream(to: member.node, address: member.profile.link, sequence: sequence()))
     }
 
+    /// A member has answered over its link. That ends our own suspicion of it, and nobody else's: only the member itself can refute what
+    /// others say, and whoever else suspects it has found out, and judges, by calls of its own. So one whom no datagram reaches is held
+    /// dead by those alone who have not reached it in any way.
     mutating func streamAnswered(_ number: UInt64, by other: NodeID, at now: LogicalInstant) {
         guard number <= nextSequence else { return }
         lastAck = now

@@ -33,8 +33,8 @@ struct Finding: Hashable, Sendable {
 
 // Two independent witnesses make a failure (rule F2). Those nearest to the dead one by rendezvous hash speak at once, the others only
 // after a while, if the matter is not settled by then (rule F7). Who merely heard of a death calls the dead one first. While many fall,
-// what is found within one period is told together. Who should be there and has left in good order is told of in the same way, on its
-// own word: what it led must not wait for its return.
+// what is found within one period is told together. Who should be there and has left in good order is told of in the same way, since
+// what it led must not wait for its return: on its own word at once, on others' once it has been called in vain.
 extension Swim {
     /// The topology may know of a death before we do: then there is nothing left to report.
     mutating func settle(_ sessions: [NodeID: SessionID], at now: LogicalInstant) {
@@ -58,6 +58,11 @@ extension Swim {
             Finding(
                 slot: slot, node: member.node, session: member.profile.session, evidence: evidence || mutated(.reportsRumours),
                 nextAt: earliest + delay, checking: false))
+    }
+
+    /// What we have heard from others it says itself.
+    mutating func confirmFarewell(of slot: Int) {
+        for index in findings.indices where findings[index].slot == slot { findings[index].evidence = true }
     }
 
     /// Whom we have called because of a rumour has answered: that is no evidence of its death. It is called again later.

@@ -91,11 +91,33 @@ extension Swim {
         nextReap = now + tuning.reapAfter / 24
         for slot in table.gone.slots {
             guard let member = table[slot], now - member.since > tuning.reapAfter else { continue }
-            table.remove(slot)
-            roundTrips[slot] = nil
-            suspicions[slot] = nil
-            queue.forget(slot)
-            findings.removeAll { $0.slot == slot }
+            forget(slot)
         }
+    }
+
+    private mutating func forget(_ slot: Int) {
+        table.remove(slot)
+        roundTrips[slot] = nil
+        suspicions[slot] = nil
+        queue.forget(slot)
+        findings.removeAll { $0.slot == slot }
+        doubted.removeAll { $0 == slot }
+    }
+
+    /// Where there are as many as may be whom no roster names, the one goes of whom we have had its name only for the longest time;
+    /// before all others one that is dead or gone.
+    /// - Returns: false when each of them lives and has spoken to us: then it is the newcomer who is not taken.
+    mutating func makeRoomForStranger() -> Bool {
+        guard table.strangers >= tuning.strangers, !mutated(.takesAnyStranger) else { return true }
+        counters.refusedStrangers += 1
+        var first: (slot: Int, isActive: Bool, metAt: LogicalInstant)?
+        table.forEach { slot, member in
+            guard !member.inRoster, !member.isActive || !member.hasSpoken else { return }
+            if let first, (first.isActive ? 1 : 0, first.metAt) <= (member.isActive ? 1 : 0, member.metAt) { return }
+            first = (slot, member.isActive, member.metAt)
+        }
+        guard let first else { return false }
+        forget(first.slot)
+        return true
     }
 }

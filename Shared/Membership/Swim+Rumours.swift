@@ -17,6 +17,10 @@ extension Swim.Action {
 // What comes in: who sent it, what it says of others, and of us.
 extension Swim {
     mutating func receive(_ message: SwimMessage, from address: String, at now: LogicalInstant, _ actions: inout [Action]) {
+        guard message.life.generation.number <= SwimLimits.latestGeneration || mutated(.believesAnyNumber) else {
+            actions.append(.dropped(.implausible))
+            return
+        }
         guard message.from != node else {
             noticeIdentity(of: message, &actions)
             actions.append(.dropped(.echo))
@@ -79,6 +83,7 @@ extension Swim {
             }
             return
         }
+        if !member.inRoster, !member.hasSpoken { table.update(slot) { $0.hasSpoken = true } }
         if !member.heard, member.record.life.generation == message.life.generation {
             table.update(slot) {
                 $0.heard = true
@@ -146,14 +151,18 @@ extension Swim {
             return welcome(rumour, isNews: isNews, at: now, &actions)
         }
         guard !isDisputed(rumour, beside: member, slot, &actions) else { return actions.append(.dropped(.disputed)) }
-        guard outranks(rumour, member.record) else { return confirm(slot, by: rumour, at: now, &actions) }
+        let isOwnWord = sender == rumour.node
+        guard outranks(rumour, member.record) else {
+            if isOwnWord, rumour.status == .left, rumour.life == member.record.life { confirmFarewell(of: slot) }
+            return confirm(slot, by: rumour, at: now, &actions)
+        }
         let news = withProfile(of: member, rumour)
         switch news.status {
-        case .alive, .left: replace(slot, with: news, at: now, &actions)
+        case .alive, .left: replace(slot, with: news, isOwnWord: isOwnWord, at: now, &actions)
         case .suspect: suspect(slot, on: news, at: now, &actions)
         case .dead:
             if accepts(news, on: member, slot, at: now) {
-                replace(slot, with: news, at: now, &actions)
+                replace(slot, with: news, isOwnWord: false, at: now, &actions)
             } else {
                 var doubt = news
                 doubt.status = .suspect
@@ -180,9 +189,10 @@ extension Swim {
         }
         let isOwnWord = isRefutation && sender == rumour.node && !mutated(.believesNoLeap)
         var credible = rumour
-        let latest = (held?.generation.number ?? 0) + SwimLimits.generations * (isRefutation ? 2 : 1)
+        let latest = min(
+            (held?.generation.number ?? 0) + SwimLimits.generations * (isRefutation ? 2 : 1), SwimLimits.latestGeneration)
         if rumour.life.generation.number > latest {
-            guard isOwnWord else { return nil }
+            guard isOwnWord, rumour.life.generation.number <= SwimLimits.latestGeneration else { return nil }
             credible.life = Life(generation: Generation(latest), incarnation: 0)
         }
         var most = SwimLimits.incarnation
@@ -217,13 +227,18 @@ extension Swim {
     }
 
     /// Whether it is another process than the one that we know in this generation: a copied folder, most likely. A process has one
-    /// store and one address all its life.
+    /// store and one address all its life. Or one that was registered before the one that is registered now: whatever later life it
+    /// says it has, that is its successor's death which it outlives.
     private mutating func isDisputed(
         _ rumour: MemberRecord, beside member: Member, _ slot: Int, _ actions: inout [Action]
     ) -> Bool {
-        guard member.heard || member.isCommitted, member.record.life.generation == rumour.life.generation,
-            member.profile.isOfAnother(than: rumour.profile), !mutated(.ignoresDisputes)
-        else { return false }
+        let isCopy =
+            (member.heard || member.isCommitted) && member.record.life.generation == rumour.life.generation
+            && member.profile.isOfAnother(than: rumour.profile)
+        let isPredecessor =
+            member.isCommitted && member.record.life.generation < rumour.life.generation && rumour.profile.session != .none
+            && rumour.profile.session < member.profile.session
+        guard isCopy || isPredecessor, !mutated(.ignoresDisputes) else { return false }
         dispute(slot, by: rumour, &actions)
         return true
     }
@@ -240,6 +255,7 @@ extension Swim {
     ) {
         // Whoever we never knew, and who is no more, need not be remembered: or the dead would be handed on for ever.
         guard rumour.status == .alive || rumour.status == .suspect || mutated(.remindsOfTheDead) else { return }
+        guard makeRoomForStranger() else { return actions.append(.dropped(.crowded)) }
         let member = Member(record: rumour, at: now, heard: true, inRoster: false)
         let slot = table.insert(member)
         if rumour.status == .suspect { beginSuspicion(slot, on: rumour, at: now) }
@@ -247,7 +263,10 @@ extension Swim {
         actions.append(.memberChanged(rumour))
     }
 
-    private mutating func replace(_ slot: Int, with rumour: MemberRecord, at now: LogicalInstant, _ actions: inout [Action]) {
+    /// - Parameter isOwnWord: whether the member says so itself.
+    private mutating func replace(
+        _ slot: Int, with rumour: MemberRecord, isOwnWord: Bool, at now: LogicalInstant, _ actions: inout [Action]
+    ) {
         guard let member = table[slot] else { return }
         let isNewLife = rumour.life.generation != member.record.life.generation
         if member.status == .dead, rumour.status == .alive, !isNewLife {
@@ -269,7 +288,7 @@ extension Swim {
         spread(slot)
         switch rumour.status {
         case .alive: findings.removeAll { $0.slot == slot }
-        case .left: prepareReport(of: slot, evidence: true, at: now)
+        case .left: prepareReport(of: slot, evidence: isOwnWord || mutated(.believesFarewells), at: now)
         case .dead: prepareReport(of: slot, evidence: evidence, at: now)
         case .suspect: break
         }
@@ -316,11 +335,14 @@ extension Swim {
         }
     }
 
-    /// A later life with our store and at our address, of which we are told that it has ended: nobody else lives there, and nobody
-    /// would believe us before as many starts as that number is ahead. It was wrong, or our disk has gone back; we go on behind it.
+    /// A later life of which we are told that it has ended: nobody would believe us before as many starts as that number is ahead.
+    /// With our store and at our address it was a wrong number, or our disk has gone back, for nobody else lives there; elsewhere it was
+    /// a copy of us, if we are registered and it never was. We go on behind it. One that was registered is our successor.
     private mutating func outlive(_ rumour: MemberRecord) {
-        guard rumour.life.generation > life.generation, rumour.status == .dead || rumour.status == .left,
-            !rumour.profile.isOfAnother(than: profile), phase == .running, !mutated(.outlivesNothing)
+        let wasCopy = profile.session != .none && rumour.profile.session == .none && !mutated(.diesWithItsCopy)
+        guard rumour.life.generation > life.generation, rumour.life.generation.number < SwimLimits.latestGeneration,
+            rumour.status == .dead || rumour.status == .left, wasCopy || !rumour.profile.isOfAnother(than: profile),
+            phase == .running, !mutated(.outlivesNothing)
         else { return }
         counters.refutations += 1
         begin(in: Generation(rumour.life.generation.number + 1))

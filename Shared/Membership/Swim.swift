@@ -90,6 +90,8 @@ package struct Swim: Hashable, Sendable {
         case otherVersion
         /// Another process under a name that we know.
         case disputed
+        /// A record of somebody whom no roster names, of whom there are too many.
+        case crowded
     }
 
     /// What the protocol did since the start, for metrics.
@@ -116,6 +118,8 @@ package struct Swim: Hashable, Sendable {
         package var identitiesInUse: UInt64 = 0
         /// Lives of others of which two processes were found under one name.
         package var disputedIdentities: UInt64 = 0
+        /// Members whom no roster names, and who were forgotten or not taken because there were too many.
+        package var refusedStrangers: UInt64 = 0
 
         package init() {}
     }
@@ -273,6 +277,9 @@ package struct Swim: Hashable, Sendable {
             reap(at: now)
         }
     }
+
+    /// Whether another process is known under our name that our present life has not outlived.
+    package var isNameInUse: Bool { toldOfIdentity }
 
     /// We were not running for `gap`. Whatever should have reached us in that time proves nothing.
     private mutating func recoverFromPause(of gap: Span, at now: LogicalInstant) {

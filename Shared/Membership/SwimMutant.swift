@@ -66,6 +66,14 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case believesNoLeap
     /// Who hears that a later life of it is dead is silent for as many starts.
     case outlivesNothing
+    /// Who hears that its copy, started later elsewhere, is dead stays dead with it.
+    case diesWithItsCopy
+    /// Who has heard from others that a member left reports that as its own finding.
+    case believesFarewells
+    /// Of members whom no roster names there may be any number.
+    case takesAnyStranger
+    /// A refused link is not looked into while an earlier one was, though that call was answered.
+    case looksOnceAtRefusals
     /// Of two copies the one that was met first is kept, though the other is registered.
     case keepsToTheCopy
     /// Whoever is refused, and whose helpers say nothing, is believed.

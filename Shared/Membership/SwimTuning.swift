@@ -40,6 +40,9 @@ package struct SwimTuning: Hashable, Sendable {
     package var reapAfter: Span
     /// The largest local health multiplier (Lifeguard).
     package var healthCeiling: Int64
+    /// Members that no roster names: who has not registered yet, in a cluster that starts with some thousands at once. Whoever has a
+    /// key can name as many more as it likes; with these, of about a kilobyte each, a process bears it.
+    package var strangers: Int
     #if MUTANTS
         /// The planted bug.
         package var mutant: SwimMutant?
@@ -101,6 +104,7 @@ package struct SwimTuning: Hashable, Sendable {
         certainty = 9
         reapAfter = .seconds(24 * 3_600)
         healthCeiling = 8
+        strangers = 4_096
     }
 
     /// The least time that a suspect has, in a cluster of `count`.
@@ -143,9 +147,12 @@ enum SwimLimits {
     static let incarnation: UInt64 = 1 << 48
     /// By how much a member's own word may exceed that, or the last that was heard: so often it may have refuted unheard.
     static let refutations: UInt64 = 1 << 20
-    /// By how much a generation may exceed the one that is held, or none: a start a second for a hundred years. Twice as much is
-    /// believed of those who live, since who is told of such a one begins behind it.
-    static let generations: UInt64 = 1 << 32
+    /// By how much a generation may exceed the one that is held, or none: a start a minute for two years. Twice as much is believed of
+    /// those who live, since who is told of such a one begins behind it.
+    static let generations: UInt64 = 1 << 20
+    /// More is believed of nobody, not on its own word: a new disk of the node begins behind what is believed here, and its start is one
+    /// that a disk keeps, and that another may follow.
+    static let latestGeneration = Limits.generation - 2
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
     /// Calls that a suspect leaves unanswered before we believe a verdict on it: any one may be lost.

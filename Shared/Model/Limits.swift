@@ -18,6 +18,9 @@ package enum Limits {
     package static let frameBytes = 8 * 1_024 * 1_024
     /// Bytes of one gossip datagram, sealed: below the smallest usual path MTU.
     package static let datagramBytes = 1_400
+    /// Starts of one node, on disk and in what others say of it: one every ten seconds for two and a half years. Numbers that no two
+    /// starts may share are made of it by a shift of 40 bits, and must fit 63.
+    package static let generation = UInt64(1) << 23
     /// Partitions that one `POST /tables` may make.
     package static let partitionsPerCreate = 4_096
     /// Bytes of a bearer token.

@@ -34,6 +34,8 @@ enum MetricHelp {
         "coxswain_gossip_refused_links_total": "Links that ended or were refused, and were looked into.",
         "coxswain_gossip_identity_in_use_total": "Lives of this member in which another process was found under its name.",
         "coxswain_gossip_disputed_identities_total": "Lives of others of which two processes were found under one name.",
+        "coxswain_gossip_refused_strangers_total":
+            "Members whom no roster names, forgotten or not taken because there were too many.",
         "coxswain_gossip_verdicts_total": "Members held dead by own judgement.",
         "coxswain_gossip_probe_rtt_seconds": "Seconds from a ping to its answer, where no helper was asked.",
         "coxswain_gossip_probes_total": "Probes sent.",

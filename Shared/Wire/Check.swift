@@ -34,6 +34,12 @@ package enum Check {
         ID(try counter(number, field))
     }
 
+    /// A count of starts that another may follow.
+    package static func generation(_ number: UInt64, _ field: String) throws(WireError) -> Generation {
+        guard number < Limits.generation else { throw WireError(field, .invalid("\(number) is out of range")) }
+        return Generation(number)
+    }
+
     package static func epoch(_ number: UInt64, _ field: String) throws(WireError) -> Epoch {
         Epoch(try counter(number, field))
     }

@@ -20,7 +20,7 @@ import Testing
 
         func damageFound(in partition: PartitionID, _ what: String) {}
 
-        init(engine: EngineHealth = .healthy, session: SessionID = SessionID(5), identitiesInUse: UInt64 = 0) throws {
+        init(engine: EngineHealth = .healthy, session: SessionID = SessionID(5), isNameInUse: Bool = false) throws {
             let node = try NodeID("n1")
             let addresses = NodeAddresses(gossip: "127.0.0.1:3", link: "127.0.0.1:2", service: "127.0.0.1:1")
             let column = Column(name: try RelationName("name"), type: .text)
@@ -42,7 +42,7 @@ import Testing
             report = AgentStatus(
                 node: node, cluster: try ClusterID("0123456789abcdef0123456789abcdef"), zone: try ZoneName("a"),
                 store: StoreID(1), generation: Generation(2), session: session, addresses: addresses, version: "0.1",
-                uptime: .seconds(3), members: try Self.beliefs(), swim: Self.counters(identitiesInUse),
+                uptime: .seconds(3), members: try Self.beliefs(), swim: Self.counters, isNameInUse: isNameInUse,
                 revision: routes.revision,
                 newestRevision: routes.revision,
                 revisionAge: .zero,
@@ -53,10 +53,10 @@ import Testing
                 ], engine: engine, fsyncs: 17)
         }
 
-        private static func counters(_ identitiesInUse: UInt64) -> Swim.Counters {
+        private static var counters: Swim.Counters {
             var counters = Swim.Counters()
             (counters.probes, counters.failedProbes, counters.unheardProbes) = (9, 5, 2)
-            counters.identitiesInUse = identitiesInUse
+            counters.identitiesInUse = 1
             return counters
         }
 
@@ -136,8 +136,9 @@ import Testing
         #expect(body.contains("coxswain_gossip_members{state=\"suspect\"} 1\n"))
         #expect(body.contains("coxswain_gossip_false_positives_total 0\n"))
         #expect(body.contains("coxswain_gossip_isolated 0\n"))
-        #expect(body.contains("coxswain_gossip_identity_in_use_total 0\n"))
+        #expect(body.contains("coxswain_gossip_identity_in_use_total 1\n"))
         #expect(body.contains("coxswain_gossip_disputed_identities_total 0\n"))
+        #expect(body.contains("coxswain_gossip_refused_strangers_total 0\n"))
         // The kinds of a failure add up to the failures.
         #expect(body.contains("coxswain_gossip_probe_failures_total{kind=\"member\"} 3\n"))
         #expect(body.contains("coxswain_gossip_probe_failures_total{kind=\"everybody\"} 2\n"))
@@ -195,11 +196,11 @@ import Testing
 
     @Test("a process that found another under its name is not ready while it is not the one that is registered")
     func copy() async throws {
-        for (session, identitiesInUse, isReady) in [(0, 0, true), (0, 1, false), (5, 1, true)] as [(UInt64, UInt64, Bool)] {
-            let plane = try Plane(session: SessionID(session), identitiesInUse: identitiesInUse)
+        for (session, isNameInUse, isReady) in [(0, false, true), (0, true, false), (5, true, true)] as [(UInt64, Bool, Bool)] {
+            let plane = try Plane(session: SessionID(session), isNameInUse: isNameInUse)
             let answers = StatusAnswers(plane: plane, tokens: nil, furtherMetrics: { "" })
             let status = await answers.readiness().status
-            #expect(status == (isReady ? .ok : .serviceUnavailable), "session \(session), \(identitiesInUse) in use")
+            #expect(status == (isReady ? .ok : .serviceUnavailable), "session \(session), in use: \(isNameInUse)")
         }
     }
 

@@ -63,6 +63,10 @@ import Testing
             (Process(store: StoreID(1), gossip: "b:1"), 4, 5, 0), (Process(store: StoreID(2), gossip: "a:1"), 0, 5, 0),
             (Process(store: StoreID(2), gossip: "a:1"), 4, 5, 0), (Process(store: StoreID(1), gossip: "b:1"), 0, 6, 0),
             (Process(store: StoreID(1), gossip: "a:1"), 0, 6, 1), (Process(store: StoreID(2), gossip: "a:1"), 0, 6, 1),
+            // And whatever session that later start is believed to have.
+            (Process(store: StoreID(1), gossip: "a:1"), 3, 6, 1), (Process(store: StoreID(1), gossip: "a:1"), 9, 6, 1),
+            (Process(store: StoreID(2), gossip: "a:1"), 3, 6, 1), (Process(store: StoreID(1), gossip: "b:1"), 3, 6, 0),
+            (Process(store: StoreID(1), gossip: "a:1"), 3, 5, 0),
         ]
         for (process, session, generation, count) in cases {
             var book = WitnessBook()

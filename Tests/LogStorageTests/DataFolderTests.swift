@@ -29,6 +29,17 @@ import Testing
         #expect(next.generation == Generation(9) && next.store == StoreID(77))
     }
 
+    @Test("a store whose count of starts is past all counting is not opened: numbers that are made of it would come twice")
+    func countless() throws {
+        for (number, isOpened) in [(Limits.generation - 1, true), (Limits.generation, false)] {
+            let folder = try Folder()
+            let path = folder.path + "/data"
+            do { try DataFolder(path, random: 77).raise(to: Generation(number)) }
+            let next = try? DataFolder(path)
+            #expect(next?.generation == (isOpened ? Generation(number + 1) : nil))
+        }
+    }
+
     @Test("a folder that is held is refused, and free again when it is let go")
     func locked() throws {
         let folder = try Folder()

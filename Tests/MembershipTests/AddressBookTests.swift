@@ -71,4 +71,20 @@ import Testing
         #expect(text(book.post("", to: "c", at: seconds(200))) == "full")
         #expect(book.count == 3)
     }
+
+    @Test("only so many names are asked for at a time, and those that nobody knows take no place when that is found out")
+    func manyQuestions() {
+        var book = Book(age: .seconds(10), mostAsked: 3)
+        _ = book.post("", to: "known", at: seconds(0))
+        _ = book.answer(1, for: "known", at: seconds(0))
+        for name in ["x", "y", "z"] { #expect(text(book.post("", to: name, at: seconds(20))) == "waits, asks") }
+        #expect(text(book.post("", to: "d", at: seconds(20))) == "full")
+        // What is known holds, and is asked for again when others are answered.
+        #expect(text(book.post("", to: "known", at: seconds(20))) == "to 1")
+        for name in ["x", "y"] { #expect(book.answer(nil, for: name, at: seconds(25)) == "") }
+        #expect(text(book.post("", to: "known", at: seconds(25))) == "to 1, asks")
+        #expect(text(book.post("", to: "d", at: seconds(25))) == "waits, asks")
+        #expect(text(book.post("", to: "e", at: seconds(25))) == "full")
+        #expect(book.count == 3)
+    }
 }

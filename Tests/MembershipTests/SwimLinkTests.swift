@@ -97,6 +97,17 @@ import Testing
         #expect(swim.member(World.node(3))?.status == .alive)
     }
 
+    @Test("whose link is refused again, after it answered the call of the first time, is called again at once")
+    func again() throws {
+        var swim = swim(knowing: 5)
+        let number = try #require(pings(swim.step(.linkRefused(World.node(3)), at: .origin), to: 3).first)
+        _ = swim.step(message(.ack(sequence: number), from: 3), at: .origin)
+        let asked = swim.step(.linkRefused(World.node(3)), at: .origin + .milliseconds(1))
+        #expect(pings(asked, to: 3).count == 1)
+        run(&swim, from: .origin, for: .milliseconds(150))
+        #expect(swim.member(World.node(3))?.status == .suspect)
+    }
+
     @Test("links that are refused again and again are looked into once at a time, and those of the dead never")
     func counted() {
         var swim = swim(knowing: 5)

@@ -130,7 +130,9 @@ import Testing
         }
     }
 
-    @Test("of a generation far above the one that is held nothing is believed", arguments: [1 << 33, 1 << 61] as [UInt64])
+    @Test(
+        "of a generation far above the one that is held nothing is believed",
+        arguments: [SwimLimits.generations + 5, SwimLimits.latestGeneration + 1, 1 << 61])
     func farGenerations(generation: UInt64) throws {
         var observer = try member(9)
         _ = observer.step(try gossip([try record(5, generation: 4, .alive)], from: 5), at: .origin)
@@ -152,7 +154,7 @@ import Testing
         var (swim, observer, other) = (try member(), try member(9), try member(8))
         for _ in 0..<3 {
             _ = observer.step(word(of: swim), at: .origin)
-            let later = try record(0, generation: swim.life.generation.number + 1 << 32, status, by: 1)
+            let later = try record(0, generation: swim.life.generation.number + SwimLimits.generations, status, by: 1)
             _ = observer.step(try gossip([later], from: 8), at: .origin)
             #expect(observer.status(of: swim.node) == status)
             #expect(swim.step(try gossip([later]), at: .origin).contains(.identityInUse(later)))
@@ -164,12 +166,71 @@ import Testing
         // Who has missed all of it believes as much as can be, and more the next time.
         for _ in 0..<3 { _ = other.step(word(of: swim), at: .origin) }
         #expect(other.member(swim.node)?.record == swim.ownRecord)
-        // Another process may live elsewhere.
-        var copy = try record(0, generation: swim.life.generation.number + 1, .dead, by: 1)
-        copy.profile = World.profile(0, address: "elsewhere:7")
-        let life = swim.life
-        _ = swim.step(try gossip([copy]), at: .origin)
-        #expect(swim.life == life)
+        #expect(!swim.isNameInUse && swim.counters.identitiesInUse == 3)
+    }
+
+    @Test("a later life elsewhere that has ended is gone on behind by one that is registered, if it never was itself")
+    func outlivesCopies() throws {
+        for (own, its, isOutlived) in [(4, 0, true), (0, 0, false), (4, 5, false), (4, 4, false)]
+            as [(UInt64, UInt64, Bool)]
+        {
+            var swim = try member()
+            var profile = swim.profile
+            profile.session = SessionID(own)
+            swim = Swim(node: swim.node, generation: Generation(3), profile: profile, tuning: .fast, seed: 1, at: .origin)
+            var copy = try record(0, generation: 7, .alive)
+            copy.profile = World.profile(0, address: "elsewhere:7")
+            copy.profile.session = SessionID(its)
+            // While it lives it may be the node, on its way to be registered.
+            _ = swim.step(try gossip([copy]), at: .origin)
+            #expect(swim.life.generation == Generation(3) && swim.isNameInUse)
+            copy.status = .dead
+            _ = swim.step(try gossip([copy]), at: .origin)
+            #expect(swim.life.generation == Generation(isOutlived ? 8 : 3), "session \(own), and \(its) of the other")
+            #expect(swim.isNameInUse == !isOutlived)
+        }
+    }
+
+    @Test("who was registered before the one that is registered now is not taken for a later life of it")
+    func predecessor() throws {
+        for (session, isMember) in [(4, false), (9, true), (0, true)] as [(UInt64, Bool)] {
+            var observer = try member(9)
+            var profile = World.profile(0, address: "elsewhere:7")
+            profile.session = SessionID(9)
+            let entry = RosterEntry(node: try NodeID("n0"), generation: Generation(4), profile: profile)
+            _ = observer.step(.roster([entry]), at: .origin)
+            var rumour = try record(0, generation: 5, .alive)
+            rumour.profile.session = SessionID(session)
+            let heard = observer.step(try gossip([rumour], from: 0), at: .origin)
+            #expect(heard.contains(.dropped(.disputed)) == !isMember)
+            #expect(observer.member(try NodeID("n0"))?.record.life.generation == Generation(isMember ? 5 : 4))
+        }
+    }
+
+    @Test("a count of starts that no disk keeps is believed of nobody, on its own word neither, and one below it is, by steps")
+    func countedStarts() throws {
+        var observer = try member(9)
+        _ = observer.step(try gossip([try record(5, generation: 4, .alive)], from: 5), at: .origin)
+        for generation in [SwimLimits.latestGeneration + 1, 1 << 61] {
+            let rumour = try record(5, generation: generation, .alive)
+            #expect(observer.step(try gossip([rumour], from: 5), at: .origin).contains(.dropped(.implausible)))
+            let said = SwimMessage(
+                from: try NodeID("n5"), life: rumour.life, revision: .none, body: .gossip, rumours: [])
+            #expect(observer.step(.received(said, from: "m5:7"), at: .origin) == [.dropped(.implausible)])
+            let echo = SwimMessage(from: observer.node, life: rumour.life, revision: .none, body: .gossip, rumours: [])
+            #expect(observer.step(.received(echo, from: "m5:7"), at: .origin) == [.dropped(.implausible)])
+        }
+        #expect(observer.member(try NodeID("n5"))?.record.life.generation == Generation(4))
+        let highest = try record(5, generation: SwimLimits.latestGeneration, .alive)
+        for _ in 0..<8 { _ = observer.step(try gossip([highest], from: 5), at: .origin) }
+        #expect(observer.member(try NodeID("n5"))?.record.life.generation == Generation(SwimLimits.latestGeneration))
+        // Behind the last there is none, and nobody goes on there.
+        var swim = try member()
+        for _ in 0..<9 {
+            let latest = min(swim.life.generation.number + SwimLimits.generations, SwimLimits.latestGeneration)
+            _ = swim.step(try gossip([try record(0, generation: latest, .dead, by: 1)]), at: .origin)
+        }
+        #expect(swim.life.generation.number <= SwimLimits.latestGeneration)
     }
 
     @Test("another process under our name and generation is told of once, and what is said of it is not refuted")

@@ -103,4 +103,35 @@ import Testing
         let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
         #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
     }
+
+    /// Six, of whom the control plane knows as well.
+    private func expectingSix() -> (Swim, LogicalInstant) {
+        var (swim, now) = knowingSix()
+        let roster = (1...6).map {
+            RosterEntry(node: World.node($0), generation: Generation(1), profile: World.profile($0))
+        }
+        _ = swim.step(.roster(roster), at: now)
+        return (swim, now)
+    }
+
+    @Test("who is said by others to have left is called, and reported only when it does not answer")
+    func hearsay() {
+        var (swim, now) = expectingSix()
+        _ = swim.step(gossip([record(3, .left, incarnation: 1)], from: 4), at: now)
+        #expect(swim.status(of: World.node(3)) == .left)
+        #expect(run(&swim, from: &now, for: .seconds(8), gone: []).isEmpty)
+        let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
+        #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+    }
+
+    @Test("who says itself that it leaves is reported, whoever said so before, and though it answers for a moment more")
+    func ownWord() {
+        for senders in [[3], [4, 3]] {
+            var (swim, now) = expectingSix()
+            for sender in senders { _ = swim.step(gossip([record(3, .left, incarnation: 1)], from: sender), at: now) }
+            // Those nearest to it speak at once, the others after a while.
+            let told = run(&swim, from: &now, for: swim.tuning.reportInterval * 6, gone: [])
+            #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+        }
+    }
 }

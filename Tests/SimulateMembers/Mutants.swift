@@ -49,7 +49,9 @@ struct Mutants {
             .forgetsTheDead: ["C10"], .neverReaps: ["C27"], .remindsOfTheDead: ["C27"], .asksNoLink: ["link"],
             .asksNoHelpers: ["C25"], .ignoresRefusals: ["C1"], .trustsOneRefusal: ["fast-path"], .sparesNoYouth: ["C12-youth"],
             .changesProfiles: ["C30"], .ignoresDisputes: ["C16"], .tellsNoZombies: ["C15"],
-            .believesNoLeap: ["C19"], .outlivesNothing: ["C19"], .keepsToTheCopy: ["C16"], .needsNoHelpers: ["fast-path-cut"],
+            .believesNoLeap: ["C19"], .outlivesNothing: ["C19"], .keepsToTheCopy: ["C16"],
+            .diesWithItsCopy: ["C16-later"], .believesFarewells: ["farewell"], .takesAnyStranger: ["C27-strangers"],
+            .looksOnceAtRefusals: ["fast-path"], .needsNoHelpers: ["fast-path-cut"],
             .ignoresTombstones: ["C17-tombstone"], .ignoresBudget: ["C21"], .reportsAtOnce: ["F7"], .reportsRumours: ["F2"],
             .reportsSingly: ["C31"], .takesLeavingForDeath: ["C17"], .hidesRevision: ["T2"],
         ]

@@ -21,6 +21,7 @@ struct Arbitrary {
     }
 
     mutating func id<ID: NumericID>() -> ID { ID(counter()) }
+    mutating func start() -> Generation { Generation(bits() % Limits.generation) }
     mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
     mutating func any<T: CaseIterable>(_: T.Type = T.self) -> T { pick(Array(T.allCases)) }
     mutating func bytes(_ most: Int = 40) -> [UInt8] { (0..<below(most + 1)).map { _ in UInt8(truncatingIfNeeded: bits()) } }
@@ -62,7 +63,7 @@ struct Arbitrary {
 
     mutating func registration() throws -> AgentRegistration {
         AgentRegistration(
-            store: StoreID(bits()), generation: id(), zone: try zone(), addresses: addresses(), instanceType: text(),
+            store: StoreID(bits()), generation: start(), zone: try zone(), addresses: addresses(), instanceType: text(),
             version: text(), isLogIntact: flag(), damaged: list { $0.id() }, canBeginLater: flag())
     }
 
@@ -288,7 +289,8 @@ struct Arbitrary {
             .registered(
                 try request(),
                 pick([
-                    .registered(id()), .preceded(id()), .wentBack(id()), .refused(code: text(), detail: text()), .unavailable,
+                    .registered(id()), .preceded(start()), .wentBack(start()), .refused(code: text(), detail: text()),
+                    .unavailable,
                 ]))
         case 4: .leader(pick([.unknown, .here, .elsewhere(try node(), linkAddress: text())]))
         case 5: .quorumConfirmed(bits(), revision: flag() ? revision() : nil)

@@ -28,6 +28,20 @@ import Wire
         }
     }
 
+    @Test("a count of starts that no disk keeps is refused, where a node says it and where it is told to begin behind it")
+    func starts() throws {
+        var arbitrary = Arbitrary(seed: 3)
+        for (number, isRead) in [(Limits.generation - 1, true), (Limits.generation, false), (1 << 61, false)] {
+            var wire = try arbitrary.registration().wire
+            wire.generation = number
+            #expect(((try? AgentRegistration(wire: wire)) != nil) == isRead)
+            for outcome in [RegistrationOutcome.preceded(Generation(number)), .wentBack(Generation(number))] {
+                let frame = CoordinatorFrame.registered(try arbitrary.request(), outcome)
+                #expect((try? CoordinatorFrame(bytes: frame.serialized())) == (isRead ? frame : nil))
+            }
+        }
+    }
+
     @Test("an empty range is refused")
     func emptyRange() {
         var wire = KeyRange(low: Key([1]), high: Key([2])).wire

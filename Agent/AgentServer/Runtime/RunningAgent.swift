@@ -116,7 +116,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             addresses: configuration.addresses,
             version: Self.version, uptime: now - startedAt, members: membership?.beliefs ?? [],
             localHealth: membership?.localHealth ?? 0, isIsolated: membership?.isIsolated ?? false,
-            swim: membership?.protocolCounters ?? Swim.Counters(),
+            swim: membership?.protocolCounters ?? Swim.Counters(), isNameInUse: membership?.isNameInUse ?? false,
             datagrams: membership?.socketCounters, streams: membership?.streamCounters, gossipKeys: keys?.held,
             revision: topology.revision, newestRevision: max(topology.revision, membership?.newestRevision ?? .none),
             revisionAge: max(.zero, now - (session?.status.heardAt ?? startedAt)), connectedTo: session?.status.coordinator,

@@ -38,7 +38,7 @@ struct StatusAnswers: Sendable {
         if status.revision == .none { missing.append("no routing table yet") }
         if case .failed(let reason) = status.engine { missing.append("engine failed: \(reason)") }
         // Who is registered is the node, whoever else goes by its name.
-        if status.swim.identitiesInUse > 0, status.session == .none {
+        if status.isNameInUse, status.session == .none {
             missing.append("another process lives under this node's name: one of the two runs from a copied data folder")
         }
         guard missing.isEmpty else {

@@ -62,6 +62,10 @@ struct StatusMetrics {
         family(
             "gossip_disputed_identities_total", "counter", "Lives of others of which two processes were found under one name.",
             [("", String(status.swim.disputedIdentities))])
+        family(
+            "gossip_refused_strangers_total", "counter",
+            "Members whom no roster names, forgotten or not taken because there were too many.",
+            [("", String(status.swim.refusedStrangers))])
         family("gossip_verdicts_total", "counter", "Members held dead by own judgement.", [("", String(status.swim.verdicts))])
         family(
             "gossip_false_positives_total", "counter", "Members held dead who refuted it.",

@@ -84,6 +84,7 @@ struct CoordinatorMetrics: Sendable {
         counter("gossip_refused_links_total", protocolCounters.refusedLinks)
         counter("gossip_identity_in_use_total", protocolCounters.identitiesInUse)
         counter("gossip_disputed_identities_total", protocolCounters.disputedIdentities)
+        counter("gossip_refused_strangers_total", protocolCounters.refusedStrangers)
         counter("gossip_verdicts_total", protocolCounters.verdicts)
         counter("gossip_false_positives_total", protocolCounters.falsePositives)
         counter("gossip_suspicions_total", protocolCounters.suspicions)

@@ -133,6 +133,7 @@ package final class GossipService: Service {
     package var protocolCounters: Swim.Counters { core.withLock { $0.counters } }
     package var socketCounters: GossipSocket.Counters? { socket.withLock { $0?.counters } }
     package var streamCounters: StreamProber.Counters? { streams?.counters }
+    package var isNameInUse: Bool { core.withLock { $0.isNameInUse } }
     package var localHealth: Int64 { core.withLock { $0.localHealth } }
     /// Messages without effect.
     package var dropped: UInt64 { drops.withLock { $0 } }

@@ -85,9 +85,9 @@ extension RegistrationOutcome {
             try Check.marker(marker, "Registered.unavailable")
             self = .unavailable
         case .preceded(let generation):
-            self = .preceded(try Check.identifier(generation, "Registered.preceded"))
+            self = .preceded(try Check.generation(generation, "Registered.preceded"))
         case .wentBack(let generation):
-            self = .wentBack(try Check.identifier(generation, "Registered.went_back"))
+            self = .wentBack(try Check.generation(generation, "Registered.went_back"))
         }
     }
 

@@ -66,7 +66,7 @@ extension AgentRegistration: WireCodable {
         guard wire.hasAddresses else { throw WireError("AgentRegistration.addresses", .missing) }
         self.init(
             store: StoreID(wire.store),
-            generation: try Check.identifier(wire.generation, "AgentRegistration.generation"),
+            generation: try Check.generation(wire.generation, "AgentRegistration.generation"),
             zone: try Check.formed(wire.zone, "AgentRegistration.zone", as: ZoneName.init(_:)),
             addresses: try NodeAddresses(wire: wire.addresses),
             instanceType: try Check.text(wire.instanceType, "AgentRegistration.instance_type"),

@@ -17,6 +17,10 @@ extension Scenario {
         Scenario("C15", "a process of an older life is believed by nobody, is told so, and is not flooded", zombie),
         Scenario("C16", "a member with a new address is taken at once in a new life, and disputed in the same one", moved),
         Scenario(
+            "C16-later",
+            "who has a copy that was started later elsewhere, and ends, is not dead with it, and hides no death of its successor",
+            laterCopy),
+        Scenario(
             "C17", "who leaves is gone for all in 0.8 s and is never held dead; half of a cluster may leave and return", leaving
         ),
         Scenario("C17-tombstone", "a decommissioned node that comes back with its old life is nobody's member", decommissioned),
@@ -211,6 +215,44 @@ extension Scenario {
         world.run(for: .seconds(15))
         try trial.require(world.all(see: 6, as: .alive), "the one is held dead since the other ended")
         try trial.require(world.reports.isEmpty, "the one is reported since the other ended")
+        trial.close(world)
+    }
+
+    /// A copy of its folder is started once more, on another machine, and ends; then the node itself moves there.
+    private static func laterCopy(_ trial: inout Trial) throws(Violation) {
+        var world = try trial.cluster(12)
+        func copy(_ index: Int, generation: UInt64, session: UInt64) -> Swim {
+            var profile = World.profile(6, address: World.address(index), link: World.link(index))
+            profile.session = SessionID(session)
+            return Swim(
+                node: World.node(6), generation: Generation(generation), profile: profile, tuning: world.tuning,
+                seed: trial.seed, at: world.now)
+        }
+        func others(_ world: World, hold address: String, as status: MemberStatus) -> Bool {
+            (0..<12).allSatisfy {
+                let member = $0 == 6 ? nil : world.swim($0)?.member(World.node(6))
+                return $0 == 6 || member?.profile.gossip == address && member?.status == status
+            }
+        }
+        world.reserve(13)
+        let seeds = Swim.Input.roster(
+            [RosterEntry(node: World.node(0), generation: Generation(0), profile: World.profile(0))])
+        world.begin(12, copy(12, generation: 2, session: 0))
+        world.input(seeds, to: 12)
+        let taken = world.run(atMost: .seconds(5)) { others($0, hold: World.address(12), as: .alive) }
+        _ = try trial.require(taken, within: .seconds(2), "the copy, which may be the node")
+        world.kill(12, refusing: true)
+        let back = world.run(atMost: .seconds(30)) { others($0, hold: World.address(6), as: .alive) }
+        trial.note("the original for all", try trial.require(back, within: .seconds(8), "the original, when its copy is dead"))
+        try trial.require(world.swim(6)?.isNameInUse == false, "its name is in use for ever")
+        // It has moved, and its old process goes on.
+        world.begin(13, copy(13, generation: 9, session: 70))
+        world.input(seeds, to: 13)
+        world.run(for: .seconds(6))
+        world.kill(13, refusing: true)
+        world.run(for: .seconds(10))
+        try trial.require(
+            others(world, hold: World.address(13), as: .dead), "the process before hides that its successor is dead")
         trial.close(world)
     }
 

@@ -10,6 +10,9 @@ extension Scenario {
             "no datagram outgrows its bound, though 255 members change metadata of 512 bytes at once; all are told of all",
             sizes),
         Scenario("C27", "after ten thousand lives of others a member remembers those that are there, and no more", reaped),
+        Scenario(
+            "C27-strangers", "whoever names thousands whom nobody knows makes a member forget none that it has heard",
+            strangers),
         Scenario("C29", "an idle member of the lan profile sends two packets a second and 140 bytes in them", idle),
     ]
 
@@ -33,6 +36,48 @@ extension Scenario {
         try trial.require(world.traffic.largest <= Limits.datagramBytes, "a datagram of \(world.traffic.largest) bytes")
         try trial.require(world.verdicts.isEmpty, "\(world.verdicts.count) verdicts in the flood")
         trial.close(world)
+    }
+
+    private static func strangers(_ trial: inout Trial) throws(Violation) {
+        var tuning = trial.tuned(.fast)
+        tuning.strangers = 40
+        var swim = Swim(
+            node: World.node(0), generation: Generation(1), profile: World.profile(0), tuning: tuning, seed: trial.seed,
+            at: .origin)
+        let roster = (60..<65).map {
+            RosterEntry(node: World.node($0), generation: Generation(1), profile: World.profile($0))
+        }
+        _ = swim.step(.roster(roster), at: .origin)
+        func record(_ index: Int, _ status: MemberStatus = .alive) -> MemberRecord {
+            MemberRecord(
+                node: World.node(index), life: Life(generation: Generation(1), incarnation: 0), status: status,
+                profile: World.profile(index), accuser: World.node(1))
+        }
+        var now = LogicalInstant.origin
+        // Of these half say it themselves.
+        for index in 1...20 { _ = swim.step(gossip([record(index)], from: index % 2 == 0 ? index : 1), at: now) }
+        for index in stride(from: 2, through: 20, by: 2) { _ = swim.step(gossip([], from: index), at: now) }
+        for index in 1_000..<3_000 {
+            now = now + .microseconds(100)
+            _ = swim.step(gossip([record(index)], from: 2), at: now)
+            try trial.require(swim.rememberedCount <= 45, "\(swim.rememberedCount) are remembered")
+        }
+        trial.note("forgotten or refused", Int(swim.counters.refusedStrangers))
+        try trial.require(swim.counters.refusedStrangers == 1_980, "\(swim.counters.refusedStrangers) are counted")
+        let kept = Array(stride(from: 2, through: 20, by: 2)) + Array(60..<65) + [2_999]
+        for index in kept {
+            try trial.require(swim.member(World.node(index)) != nil, "\(index) is forgotten")
+        }
+        // One that is dead goes first, and where all have spoken, nobody goes.
+        _ = swim.step(gossip([record(2_990, .dead)], from: 2), at: now)
+        for index in 2_970..<3_000 where index != 2_990 { _ = swim.step(gossip([], from: index), at: now) }
+        _ = swim.step(gossip([record(3_000)], from: 3_000), at: now)
+        _ = swim.step(gossip([], from: 3_000), at: now)
+        let before = swim.members.map(\.node)
+        let actions = swim.step(gossip([record(3_001)], from: 3_001), at: now)
+        try trial.require(actions.contains(.dropped(.crowded)), "it is not said why one is not taken")
+        try trial.require(swim.members.map(\.node) == before, "one that has spoken is forgotten")
+        trial.close(swim)
     }
 
     private static func reaped(_ trial: inout Trial) throws(Violation) {

@@ -116,7 +116,7 @@ extension Scenario {
         _ = other.step(told(3, 0, .suspect), at: .origin)
         _ = other.step(word(), at: .origin)
         try trial.require(other.status(of: swim.node) == .alive, "its own word does not refute what another believes")
-        let generation = swim.life.generation.number + 1 << 30
+        let generation = swim.life.generation.number + 1 << 20
         _ = other.step(told(generation, 0, .dead), at: .origin)
         _ = swim.step(told(generation, 0, .dead), at: .origin)
         _ = other.step(word(), at: .origin)

@@ -14,7 +14,8 @@ extension Scenario {
         Scenario("F7", "few speak of a death at once; the others only if it is not settled by then", damped),
         Scenario("farewell", "who leaves and should be there is reported at once, by two, on its own word", farewell),
         Scenario("T2", "a newer routing revision is known to all within gossip rounds", revision),
-        Scenario("fast-path", "a link that is reset while the process lives costs a ping, and nobody is accused", falseAlarm),
+        Scenario(
+            "fast-path", "a link that is reset while the process lives costs a handshake, and nobody is accused", falseAlarm),
         Scenario(
             "fast-path-cut",
             "who is cut off from two, while its one helper or itself stands still for a moment, is held dead by nobody",
@@ -160,6 +161,14 @@ extension Scenario {
         world.forgetWhatWas()
         world.run(for: .seconds(5))
         try trial.require(world.reports.isEmpty, "it is reported though it is back")
+        // Others say that one has left, which it has not.
+        var life = world.swim(9)?.life ?? Life(generation: Generation(1), incarnation: 0)
+        life.incarnation += 1
+        let rumour = MemberRecord(node: World.node(9), life: life, status: .left, profile: World.profile(9))
+        for index in world.running where index != 9 { world.input(gossip([rumour], from: 3), to: index) }
+        world.run(for: .seconds(5))
+        try trial.require(world.reports.isEmpty, "who is said to have left is reported uncalled")
+        try trial.require(world.all(see: 9, as: .alive), "who is said to have left does not say that it is there")
         trial.close(world)
     }
 
@@ -227,6 +236,14 @@ extension Scenario {
         world.thaw(4)
         world.run(for: .seconds(5))
         try trial.require(world.verdicts.isEmpty, "one refused link is a death")
+        // It answers one, and ends before the next.
+        let before = world.swim(9)?.counters.refusedLinks ?? 0
+        for _ in 0..<2 {
+            world.input(.linkRefused(World.node(4)), to: 9)
+            world.run(for: .milliseconds(10))
+        }
+        let looks = (world.swim(9)?.counters.refusedLinks ?? 0) - before
+        try trial.require(looks == 2, "\(looks) of 2 refused links are looked into")
         trial.close(world)
     }
 
