@@ -23,6 +23,8 @@ final class Database {
     private var statements: [String: Statement] = [:]
     /// Pages in the write-ahead log after the last commit.
     private var logPages: Int32 = 0
+    /// How many there are when it is next to be shortened.
+    private var nextCheckpoint = Database.longLog
     /// The flush that failed, after which nothing here counts any more.
     private(set) var failure: EngineError?
 
@@ -111,17 +113,25 @@ final class Database {
         sqlite3_wal_hook(
             handle,
             { owner, _, _, pages in
-                if let owner { Unmanaged<Database>.fromOpaque(owner).takeUnretainedValue().logPages = pages }
+                if let owner { Unmanaged<Database>.fromOpaque(owner).takeUnretainedValue().noteLog(pages) }
                 return SQLITE_OK
             }, owner)
     }
 
-    /// Brings a long log into the database as far as its readers allow. Where there is no room for that, or the database does not take
-    /// it, what was committed stays in the log, and the next commit tries again.
+    private func noteLog(_ pages: Int32) {
+        // It began anew: all of it was in the database.
+        if pages < logPages { nextCheckpoint = Self.longLog }
+        logPages = pages
+    }
+
+    /// Brings a long log into the database as far as its readers allow. Where one reads for long the rest is tried once as much has come
+    /// again, not with each commit, for it costs a flush. Where there is no room for it, or the database does not take it, what was
+    /// committed stays in the log, and the next commit tries again.
     private func shortenLog() throws(EngineError) {
-        guard logPages >= Self.longLog else { return }
+        guard logPages >= nextCheckpoint else { return }
         try flushLog()
         let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+        nextCheckpoint = code == SQLITE_OK ? Int32(clamping: Int(logPages) + Int(Self.longLog)) : Self.longLog
         // A page that is damaged there is damaged for whoever reads it, and the log can never be shortened past it.
         if Self.isFailedFlush(code) || code == Self.failedSum { throw error(code) }
     }

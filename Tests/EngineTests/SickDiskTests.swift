@@ -86,6 +86,35 @@ import Testing
         #expect(whole > 200_000 && flushes.first { $0.bytes == whole }?.noted == 0)
     }
 
+    @Test("while somebody reads for long, not every commit flushes the log that cannot be shortened, and later it is")
+    func longReader() async throws {
+        try #require(FailingFlush.install())
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(100)
+        let reader = try await sample.engine.snapshot(of: Sample.partition, in: Sample.storage)
+        var number = 1
+        func apply(_ count: Int, bytes: Int) async throws {
+            number += 1
+            let rows = try (0..<count).map { try sample.put(number * 100 + $0, bytes: bytes) }
+            try await sample.engine.apply([sample.entry(number, rows)], to: Sample.partition, in: Sample.storage)
+        }
+        func flushes() -> [FailingFlush.LogFlush] {
+            FailingFlush.logFlushes(in: sample.folder.path).filter { $0.bytes > 60 << 20 }
+        }
+        while flushes().isEmpty, number < 200 { try await apply(100, bytes: 8_000) }
+        let first = flushes()
+        #expect(!first.isEmpty && first.allSatisfy { $0.noted < 1_000 })
+        for _ in 0..<20 { try await apply(1, bytes: 40) }
+        #expect(flushes() == first)
+        await reader.close()
+        // Once as much has come again, all of it is brought into the file.
+        func isWhole() -> Bool { flushes().contains { $0.noted > 15_000 } }
+        while !isWhole(), number < 400 { try await apply(100, bytes: 8_000) }
+        #expect(isWhole())
+        await sample.engine.close()
+    }
+
     @Test(
         "on a full disk an entry is refused whole, for want of room and nothing else, and is taken when there is some (F6)",
         .enabled(if: SmallDisk.missing == nil, "\(SmallDisk.missing ?? "")"))
