@@ -187,11 +187,17 @@ extension AgentCore {
     /// clean them may be long settled, where a disk came back from a backup; and what has left a descriptor never comes back (M3).
     mutating func dropStrays(at now: LogicalInstant) {
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
-            guard let descriptor = topology.partitions[id], descriptor.replica(on: identity.node) == nil,
-                descriptor.status == .active, !isBehind(descriptor, local), savedRevision >= changedAt[id] ?? .none
+            guard let descriptor = topology.partitions[id], isElsewhere(descriptor, than: local), descriptor.status == .active,
+                !isBehind(descriptor, local), savedRevision >= changedAt[id] ?? .none
             else { continue }
             drop(id, at: now)
         }
+    }
+
+    /// Whether the descriptor places no copy here, or another than this one.
+    private func isElsewhere(_ descriptor: PartitionDescriptor, than local: LocalReplica) -> Bool {
+        guard descriptor.replica(on: identity.node) != nil else { return true }
+        return ownReplica(of: descriptor).map { $0.storage != local.storage } ?? false
     }
 
     /// Has the log give up what it has of partitions of which no copy is placed here, once they can be nowhere, or are over for certain.

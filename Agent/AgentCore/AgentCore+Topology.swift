@@ -75,8 +75,9 @@ extension AgentCore {
         // What is being deleted stays in the topology until the last copy is gone: a copy that is gone is not made again.
         if descriptor.status != .deleting, let own = ownReplica(of: descriptor) {
             if let local = locals[id], local.storage != own.storage, !local.isDropping, !isBehind(descriptor, local) {
-                // The copy here belongs to an earlier time; the descriptor names another. It goes before the new one is made.
-                drop(id, at: now)
+                // The copy here belongs to an earlier time; the descriptor names another. It goes before the new one is made; but a start
+                // may find a mirror in which it still counts, until this one is on disk.
+                if savedRevision >= changedAt[id] ?? .none { drop(id, at: now) } else { give(id, .retired) }
             } else {
                 rebuildIfLearner(id, at: now)
             }

@@ -113,6 +113,35 @@ import Testing
         for node in [old, new] { #expect(world.machines[node]?.engine[id]?.rows.isDisjoint(with: givenUp) == true) }
     }
 
+    @Test("who was given up, and is to have a new copy before it knows, keeps the old one until its mirror tells of it (M3)")
+    func newCopyInstead() throws {
+        let world = try world(seed: 1)
+        let (old, new) = (world.order[0], world.order[1])
+        let id = world.partitions[0].id
+        world.cut.formUnion([[old, old], [old, world.order[2]]])
+        world.catalog.nodeFailed(old)
+        world.catalog.force(id, to: new)
+        #expect(world.run(until: { replica(world, on: new)?.isServing == true }, atMost: .seconds(5)))
+        let before = try #require(world.machines[old]?.engine[id]?.storage)
+        world.acknowledged.subtract(world.acknowledged.subtracting(world.machines[new]?.engine[id]?.rows ?? []))
+        let machine = try #require(world.machines[old])
+        world.catalog.nodeReturned(old, session: machine.session)
+        world.catalog.move(id, from: nil, to: old)
+        #expect(world.partitions[0].learners == [old])
+        world.lateMirrors = [old]
+        world.cut = []
+        #expect(world.run(until: { machine.core.topology.revision == world.catalog.topology.revision }))
+        world.run(.seconds(1))
+        #expect(machine.engine[id]?.storage == before && world.partitions[0].learners == [old])
+        // What its mirror counts on is there.
+        world.crash(old)
+        world.restart(old)
+        #expect(world.damages.isEmpty && machine.engine[id]?.storage == before)
+        world.lateMirrors = []
+        #expect(world.settle() == [])
+        #expect(world.partitions[0].inSync == [old, new] && machine.engine[id]?.storage != before)
+    }
+
     enum Lack: CaseIterable { case nothingIsThere, halfOfASnapshot }
 
     @Test("a copy that is not whole never leads, not after a start either: it is damaged", arguments: Lack.allCases)
