@@ -13,6 +13,18 @@ import Testing
         }
     }
 
+    @Test(
+        "where an operator gives up a lost in-sync set, there is one history from then on, and nothing of the lost comes back",
+        arguments: 1...8)
+    func forcedPromotions(seed: UInt64) throws {
+        switch ForcedPromotionRun(seed: seed).run() {
+        case .success(let summary):
+            #expect(summary.givenUp > 0, "nothing was given up: the run shows nothing")
+            #expect(summary.waited >= .milliseconds(800))
+        case .failure(let violation): Issue.record("\(violation)")
+        }
+    }
+
     @Test("every story of a rule ends well where no rule is turned off")
     func stories() {
         for story in ClusterStory.all { #expect(throws: Never.self, "\(story.name)") { try story.play(nil) } }

@@ -90,6 +90,38 @@ enum CatalogStories {
         guard try catalog.partition.primary == nodes[2] else { throw Violation("the last in-sync member does not lead") }
     }
 
+    /// An operator gives up a member that lives, though it could lead.
+    static func forcedOverMember(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        let partition = try catalog.partition
+        let evict = PartitionProposal.evict(partition.id, node: nodes[1], expecting: partition.epoch)
+        guard try catalog.propose(evict, from: nodes[0]) else { throw Violation("a member cannot be left out") }
+        if try catalog.force(to: nodes[1]) {
+            throw Violation("acknowledged writes are given up, though a node is there that holds them")
+        }
+    }
+
+    /// The learners of a partition that is forced may have more than who leads it then.
+    static func forcedBesideLearners(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        for node in nodes[1...2] {
+            let partition = try catalog.partition
+            let evict = PartitionProposal.evict(partition.id, node: node, expecting: partition.epoch)
+            guard try catalog.propose(evict, from: nodes[0]) else { throw Violation("a member cannot be left out") }
+        }
+        guard try catalog.fail(nodes[0]) else { throw Violation("a death is not believed") }
+        guard try catalog.force(to: nodes[1]) else { throw Violation("nobody can be forced into the lead") }
+        guard try catalog.partition.replicas.map(\.node) == [nodes[1]] else {
+            throw Violation("who may hold other writes follows a primary that was forced")
+        }
+    }
+
     /// One of two moves its copy to a third, which is in sync.
     private static func moving(_ bug: ClusterBug?, from source: Int) throws(Violation) -> (HandDrivenCatalog, OperationID) {
         var catalog = try HandDrivenCatalog(bug)

@@ -154,6 +154,15 @@ struct ClusterClients: Sendable {
         if effects[value] == nil { effects[value] = now }
     }
 
+    /// An operator has given up what was answered before: from now on there is one history that begins with these values. A call that is
+    /// still under way is a call of this one.
+    mutating func beginAnew(from values: [Int: UInt64], at now: LogicalInstant) {
+        history = values.sorted { $0.key < $1.key }.map { key, value in
+            Call(client: clients.count, key: key, operation: .write(value), called: now, returned: now)
+        }
+        open = [:]
+    }
+
     // MARK: - The verdict
 
     /// There is an order of all calls that explains every answer, and what the copies hold at the end (`last`).
@@ -170,7 +179,7 @@ struct ClusterClients: Sendable {
         }
         for key in 0..<ClusterOptions.keys {
             calls.append(
-                Call(client: clients.count, key: key, operation: .read(last[key] ?? 0), called: now, returned: now))
+                Call(client: clients.count + 1, key: key, operation: .read(last[key] ?? 0), called: now, returned: now))
         }
         switch Linearizability.check(calls, limit: 400_000) {
         case .linearizable: return 0

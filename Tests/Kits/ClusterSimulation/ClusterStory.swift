@@ -43,6 +43,10 @@ package struct ClusterStory: Sendable {
         ClusterStory("unknowing holder", ProcessStories.unknowingHolder),
         ClusterStory("strange snapshot", ProcessStories.strangeSnapshot),
         ClusterStory("lonely coordinator", ProcessStories.lonelyCoordinator),
+        ClusterStory("forced over a member", CatalogStories.forcedOverMember),
+        ClusterStory("forced beside learners", CatalogStories.forcedBesideLearners),
+        ClusterStory("forced onto nothing", ProcessStories.forcedOntoNothing),
+        ClusterStory("forced promotion", ForcedPromotionRun.story),
     ]
 
     private init(_ name: String, _ story: @escaping @Sendable (ClusterBug?) throws(Violation) -> Void) {

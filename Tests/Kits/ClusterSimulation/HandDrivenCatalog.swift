@@ -105,6 +105,16 @@ struct HandDrivenCatalog {
         return try run(.nodeFailed(node, session: session ?? self.session(node), witnesses: witnesses))
     }
 
+    /// Whether an operator's order to go on from the copy on `node` was taken.
+    mutating func force(to node: NodeID) throws(Violation) -> Bool {
+        let partition = try partition
+        return try run(
+            .forcePromotion(
+                ForcedPromotion(
+                    partition: partition.id, target: NodeSession(node: node, session: session(node)), lost: partition.inSync,
+                    epoch: partition.epoch)))
+    }
+
     mutating func beginMove(from source: NodeID?, to target: NodeID) throws(Violation) -> OperationID {
         let partition = try partition
         try must(

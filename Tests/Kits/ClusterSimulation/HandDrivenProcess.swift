@@ -9,9 +9,12 @@ struct HandDrivenProcess {
     /// What it has said since it was last asked.
     private var said: [ClusterMessage] = []
     private var disk: SimulatedDisk
+    /// Whether the story gives it reason to find something damaged.
+    private let mayDamage: Bool
 
     /// Its first start.
-    init(_ host: Int, _ bug: ClusterBug?) throws(Violation) {
+    init(_ host: Int, _ bug: ClusterBug?, mayDamage: Bool = false) throws(Violation) {
+        self.mayDamage = mayDamage
         var options = ClusterOptions.ofStories()
         options.plant(bug)
         guard var cluster = try? Cluster(options, seed: 1) else { throw Violation("a story has no cluster") }
@@ -27,7 +30,9 @@ struct HandDrivenProcess {
     mutating func step(_ input: ProcessInput<ClusterMessage>) throws(Violation) {
         var effects = Effects<ClusterMessage>()
         process.step(input, at: now, &effects)
-        if let violation = (process.agent?.violations ?? process.coordinator?.violations)?.first { throw Violation(violation) }
+        if !mayDamage, let violation = (process.agent?.violations ?? process.coordinator?.violations)?.first {
+            throw Violation(violation)
+        }
         try carryOut(effects)
     }
 

@@ -135,6 +135,28 @@ enum ProcessStories {
         throw Violation("a learner lets a node that does not lead replace its rows")
     }
 
+    /// An operator counts on a copy to which nothing has been brought.
+    static func forcedOntoNothing(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug, mayDamage: true)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [4, 3])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        let made = try catalog.partition
+        let evict = PartitionProposal.evict(made.id, node: nodes[0], expecting: made.epoch)
+        guard try catalog.propose(evict, from: nodes[1]) else { throw Violation("a member cannot be left out") }
+        guard try catalog.fail(nodes[1]) else { throw Violation("a death is not believed") }
+        try agent.learn(catalog.topology)
+        guard try catalog.force(to: nodes[0]) else { throw Violation("nobody can be forced into the lead") }
+        try agent.learn(catalog.topology)
+        try agent.pass(.seconds(2), pace: .milliseconds(10))
+        let partition = try catalog.partition
+        if case .value? = try agent.read(partition.id, at: partition.epoch) {
+            throw Violation("an agent answers out of a copy to which nothing was ever brought")
+        }
+    }
+
     /// A coordinator that hears nobody is asked whether it has a quorum.
     static func lonelyCoordinator(_ bug: ClusterBug?) throws(Violation) {
         let places = try ClusterPlaces.ofStories()

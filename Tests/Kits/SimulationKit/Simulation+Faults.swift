@@ -86,6 +86,12 @@ extension Simulation {
         end(host, losesPower: losesPower, restartAfter: restartAfter)
     }
 
+    /// The two do not hear each other, until calm returns.
+    package mutating func part(_ one: Int, _ other: Int) {
+        network.cut(from: one, to: other)
+        network.cut(from: other, to: one)
+    }
+
     /// Starts a host that is down, without waiting any longer.
     package mutating func revive(_ host: Int) throws(Violation) {
         if !hosts[host].isUp { try start(host) }
