@@ -114,13 +114,15 @@ struct Session {
         }
     }
 
-    func confirm(_ question: String) throws {
+    /// - Parameter name: what has to be typed where data is lost; nil: a yes.
+    func confirm(_ question: String, typing name: String? = nil) throws {
         if options.yes { return }
         guard isatty(0) == 1 else {
             throw CommandFailure(status: .usage, message: "\(question)\nnot asked, because this is no terminal: give --yes")
         }
-        say("\(question) [y/N]")
-        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+        say(name.map { "\(question)\nType \($0) to go on:" } ?? "\(question) [y/N]")
+        let answer = readLine() ?? ""
+        guard name.map({ $0 == answer }) ?? ["y", "yes"].contains(answer.lowercased()) else {
             throw CommandFailure(status: .failure, message: "nothing was changed")
         }
     }

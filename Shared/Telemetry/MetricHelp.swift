@@ -54,6 +54,7 @@ enum MetricHelp {
         "coxswain_operations_paused": "Operations that an operator has paused.",
         "coxswain_orphans": "Copies that nodes hold and nobody wants, by what is to become of them.",
         "coxswain_partitions": "Partitions, by status.",
+        "coxswain_partitions_forced": "Partitions of which an operator gave acknowledged writes up, by a forced promotion.",
         "coxswain_partitions_under_replicated": "Active partitions with fewer copies in sync than their table asks for.",
         "coxswain_partitions_without_primary": "Active partitions that wait for their last in-sync node.",
         "coxswain_raft_applied_index": "Index of the last entry applied here.",

@@ -229,10 +229,13 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     package func report() async -> NodeReport? {
         let status = await status()
         guard status.session != .none else { return nil }
+        // A copy that does not hold what it should is none: whoever asks who has one counts on it.
+        let damaged = Set(status.damaged.map(\.partition))
         return NodeReport(
             node: status.node, session: status.session, revision: status.revision, machine: status.machine,
             operationsPerSecond: status.partitions.reduce(0) { $0 + $1.readsPerSecond + $1.writesPerSecond },
-            replicationLag: status.partitions.map(\.lag).max() ?? .zero, engine: status.engine, partitions: status.partitions,
+            replicationLag: status.partitions.map(\.lag).max() ?? .zero, engine: status.engine,
+            partitions: status.partitions.filter { !damaged.contains($0.partition) },
             operations: status.operations, gossipKeys: status.gossipKeys, inventory: status.inventory)
     }
 

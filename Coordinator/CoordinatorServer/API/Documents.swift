@@ -128,6 +128,7 @@ enum Documents {
                     ])
                 }), "status": .string(partition.status.rawValue.uppercased()),
             "operation": partition.operation.map { .number($0.number) } ?? .null,
+            "forced_at": partition.forcedAt.map { .number($0.number) } ?? .null,
         ])
     }
 

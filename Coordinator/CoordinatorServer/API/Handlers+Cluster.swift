@@ -18,17 +18,21 @@ extension Handlers {
         // Every other one is active, led and fully copied.
         let partitions = topology.tally.unsettled.compactMap { topology.partitions[$0] }.filter { $0.status == .active }
         let short = partitions.count { $0.inSync.count < topology.tables[$0.table]?.replicationFactor ?? 1 }
-        let headless = partitions.count { $0.primary == nil }
+        let waiting = partitions.filter { $0.primary == nil }
+        let headless = waiting.count
+        let reports = await plane.reports()
         var findings: [(code: String, detail: String)] = []
         if member.leader == nil { findings.append(("RAFT_NO_QUORUM", "no coordinator leads")) }
-        if headless > 0 { findings.append(("PARTITION_UNAVAILABLE", "\(headless) partitions have no primary")) }
+        if let first = waiting.min(by: { $0.id < $1.id }) {
+            let wayOut = Documents.wayOut(of: first, in: topology, reports: reports) ?? ""
+            findings.append(("PARTITION_UNAVAILABLE", "\(headless) partitions have no primary; \(wayOut)"))
+        }
         if short > 0 {
             findings.append(("PARTITION_UNDER_REPLICATED", "\(short) partitions have fewer copies in sync than wanted"))
         }
         for node in nodes.sorted(by: { $0.id < $1.id }) where node.status == .failed {
             findings.append(("NODE_FAILED", "node \(node.id) is failed"))
         }
-        let reports = await plane.reports()
         for node in nodes.sorted(by: { $0.id < $1.id }) where node.status != .failed {
             guard let reading = reports[node.id], reading.isFresh, let detail = reading.report.engine.complaint
             else { continue }

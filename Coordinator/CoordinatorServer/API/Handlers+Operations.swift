@@ -45,7 +45,7 @@ extension Handlers {
     // MARK: - Partitions
 
     /// The partition, if it is the table's.
-    private func partition(_ call: Call, in state: CatalogState) throws(Problem) -> (PartitionID, TableDescriptor) {
+    func partition(_ call: Call, in state: CatalogState) throws(Problem) -> (PartitionID, TableDescriptor) {
         let table = try tableNamed(call, in: state)
         let id = PartitionID(try call.number("id"))
         if let retired = state.topology.retired[id] {

@@ -44,6 +44,8 @@ struct Handlers: Sendable {
             Route(
                 .post, v1 + "/tables/{name}/partitions/{id}:transfer-primary", .permission(.movePartitions), handler: transfer),
             Route(
+                .post, v1 + "/tables/{name}/partitions/{id}:force-promote", .permission(.changeTables), handler: forcePromotion),
+            Route(
                 .put, v1 + "/tables/{name}/access-policies/{principal}", .permission(.changePolicies), handler: setPolicy),
             Route(
                 .delete, v1 + "/tables/{name}/access-policies/{principal}", .permission(.changePolicies), handler: removePolicy),
@@ -160,7 +162,10 @@ struct Handlers: Sendable {
         return try unwrap(record.result)
     }
 
-    func propose(_ command: Command, _ call: Call, as id: Model.RequestID? = nil) async throws(Problem) -> CommandPayload {
+    /// - Parameter note: what the audit trail is to say beside the caller's reason.
+    func propose(
+        _ command: Command, _ call: Call, as id: Model.RequestID? = nil, noting note: String = ""
+    ) async throws(Problem) -> CommandPayload {
         let request: Model.RequestID
         if let id { request = id } else { request = try requestID(call) }
         let actor: Principal
@@ -169,7 +174,8 @@ struct Handlers: Sendable {
         } else {
             actor = try call.checked { () throws(InvalidValue) in try Principal("join-token") }
         }
-        let reason = HTTPField.Name("X-Reason").flatMap { call.headers[$0] } ?? ""
+        let given = HTTPField.Name("X-Reason").flatMap { call.headers[$0] } ?? ""
+        let reason = note.isEmpty ? given : given.isEmpty ? note : "\(note); \(given)"
         let trace = HTTPField.Name("traceparent").flatMap { call.headers[$0] } ?? ""
         let result: CommandResult
         do throws(ControlPlaneError) {

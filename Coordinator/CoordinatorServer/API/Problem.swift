@@ -138,7 +138,8 @@ extension CatalogRejection.Code {
             .wrongOperation:
             .unprocessableContent
         case .tableExists, .keyExists, .staleEpoch, .staleSession, .stalePlan, .operationEnded, .pastSwitch, .partitionBusy,
-            .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .inSyncMemberRemains, .lostDiffer, .nodeUnavailable, .tableNotActive, .lastReplica,
+            .nodeBusy, .cleanupPending, .notEnoughInSync, .learnersPresent, .inSyncMemberRemains, .lostDiffer, .nodeUnavailable,
+            .tableNotActive, .lastReplica,
             .nodeHoldsReplicas, .primariesDiffer, .replicasDiffer, .storagesDiffer, .notPrimary, .notInSync, .notAReplica,
             .alreadyReplica, .alreadyPrimary, .storeMismatch,
             .notEnoughWitnesses, .generationInUse, .superseded, .nodeInUse, .gossipKeysUnknown, .rotationUnderWay,

@@ -127,6 +127,7 @@ struct CoordinatorMetrics: Sendable {
             gauge("partitions", [("state", state.rawValue)], Double(settled + unsettled.count { $0.status == state }))
         }
         gauge("partitions_without_primary", Double(unsettled.count { $0.primary == nil && $0.status == .active }))
+        gauge("partitions_forced", Double(topology.partitions.values.count { $0.forcedAt != nil }))
         let short = unsettled.count {
             $0.status == .active && $0.inSync.count < topology.tables[$0.table]?.replicationFactor ?? 1
         }
