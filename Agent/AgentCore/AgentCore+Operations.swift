@@ -218,7 +218,8 @@ extension AgentCore {
         }
     }
 
-    /// The descriptor of a learner here that waits for a snapshot into `storage`, from this primary, at this epoch, in this term.
+    /// The descriptor of a learner here that waits for a snapshot into `storage`, from this primary, in this term, ordered at this epoch
+    /// or, as other members come and go during a long copy, at an earlier one.
     ///
     /// A copy that a primary sent before it started again is refused: meanwhile the learner may have acknowledged entries to the new
     /// run, which must not be given up (rule M5).
@@ -229,7 +230,7 @@ extension AgentCore {
             !replica.isRetired, let descriptor = replica.descriptor,
             descriptor.replica(on: identity.node)?.role == .learner
         else { return nil }
-        let isOfThisTerm = replica.heardTerm == term && descriptor.epoch == epoch && descriptor.primary == primary
+        let isOfThisTerm = replica.heardTerm == term && descriptor.epoch >= epoch && descriptor.primary == primary
         guard isOfThisTerm || settings.mutated(.takesAnySnapshot) else { return nil }
         return descriptor
     }

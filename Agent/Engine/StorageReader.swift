@@ -27,14 +27,16 @@ actor StorageReader {
         return try rows.page(range, rowLimit: rowLimit, byteLimit: byteLimit)
     }
 
-    /// The position first: what is found then may be newer, never older.
+    /// The position first: what is found then may be newer, never older. And the write before what is forgotten, or one that is forgotten
+    /// between the two would be neither.
     func recall(_ key: IdempotencyKey, of partition: PartitionID) throws(EngineError) -> Recollection {
         let database = try connection()
         guard let state = try PartitionTable(database: database).state(of: partition) else {
             throw .unknownPartition(partition, file.storage)
         }
         let table = WriteTable(database: database)
-        return Recollection(applied: state.applied, forgotten: try table.forgotten(), write: try table.write(under: key))
+        let write = try table.write(under: key)
+        return Recollection(applied: state.applied, forgotten: try table.forgotten(), write: write)
     }
 
     func statistics(of range: KeyRange) throws(EngineError) -> RangeStatistics {

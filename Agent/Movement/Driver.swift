@@ -105,8 +105,13 @@ package struct Driver: Hashable, Sendable {
         case .handOver:
             guard let source else { return [] }
             if source == node {
-                return readmit(partition, besides: operation, view: view)
-                    + handOver(partition, operation, to: target, view: view, at: now)
+                let joins = readmit(partition, besides: operation, view: view)
+                guard joins.isEmpty else {
+                    // One that falters again would hold the fence up, and what the move has built would go with it.
+                    gate = Gate(settings: settings)
+                    return joins
+                }
+                return handOver(partition, operation, to: target, view: view, at: now)
             }
             return [
                 .propose(

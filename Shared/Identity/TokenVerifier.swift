@@ -78,13 +78,12 @@ package final class TokenVerifier: Sendable {
         guard let authorization else { throw .missing }
         guard authorization.utf8.count <= Limits.tokenBytes + 16 else { throw .oversize }
         // Known by the whole field: to take the token out of it would cost more than all else about a known one.
-        let known = state.withLock { state -> VerifiedToken? in
-            guard let found = state.cache.token(authorization, keys: keys) else { return nil }
-            state.counters.cached += 1
-            return found
-        }
-        if let known { return known.claims }
-        let text = try TokenText(Self.text(of: authorization))
+        if let known = remembered(authorization, keys: keys) { return known.claims }
+        let token = try Self.text(of: authorization)
+        // Of the many ways to write the field one is remembered: with all of them a single token could drive out all others.
+        let usual = "Bearer \(token)"
+        if usual != authorization, let known = remembered(usual, keys: keys) { return known.claims }
+        let text = try TokenText(token)
         let key = try rules.key(for: text.header, among: keys)
         // Outside the lock: a signature takes a hundred microseconds, a look-up less than one.
         guard let publicKey = publicKey(for: key), publicKey.isValid(text.signature, for: text.signedBytes) else {
@@ -93,10 +92,18 @@ package final class TokenVerifier: Sendable {
         let claims = try text.claims()
         try rules.checkOrigin(claims)
         state.withLock { state in
-            state.cache.insert(VerifiedToken(key: key, claims: claims), for: authorization)
+            state.cache.insert(VerifiedToken(key: key, claims: claims), for: usual)
             state.counters.verified += 1
         }
         return claims
+    }
+
+    private func remembered(_ field: String, keys: [String: SigningKey]) -> VerifiedToken? {
+        state.withLock { state in
+            guard let found = state.cache.token(field, keys: keys) else { return nil }
+            state.counters.cached += 1
+            return found
+        }
     }
 
     private func publicKey(for key: SigningKey) -> PublicKey? {

@@ -370,7 +370,25 @@ import Testing
         }
         #expect(acts(peer(snapshot: false)) == [.join(b, StoreID(3))])
         #expect(acts(peer(snapshot: false), fence: move.id) == [])
-        // It would be compared: that is one at a time, and the move's.
+        // With the gate open long since: the join goes before the fence.
+        guard !isCopying else { return }
+        for look in 1...5 {
+            let time = now + .milliseconds(20 * look)
+            let view = view(peers: [b: peer(snapshot: false)], quorum: time)
+            #expect(driver.next(for: descriptor, operation: move, view: view, at: time) == [.join(b, StoreID(3))])
+        }
+    }
+
+    @Test("who would have to be compared, or needs a snapshot, stays out while a move goes on", arguments: [true, false])
+    func strangersBesideMove(isCopying: Bool) throws {
+        var driver = Driver(node: a)
+        let move = try operation(.move(partition: PartitionID(1), source: a, target: c), isCopying ? .copy : .handOver)
+        let descriptor = isCopying ? partition(inSync: [a], learners: [b, c]) : partition(inSync: [a, c], learners: [b])
+        func acts(_ member: LeaderView.Peer) -> [Act] {
+            let peers = isCopying ? [b: member, c: peer(copying: true)] : [b: member]
+            return driver.next(for: descriptor, operation: move, view: view(peers: peers), at: now)
+        }
+        // A comparison is one at a time, and the move's.
         #expect(acts(peer()) == [])
         #expect(acts(peer(needsSnapshot: true)) == [])
     }

@@ -5,8 +5,7 @@
 // what is stored is at every moment as the source was at one point of its history, and the chain of checksums proves that it is the
 // same history. Where the log does not reach back, or would be longer than what is stored, the copy begins anew.
 //
-// A copy that takes long does the same to itself from time to time: while a snapshot is held, neither the engine's log nor the
-// partition's can be shortened.
+// A copy that takes long does the same to itself from time to time: while a snapshot is held, the partition's log is kept back to it.
 
 import Compression
 import Engine

@@ -227,7 +227,9 @@ final class EngineLane: Sendable {
             }
         }
         if held == nil { report(held: nil, agenda) }
-        let isThere = (try? await engine.state(of: storage)) != nil
+        // One that cannot be asked is there.
+        var isThere = true
+        do { isThere = try await engine.state(of: storage) != nil } catch {}
         isGone.store(!isThere, ordering: .relaxed)
         return isThere
     }

@@ -270,8 +270,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     }
 
     package func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool {
-        // To take another one costs little, but not nothing; and the engine's own log grows by whatever is written to a storage of
-        // which one is held.
+        // To take another one costs little, but not nothing.
         if span < .seconds(1) { return true }
         return if span < .seconds(10) { await !runtime.isLogLong(of: partition) } else { false }
     }
