@@ -372,7 +372,7 @@ import Testing
         #expect(acts(peer(snapshot: false), fence: move.id) == [])
         // With the gate open long since: the join goes before the fence.
         guard !isCopying else { return }
-        for look in 1...5 {
+        for look: Int64 in 1...5 {
             let time = now + .milliseconds(20 * look)
             let view = view(peers: [b: peer(snapshot: false)], quorum: time)
             #expect(driver.next(for: descriptor, operation: move, view: view, at: time) == [.join(b, StoreID(3))])
