@@ -9,24 +9,13 @@ import Testing
 @Suite struct ForcedPromotionTests {
     /// Two copies, on n1 and n2, the first the primary; n2 is none that counts any more, and hears n1 no more.
     private func world(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 3)
-        world.loss = 0
-        try world.catalog.createTable(on: Array(world.order.prefix(2)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        write(world, for: .milliseconds(300))
+        let world = try World.active(seed: seed, nodes: 3, copies: 2, loss: 0)
+        world.write(for: .milliseconds(300))
         world.cut = [[world.order[0], world.order[1]]]
         world.catalog.evict(world.partitions[0].id, world.order[1])
         world.run(.milliseconds(1_500))
         #expect(world.partitions[0].inSync == [world.order[0]])
         return world
-    }
-
-    private func write(_ world: World, for span: Span) {
-        let end = world.now + span
-        while world.now < end {
-            world.write()
-            world.run(.milliseconds(2))
-        }
     }
 
     private func replica(_ world: World, on node: NodeID) -> AgentCore.ReplicaStatus? {
@@ -86,7 +75,7 @@ import Testing
         let world = try world(seed: seed)
         let (old, new) = (world.order[0], world.order[1])
         let id = world.partitions[0].id
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         if seed % 2 == 0 { world.crash(old) } else { world.cut.formUnion([[old, old], [old, world.order[2]]]) }
         world.catalog.nodeFailed(old)
         #expect(world.catalog.force(id, to: new) != nil)
@@ -97,17 +86,17 @@ import Testing
         #expect(givenUp.count > 20 && !held.isEmpty)
         world.acknowledged.subtract(givenUp)
         world.history.removeAll { givenUp.contains($0) }
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         world.cut = []
         world.restart(old)
-        write(world, for: .milliseconds(500))
+        world.write(for: .milliseconds(500))
         #expect(replica(world, on: old) == nil, "\(world.describe())")
         #expect(world.machines[old]?.engine.isEmpty == true)
         // As repair would.
         world.catalog.move(id, from: nil, to: old)
         #expect(world.run(until: { world.partitions[0].inSync == [old, new] }, atMost: .seconds(20)), "\(world.describe())")
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         #expect(world.acknowledged.count > before + 50)
         #expect(world.settle() == [])
         for node in [old, new] { #expect(world.machines[node]?.engine[id]?.rows.isDisjoint(with: givenUp) == true) }
@@ -150,7 +139,7 @@ import Testing
         world.loss = 0
         try world.catalog.createTable(on: Array(world.order.prefix(2)))
         #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         let (old, new) = (world.order[0], world.order[1])
         let id = world.partitions[0].id
         // Another disk, which has to be brought everything.

@@ -8,19 +8,9 @@ import Testing
 
 @Suite struct InventoryTests {
     private func world(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 4)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        write(world, for: .milliseconds(300))
+        let world = try World.active(seed: seed, nodes: 4)
+        world.write(for: .milliseconds(300))
         return world
-    }
-
-    private func write(_ world: World, for span: Span) {
-        let end = world.now + span
-        while world.now < end {
-            world.write()
-            world.run(.milliseconds(2))
-        }
     }
 
     private func inventory(of node: NodeID, in world: World) throws -> Inventory {
@@ -72,11 +62,11 @@ import Testing
             #expect(told.strays.first?.isBeingRemoved == false)
             world.crash(node)
             world.restart(node)
-            write(world, for: .milliseconds(500))
+            world.write(for: .milliseconds(500))
         }
         let held = try #require(try inventory(of: node, in: world).strays.first)
         world.catalog.removeOrphan(held, on: node)
-        write(world, for: .seconds(1))
+        world.write(for: .seconds(1))
         #expect(machine.engine[id] == nil, "\(world.describe())")
         #expect(try inventory(of: node, in: world).strayCount == 0)
         #expect(world.settle() == [])

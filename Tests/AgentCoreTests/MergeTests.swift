@@ -8,9 +8,7 @@ import Testing
 @Suite struct MergeTests {
     /// Two halves of one table on three nodes, written to.
     private func halves(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 4)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        let world = try World.active(seed: seed, nodes: 4)
         write(world, for: .milliseconds(200))
         // A fence may not end in time: then an operator asks again.
         for _ in 0..<5 where world.partitions.count == 1 {

@@ -8,18 +8,7 @@ import Testing
 
 @Suite struct MoveRuleTests {
     private func world(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 4)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        return world
-    }
-
-    private func write(_ world: World, for span: Span) {
-        let end = world.now + span
-        while world.now < end {
-            world.write()
-            world.run(.milliseconds(2))
-        }
+        try World.active(seed: seed, nodes: 4)
     }
 
     private func term(of id: PartitionID, on node: NodeID, in world: World) -> Term? {
@@ -41,7 +30,7 @@ import Testing
     @Test("no fence starts while no coordinator answers for the quorum, and writes go on; then the hand-over ends (M4)")
     func fencesWithTheQuorumOnly() throws {
         let world = try world(seed: 21)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let (primary, target) = (world.order[0], world.order[2])
         world.catalog.transfer(world.partitions[0].id, to: target)
         let revision = world.catalog.topology.revision
@@ -50,12 +39,12 @@ import Testing
         world.coordinatorsUp = false
         let before = world.acknowledged.count
         for _ in 0..<10 {
-            write(world, for: .milliseconds(100))
+            world.write(for: .milliseconds(100))
             #expect(machine.core.replicas(at: world.clock(machine)).allSatisfy { !$0.isFenced })
         }
         #expect(world.acknowledged.count > before + 300)
         world.coordinatorsUp = true
-        write(world, for: .milliseconds(600))
+        world.write(for: .milliseconds(600))
         #expect(world.partitions[0].primary == target, "\(world.describe())")
         #expect(world.settle() == [])
     }
@@ -63,7 +52,7 @@ import Testing
     @Test("a learner takes no snapshot that its primary sent in an earlier life (M5)")
     func snapshotsOfEarlierLives() throws {
         let world = try world(seed: 22)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let (primary, target) = (world.order[0], world.order[3])
         let id = world.partitions[0].id
         world.catalog.move(id, from: nil, to: target)
@@ -86,7 +75,7 @@ import Testing
     @Test("a learner that stops between a snapshot's end and the log's word of it is built anew, and is not damaged (M5, E4)")
     func snapshotUnsaid() throws {
         let world = try world(seed: 23)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let target = world.order[3]
         let id = world.partitions[0].id
         world.catalog.move(id, from: nil, to: target)
@@ -97,7 +86,7 @@ import Testing
         #expect(!machine.disk.contains { if case .reset = $0.record { true } else { false } })
         world.crash(target)
         world.restart(target)
-        write(world, for: .milliseconds(2_000))
+        world.write(for: .milliseconds(2_000))
         #expect(world.damages == [])
         #expect(world.settle() == [])
         #expect(world.partitions[0].inSync.contains(target))

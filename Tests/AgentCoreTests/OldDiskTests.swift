@@ -8,10 +8,7 @@ import Testing
 
 @Suite struct OldDiskTests {
     func world(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 4)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        return world
+        try World.active(seed: seed, nodes: 4)
     }
 
     func work(_ world: World, for span: Span) {

@@ -7,24 +7,13 @@ import Testing
 
 @Suite struct OperationsTests {
     private func world(seed: UInt64, nodes: Int = 4) throws -> World {
-        let world = try World(seed: seed, nodes: nodes)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        return world
-    }
-
-    private func write(_ world: World, for span: Span) {
-        let end = world.now + span
-        while world.now < end {
-            world.write()
-            world.run(.milliseconds(2))
-        }
+        try World.active(seed: seed, nodes: nodes)
     }
 
     @Test("a table becomes active when every agent has made its replicas, and takes writes")
     func createsTable() throws {
         let world = try world(seed: 1)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         #expect(world.acknowledged.count > 20)
         #expect(world.settle() == [])
     }
@@ -32,9 +21,9 @@ import Testing
     @Test("a primary that moves under writes hands its role over, and its data goes (M2, M3)")
     func movesPrimary() throws {
         let world = try world(seed: 2)
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
-        write(world, for: .milliseconds(1_500))
+        world.write(for: .milliseconds(1_500))
         #expect(world.partitions[0].primary == world.order[3], "\(world.describe())")
         #expect(world.partitions[0].replica(on: world.order[0]) == nil)
         #expect(world.settle() == [])
@@ -44,11 +33,11 @@ import Testing
     @Test("a new replica of more than a trifle is built from a snapshot, not by replay", arguments: 1...8)
     func copies(seed: UInt64) throws {
         let world = try world(seed: seed)
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
         // Some snapshots are seconds late here.
         let end = world.now + .seconds(8)
-        while world.now < end, !world.partitions[0].inSync.contains(world.order[3]) { write(world, for: .milliseconds(50)) }
+        while world.now < end, !world.partitions[0].inSync.contains(world.order[3]) { world.write(for: .milliseconds(50)) }
         #expect(world.partitions[0].inSync.contains(world.order[3]) && world.copies > 0, "\(world.describe())")
     }
 
@@ -57,7 +46,7 @@ import Testing
         var most = 0
         for seed in 1...8 {
             let world = try world(seed: UInt64(seed))
-            write(world, for: .milliseconds(400))
+            world.write(for: .milliseconds(400))
             world.copiesFail = true
             world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
             world.run(.seconds(10))
@@ -74,12 +63,12 @@ import Testing
     @Test("a split under writes leaves two partitions that hold every write (M2)")
     func splits() throws {
         let world = try world(seed: 3)
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         world.catalog.split(world.partitions[0].id, at: Key([0x80]))
-        write(world, for: .milliseconds(800))
+        world.write(for: .milliseconds(800))
         #expect(world.partitions.count == 2, "\(world.describe())")
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         #expect(world.acknowledged.count > before + 50)
         #expect(world.settle() == [])
     }
@@ -87,17 +76,17 @@ import Testing
     @Test("a merge under writes leaves one partition that holds every write of both (M2)")
     func merges() throws {
         let world = try world(seed: 3)
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         world.catalog.split(world.partitions[0].id, at: Key([0x80]))
-        write(world, for: .milliseconds(800))
+        world.write(for: .milliseconds(800))
         let halves = world.partitions.map(\.id)
         try #require(halves.count == 2, "\(world.describe())")
         world.catalog.merge(try #require(world.partitions.first { $0.range.low == .least }).id)
-        write(world, for: .milliseconds(800))
+        world.write(for: .milliseconds(800))
         #expect(world.partitions.count == 1 && world.partitions[0].range == .all, "\(world.describe())")
         #expect(world.partitions[0].parents.map(\.partition) == halves)
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         #expect(world.acknowledged.count > before + 50, "\(world.describe())")
         #expect(world.settle() == [])
         for node in world.order { #expect((world.machines[node]?.engine.count ?? 0) <= 1, "\(node)") }
@@ -106,11 +95,11 @@ import Testing
     @Test("a dropped table's copies go and stay gone, on every node, after a split and a move too")
     func drops() throws {
         let world = try world(seed: 5)
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         world.catalog.split(world.partitions[0].id, at: Key([0x80]))
-        write(world, for: .milliseconds(800))
+        world.write(for: .milliseconds(800))
         world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
-        write(world, for: .milliseconds(1_500))
+        world.write(for: .milliseconds(1_500))
         world.catalog.dropTables()
         let drop = world.catalog.topology.operations.values.max { $0.id < $1.id }
         let id = try #require(drop?.id)
@@ -125,12 +114,12 @@ import Testing
     @Test("a primary is handed over with a short pause (M4)")
     func transfers() throws {
         let world = try world(seed: 4)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         world.catalog.transfer(world.partitions[0].id, to: world.order[2])
-        write(world, for: .milliseconds(400))
+        world.write(for: .milliseconds(400))
         #expect(world.partitions[0].primary == world.order[2])
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         #expect(world.acknowledged.count > before + 50, "\(world.describe())")
         #expect(world.settle() == [])
     }
@@ -138,12 +127,12 @@ import Testing
     @Test("a copy whose engine fails leaves the in-sync set, primary or not, and is built anew (F6)", arguments: [0, 1])
     func damagedCopy(place: Int) throws {
         let world = try world(seed: 5)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let machine = world.machines[world.order[place]]!
         world.give(machine, [.failed(world.partitions[0].id, "the disk")])
-        write(world, for: .milliseconds(2_000))
+        world.write(for: .milliseconds(2_000))
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         #expect(world.acknowledged.count > before + 50, "\(world.describe())")
         #expect(world.damages.count == 1)
         world.damages = []
@@ -154,13 +143,13 @@ import Testing
     @Test("where a file has rotted, its copies are given up, those that can be read as well (F6)")
     func rottenFile() throws {
         let world = try world(seed: 5)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let follower = world.machines[world.order[1]]!
         let storage = try #require(world.partitions[0].replica(on: follower.id)?.storage)
         // Nobody's rows are said to be unreadable but another partition's, beside this one.
         world.give(follower, [.storageDamaged(storage, [PartitionID(77)], "page 3")])
         #expect(world.damages.count == 1)
-        write(world, for: .milliseconds(2_000))
+        world.write(for: .milliseconds(2_000))
         world.damages = []
         #expect(world.settle() == [])
         #expect(world.partitions[0].inSync.count == 3)
@@ -169,7 +158,7 @@ import Testing
     @Test("a copy that reads and stands alone is not given up for what has rotted beside it in its file (F6)")
     func rottenBeside() throws {
         let world = try world(seed: 5, nodes: 1)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let (id, alone) = (world.partitions[0].id, world.machines[world.order[0]]!)
         let storage = try #require(world.partitions[0].replica(on: alone.id)?.storage)
         world.give(alone, [.storageDamaged(storage, [PartitionID(77)], "page 3")])
@@ -181,16 +170,16 @@ import Testing
     @Test("a primary whose engine has long found no room gives its role to one that has some, and its copy stays (F6)")
     func noRoomAtPrimary() throws {
         let world = try world(seed: 6)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let first = world.machines[world.order[0]]!
         let epoch = world.partitions[0].epoch
         first.lacksRoom = true
-        write(world, for: .seconds(4))
+        world.write(for: .seconds(4))
         #expect(world.partitions[0].epoch == epoch, "it may pass")
-        write(world, for: .seconds(3))
+        world.write(for: .seconds(3))
         #expect(world.partitions[0].primary != first.id && world.partitions[0].inSync.count == 3, "\(world.describe())")
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         #expect(world.acknowledged.count > before + 50)
         world.makeRoom(on: first.id)
         #expect(world.settle() == [])
@@ -200,10 +189,10 @@ import Testing
     @Test("where no engine finds room, none takes the role from another (F6)")
     func noRoomAnywhere() throws {
         let world = try world(seed: 6)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let (primary, epoch) = (world.partitions[0].primary, world.partitions[0].epoch)
         for id in world.order { world.machines[id]?.lacksRoom = true }
-        write(world, for: .seconds(10))
+        world.write(for: .seconds(10))
         #expect(world.partitions[0].primary == primary && world.partitions[0].epoch == epoch, "\(world.describe())")
         for id in world.order { world.makeRoom(on: id) }
         #expect(world.settle() == [])
@@ -212,16 +201,16 @@ import Testing
     @Test("no role is handed to a node whose engine finds no room, and the transfer is not in the way of others (F6, M4)")
     func noRoomAtTarget() throws {
         let world = try world(seed: 6)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         world.machines[world.order[2]]!.lacksRoom = true
-        write(world, for: .seconds(2))
+        world.write(for: .seconds(2))
         world.catalog.transfer(world.partitions[0].id, to: world.order[2])
-        write(world, for: .seconds(1))
+        world.write(for: .seconds(1))
         #expect(world.partitions[0].primary == world.order[0] && world.partitions[0].operation == nil, "\(world.describe())")
         world.makeRoom(on: world.order[2])
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         world.catalog.transfer(world.partitions[0].id, to: world.order[2])
-        write(world, for: .seconds(1))
+        world.write(for: .seconds(1))
         #expect(world.partitions[0].primary == world.order[2])
         #expect(world.settle() == [])
     }
@@ -229,11 +218,11 @@ import Testing
     @Test("an engine that cannot make a copy is asked again now and then, not all the time, until it can (F6)")
     func noRoomForCopy() throws {
         let world = try world(seed: 7)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         world.catalog.move(world.partitions[0].id, from: world.order[1], to: world.order[3])
         let target = world.machines[world.order[3]]!
         target.makesNothing = true
-        write(world, for: .seconds(10))
+        world.write(for: .seconds(10))
         #expect((5...11).contains(target.refusedCreations), "\(target.refusedCreations)")
         target.makesNothing = false
         world.damages = []
@@ -244,14 +233,14 @@ import Testing
     @Test("a damaged copy that the engine could not remove at first is removed later, and built anew (F6)")
     func removalFails() throws {
         let world = try world(seed: 5)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let machine = world.machines[world.order[1]]!
         machine.removesNothing = true
         world.give(machine, [.failed(world.partitions[0].id, "no room")])
-        write(world, for: .seconds(3))
+        world.write(for: .seconds(3))
         #expect(world.partitions[0].inSync.count == 2)
         machine.removesNothing = false
-        write(world, for: .seconds(3))
+        world.write(for: .seconds(3))
         world.damages = []
         #expect(world.settle() == [])
         #expect(world.partitions[0].inSync.count == 3)
@@ -260,14 +249,14 @@ import Testing
     @Test("a primary whose disk has lost acknowledged entries does not impose its log on the others (E4)", arguments: 1...6)
     func lostTail(seed: UInt64) throws {
         let world = try world(seed: seed)
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         let primary = world.order[0]
         // The end of its log is taken away, though it had been synced.
         world.crash(primary)
         let disk = world.machines[primary]!.disk.count
         world.machines[primary]!.disk.removeLast(min(disk / 2, Int(seed) * 5))
         world.restart(primary)
-        write(world, for: .milliseconds(3_000))
+        world.write(for: .milliseconds(3_000))
         world.damages = []
         #expect(world.settle() == [])
         #expect(world.partitions[0].inSync.count == 3)

@@ -8,10 +8,7 @@ import Testing
 @Suite struct StandingAloneTests {
     /// Two copies, on n1 and n2, the first the primary.
     private func world(seed: UInt64) throws -> World {
-        let world = try World(seed: seed, nodes: 3)
-        world.loss = 0
-        try world.catalog.createTable(on: Array(world.order.prefix(2)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        let world = try World.active(seed: seed, nodes: 3, copies: 2, loss: 0)
         write(world, for: .milliseconds(300))
         return world
     }

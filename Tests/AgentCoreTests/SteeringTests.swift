@@ -8,19 +8,9 @@ import Testing
 
 @Suite struct SteeringTests {
     private func world(seed: UInt64, nodes: Int = 4) throws -> World {
-        let world = try World(seed: seed, nodes: nodes)
-        try world.catalog.createTable(on: Array(world.order.prefix(3)))
-        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
-        write(world, for: .milliseconds(400))
+        let world = try World.active(seed: seed, nodes: nodes)
+        world.write(for: .milliseconds(400))
         return world
-    }
-
-    private func write(_ world: World, for span: Span) {
-        let end = world.now + span
-        while world.now < end {
-            world.write()
-            world.run(.milliseconds(2))
-        }
     }
 
     /// Whether anybody fences anything.
@@ -38,18 +28,18 @@ import Testing
         world.catalog.move(world.partitions[0].id, from: source, to: target)
         let operation = try #require(world.partitions[0].operation)
         world.catalog.pause(operation)
-        write(world, for: .seconds(2))
+        world.write(for: .seconds(2))
         // Its primary dies, and the next one knows of the pause too.
         let leader = try #require(world.partitions[0].primary)
         world.crash(leader)
         if leader != source { world.catalog.nodeFailed(leader) }
-        write(world, for: .milliseconds(200))
+        world.write(for: .milliseconds(200))
         world.restart(leader)
-        write(world, for: .seconds(3))
+        world.write(for: .seconds(3))
         #expect(world.partitions[0].operation == operation && world.partitions[0].learners.contains(target))
         #expect(world.catalog.topology.operations[operation]?.step == .copy, "\(world.describe())")
         let before = world.acknowledged.count
-        write(world, for: .milliseconds(300))
+        world.write(for: .milliseconds(300))
         #expect(world.acknowledged.count > before + 50, "\(world.describe())")
         world.catalog.resume(operation)
         #expect(
@@ -68,17 +58,17 @@ import Testing
             let operation = try #require(world.partitions[0].operation)
             guard world.run(until: { world.copies > 0 }, atMost: .seconds(3), step: .milliseconds(1)) else { continue }
             world.catalog.pause(operation)
-            write(world, for: .seconds(1))
+            world.write(for: .seconds(1))
             let sent = world.copies
             pausedCopies += world.stoppedCopies
-            write(world, for: .seconds(2))
+            world.write(for: .seconds(2))
             #expect(world.copies == sent, "seed \(seed)")
             world.catalog.resume(operation)
             let again = { world.copies > sent || world.partitions[0].operation == nil }
             #expect(world.run(until: again, atMost: .seconds(10), step: .milliseconds(1)), "seed \(seed): \(world.describe())")
             let stopped = world.stoppedCopies
             world.catalog.cancel(operation)
-            write(world, for: .seconds(1))
+            world.write(for: .seconds(1))
             cancelledCopies += world.stoppedCopies - stopped
             #expect(world.settle() == [], "seed \(seed)")
         }
@@ -124,10 +114,10 @@ import Testing
             let pausedAt = world.now + .milliseconds(Int64(step) * 4)
             while world.now < pausedAt { world.run(.microseconds(500)) }
             world.catalog.pause(operation)
-            write(world, for: .milliseconds(500))
+            world.write(for: .milliseconds(500))
             #expect(!isFenced(world), "step \(step): \(world.describe())")
             let before = world.acknowledged.count
-            write(world, for: .milliseconds(300))
+            world.write(for: .milliseconds(300))
             #expect(world.acknowledged.count > before + 50, "step \(step): \(world.describe())")
             if world.catalog.topology.operations[operation]?.phase == .running { paused += 1 } else { over += 1 }
             world.resumeAll()
@@ -156,7 +146,7 @@ import Testing
                 world.run(.microseconds(500))
             }
             world.catalog.cancel(operation)
-            write(world, for: .milliseconds(500))
+            world.write(for: .milliseconds(500))
             #expect(!isFenced(world), "step \(step): \(world.describe())")
             #expect(world.settle() == [], "step \(step)")
             let ended = try #require(world.catalog.topology.operations[operation])

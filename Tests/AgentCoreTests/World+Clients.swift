@@ -21,6 +21,15 @@ extension World {
         return Key([UInt8(spread >> 8), UInt8(spread & 0xFF)])
     }
 
+    /// Writes all the while.
+    func write(for span: Span) {
+        let end = now + span
+        while now < end {
+            write()
+            run(.milliseconds(2))
+        }
+    }
+
     func write() {
         nextCaller += 1
         let row = nextCaller

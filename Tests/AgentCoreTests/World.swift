@@ -5,6 +5,7 @@
 import Model
 import Movement
 import Replication
+import Testing
 
 @testable import AgentCore
 
@@ -143,6 +144,15 @@ final class World {
             machine.session = try catalog.register(id, store: store, generation: 1)
             machines[id] = machine
         }
+    }
+
+    /// A world with one table of one partition, on the first of its nodes, that is served.
+    static func active(seed: UInt64, nodes: Int, copies: Int = 3, loss: Double? = nil) throws -> World {
+        let world = try World(seed: seed, nodes: nodes)
+        if let loss { world.loss = loss }
+        try world.catalog.createTable(on: Array(world.order.prefix(copies)))
+        #expect(world.run(until: { world.partitions.allSatisfy { $0.status == .active } }))
+        return world
     }
 
     // MARK: - Time
