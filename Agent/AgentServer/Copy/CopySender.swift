@@ -187,8 +187,9 @@ struct CopySender {
             throw CopyFailure.unexpected("neither stored nor refused")
         }
         // More than was sent is not believed.
-        stored = min(chunk, number - 1) + 1
-        line.note { $0.chunks = chunk }
+        let stored = min(chunk, number - 1) + 1
+        self.stored = stored
+        line.note { $0.chunks = stored }
     }
 }
 
