@@ -111,7 +111,7 @@ bench-raft: release
 	swift build -c release --product Benchmarks
 	.build/release/Benchmarks --only raft raft-slow $(if $(JSON),--json) $(if $(FULL),--full)
 
-## bench-swim: our members beside Debian's serf agents, by turns; FULL=1 adds 200 members and the freeze grid; JSON=1 as above
+## bench-swim: our members beside Debian's serf agents, by turns; FULL=1 adds 200 members, the freeze grid, and 12 kills of each; JSON=1 as above
 bench-swim:
 	swift build -c release --product Benchmarks
 	.build/release/Benchmarks --only swim $(if $(JSON),--json) $(if $(FULL),--full)

@@ -46,7 +46,8 @@ final class SerfCrowd: ComparedCrowd {
 
     private static func log(_ member: Int, in folder: String) -> String { "\(folder)/n\(member).log" }
 
-    /// Whom a line is about, and what it says.
+    /// Whom a line is about, and what it says. A suspicion says nothing here: serf writes no line when it is refuted, so one that
+    /// was ever suspected would never be seen up again.
     private static func belief(_ line: Substring) -> (Int, Belief)? {
         let words = line.split(separator: " ")
         func number(_ word: Int) -> Int? { word < words.count ? Int(words[word].dropFirst()) : nil }
@@ -55,7 +56,6 @@ final class SerfCrowd: ComparedCrowd {
         case "EventMemberJoin:": return number(5).map { ($0, .up) }
         case "EventMemberFailed:": return number(5).map { ($0, .down) }
         case "EventMemberLeave:": return number(5).map { ($0, .left) }
-        case "Suspect": return number(5).map { ($0, .suspected) }
         default: return nil
         }
     }

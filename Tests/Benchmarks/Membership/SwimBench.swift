@@ -17,7 +17,7 @@ enum SwimBench {
             }
             write(fast, nil, "fast", count, report)
             let lan = try await GossipCrowd.with({ try GossipCrowd(ports: ports, .lan) }) {
-                try await CrowdFigures.measure($0, trials: settings.full ? 7 : 3, idle: 10)
+                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 3, idle: 10)
             }
             write(lan, await serf(count, settings, report), "lan", count, report)
         }
@@ -31,7 +31,7 @@ enum SwimBench {
         guard SerfCrowd.isInstalled else { return nil }
         do {
             return try await SerfCrowd.with({ try SerfCrowd(count, basePort: settings.basePort + 100) }) {
-                try await CrowdFigures.measure($0, trials: settings.full ? 7 : 3, idle: 10)
+                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 3, idle: 10)
             }
         } catch {
             report(row("serf, \(count)", "", nil, note: "could not be measured: \("\(error)".prefix(200))"))
