@@ -243,9 +243,16 @@ package struct Swim: Hashable, Sendable {
         return actions
     }
 
+    /// Where nothing is under way any more, the next tick is put off to when there is something to do; never one that is due already,
+    /// since by how late that comes a pause is known.
     private mutating func setTick(after input: Input, at now: LogicalInstant) {
-        let due = isAtRest ? max(now + tuning.tick, min(nextProbe, nextReconnect, nextReap)) : now + tuning.tick
-        tickDue = input == .tick ? due : min(tickDue, due)
+        guard isAtRest else { return tickDue = input == .tick ? now + tuning.tick : min(tickDue, now + tuning.tick) }
+        let work = min(nextProbe, nextReconnect, nextReap)
+        if input == .tick {
+            tickDue = max(now + tuning.tick, work)
+        } else if now <= tickDue {
+            tickDue = max(min(tickDue, now + tuning.tick), work)
+        }
     }
 
     /// Whether nobody's answer is waited for, and there is nothing to tell.

@@ -46,11 +46,8 @@ import Testing
         tick(&swim, at: now)
         #expect(swim.counters.probes == probes + 1)
         #expect(swim.counters.lateTicks == late)
-        #expect(swim.tickDue == now + swim.tuning.tick)
-        // From one tick behind a probe to the next probe is the longest rest.
-        now = swim.tickDue
-        tick(&swim, at: now)
-        #expect(swim.tickDue - now == swim.tuning.probeInterval - swim.tuning.tick)
+        // The answer to that probe has come, and nothing is waited for until the next.
+        #expect(swim.tickDue == now + swim.tuning.probeInterval)
         tick(&swim, at: swim.tickDue)
         #expect(swim.counters.probes == probes + 2)
         #expect(swim.counters.lateTicks == late)
@@ -98,6 +95,22 @@ import Testing
             try #require(swim.tickDue == now + swim.tuning.tick, "at \(now), after \(reports) reports")
         }
         #expect(reports > 1)
+    }
+
+    @Test("an answer that is read behind the time of a tick does not put that tick off")
+    func overdue() throws {
+        var (swim, now) = try rested()
+        now = swim.tickDue
+        let pings = swim.step(.tick, at: now).compactMap { action -> UInt64? in
+            guard case .send(let message, _) = action, case .ping(let number, _) = message.body else { return nil }
+            return number
+        }
+        let (due, late) = (swim.tickDue, swim.counters.lateTicks)
+        now = due + swim.tuning.probeInterval / 2 + .milliseconds(1)
+        _ = swim.step(received(.ack(sequence: try #require(pings.first))), at: now)
+        #expect(swim.tickDue == due)
+        _ = swim.step(.tick, at: now)
+        #expect(swim.counters.lateTicks == late + 1)
     }
 
     @Test("a tick that comes half a period behind its time is late, after a rest too")
