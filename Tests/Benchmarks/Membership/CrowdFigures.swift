@@ -19,19 +19,24 @@ struct CrowdFigures: Sendable {
     /// MB, of one member.
     private(set) var memory = Samples()
 
-    /// - Parameter seconds: for how long nothing happens but talk.
-    static func measure(_ crowd: any ComparedCrowd, trials: Int, idle seconds: Double) async throws -> CrowdFigures {
+    /// What it costs to know sooner: packets a second of each member, times the seconds until all know.
+    var product: Samples { Samples(packetsPerSecond.median * allDown.median) }
+
+    /// For how long nothing happens but talk.
+    private static let idleSeconds = 10.0
+
+    static func measure(_ crowd: any ComparedCrowd, kills: Int, leaves: Int) async throws -> CrowdFigures {
         var figures = CrowdFigures()
         let empty = try crowd.usage()
         figures.joined.add(try await crowd.gather())
-        try await figures.rest(crowd, seconds, since: empty)
+        try await figures.rest(crowd, idleSeconds, since: empty)
         let start = ContinuousClock.now
         var fallen: Set<Int> = []
-        for trial in 0..<trials {
+        for trial in 0..<kills + leaves {
             // Never the first, through whom all others join.
             let member = 1 + (trial * 7) % (crowd.count - 1)
             fallen.insert(member)
-            try await figures.end(member, crowd, byLeaving: trial == trials - 1)
+            try await figures.end(member, crowd, byLeaving: trial >= kills)
         }
         figures.falseVerdicts = crowd.sightings.falseVerdicts(except: fallen, since: start).count
         return figures

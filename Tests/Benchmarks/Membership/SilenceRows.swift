@@ -13,8 +13,10 @@ enum SilenceRows {
                     } else {
                         try await gather(crowd)
                     }
-                    try await refusals(crowd, profile, report)
                     try await blackHole(crowd, profile, settings, report)
+                }
+                try await GossipCrowd.with({ try GossipCrowd(ports: Array(port..<port + count), tuning, linked: true) }) {
+                    try await refusals($0, profile, settings, report)
                 }
             }
         }
@@ -60,29 +62,31 @@ enum SilenceRows {
         }
     }
 
-    /// A process ends, and the links that three others have to it are reset.
-    private static func refusals(_ crowd: GossipCrowd, _ profile: String, _ report: Benchmarks.Report) async throws {
-        var all = Samples()
-        let start = ContinuousClock.now
-        for member in [3, 5, 8] {
+    /// A process ends; the links to it end with it, and those who dial it again are refused.
+    private static func refusals(
+        _ crowd: GossipCrowd, _ profile: String, _ settings: BenchSettings, _ report: Benchmarks.Report
+    ) async throws {
+        try await gather(crowd)
+        let (start, members) = (ContinuousClock.now, Array(2..<(settings.full ? 9 : 5)))
+        var (first, all) = (Samples(), Samples())
+        for member in members {
             let (begin, others) = (ContinuousClock.now, crowd.everybody(but: member))
             await crowd.kill(member)
-            crowd.resetLinks(to: member, of: [1, 2, 4])
             let times = try await crowd.awaited(within: 60) {
                 crowd.sightings.times(.down, of: member, by: others, since: begin)
             }
-            guard let last = times?.last else {
-                report(row("\(crowd.title), \(profile), \(crowd.count): process ended, links reset: all know", "s", nil))
-                return
+            if let times, let earliest = times.first, let last = times.last {
+                first.add(earliest)
+                all.add(last)
             }
-            all.add(last)
             try crowd.start(member)
             _ = try await crowd.wholeAgain("the one that came back is seen by all", within: 60)
             try await Task.sleep(for: .seconds(6))
         }
-        let name = "\(crowd.title), \(profile), \(crowd.count): process ended, links reset"
+        let name = "\(crowd.title), \(profile), \(crowd.count): process ended, its links with it"
+        report(SwimBench.row("\(name): first verdict", "s", first))
         report(SwimBench.row("\(name): all know", "s", all, ask: profile == "fast" ? 0.5 : nil))
-        let wrong = crowd.sightings.falseVerdicts(except: [3, 5, 8], since: start).count
+        let wrong = crowd.sightings.falseVerdicts(except: Set(members), since: start).count
         report(row("\(name): verdicts on others", "", Double(wrong), ask: 0))
     }
 

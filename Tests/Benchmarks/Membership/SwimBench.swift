@@ -13,13 +13,19 @@ enum SwimBench {
         for count in counts where settings.rows.isEmpty || settings.rows.contains("\(count)") {
             let ports = (1...count).map { settings.basePort + 99 + $0 }
             let fast = try await GossipCrowd.with({ try GossipCrowd(ports: ports, .fast) }) {
-                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 5, idle: 10)
+                try await CrowdFigures.measure($0, kills: settings.full ? 12 : 4, leaves: settings.full ? 5 : 1)
             }
             write(fast, nil, "fast", count, report)
             let lan = try await GossipCrowd.with({ try GossipCrowd(ports: ports, .lan) }) {
-                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 3, idle: 10)
+                try await CrowdFigures.measure($0, kills: settings.full ? 12 : 2, leaves: settings.full ? 5 : 1)
             }
-            write(lan, await serf(count, settings, report), "lan", count, report)
+            let serf = await serf(count, settings, report)
+            write(lan, serf, "lan", count, report)
+            if let serf {
+                for (profile, ours) in [("fast", fast), ("lan", lan)] {
+                    report(row("packets/s × seconds until all know, \(profile), \(count)", "", ours.product, serf.product))
+                }
+            }
         }
         if settings.rows.isEmpty || settings.rows.contains("silence") { try await SilenceRows.run(settings, report) }
     }
@@ -31,7 +37,7 @@ enum SwimBench {
         guard SerfCrowd.isInstalled else { return nil }
         do {
             return try await SerfCrowd.with({ try SerfCrowd(count, basePort: settings.basePort + 100) }) {
-                try await CrowdFigures.measure($0, trials: settings.full ? 13 : 3, idle: 10)
+                try await CrowdFigures.measure($0, kills: settings.full ? 12 : 2, leaves: settings.full ? 5 : 1)
             }
         } catch {
             report(row("serf, \(count)", "", nil, note: "could not be measured: \("\(error)".prefix(200))"))
@@ -63,13 +69,9 @@ enum SwimBench {
         say("restart: all know", "s", \.back, ask: 1)
         say("leave: all know", "s", \.left, ask: 0.8)
         say("join through one: all pairs", "s", \.joined, ask: count == 100 ? 3 : count == 200 ? 7 : nil)
-        say("idle: packets sent by a member", "/s", \.packetsPerSecond)
-        say("idle: payload sent by a member", "B/s", \.bytesPerSecond)
+        say("idle: packets sent by a member", "/s", \.packetsPerSecond, ask: isFast ? nil : 2)
+        say("idle: payload sent by a member", "B/s", \.bytesPerSecond, ask: isFast ? nil : 140)
         say("idle: processor of a member", "%", \.processor, ask: 0.15)
         say("memory of a member", "MB", \.memory, ask: 10)
-        if let serf {
-            let product = [ours, serf].map { Samples($0.packetsPerSecond.median * $0.allDown.median) }
-            report(row("packets/s × seconds until all know, \(profile), \(count)", "", product[0], product[1]))
-        }
     }
 }

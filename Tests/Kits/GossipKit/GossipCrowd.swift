@@ -167,11 +167,6 @@ package final class GossipCrowd: Crowd {
         try await Task.sleep(for: time)
     }
 
-    /// These have had links to `member`, and notice at once that its process has ended.
-    package func resetLinks(to member: Int, of others: [Int]) {
-        for other in others { service(other)?.linkRefused(by: nodes[member]) }
-    }
-
     /// A host that is gone: it hears nothing, is not heard, and refuses nobody.
     package func cut(_ member: Int) { network.set { $0 != member && $1 != member } }
     package func lose(_ share: Double) { for line in lines { line.lose(share) } }
