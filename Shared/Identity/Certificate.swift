@@ -47,10 +47,12 @@ package struct Certificate: Hashable, Sendable {
     }
 
     /// SHA-256 of the subject public key info, in hexadecimal: what a join token pins.
-    package func pin() throws(IdentityError) -> String {
+    package func pin() throws(IdentityError) -> String { Hex.encode(Digest.sha256(try publicKeyInfo())) }
+
+    /// The subject public key info, DER.
+    func publicKeyInfo() throws(IdentityError) -> [UInt8] {
         let handle = try handle()
-        let spki = try Libcrypto.written("writing a public key") { i2d_PUBKEY_bio($0, X509_get0_pubkey(handle.pointer)) }
-        return Hex.encode(Digest.sha256(spki))
+        return try Libcrypto.written("writing a public key") { i2d_PUBKEY_bio($0, X509_get0_pubkey(handle.pointer)) }
     }
 
     /// From when and until when it is valid.

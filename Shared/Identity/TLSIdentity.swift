@@ -1,5 +1,6 @@
 // What a process shows when it speaks TLS, and what it asks of others.
 
+package import Model
 import NIOCore
 package import NIOSSL
 
@@ -11,12 +12,14 @@ package struct TLSIdentity: Sendable {
     package let identity: PeerIdentity
     private let chain: [NIOSSLCertificateSource]
     private let key: NIOSSLPrivateKey
+    private let signingKey: PrivateKey
     private let root: NIOSSLCertificate
 
     /// - Throws: `malformed`, or whatever makes `certificate` nobody's identity.
     package init(certificate: Certificate, key: PrivateKey, authority: Certificate) throws(IdentityError) {
         self.certificate = certificate
         self.authority = authority
+        signingKey = key
         identity = try certificate.identity()
         root = try authority.forTLS()
         // The authority's certificate travels too, so that a joining node can compare it with the pin of its token.
@@ -27,6 +30,11 @@ package struct TLSIdentity: Sendable {
         } catch {
             throw .malformed("private key: \(error)")
         }
+    }
+
+    /// Signs a topology delta, as it was written, so that it can be handed on; see `SignerCertificate`.
+    package func sign(delta bytes: [UInt8], of cluster: ClusterID) throws(IdentityError) -> [UInt8] {
+        try signingKey.sign(SignerCertificate.statement(bytes, of: cluster))
     }
 
     /// For links between members: TLS 1.3, both sides show a certificate of our authority. Addresses are not compared; the

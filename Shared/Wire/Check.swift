@@ -9,6 +9,8 @@ package enum WireLimits {
     package static let textBytes = 64 * 1_024
     /// Bytes of a public key.
     package static let publicKeyBytes = 4 * 1_024
+    /// Bytes of a certificate.
+    package static let certificateBytes = 16 * 1_024
     /// Elements of a list that has no limit of its own: an agent's partitions, a delta's changes.
     package static let listCount = 1 << 20
     /// Counters stay below this, so that counting on from one cannot overflow.

@@ -145,31 +145,34 @@ final class Stage {
         var listeners: [LinkListener] = []
         for (index, backend) in backends.enumerated() {
             listeners.append(
-                Self.listener(
-                    try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster), for: backend, port: 0))
+                try Self.listener(try Self.identity("c\(index + 1)", .coordinator, authority), cluster, for: backend, port: 0))
         }
         self.listeners = listeners
         for listener in listeners { tasks.append(Task { try await listener.run() }) }
     }
 
-    private static func listener(_ endpoint: LinkEndpoint, for backend: ScriptedBackend, port: Int) -> LinkListener {
-        let sessions = AgentSessions(backend: backend, logger: quiet)
+    private static func listener(
+        _ identity: TLSIdentity, _ cluster: ClusterID, for backend: ScriptedBackend, port: Int
+    ) throws -> LinkListener {
+        let sessions = AgentSessions(backend: backend, signingAs: identity, of: cluster, logger: quiet)
         return LinkListener(
-            endpoint: endpoint, address: HostPort(host: "127.0.0.1", port: port),
+            endpoint: try endpoint(identity, cluster), address: HostPort(host: "127.0.0.1", port: port),
             handlers: [.session: { await sessions.serve($0) }], logger: quiet)
     }
 
-    static func endpoint(
-        _ name: String, _ role: PeerIdentity.Role, _ authority: Authority, _ cluster: ClusterID
-    ) throws -> LinkEndpoint {
+    static func identity(_ name: String, _ role: PeerIdentity.Role, _ authority: Authority) throws -> TLSIdentity {
         let key = try PrivateKey.generate()
         let certificate = try authority.issue(
             try PeerIdentity(cluster: "demo", role: role, name: name), publicKey: try key.publicKey(),
             addresses: ["127.0.0.1"], at: BootClock.wallTime())
-        let contexts = try LinkContexts(TLSIdentity(certificate: certificate, key: key, authority: authority.certificate))
+        return try TLSIdentity(certificate: certificate, key: key, authority: authority.certificate)
+    }
+
+    static func endpoint(_ identity: TLSIdentity, _ cluster: ClusterID) throws -> LinkEndpoint {
+        let contexts = try LinkContexts(identity)
         return LinkEndpoint(
-            cluster: cluster, clusterName: "demo", node: try NodeID(name), store: StoreID(1), generation: Generation(1),
-            contexts: { contexts })
+            cluster: cluster, clusterName: "demo", node: try NodeID(identity.identity.name), store: StoreID(1),
+            generation: Generation(1), contexts: { contexts })
     }
 
     /// `host:port` of a coordinator's links, once it is bound.
@@ -184,7 +187,7 @@ final class Stage {
     ///   - failures: how often its disk does not take another generation.
     ///   - damaged: what it does not vouch for.
     func agent(
-        with coordinators: [Int], failing failures: Int = 0, damaged: [PartitionID] = []
+        with coordinators: [Int], failing failures: Int = 0, damaged: [PartitionID] = [], relay: DeltaRelay = DeltaRelay()
     ) async throws -> (session: AgentSession, owner: ScriptedOwner) {
         var addresses: [CoordinatorAddress] = []
         for index in coordinators {
@@ -195,12 +198,12 @@ final class Stage {
         await owner.failBeginnings(failures)
         await owner.find(damaged: damaged)
         let session = AgentSession(
-            endpoint: try Self.endpoint("n1", .node, authority, cluster), coordinators: { known },
+            endpoint: try Self.endpoint(Self.identity("n1", .node, authority), cluster), coordinators: { known },
             registration: AgentRegistration(
                 store: StoreID(1), generation: Generation(1), zone: try ZoneName("a"),
                 addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), instanceType: "", version: "1",
                 isLogIntact: true, canBeginLater: true),
-            owner: owner, logger: quiet)
+            owner: owner, relay: relay, logger: quiet)
         tasks.append(Task { await session.run() })
         return (session, owner)
     }
@@ -214,6 +217,9 @@ final class Stage {
         feed.publish(delta, leadingTo: topology)
     }
 
+    /// What ends with the stage.
+    func run(_ work: @escaping @Sendable () async throws -> Void) { tasks.append(Task { try await work() }) }
+
     func stop(_ index: Int) async {
         tasks[index].cancel()
         _ = try? await tasks[index].value
@@ -221,8 +227,8 @@ final class Stage {
 
     /// Starts a coordinator that was stopped, at the address that it had.
     func restart(_ index: Int) throws {
-        let listener = Self.listener(
-            try Self.endpoint("c\(index + 1)", .coordinator, authority, cluster), for: backends[index],
+        let listener = try Self.listener(
+            try Self.identity("c\(index + 1)", .coordinator, authority), cluster, for: backends[index],
             port: listeners[index].port ?? 0)
         tasks.append(Task { try await listener.run() })
     }

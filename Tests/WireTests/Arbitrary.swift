@@ -166,6 +166,17 @@ struct Arbitrary {
         TopologyDelta(from: revision(), to: revision(), changes: try list { try $0.change() })
     }
 
+    mutating func signedDelta(alwaysSigned: Bool = false) throws -> SignedDelta {
+        let signature = (0..<SignedDelta.signatureBytes).map { _ in UInt8(truncatingIfNeeded: bits()) }
+        let isSigned = alwaysSigned || flag()
+        return SignedDelta(try delta()) { _ in isSigned ? signature : nil }
+    }
+
+    mutating func topologyAnswer() throws -> TopologyAnswer {
+        let signers = [bytes(), bytes()]
+        return TopologyAnswer(try list { .init(signed: try $0.signedDelta(alwaysSigned: true), signer: $0.pick(signers)) })
+    }
+
     mutating func topology(changes: Int = 6) throws -> Topology {
         let drawn = Topology(revision: revision(), changes: try list(changes) { try $0.change() })
         // A drawn history may name one partition as living and as retired; what its own snapshot makes of it is consistent.
@@ -278,7 +289,7 @@ struct Arbitrary {
 
     mutating func coordinatorFrame() throws -> CoordinatorFrame {
         switch below(7) {
-        case 0: .delta(try delta())
+        case 0: .delta(try signedDelta(), signer: flag() ? [1] + bytes() : nil)
         case 1:
             .snapshot(
                 SnapshotChunk(

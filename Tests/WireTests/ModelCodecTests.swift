@@ -44,6 +44,8 @@ import Wire
         try checkLaws { try $0.hello() }
         try checkLaws(rounds: 200, damaged: 12) { try $0.agentFrame() }
         try checkLaws(rounds: 200, damaged: 12) { try $0.coordinatorFrame() }
+        try checkLaws { TopologyQuestion(after: $0.revision()) }
+        try checkLaws { try $0.topologyAnswer() }
     }
 
     @Test("random bytes are refused or read, and never trap")

@@ -139,6 +139,7 @@ package struct AgentParts {
             runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster, logger: logger)
         let worker = EngineWorker(engine: engine, troubles: runtime.troubles, logger: logger) { runtime.inbox.put($0) }
         let links = PeerLinks(endpoint: endpoint, conversation: .replication, logger: logger)
+        let relay = DeltaRelay()
         let session = AgentSession(
             endpoint: endpoint,
             coordinators: { credentials.coordinators.compactMap(\.address) },
@@ -146,7 +147,7 @@ package struct AgentParts {
                 store: folder.store, generation: folder.generation, zone: configuration.zone,
                 addresses: configuration.addresses, instanceType: configuration.instanceType, version: RunningAgent.version,
                 isLogIntact: true, canBeginLater: true),
-            owner: agent, logger: logger)
+            owner: agent, relay: relay, logger: logger)
         let seal = credentials.seal
         let keys = KeyringKeeper(seal: seal, path: credentials.keyringPath, logger: logger)
         let membership = GossipService(
@@ -158,7 +159,10 @@ package struct AgentParts {
             address: try Self.hostPort(configuration.listen.gossip, "listen.gossip"), seal: seal,
             coordinators: credentials.coordinators.compactMap(\.rosterEntry), endpoint: endpoint, logger: logger,
             roundTrip: { meters.roundTrip.record($0) })
-        let rumours = RumourService(gossip: membership, session: session, runtime: runtime, logger: logger)
+        let follower = Follower(runtime: runtime, gossip: membership, session: session)
+        let peers = PeerTopology(
+            endpoint: endpoint, authority: credentials.tls.authority, relay: relay, follower: follower, logger: logger)
+        let rumours = RumourService(gossip: membership, session: session, peers: peers, runtime: runtime, logger: logger)
         let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, meters: meters, logger: logger)
         let copies = CopyDispatcher(streams: streams, logger: logger) { runtime.inbox.put($0) }
         let listener = LinkListener(
@@ -166,6 +170,7 @@ package struct AgentParts {
             handlers: [
                 .replication: { link in await Self.receive(from: link, into: runtime, logger: logger) },
                 .copy: { link in await streams.receive(on: link) },
+                .topology: { link in await relay.serve(link, isMember: follower.isMember) },
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)
@@ -198,7 +203,7 @@ package struct AgentParts {
         services =
             [
                 worker, mirror, links, listener, copies, keys, runtime, InformedGossip(gossip: membership, keys: keys),
-                rumours,
+                rumours, peers,
                 LinkWatch(links: links, gossip: membership),
                 session, statistics, scrub, gateway, status,
             ]

@@ -83,6 +83,7 @@ struct StatisticsService: Service {
 struct RumourService: Service {
     let gossip: GossipService
     let session: AgentSession
+    let peers: PeerTopology
     let runtime: AgentRuntime
     let logger: Logger
 
@@ -99,14 +100,38 @@ struct RumourService: Service {
                             "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
                     }
                     session.report(deaths)
-                case .revisionHeard(let revision, _):
+                case .revisionHeard(let revision, let node):
                     let own = runtime.routes.revision
-                    if revision > own { session.askTopology(from: own, toReach: revision) }
+                    guard revision > own else { continue }
+                    session.askTopology(from: own, toReach: revision)
+                    peers.heard(from: node)
                 case .memberChanged, .identityInUse: break
                 }
             }
         }
     }
+}
+
+/// This agent, as it learns from others.
+struct Follower: TopologyFollower {
+    let runtime: AgentRuntime
+    let gossip: GossipService
+    let session: AgentSession
+
+    var revision: Revision { runtime.routes.revision }
+    var newestRevision: Revision { gossip.newestRevision }
+    var peers: [NodeID: String] {
+        let others = runtime.routes.topology.nodes.filter {
+            $0.key != runtime.node && $0.value.status != .decommissioned && $0.value.session != .none
+        }
+        return others.mapValues(\.addresses.link)
+    }
+
+    @Sendable func isMember(_ node: NodeID) -> Bool {
+        runtime.routes.topology.nodes[node].map { $0.status != .decommissioned } ?? false
+    }
+
+    func learned(_ delta: TopologyDelta) async { await session.learned(delta) }
 }
 
 extension ClusterCredentials {

@@ -77,21 +77,24 @@ package final class AgentSession: Service {
     private let dialer: LinkDialer
     private let coordinators: @Sendable () -> [CoordinatorAddress]
     private let owner: any SessionOwner
+    private let relay: DeltaRelay
     private let logger: Logger
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - coordinators: asked before each round of dialling, so that a changed group is found.
     ///   - registration: without what is damaged, which `owner` is asked for.
+    ///   - relay: gets what the coordinators have signed.
     package init(
         endpoint: LinkEndpoint, coordinators: @escaping @Sendable () -> [CoordinatorAddress], registration: AgentRegistration,
-        owner: any SessionOwner, logger: Logger
+        owner: any SessionOwner, relay: DeltaRelay = DeltaRelay(), logger: Logger
     ) {
         node = endpoint.node
         dialer = LinkDialer(endpoint: endpoint)
         self.coordinators = coordinators
         state = Mutex(State(registration: registration))
         self.owner = owner
+        self.relay = relay
         self.logger = logger
     }
 
@@ -306,11 +309,11 @@ package final class AgentSession: Service {
     // MARK: - Listening
 
     private func listen(on link: Link) async {
-        var assembler = SnapshotAssembler()
+        var (assembler, signer) = (SnapshotAssembler(), [UInt8]?.none)
         do {
             for try await bytes in link.frames {
                 state.withLock { $0.status.heardAt = BootClock.now() }
-                if try await take(try CoordinatorFrame(bytes: bytes), &assembler) == .leave { return }
+                if try await take(try CoordinatorFrame(bytes: bytes), &assembler, &signer) == .leave { return }
             }
         } catch  where !Task.isCancelled {
             logger.warning("a session ended", metadata: ["coordinator": "\(link.peer.node)", "reason": "\(error)"])
@@ -321,12 +324,15 @@ package final class AgentSession: Service {
 
     private enum Next { case stay, leave }
 
-    private func take(_ frame: CoordinatorFrame, _ assembler: inout SnapshotAssembler) async throws(WireError) -> Next {
+    private func take(
+        _ frame: CoordinatorFrame, _ assembler: inout SnapshotAssembler, _ signer: inout [UInt8]?
+    ) async throws(WireError) -> Next {
         switch frame {
-        case .delta(let delta):
+        case .delta(let signed, let newSigner):
+            signer = newSigner ?? signer
             state.withLock { $0.awaited.pause() }
-            await owner.received(.delta(delta))
-            noticeFailure(in: delta.changes)
+            await learned(signed.delta)
+            relay.note(signed, by: signer)
         case .snapshot(let chunk):
             state.withLock { state in
                 state.topologyMovedAt = BootClock.now()
@@ -349,6 +355,12 @@ package final class AgentSession: Service {
         case .pong: break
         }
         return .stay
+    }
+
+    /// A delta that a coordinator vouches for, whoever handed it on.
+    func learned(_ delta: TopologyDelta) async {
+        await owner.received(.delta(delta))
+        noticeFailure(in: delta.changes)
     }
 
     private func registered(_ outcome: RegistrationOutcome) async {

@@ -62,7 +62,9 @@ package enum CoordinatorProcess {
             core: consume core, store: store, peers: peers, links: links, gossip: gossip, keys: keys,
             places: GroupPlaces(configuration.members), logger: logger, loop: loop)
         await runtime.start()
-        let sessions = AgentSessions(backend: runtime, logger: logger) { gossip.linkEnded(to: $0) }
+        let sessions = AgentSessions(
+            backend: runtime, signingAs: identity, of: configuration.cluster, logger: logger
+        ) { gossip.linkEnded(to: $0) }
         let listener = LinkListener(
             endpoint: endpoint, address: configuration.listen.link,
             handlers: [.raft: { await runtime.serve($0) }, .session: { await sessions.serve($0) }], logger: logger)

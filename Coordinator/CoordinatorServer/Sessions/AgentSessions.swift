@@ -2,6 +2,7 @@
 //
 // A stream that is slow holds back only itself: the feed keeps the deltas, and a watcher that falls behind them gets a snapshot.
 
+package import Identity
 package import Logging
 package import Model
 import Synchronization
@@ -16,13 +17,20 @@ package final class AgentSessions: Sendable {
     }
 
     private let backend: any SessionBackend
+    private let writer: DeltaWriter
     private let ended: @Sendable (NodeID) -> Void
     private let logger: Logger
     private let open = Mutex<[NodeID: Int]>([:])
 
-    /// - Parameter ended: told of each session that the agent's machine ended: its process may be gone.
-    package init(backend: any SessionBackend, logger: Logger, ended: @escaping @Sendable (NodeID) -> Void = { _ in }) {
+    /// - Parameters:
+    ///   - identity: who signs the deltas, so that agents can hand them on (rule T2); nil: they cannot.
+    ///   - ended: told of each session that the agent's machine ended: its process may be gone.
+    package init(
+        backend: any SessionBackend, signingAs identity: TLSIdentity? = nil, of cluster: ClusterID, logger: Logger,
+        ended: @escaping @Sendable (NodeID) -> Void = { _ in }
+    ) {
         self.backend = backend
+        writer = DeltaWriter(signingAs: identity, of: cluster)
         self.ended = ended
         self.logger = logger
     }
@@ -35,7 +43,7 @@ package final class AgentSessions: Sendable {
         let node = link.peer.node
         open.withLock { $0[node, default: 0] += 1 }
         logger.info("session open", metadata: ["agent": "\(node)", "remote": "\(link.remoteAddress)"])
-        let conversation = SessionConversation(node: node, link: link, backend: backend)
+        let conversation = SessionConversation(node: node, link: link, backend: backend, writer: writer)
         var isEndedByPeer = false
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await conversation.beacon(every: Bounds.beacon, silence: Bounds.silence) }
@@ -77,6 +85,7 @@ private final class SessionConversation: Sendable {
     private let node: NodeID
     private let link: Link
     private let backend: any SessionBackend
+    private let writer: DeltaWriter
     private let heardAt = Mutex(BootClock.now())
     /// Whether a whole topology is on its way. What anybody asks for meanwhile it brings, or the deltas that follow it on this stream.
     private let isSendingWhole = Mutex(false)
@@ -89,10 +98,11 @@ private final class SessionConversation: Sendable {
         let bytes: Int
     }
 
-    init(node: NodeID, link: Link, backend: any SessionBackend) {
+    init(node: NodeID, link: Link, backend: any SessionBackend, writer: DeltaWriter) {
         self.node = node
         self.link = link
         self.backend = backend
+        self.writer = writer
         watches = AsyncStream.makeStream(of: Revision.self, bufferingPolicy: .bufferingNewest(1))
         questions = AsyncStream.makeStream(of: Question.self)
     }
@@ -192,6 +202,7 @@ private final class SessionConversation: Sendable {
 
     private func stream(from start: Revision) async {
         var revision = start
+        var signer = writer.signer
         do {
             while let update = await backend.feed.updates(after: revision) {
                 // Who is gone for good may hear that, and no keys any more: its certificate is still good for a while.
@@ -199,8 +210,10 @@ private final class SessionConversation: Sendable {
                 switch update {
                 case .deltas(let deltas):
                     for delta in deltas {
-                        let shown = isMember ? delta : delta.withoutGossipKeys
-                        try await link.send(CoordinatorFrame.delta(shown).serialized())
+                        let signed = isMember ? writer.signed(delta) : SignedDelta(delta.withoutGossipKeys)
+                        try await link.send(CoordinatorFrame.delta(signed, signer: signer).serialized())
+                        // It has been said.
+                        signer = nil
                         revision = delta.to
                     }
                 case .snapshot(let topology):

@@ -69,7 +69,7 @@ extension Conversation {
     func mayBeOpened(by role: PeerIdentity.Role) -> Bool {
         switch self {
         case .raft: role == .coordinator
-        case .session, .replication, .copy: role == .node
+        case .session, .replication, .copy, .topology: role == .node
         case .probe: role == .node || role == .coordinator
         }
     }

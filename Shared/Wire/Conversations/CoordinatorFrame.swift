@@ -1,3 +1,4 @@
+import FoundationEssentials
 package import Model
 
 /// What became of a registration.
@@ -24,7 +25,8 @@ package enum LeaderHint: Hashable, Sendable {
 
 /// What a coordinator says to an agent in its session.
 package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
-    case delta(TopologyDelta)
+    /// With the certificate of who signed it, DER, where that is another than before on this link.
+    case delta(SignedDelta, signer: [UInt8]?)
     case snapshot(SnapshotChunk)
     case outcome(RequestID, ProposalOutcome)
     case registered(RequestID, RegistrationOutcome)
@@ -36,7 +38,11 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
 
     package init(wire: ProtoCoordinatorFrame) throws(WireError) {
         switch try Check.present(wire.frame, "CoordinatorFrame.frame") {
-        case .delta(let delta): self = .delta(try TopologyDelta(wire: delta))
+        case .delta(let delta):
+            let signature = wire.deltaSignature.isEmpty ? nil : Array(wire.deltaSignature)
+            let signer = try Check.bytes(wire.signer, "CoordinatorFrame.signer", atMost: WireLimits.certificateBytes)
+            self = .delta(
+                try SignedDelta(bytes: Array(delta), signature: signature), signer: signer.isEmpty ? nil : signer)
         case .snapshot(let chunk): self = .snapshot(try SnapshotChunk(wire: chunk))
         case .outcome(let outcome):
             guard outcome.hasOutcome else { throw WireError("Outcome.outcome", .missing) }
@@ -56,7 +62,10 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
     package var wire: ProtoCoordinatorFrame {
         var wire = ProtoCoordinatorFrame()
         switch self {
-        case .delta(let delta): wire.delta = delta.wire
+        case .delta(let signed, let signer):
+            wire.delta = Data(signed.bytes)
+            if let signature = signed.signature { wire.deltaSignature = Data(signature) }
+            if let signer { wire.signer = Data(signer) }
         case .snapshot(let chunk): wire.snapshot = chunk.wire
         case .outcome(let request, let outcome):
             wire.outcome.requestID = request.text

@@ -12,6 +12,8 @@ package enum Conversation: String, Hashable, Sendable, CaseIterable, WireEnumera
     case copy
     /// Nothing but the two first frames: a silent member's process shows that it is there.
     case probe
+    /// One question of an agent to another for what the coordinators have decided, and its answer.
+    case topology
 
     package var wire: ProtoConversation {
         switch self {
@@ -20,6 +22,7 @@ package enum Conversation: String, Hashable, Sendable, CaseIterable, WireEnumera
         case .replication: .replication
         case .copy: .copy
         case .probe: .probe
+        case .topology: .topology
         }
     }
 }

@@ -10,6 +10,11 @@
 
 /// The first frame of every link, and the conversation of an agent's session with a coordinator.
 
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
 package import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -30,6 +35,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
   case replication // = 3
   case copy // = 4
   case probe // = 5
+  case topology // = 6
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -44,6 +50,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     case 3: self = .replication
     case 4: self = .copy
     case 5: self = .probe
+    case 6: self = .topology
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -56,6 +63,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     case .replication: return 3
     case .copy: return 4
     case .probe: return 5
+    case .topology: return 6
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -68,6 +76,7 @@ package nonisolated enum ProtoConversation: SwiftProtobuf.Enum, Swift.CaseIterab
     .replication,
     .copy,
     .probe,
+    .topology,
   ]
 
 }
@@ -248,10 +257,11 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
 
   package var frame: ProtoCoordinatorFrame.OneOf_Frame? = nil
 
-  package var delta: ProtoTopologyDelta {
+  /// A TopologyDelta as it was written: what the signature is over.
+  package var delta: Data {
     get {
       if case .delta(let v)? = frame {return v}
-      return ProtoTopologyDelta()
+      return Data()
     }
     set {frame = .delta(newValue)}
   }
@@ -315,10 +325,17 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
   /// Clears the value of `revision`. Subsequent reads from it will return its default value.
   package mutating func clearRevision() {self._revision = nil}
 
+  /// With delta: the coordinator's signature over it, 64 bytes.
+  package var deltaSignature: Data = Data()
+
+  /// With delta: the certificate of whoever signed it, DER. Not repeated on a link until it is another.
+  package var signer: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Frame: Equatable, Sendable {
-    case delta(ProtoTopologyDelta)
+    /// A TopologyDelta as it was written: what the signature is over.
+    case delta(Data)
     case snapshot(ProtoCoordinatorFrame.SnapshotChunk)
     case outcome(ProtoCoordinatorFrame.Outcome)
     case registered(ProtoCoordinatorFrame.Registered)
@@ -483,12 +500,67 @@ package nonisolated struct ProtoCoordinatorFrame: Sendable {
   fileprivate var _revision: ProtoRevision? = nil
 }
 
+/// From an agent to another that tells of a newer revision.
+package nonisolated struct ProtoTopologyQuestion: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var after: ProtoRevision {
+    get {_after ?? ProtoRevision()}
+    set {_after = newValue}
+  }
+  /// Returns true if `after` has been explicitly set.
+  package var hasAfter: Bool {self._after != nil}
+  /// Clears the value of `after`. Subsequent reads from it will return its default value.
+  package mutating func clearAfter() {self._after = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _after: ProtoRevision? = nil
+}
+
+/// What follows on that revision, one behind the other; nothing where it is not known any more.
+package nonisolated struct ProtoTopologyAnswer: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var deltas: [ProtoTopologyAnswer.Signed] = []
+
+  /// Certificates of coordinators, DER.
+  package var signers: [Data] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package nonisolated struct Signed: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    package var delta: Data = Data()
+
+    package var signature: Data = Data()
+
+    /// Place in signers.
+    package var signer: UInt32 = 0
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+  }
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoConversation: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CONVERSATION_UNSPECIFIED\0\u{1}CONVERSATION_RAFT\0\u{1}CONVERSATION_SESSION\0\u{1}CONVERSATION_REPLICATION\0\u{1}CONVERSATION_COPY\0\u{1}CONVERSATION_PROBE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CONVERSATION_UNSPECIFIED\0\u{1}CONVERSATION_RAFT\0\u{1}CONVERSATION_SESSION\0\u{1}CONVERSATION_REPLICATION\0\u{1}CONVERSATION_COPY\0\u{1}CONVERSATION_PROBE\0\u{1}CONVERSATION_TOPOLOGY\0")
 }
 
 nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -803,7 +875,7 @@ nonisolated extension ProtoAgentFrame.Register: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorFrame"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed\0\u{1}pong\0\u{1}revision\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}snapshot\0\u{1}outcome\0\u{1}registered\0\u{1}leader\0\u{3}quorum_confirmed\0\u{1}pong\0\u{1}revision\0\u{3}delta_signature\0\u{1}signer\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -812,15 +884,10 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try {
-        var v: ProtoTopologyDelta?
-        var hadOneofValue = false
-        if let current = self.frame {
-          hadOneofValue = true
-          if case .delta(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
+        var v: Data?
+        try decoder.decodeSingularBytesField(value: &v)
         if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          if self.frame != nil {try decoder.handleConflictingOneOf()}
           self.frame = .delta(v)
         }
       }()
@@ -893,6 +960,8 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
         }
       }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._revision) }()
+      case 9: try { try decoder.decodeSingularBytesField(value: &self.deltaSignature) }()
+      case 10: try { try decoder.decodeSingularBytesField(value: &self.signer) }()
       default: break
       }
     }
@@ -906,7 +975,7 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
     switch self.frame {
     case .delta?: try {
       guard case .delta(let v)? = self.frame else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 1)
     }()
     case .snapshot?: try {
       guard case .snapshot(let v)? = self.frame else { preconditionFailure() }
@@ -937,12 +1006,20 @@ nonisolated extension ProtoCoordinatorFrame: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._revision {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    if !self.deltaSignature.isEmpty {
+      try visitor.visitSingularBytesField(value: self.deltaSignature, fieldNumber: 9)
+    }
+    if !self.signer.isEmpty {
+      try visitor.visitSingularBytesField(value: self.signer, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ProtoCoordinatorFrame, rhs: ProtoCoordinatorFrame) -> Bool {
     if lhs.frame != rhs.frame {return false}
     if lhs._revision != rhs._revision {return false}
+    if lhs.deltaSignature != rhs.deltaSignature {return false}
+    if lhs.signer != rhs.signer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1178,6 +1255,115 @@ nonisolated extension ProtoCoordinatorFrame.Leader: SwiftProtobuf.Message, Swift
     if lhs._node != rhs._node {return false}
     if lhs.linkAddress != rhs.linkAddress {return false}
     if lhs.isSelf != rhs.isSelf {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoTopologyQuestion: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TopologyQuestion"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}after\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._after) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._after {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoTopologyQuestion, rhs: ProtoTopologyQuestion) -> Bool {
+    if lhs._after != rhs._after {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoTopologyAnswer: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".TopologyAnswer"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}deltas\0\u{1}signers\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.deltas) }()
+      case 2: try { try decoder.decodeRepeatedBytesField(value: &self.signers) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.deltas.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.deltas, fieldNumber: 1)
+    }
+    if !self.signers.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.signers, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoTopologyAnswer, rhs: ProtoTopologyAnswer) -> Bool {
+    if lhs.deltas != rhs.deltas {return false}
+    if lhs.signers != rhs.signers {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoTopologyAnswer.Signed: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoTopologyAnswer.protoMessageName + ".Signed"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}delta\0\u{1}signature\0\u{1}signer\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.delta) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.signature) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.signer) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.delta.isEmpty {
+      try visitor.visitSingularBytesField(value: self.delta, fieldNumber: 1)
+    }
+    if !self.signature.isEmpty {
+      try visitor.visitSingularBytesField(value: self.signature, fieldNumber: 2)
+    }
+    if self.signer != 0 {
+      try visitor.visitSingularUInt32Field(value: self.signer, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoTopologyAnswer.Signed, rhs: ProtoTopologyAnswer.Signed) -> Bool {
+    if lhs.delta != rhs.delta {return false}
+    if lhs.signature != rhs.signature {return false}
+    if lhs.signer != rhs.signer {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,82 @@
+package import Model
+import Synchronization
+package import Transport
+import Wire
+
+/// The deltas that were learned last, as their coordinators signed them, for agents that no coordinator tells (rule T2).
+package final class DeltaRelay: Sendable {
+    private enum Bounds {
+        /// Deltas and bytes of them that are kept. Who is further behind waits for a coordinator, which has the whole.
+        static let deltas = 1_024
+        static let bytes = 4 << 20
+        /// Bytes of one answer: a frame has room for it, with what comes around it.
+        static let answer = 1 << 20
+        /// How long who has opened a link may take to ask.
+        static let question = Duration.seconds(2)
+    }
+
+    private struct State {
+        /// Each begins where the one before it ends.
+        var parts: [TopologyAnswer.Part] = []
+        var bytes = 0
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// - Parameter signer: the certificate of who signed it, DER.
+    func note(_ signed: SignedDelta, by signer: [UInt8]?) {
+        state.withLock { state in
+            guard signed.signature != nil, let signer, signed.bytes.count <= Bounds.answer else {
+                // What comes behind it does not follow on what is there.
+                return state = State()
+            }
+            if let last = state.parts.last, last.signed.delta.to != signed.delta.from { state = State() }
+            state.parts.append(TopologyAnswer.Part(signed: signed, signer: signer))
+            state.bytes += signed.bytes.count
+            guard state.parts.count > Bounds.deltas || state.bytes > Bounds.bytes else { return }
+            // A quarter at a time, so that shifting the array costs nothing per delta.
+            let dropped = max(1, state.parts.count / 4)
+            state.bytes -= state.parts[..<dropped].reduce(0) { $0 + $1.signed.bytes.count }
+            state.parts.removeFirst(dropped)
+        }
+    }
+
+    /// What is known to follow on `revision`: nothing, where that is too old, or the newest.
+    func answer(after revision: Revision) -> TopologyAnswer {
+        state.withLock { state in
+            guard let first = state.parts.firstIndex(where: { $0.signed.delta.from == revision }) else {
+                return TopologyAnswer([])
+            }
+            var parts: [TopologyAnswer.Part] = []
+            var (bytes, signers) = (0, Set<[UInt8]>())
+            for part in state.parts[first...].prefix(TopologyAnswer.mostDeltas) {
+                bytes += part.signed.bytes.count
+                signers.insert(part.signer)
+                guard bytes <= Bounds.answer, signers.count <= TopologyAnswer.mostSigners else { break }
+                parts.append(part)
+            }
+            return TopologyAnswer(parts)
+        }
+    }
+
+    /// Answers the one question of a link: the listener's handler for `.topology`.
+    ///
+    /// - Parameter isMember: whether the node that asks is one still. Who is gone for good gets no keys any more.
+    package func serve(_ link: Link, isMember: @Sendable (NodeID) -> Bool) async {
+        guard isMember(link.peer.node) else { return link.abort() }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // Whoever asks something else, or is gone, gets no answer, and tries elsewhere.
+                guard let frame = try? await link.receive(), let question = try? TopologyQuestion(bytes: frame) else { return }
+                try? await link.send(self.answer(after: question.after).serialized())
+                await link.close()
+            }
+            group.addTask { try? await Task.sleep(for: Bounds.question) }
+            await group.next()
+            group.cancelAll()
+        }
+        link.abort()
+    }
+}

@@ -1,0 +1,36 @@
+import Identity
+import Model
+import Synchronization
+import Wire
+
+/// Writes and signs each delta once, for all sessions that it goes out on.
+final class DeltaWriter: Sendable {
+    /// Those written last: watchers are seldom further apart.
+    private static let kept = 256
+
+    private let identity: TLSIdentity?
+    private let cluster: ClusterID
+    private let written = Mutex<[SignedDelta]>([])
+
+    /// - Parameter identity: by whose key they are signed; nil: they are not.
+    init(signingAs identity: TLSIdentity?, of cluster: ClusterID) {
+        self.identity = identity
+        self.cluster = cluster
+    }
+
+    /// The signer's certificate.
+    var signer: [UInt8]? { identity?.certificate.der }
+
+    func signed(_ delta: TopologyDelta) -> SignedDelta {
+        if let known = written.withLock({ $0.last { $0.delta.to == delta.to && $0.delta.from == delta.from } }) {
+            return known
+        }
+        // A signature that cannot be made leaves a delta that cannot be handed on, and is good on this link all the same.
+        let signed = SignedDelta(delta) { [identity, cluster] in try? identity?.sign(delta: $0, of: cluster) }
+        written.withLock { written in
+            if written.count == Self.kept { written.removeFirst() }
+            written.append(signed)
+        }
+        return signed
+    }
+}
