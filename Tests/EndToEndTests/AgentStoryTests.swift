@@ -1,4 +1,5 @@
 import Foundation
+import NIOHTTP1
 import ProcessKit
 import Testing
 
@@ -82,7 +83,7 @@ struct AgentNetworkTests {
     }
 
     @Test(
-        "agents that are cut off hold nobody dead whom they cannot judge, nobody of their own side is lost, and every cut heals",
+        "agents that are cut off hold nobody dead whom they cannot judge, learn what is decided as long as they reach one, and every cut heals",
         .timeLimit(.minutes(15)))
     func cuts() async throws {
         let network = try TestNetwork()
@@ -99,6 +100,28 @@ struct AgentNetworkTests {
             for _ in 0..<3 { try await watch.goesOn() }
             #expect(try watch.said("dead") == [])
             try network.healAll()
+
+            // T2: one that reaches all agents and no coordinator learns of the agents what is decided meanwhile.
+            watch = try await AgentWatch(cluster)
+            try network.cut(Self.between(["n5"], Cluster.coordinators))
+            func routing(of agent: String) async throws -> JSON? { try await cluster.status(of: agent)["routing"] }
+            try await expectEventually("n5 has no coordinator", within: 20) {
+                try await routing(of: "n5")?["coordinator"]?.string == nil
+            }
+            for value in [111, 112] {
+                let answer = try await cluster.api(
+                    .PUT, "/config/global/entries/repair_delay_seconds", body: #"{"value":\#(value)}"#)
+                try #require((200..<300).contains(answer.status), "\(answer.text)")
+                try await expectEventually("n5 knows what n1 knows", within: 30) {
+                    let (cutOff, other) = (try await routing(of: "n5"), try await routing(of: "n1"))
+                    return other?["coordinator"]?.string != nil && cutOff?["coordinator"]?.string == nil
+                        && cutOff?["revision"]?.string == other?["revision"]?.string
+                        && other?["revision"]?.string == other?["newest_revision_heard"]?.string
+                }
+            }
+            #expect(try watch.said("dead") == [])
+            try network.healAll()
+            try await cluster.waitForHealth()
 
             // C2, C9: one that reaches nobody and is reached by nobody, that only speaks, or that only hears.
             let all = Cluster.agents + Cluster.coordinators
