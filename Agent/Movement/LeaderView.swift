@@ -12,7 +12,7 @@ package struct LeaderView: Hashable, Sendable {
         package var isFollowing: Bool
         /// A snapshot is on its way to it.
         package var isCopying: Bool
-        /// It was, or is being, built from a snapshot in this primary's life.
+        /// It was, or is being, built from a snapshot in this primary's life, or was before it and says so.
         package var cameBySnapshot: Bool
         /// Bytes of log that the peer has not yet on disk.
         package var lagBytes: Int

@@ -35,8 +35,14 @@ package struct HardState: Hashable, Sendable {
     package var run: UInt64
     package var fence: Fence?
     package var pendingJoin: PendingJoin?
+    /// The rows here came by a snapshot, and this replica has not known itself in the in-sync set since: it may be that nobody has compared
+    /// them (rule M6). Whoever leads is told, for who ordered the copy may lead no more.
+    package var isCopied: Bool
 
-    package init(epoch: Epoch = Epoch(0), run: UInt64 = 0, fence: Fence? = nil, pendingJoin: PendingJoin? = nil) {
+    package init(
+        epoch: Epoch = Epoch(0), run: UInt64 = 0, fence: Fence? = nil, pendingJoin: PendingJoin? = nil, isCopied: Bool = false
+    ) {
+        self.isCopied = isCopied
         self.epoch = epoch
         self.run = run
         self.fence = fence
@@ -120,7 +126,8 @@ extension ByteWriter {
             put(fence.operation.number)
             put(fence.epoch.number)
         }
-        put(UInt8(state.pendingJoin == nil ? 0 : 1))
+        // The second of these bits is younger than the first: what was written before it says that nothing was copied.
+        put(UInt8(state.pendingJoin == nil ? 0 : 1) | UInt8(state.isCopied ? 2 : 0))
         if let join = state.pendingJoin {
             put(text: join.node.name)
             put(join.store.number)
@@ -156,11 +163,12 @@ extension ByteReader {
             guard let operation = uint64(), let epoch = uint64() else { return nil }
             state.fence = Fence(operation: OperationID(operation), epoch: Epoch(epoch))
         }
-        guard let hasJoin = byte() else { return nil }
-        if hasJoin == 1 {
+        guard let marks = byte() else { return nil }
+        state.isCopied = marks & 2 != 0
+        if marks & 1 != 0 {
             guard let node = node(), let store = uint64(), let expecting = uint64() else { return nil }
             state.pendingJoin = PendingJoin(node: node, store: StoreID(store), expecting: Epoch(expecting))
         }
-        return hasFence <= 1 && hasJoin <= 1 ? state : nil
+        return hasFence <= 1 && marks <= 3 ? state : nil
     }
 }

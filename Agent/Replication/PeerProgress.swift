@@ -39,7 +39,7 @@ struct PeerProgress: Hashable, Sendable {
     var engine = EngineProgress()
     /// Entries after this one are kept, within the budget, for a snapshot that is on its way, or that broke and may go on.
     var pin: UInt64?
-    /// It was built from a snapshot in this primary's life.
+    /// It was built from a snapshot in this primary's life, or before it and is not known to have been compared since.
     var cameBySnapshot = false
     /// The peer's log ends below what it acknowledged (rule E4).
     var hasLost = false

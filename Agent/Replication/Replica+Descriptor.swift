@@ -48,7 +48,8 @@ extension Replica {
         }
     }
 
-    /// Clears a fence whose operation has ended, and a join that the epoch decides (rules M4, R4).
+    /// Clears a fence whose operation has ended, a join that the epoch decides, and what was to be compared before this replica joined
+    /// (rules M4, R4, M6).
     private mutating func settle(with new: PartitionDescriptor) {
         // What ends an operation raises the epoch. A descriptor of the fence's own epoch without it is from before it began: the operation
         // may be committed by now, and what was written behind the fence would be lost with it.
@@ -58,6 +59,10 @@ extension Replica {
         }
         if let join = hard.pendingJoin, new.epoch > join.expecting {
             hard.pendingJoin = nil
+            saveHardState()
+        }
+        if hard.isCopied, new.replica(on: node)?.role == .inSync {
+            hard.isCopied = false
             saveHardState()
         }
     }

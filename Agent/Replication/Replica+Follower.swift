@@ -150,7 +150,7 @@ extension Replica {
         ackedDurable = saved + 1
         let ack = ReplicationMessage.Ack(
             term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation,
-            applied: applied, spokenAt: now)
+            applied: applied, spokenAt: now, isCopied: hard.isCopied)
         actions.append(.send(message(.ack(ack)), to: leader))
     }
 }

@@ -289,6 +289,8 @@ extension Replica {
         peer.landed(through: peer.received)
         // It has come to have what was kept for it.
         if let pin = peer.pin, peer.received >= pin { peer.pin = nil }
+        // Who led before may have ordered the copy, and taken with it what came of the comparison.
+        if ack.isCopied { peer.cameBySnapshot = true }
         peer.engine.note(ack.applied, of: min(peer.sentCommit, peer.durable), at: now)
         // That an empty learner agrees to nothing at all is no reason to replay everything to it.
         let canFollow = peer.mode != .snapshot || peer.received > 0 && peer.received >= log.base.sequence

@@ -333,6 +333,8 @@ package struct Replica: Hashable, Sendable {
         guard primary == nil, descriptor?.replica(on: node)?.role == .learner else { return }
         isImporting = true
         copy = number
+        // Before the first row of it: no crash leaves a copy that does not know that it is one.
+        hard.isCopied = true
         restart(
             from: .start,
             saving: settings.mutated(.keepsLogUnderSnapshot) ? [.hardState(id, hard)] : [.dropped(id), .hardState(id, hard)])

@@ -63,11 +63,14 @@ package struct ReplicationMessage: Hashable, Sendable {
         package let applied: UInt64
         /// Now, by the sender's clock: to be repeated to it in a voucher.
         package let spokenAt: LogicalInstant
+        /// The sender's rows came by a snapshot, and it has not been in the in-sync set since (rule M6).
+        package let isCopied: Bool
 
         package init(
             term: Term, received: UInt64, durable: UInt64, verified: VerifyReport?, incarnation: UInt64, applied: UInt64,
-            spokenAt: LogicalInstant
+            spokenAt: LogicalInstant, isCopied: Bool = false
         ) {
+            self.isCopied = isCopied
             self.spokenAt = spokenAt
             self.incarnation = incarnation
             self.applied = applied

@@ -91,4 +91,31 @@ import Testing
         #expect(world.settle() == [])
         #expect(world.partitions[0].inSync.contains(target))
     }
+
+    @Test("rows that came wrong by a snapshot join no in-sync set, though who ordered the copy dies before it compares (M6)")
+    func copyIsComparedByTheNextPrimary() throws {
+        for seed: UInt64 in 31...34 {
+            let world = try World.active(seed: seed, nodes: 3)
+            world.write(for: .milliseconds(300))
+            let (primary, copied) = (world.order[0], world.order[2])
+            let id = world.partitions[0].id
+            let machine = try #require(world.machines[copied])
+            world.mayDamage = true
+            world.give(machine, [.failed(id, "the world broke it")])
+            let isWhole = { machine.importing[id] == nil && (machine.engine[id]?.applied.sequence ?? 0) > 0 }
+            #expect(world.run(until: { machine.importing[id] != nil }, atMost: .seconds(8), step: .microseconds(200)))
+            #expect(world.run(until: isWhole, atMost: .seconds(8), step: .microseconds(200)))
+            let broken = try #require(machine.engine[id]?.rows.min())
+            machine.engine[id]?.rows.remove(broken)
+            machine.synced[id]?.rows.remove(broken)
+            world.crash(primary)
+            world.catalog.nodeFailed(primary)
+            let next = world.order[1]
+            #expect(world.partitions[0].primary == next && world.partitions[0].learners.contains(copied))
+            #expect(
+                world.run(until: { world.partitions[0].inSync.contains(copied) }, atMost: .seconds(30)), "\(world.describe())")
+            #expect(machine.engine[id]?.rows.contains(broken) == true, "seed \(seed): it joined as it was")
+            #expect(world.settle() == [], "seed \(seed)")
+        }
+    }
 }

@@ -27,6 +27,10 @@ import Wire
             .init(
                 term: term, received: 12, durable: 11, verified: nil, incarnation: 5, applied: 10,
                 spokenAt: LogicalInstant(microseconds: 78))),
+        .ack(
+            .init(
+                term: term, received: 12, durable: 11, verified: nil, incarnation: 5, applied: 10,
+                spokenAt: LogicalInstant(microseconds: 78), isCopied: true)),
         .nack(
             .init(
                 term: term, refused: 12, hint: entries[0].position, committed: .zero, wantsSnapshot: true, incarnation: 5,

@@ -18,6 +18,8 @@ import Testing
         ]
         return bodies.map { .entry(id, Entry(position: point.position, body: $0, after: 7)) } + [
             .cut(id, through: 12), .reset(id, point), .hardState(id, hard), .hardState(id, HardState()),
+            .hardState(id, HardState(epoch: Epoch(4), pendingJoin: hard.pendingJoin, isCopied: true)),
+            .hardState(id, HardState(isCopied: true)),
             .checkpoint(id, point, hard), .dropped(id), .beat,
         ]
     }
@@ -30,6 +32,24 @@ import Testing
             for count in 0..<bytes.count { #expect(PartitionRecord.decoding(bytes.prefix(count)) == nil) }
             #expect(PartitionRecord.decoding((bytes + [0])[...]) == nil)
         }
+    }
+
+    @Test("what was written before copies said that they are ones is read as of none, and marks of a later time are refused")
+    func hardStateOfBefore() {
+        let id: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 77]
+        let (epoch, run): ([UInt8], [UInt8]) = ([0, 0, 0, 0, 0, 0, 0, 4], [0, 0, 0, 0, 0, 0, 0, 6])
+        let old = [4] + id + epoch + run + [0, 0]
+        #expect(PartitionRecord.decoding(old[...]) == .hardState(PartitionID(77), HardState(epoch: Epoch(4), run: 6)))
+        // And is written so still, where nothing was copied.
+        #expect(PartitionRecord.hardState(PartitionID(77), HardState(epoch: Epoch(4), run: 6)).encoded() == old)
+        let join = [0, 0, 0, 2] + Array("n1".utf8) + id + epoch
+        let joining = [4] + id + epoch + run + [0, 1] + join
+        guard case .hardState(_, let state)? = PartitionRecord.decoding(joining[...]) else {
+            Issue.record("a pending join of before is not read")
+            return
+        }
+        #expect(state.pendingJoin?.node.name == "n1" && !state.isCopied)
+        #expect(PartitionRecord.decoding(([4] + id + epoch + run + [0, 4])[...]) == nil)
     }
 
     @Test("random bytes are refused or read, never trapped on")

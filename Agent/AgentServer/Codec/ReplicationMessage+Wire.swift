@@ -166,7 +166,7 @@ extension ReplicationMessage.Ack {
             term: try Term(epoch: wire.termEpoch, run: wire.termRun, "Ack"),
             received: try Check.counter(wire.received, "Ack.received"), durable: try Check.counter(wire.durable, "Ack.durable"),
             verified: verified, incarnation: wire.incarnation, applied: try Check.counter(wire.applied, "Ack.applied"),
-            spokenAt: LogicalInstant(microseconds: wire.spokenAt))
+            spokenAt: LogicalInstant(microseconds: wire.spokenAt), isCopied: wire.isCopied)
     }
 
     var wire: ProtoReplicationMessage.Ack {
@@ -182,6 +182,7 @@ extension ReplicationMessage.Ack {
         wire.incarnation = incarnation
         wire.applied = applied
         wire.spokenAt = spokenAt.microseconds
+        wire.isCopied = isCopied
         return wire
     }
 }

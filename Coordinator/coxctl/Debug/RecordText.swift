@@ -79,7 +79,9 @@ struct RecordText: Hashable, Sendable {
             place += " at \(point.position)"
         case .hardState(_, let state):
             kind = "state"
-            detail = "epoch \(state.epoch.number), run \(state.run)" + (state.fence == nil ? "" : ", fenced")
+            detail =
+                "epoch \(state.epoch.number), run \(state.run)" + (state.fence == nil ? "" : ", fenced")
+                + (state.isCopied ? ", a copy" : "")
         case .checkpoint(_, let point, let state):
             kind = "checkpoint"
             place += " at \(point.position)"

@@ -335,6 +335,9 @@ package nonisolated struct ProtoReplicationMessage: Sendable {
     /// Now, in microseconds of the sender's clock: for the receiver to repeat.
     package var spokenAt: Int64 = 0
 
+    /// The sender's rows came by a snapshot, and it has not been in the in-sync set since.
+    package var isCopied: Bool = false
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -1290,7 +1293,7 @@ nonisolated extension ProtoReplicationMessage.Prepare: SwiftProtobuf.Message, Sw
 
 nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoReplicationMessage.protoMessageName + ".Ack"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0\u{1}applied\0\u{3}spoken_at\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}term_epoch\0\u{3}term_run\0\u{1}received\0\u{1}durable\0\u{1}verified\0\u{1}incarnation\0\u{1}applied\0\u{3}spoken_at\0\u{3}is_copied\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1306,6 +1309,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.incarnation) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.applied) }()
       case 8: try { try decoder.decodeSingularInt64Field(value: &self.spokenAt) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.isCopied) }()
       default: break
       }
     }
@@ -1340,6 +1344,9 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if self.spokenAt != 0 {
       try visitor.visitSingularInt64Field(value: self.spokenAt, fieldNumber: 8)
     }
+    if self.isCopied != false {
+      try visitor.visitSingularBoolField(value: self.isCopied, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1352,6 +1359,7 @@ nonisolated extension ProtoReplicationMessage.Ack: SwiftProtobuf.Message, SwiftP
     if lhs.incarnation != rhs.incarnation {return false}
     if lhs.applied != rhs.applied {return false}
     if lhs.spokenAt != rhs.spokenAt {return false}
+    if lhs.isCopied != rhs.isCopied {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
