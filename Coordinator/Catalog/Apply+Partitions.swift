@@ -122,6 +122,10 @@ extension Transaction {
     }
 
     /// Takes a learner that holds everything into the in-sync set (rule R4), and its move one step on.
+    ///
+    /// A repair's copy comes in only while a member is missed. Whoever makes the set whole before it ends the repair, in the same entry: of two
+    /// copies that are in sync nobody would ever take the one too many away. So the leader's own look at repairs that nobody needs may come
+    /// late, or not at all.
     /// - Throws: `notPrimary`, `notAReplica`, `storeMismatch`, `nodeUnavailable`.
     private mutating func join(
         _ member: NodeID, store: StoreID, to id: PartitionID, by node: NodeID, expecting epoch: Epoch
@@ -138,11 +142,19 @@ extension Transaction {
         case .failed, .decommissioned, nil:
             throw CatalogRejection(.nodeUnavailable, "node \(member) is failed")
         }
+        let underWay = partition.operation.flatMap { operation($0) }
+        if let repair = underWay, repair.brings(member), isNeedless(repair, for: partition) {
+            abort(repair, because: "the partition has all its copies without the one on node \(member)")
+            return .nothing
+        }
         partition.replicas[place].role = .inSync
         let joined = putRaised(partition)
-        guard var operation = partition.operation.flatMap({ operation($0) }),
-            case .move(_, let source, member) = operation.kind, operation.step == .copy
-        else { return .nothing }
+        guard var operation = underWay, case .move(_, let source, member) = operation.kind, operation.step == .copy else {
+            if let repair = underWay, isNeedless(repair, for: partition) {
+                abort(repair, because: "node \(member) is in sync again, and the partition has all its copies")
+            }
+            return .nothing
+        }
         // The copy is wanted now: what was recorded for its removal is settled.
         operation.cleanups.removeAll { $0.node == member && $0.partition == id }
         operation.epoch = joined
@@ -156,6 +168,14 @@ extension Transaction {
             put(operation)
         }
         return .nothing
+    }
+
+    /// Whether the members beside the copy that a repair makes are as many as the table asks for.
+    private func isNeedless(_ operation: OperationDescriptor, for partition: PartitionDescriptor) -> Bool {
+        guard case .move(_, nil, let target) = operation.kind, operation.step == .copy,
+            let wanted = table(partition.table)?.replicationFactor
+        else { return false }
+        return partition.replicas.count { $0.role == .inSync && $0.node != target } >= wanted
     }
 
     /// After a repair: learners leave while there are more replicas than the table asks for, those on failed nodes first. One on a node

@@ -55,7 +55,7 @@ import Testing
         world.write(for: .milliseconds(300))
         let (primary, target) = (world.order[0], world.order[3])
         let id = world.partitions[0].id
-        world.catalog.move(id, from: nil, to: target)
+        world.catalog.move(id, from: world.order[1], to: target)
         let before = try #require(term(of: id, on: primary, in: world))
         #expect(world.run(until: { expects(before, of: id, on: target, in: world) }, step: .microseconds(500)))
         // Others may have come and gone since, under the same primary; what is to come yet is not known here.
@@ -78,7 +78,7 @@ import Testing
         world.write(for: .milliseconds(300))
         let target = world.order[3]
         let id = world.partitions[0].id
-        world.catalog.move(id, from: nil, to: target)
+        world.catalog.move(id, from: world.order[1], to: target)
         let machine = try #require(world.machines[target])
         let isWhole = { machine.importing[id] == nil && (machine.engine[id]?.applied.sequence ?? 0) > 0 }
         #expect(world.run(until: isWhole, atMost: .seconds(8), step: .microseconds(200)))
@@ -117,5 +117,29 @@ import Testing
             #expect(machine.engine[id]?.rows.contains(broken) == true, "seed \(seed): it joined as it was")
             #expect(world.settle() == [], "seed \(seed)")
         }
+    }
+
+    @Test("whenever a node comes back while its copy is made elsewhere, there are as many copies as before, no more (F5, M3)")
+    func returnDuringRepair() throws {
+        var kept: [Bool: Int] = [:]
+        for step in 0..<24 {
+            let world = try World.active(seed: 51, nodes: 4)
+            world.write(for: .milliseconds(200))
+            let (missed, target) = (world.order[1], world.order[3])
+            world.crash(missed)
+            world.catalog.nodeFailed(missed)
+            world.write(for: .milliseconds(200))
+            world.catalog.move(world.partitions[0].id, from: nil, to: target)
+            let back = world.now + .milliseconds(Int64(step) * 8)
+            while world.now < back { world.run(.microseconds(500)) }
+            world.restart(missed)
+            world.write(for: .milliseconds(600))
+            #expect(world.settle() == [], "step \(step)")
+            let partition = world.partitions[0]
+            #expect(partition.inSync.count == 3 && partition.replicas.count == 3, "step \(step): \(world.describe())")
+            kept[partition.inSync.contains(missed), default: 0] += 1
+        }
+        // Both ways to end were met.
+        #expect(kept[true] ?? 0 > 2 && kept[false] ?? 0 > 2, "\(kept)")
     }
 }

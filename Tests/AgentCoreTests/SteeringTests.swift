@@ -135,7 +135,7 @@ import Testing
             let id = world.partitions[0].id
             switch step % 4 {
             case 0: world.catalog.move(id, from: world.order[0], to: world.order[3])
-            case 1: world.catalog.move(id, from: nil, to: world.order[3])
+            case 1: world.catalog.move(id, from: world.order[2], to: world.order[3])
             case 2: world.catalog.split(id, at: Key([0x80]))
             default: world.catalog.transfer(id, to: world.order[1])
             }

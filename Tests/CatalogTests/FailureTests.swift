@@ -236,6 +236,64 @@ import Testing
         #expect(operation.phase == .succeeded && operation.cleanups.map(\.node) == [n2])
     }
 
+    @Test("a member that comes back into the in-sync set ends the repair that was to replace it, in the same entry (F5, M3)")
+    func returnedEndsRepair() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        #expect(try world.fail(n2).isAccepted)
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        try world.start(node: 2, generation: 2)
+        let before = try partition(world, id)
+        let late = PartitionProposal.joinInSync(id, node: n4, store: StoreID(400), expecting: before.epoch)
+        #expect(
+            try world.propose(.joinInSync(id, node: n2, store: StoreID(200), expecting: before.epoch), from: n1).isAccepted)
+        let after = try partition(world, id)
+        #expect(after.replicas.map(\.node) == [n1, n2, n3] && after.inSync == [n1, n2, n3])
+        #expect(after.operation == nil && after.epoch == before.epoch.next)
+        let operation = try #require(world.topology.operations.values.first { $0.kind.partition == id })
+        #expect(operation.phase == .aborted && operation.cleanups.map(\.node) == [n4])
+        // What was proposed of the copy before that was known changes nothing, and its removal leaves nothing of the repair.
+        #expect(try world.propose(late, from: n1).refusal == .staleEpoch)
+        for cleanup in operation.cleanups { try world.propose(.cleaned(operation.id, cleanup), from: n4) }
+        #expect(world.topology.operations[operation.id]?.cleanups == [])
+        #expect(Invariants.violations(in: world.topology) == [])
+    }
+
+    @Test("a copy that would be one too many joins nothing, and its operation ends as if it had never begun (M3)")
+    func copyTooMany() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(1))))
+        #expect(try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2)), from: n1).isAccepted)
+        let after = try partition(world, id)
+        #expect(after.inSync == [n1, n2, n3] && after.learners == [] && after.operation == nil && after.epoch == Epoch(3))
+        let operation = try #require(world.topology.operations.values.first { $0.kind.partition == id })
+        #expect(operation.phase == .aborted && operation.cleanups.map(\.node) == [n4])
+    }
+
+    @Test("while a copy is still missed the repair goes on, whoever comes back meanwhile")
+    func repairOfTwo() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        #expect(try world.fail(n2).isAccepted)
+        #expect(try world.fail(n3).isAccepted)
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(3))))
+        try world.start(node: 2, generation: 2)
+        var epoch = try partition(world, id).epoch
+        #expect(try world.propose(.joinInSync(id, node: n2, store: StoreID(200), expecting: epoch), from: n1).isAccepted)
+        #expect(try partition(world, id).operation != nil)
+        epoch = try partition(world, id).epoch
+        #expect(try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: epoch), from: n1).isAccepted)
+        let after = try partition(world, id)
+        #expect(after.inSync == [n1, n2, n4] && after.replicas.count == 3 && after.operation == nil)
+    }
+
     @Test("a primary with a damaged copy leaves the in-sync set for another to be promoted, but never as its last member (F6)")
     func primaryEvictsItself() throws {
         var world = World()

@@ -111,7 +111,7 @@ extension Handlers {
         return try call.isDryRun ? dryRun(seen.left) : try await operationMade(payload)
     }
 
-    /// `{source?, target}`; without a source the partition gets one copy more.
+    /// `{source?, target}`; without a source the partition gets a copy that it lacks. Where it lacks none, the new one joins nothing.
     func move(_ call: Call) async throws(Problem) -> Response {
         let request = try requestID(call)
         let state = try await catalog(call)
