@@ -58,6 +58,33 @@ extension AgentCore {
         }
     }
 
+    /// A member whose engine has for long not made what a committed split or merge has left here leaves the in-sync set of that (rule F6):
+    /// without it nobody's opening is acknowledged, and where this node is to lead nobody serves. It stays as it is, and follows once its
+    /// engine goes on. What the others' engines do is not known without a replica; so the set is not brought below its minimum for it.
+    mutating func giveUpUninstalled(at now: LogicalInstant) {
+        var since: [PartitionID: LogicalInstant] = [:]
+        for id in locals.keys.sorted() {
+            guard let local = locals[id], let retired = topology.retired[id], let replica = local.replica, !local.isDropping,
+                !local.isDamaged
+            else { continue }
+            let progress = LocalReplica.EndingProgress(
+                applied: replica.applied, isOrdered: local.installation?.isOrdered ?? false)
+            let standing = local.ending.flatMap { $0.progress == progress ? $0.since : nil } ?? now
+            locals[id]?.ending = (progress, standing)
+            // Of two halves the one that goes on counts.
+            for child in retired.children { since[child] = max(since[child] ?? standing, standing) }
+        }
+        for (child, standing) in since.sorted(by: { $0.key < $1.key })
+        where now >= standing + settings.replication.enginePatience {
+            guard locals[child]?.replica == nil, let partition = topology.partitions[child], partition.status == .active,
+                ownReplica(of: partition)?.role == .inSync,
+                partition.inSync.count > max(1, topology.tables[partition.table]?.minInSync ?? 1)
+            else { continue }
+            let proposal = PartitionProposal.evict(child, node: identity.node, expecting: partition.epoch)
+            if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+        }
+    }
+
     /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], local.isDamaged, local.retryAt.map({ $0 <= now }) ?? true,
@@ -85,13 +112,22 @@ extension AgentCore {
 
     /// A damaged copy of a partition that a split or a merge has ended goes once nothing counts on it: no child is in sync here, or they
     /// have come to be in another way. Until then it may be the last copy that there is. So does a good copy of one that was merged with
-    /// another whose copy here is no good.
+    /// another whose copy here is no good, and one that waits for nothing that is wanted here: its table was dropped, or what was to take its
+    /// place has moved on, while the other half was late.
     mutating func abandonLostParents(at now: LogicalInstant) {
         let ended = locals.filter { id, local in
             topology.retired[id] != nil && !local.isDropping && !(local.installation?.isOrdered ?? false)
         }
         for (id, local) in ended.sorted(by: { $0.key < $1.key }) {
             guard let retired = topology.retired[id] else { continue }
+            let isAwaited = retired.children.contains { child in
+                guard let descriptor = topology.partitions[child], descriptor.status != .deleting else { return false }
+                return ownReplica(of: descriptor)?.storage == local.storage
+            }
+            if !isAwaited, local.installation == nil {
+                drop(id, at: now)
+                continue
+            }
             let isBroken = retired.children.contains { child in
                 topology.partitions[child].map { parents(of: $0, in: local.storage) == .broken } ?? false
             }
@@ -171,6 +207,11 @@ extension AgentCore {
             guard savedRevision >= since || settings.mutated(.dropsBeforeMirror) else { continue }
             // Nor is gone what the engine is about to make.
             if isBeingInstalled(cleanup.partition) { continue }
+            // What it was to be made of goes first, or would be left to nobody's record.
+            let isToBeMade = locals.contains { id, local in
+                local.storage == cleanup.storage && topology.retired[id]?.children.contains(cleanup.partition) ?? false
+            }
+            if isToBeMade { continue }
             if unreadable[cleanup.storage] != nil, locals[cleanup.partition] == nil {
                 place(cleanup.partition, in: cleanup.storage)
             }

@@ -232,6 +232,7 @@ package struct AgentCore: Sendable {
         stopCopies()
         proposeReadiness(at: now)
         giveUpDamaged(at: now)
+        giveUpUninstalled(at: now)
         tryAgain(at: now)
         abandonLostParents(at: now)
         cleanUp(at: now)

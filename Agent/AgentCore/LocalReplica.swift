@@ -18,6 +18,8 @@ struct LocalReplica: Sendable {
     var provenEpoch = Epoch(0)
     /// The children of a split that are being put in its place, or what it is being merged into.
     var installation: Installation?
+    /// How far this one, which a split or a merge has ended, has come on the way to what takes its place, and since when no further.
+    var ending: (progress: EndingProgress, since: LogicalInstant)?
     var isDropping = false
     /// The append that gives it up.
     var dropTicket: UInt64?
@@ -31,6 +33,11 @@ struct LocalReplica: Sendable {
 
     /// It serves no more, and only a new copy will.
     var isDamaged: Bool { damage != nil || replica?.haltReason != nil }
+
+    struct EndingProgress: Hashable, Sendable {
+        let applied: UInt64
+        let isOrdered: Bool
+    }
 
     struct Installation: Sendable {
         /// Sorted by partition.

@@ -295,6 +295,78 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test(
+        "a primary whose engine cannot make what was split or merged gives the role to one whose can, and follows when it can (F6)",
+        arguments: [true, false])
+    func uninstalledPrimary(isMerge: Bool) throws {
+        let world = isMerge ? try halves(seed: 640) : try World.active(seed: 641, nodes: 3)
+        let first: World.Machine
+        if isMerge {
+            first = try late(world, 0)
+        } else {
+            first = try #require(world.machines[world.order[0]])
+            first.holdsInstallations = true
+            world.run(.milliseconds(200))
+            world.catalog.split(world.partitions[0].id, at: Key([0x80]))
+        }
+        #expect(world.run(until: { !first.waiting.isEmpty }, atMost: .seconds(2)), "\(world.describe())")
+        write(world, for: .seconds(3))
+        #expect(world.partitions.allSatisfy { $0.primary == first.id }, "it may pass: \(world.describe())")
+        write(world, for: .seconds(4))
+        #expect(world.partitions.allSatisfy { $0.primary != first.id && $0.learners == [first.id] }, "\(world.describe())")
+        let before = world.acknowledged.count
+        write(world, for: .milliseconds(300))
+        #expect(world.acknowledged.count > before + 50, "\(world.describe())")
+        world.makeRoom(on: first.id)
+        #expect(world.settle() == [])
+        #expect(world.partitions.allSatisfy { $0.inSync.count == 3 } && world.copies == 0, "\(world.describe())")
+    }
+
+    @Test("where no engine makes what was merged, as many stay in sync as the table asks for (F6, R3)")
+    func uninstalledAnywhere() throws {
+        let world = try halves(seed: 642)
+        let members = world.order.prefix(3)
+        for node in members { world.machines[node]?.holdsInstallations = true }
+        world.run(.milliseconds(200))
+        _ = try begin(world)
+        let isHeld = { members.allSatisfy { world.machines[$0]?.waiting.isEmpty == false } }
+        #expect(world.run(until: isHeld, atMost: .seconds(3)), "\(world.describe())")
+        write(world, for: .seconds(20))
+        #expect(world.partitions[0].inSync.count == 2, "\(world.describe())")
+        for node in members { world.makeRoom(on: node) }
+        #expect(world.settle() == [])
+    }
+
+    @Test(
+        "of two halves neither is left when their table is dropped before they are merged here, whichever of them is late (M3)",
+        arguments: 0..<2)
+    func droppedBetween(place: Int) throws {
+        let world = try halves(seed: 650)
+        let ids = world.partitions.map(\.id)
+        let machine = try late(world)
+        // The engine takes in one half, and not the other; nothing else happens to either.
+        machine.syncsNothing = true
+        func isOf(_ id: PartitionID) -> (AgentAction) -> Bool {
+            { action in if case .apply(id, _, _) = action { true } else { false } }
+        }
+        let waiting = machine.waiting
+        machine.lacksRoom = false
+        machine.waiting = []
+        for action in waiting where isOf(ids[place])(action) { world.work(action, at: machine) }
+        world.run(.milliseconds(50))
+        machine.lacksRoom = true
+        machine.waiting = waiting.filter { !isOf(ids[place])($0) }
+        let ends = world.partitions[0].parents.map { machine.engine[$0.partition]?.applied.sequence == $0.end.sequence }
+        #expect(ends == [place == 0, place == 1])
+        world.catalog.dropTables()
+        #expect(world.run(until: { machine.savedTopology.partitions.values.allSatisfy { $0.status == .deleting } }))
+        world.makeRoom(on: machine.id)
+        #expect(world.run(until: { world.catalog.topology.partitions.isEmpty }, atMost: .seconds(10)), "\(world.describe())")
+        world.run(.seconds(1))
+        for node in world.order { #expect(world.machines[node]?.engine.isEmpty == true, "\(node)") }
+        #expect(world.violations == [] && world.damages == [])
+    }
+
     private func isEntry(_ record: PartitionRecord, after held: World.Held?) -> Bool {
         if case .entry(_, let entry) = record { entry.sequence > held?.applied.sequence ?? 0 } else { false }
     }

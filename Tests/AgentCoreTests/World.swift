@@ -52,6 +52,8 @@ final class World {
         var removesNothing = false
         /// While its engine finds no room for entries: what waits, in order.
         var lacksRoom = false
+        /// While nothing in its engine is made durable anew, as where nothing is written.
+        var syncsNothing = false
         var waiting: [AgentAction] = []
         /// While it gets to no splits and merges, or to no removals; they wait behind the others.
         var holdsInstallations = false
@@ -181,7 +183,7 @@ final class World {
                 guard let machine = machines[id], machine.isUp else { continue }
                 attend(machine)
                 give(machine, [.tick])
-                if chance(0.1) { sync(machine) }
+                if chance(0.1), !machine.syncsNothing { sync(machine) }
                 if truncates, chance(0.01) { truncate(machine, keeping: Double.random(in: 0..<1, using: &random)) }
             }
         }
