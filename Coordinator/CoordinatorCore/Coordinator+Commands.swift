@@ -9,13 +9,23 @@ extension Coordinator {
     /// - Parameter known: the newest entry that was applied where the command first came from its caller; what it may have led to
     ///   stands behind that.
     mutating func enqueue(_ command: ProposedCommand, for waiter: Waiter, knownUpTo known: LogIndex, at now: LogicalInstant) {
-        let held = waiting.count + passedOn.count
+        let held = held(beside: command.command)
         guard held < settings.waitingCommands else {
             return answer(waiter, .overloaded("\(held) commands wait already"))
         }
         // A command that was passed on once is not passed on again: the sender asks anew, or two members could play ball with it.
         if case .member = waiter, !raft.isLeader { return answer(waiter, .noLeader) }
         waiting.append(Waiting(command: command, waiter: waiter, knownUpTo: known, until: now + settings.answerTime))
+    }
+
+    /// How many commands wait here that count against the same bound. What may end a fence has one for itself, for no flood of others may keep
+    /// a fence up (rule M4); nor do the ends of many fences, as after a change of leader, have the others refused.
+    private func held(beside command: Command) -> Int {
+        let all = waiting.count + passedOn.count
+        guard all >= settings.waitingCommands else { return all }
+        let endsFences = command.mayEndFence
+        return waiting.count { $0.command.command.mayEndFence == endsFences }
+            + passedOn.values.count { $0.item.command.command.mayEndFence == endsFences }
     }
 
     mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {

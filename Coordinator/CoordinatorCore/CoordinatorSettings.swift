@@ -77,7 +77,7 @@ package struct CoordinatorSettings: Sendable {
     package var snapshotRest: Span
     /// Bytes of commands between two snapshots.
     package var snapshotBytes: Int
-    /// Commands that may wait here, for a leader or for its answer.
+    /// Commands that may wait here, for a leader or for its answer; and as many beside them that may end a fence.
     package var waitingCommands: Int
     /// Operators' wishes about the group that may wait here.
     package var groupRequests: Int

@@ -1,6 +1,14 @@
 import Catalog
+import Model
 
 extension Command {
+    /// Whether writers may be waiting behind a fence for what becomes of it (rule M4).
+    var mayEndFence: Bool {
+        if case .partition(let proposal, _, _) = self { return proposal.mayEndFence }
+        if case .abortOperation = self { return true }
+        return false
+    }
+
     /// Whether the cluster serves worse, or less safely, without it. While the leader's disk is nearly full these alone are handed in:
     /// the log has space reserved for them, and people's changes are refused before they could use it up.
     var isEssential: Bool {

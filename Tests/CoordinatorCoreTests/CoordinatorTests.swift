@@ -345,6 +345,43 @@ import Testing
         }
     }
 
+    @Test("what may end a fence is taken where others are refused, takes the places of none, and has a bound of its own (M4)")
+    func boundedApart() throws {
+        for endsFirst in [true, false] {
+            var group = try CoordinatorGroup(settings: CoordinatorSettings(waitingCommands: 3))
+            let follower = try #require(group.follower)
+            var callers: (ends: [UInt64], others: [UInt64]) = ([], [])
+            func propose(end: Bool) throws {
+                let caller = UInt64(1_000 + callers.ends.count + callers.others.count)
+                let agent = try NodeID("n1")
+                let abort = PartitionProposal.abort(
+                    OperationID(caller), partition: PartitionID(1), reason: "late", expecting: Epoch(1))
+                let command =
+                    end
+                    ? Command.partition(abort, from: agent, session: SessionID(1))
+                    : .configure(.global, [ConfigurationWrite(key: "app.k\(caller)", value: "1")])
+                if end { callers.ends.append(caller) } else { callers.others.append(caller) }
+                let proposed = ProposedCommand(
+                    command: command, actor: try Principal("tester"), requestID: try RequestID("r\(caller)"))
+                group.step(.propose(proposed, caller: caller), at: follower)
+            }
+            for _ in 0..<4 { try propose(end: endsFirst) }
+            for _ in 0..<4 { try propose(end: !endsFirst) }
+            func isOverloaded(_ caller: UInt64) -> Bool {
+                if case .overloaded = group.outcomes[caller] { true } else { false }
+            }
+            #expect(callers.ends.map(isOverloaded) == [false, false, false, true])
+            #expect(callers.others.map(isOverloaded) == [false, false, false, true])
+            group.run(.milliseconds(200))
+            for caller in callers.ends.prefix(3) + callers.others.prefix(3) {
+                guard case .done = group.outcomes[caller] else {
+                    Issue.record("\(caller): \(group.outcomes[caller] as Any)")
+                    continue
+                }
+            }
+        }
+    }
+
     @Test("a leader that dies leaves nothing acknowledged behind")
     func failover() throws {
         var group = try CoordinatorGroup()
