@@ -143,11 +143,12 @@ extension Handlers {
             $0.inSync.contains(node) || $0.replica(on: node) != nil && $0.operation != nil
         }
         _ = try await propose(held == 0 ? .decommission(node) : .drain(node), call)
-        return Response(
-            json: .object([
-                "node_id": .string(node.name), "status": .string(held == 0 ? "DECOMMISSIONED" : "DRAINING"),
-                "replicas_left": .number(held),
-            ]), status: held == 0 ? .ok : .accepted)
+        let members: [String: JSONNode] = [
+            "node_id": .string(node.name), "status": .string(held == 0 ? "DECOMMISSIONED" : "DRAINING"),
+            "replicas_left": .number(held),
+        ]
+        if try call.isDryRun { return .rehearsed(members) }
+        return Response(json: .object(members), status: held == 0 ? .ok : .accepted)
     }
 
     func createJoinToken(_ call: Call) async throws(Problem) -> Response {

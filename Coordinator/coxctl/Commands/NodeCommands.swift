@@ -7,7 +7,8 @@ struct Node: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Database nodes and their agents.",
         subcommands: [
-            NodeList.self, NodeInit.self, NodeWait.self, NodeOrphans.self, NodeRemoveOrphan.self, JoinToken.self,
+            NodeList.self, NodeInit.self, NodeWait.self, NodeDecommission.self, NodeOrphans.self, NodeRemoveOrphan.self,
+            JoinToken.self,
         ])
 }
 
@@ -25,6 +26,78 @@ struct NodeList: ClusterCommand {
     func act(_ session: Session) async throws {
         let answer = try await session.ask(.get, "/clusters/\(ControlClient.encode(session.context.clusterID))/nodes")
         session.show(answer.body, Self.columns)
+    }
+}
+
+struct NodeDecommission: ClusterCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "decommission", abstract: "Move everything away from a node, and take it out of the cluster for good.",
+        discussion: """
+            Its replicas are moved to others, a few at a time, under live writes; those of a node that is lost are made anew. Once it holds \
+            nothing it is taken out: no agent joins under its name again. There is no way back. Ctrl-C, or --no-wait, leaves it \
+            draining; give the command again to go on.
+            """)
+    @OptionGroup var global: GlobalOptions
+    @Argument(help: "The node's name.") var name: String
+    @Flag(inversion: .prefixedNo, help: "Wait until it holds nothing, and take it out then.") var wait = true
+    @Option(help: "Seconds to wait for that. Exit code 7 if they are over; it goes on draining.") var waitSeconds = 3_600
+    @Flag(help: "Only say what would be done.") var dryRun = false
+
+    func validate() throws { try Seconds.check(waitSeconds, "--wait-seconds") }
+
+    func act(_ session: Session) async throws {
+        let plan = try await ask(session, isRehearsal: true)
+        if dryRun { return show(plan, in: session, would: true) }
+        try session.confirm(Self.question(name, plan), typing: name)
+        let start = ContinuousClock.now
+        var answer = try await ask(session)
+        var told = start
+        while wait, !Self.isOver(answer) {
+            guard ContinuousClock.now - start < .seconds(waitSeconds) else {
+                throw CommandFailure(
+                    status: .waitTimedOut,
+                    message: "\(Self.standing(name, answer)) and goes on: coxctl node decommission \(name)")
+            }
+            if ContinuousClock.now - told > .seconds(10) {
+                say(Self.standing(name, answer))
+                told = .now
+            }
+            try await Task.sleep(for: .milliseconds(500))
+            // To look costs the coordinators no entry.
+            let seen = try await ask(session, isRehearsal: true)
+            answer = Self.isOver(seen) ? try await ask(session) : seen
+        }
+        show(answer, in: session)
+    }
+
+    private func ask(_ session: Session, isRehearsal: Bool = false) async throws -> JSONValue {
+        try await session.ask(
+            .post, "/nodes/decommission" + (isRehearsal ? "?dry_run=true" : ""), body: .object(["node_id": .string(name)])
+        ).body
+    }
+
+    private func show(_ answer: JSONValue, in session: Session, would: Bool = false) {
+        switch session.options.output {
+        case .json: print(answer.prettyText)
+        case .table: print(would ? Self.question(name, answer) : Self.standing(name, answer))
+        }
+    }
+
+    private static func isOver(_ answer: JSONValue) -> Bool { answer["status"]?.string == "DECOMMISSIONED" }
+
+    static func standing(_ name: String, _ answer: JSONValue) -> String {
+        isOver(answer)
+            ? "\(name) is decommissioned" : "\(name) is draining: \(answer["replicas_left"]?.plain ?? "some") replicas are left"
+    }
+
+    /// What is about to be done.
+    static func question(_ name: String, _ plan: JSONValue) -> String {
+        isOver(plan)
+            ? "\(name) holds nothing that counts. It will be taken out of the cluster for good."
+            : """
+            \(plan["replicas_left"]?.plain ?? "Some") replicas will be moved away from \(name), and then it will be taken out of the cluster \
+            for good.
+            """
     }
 }
 
