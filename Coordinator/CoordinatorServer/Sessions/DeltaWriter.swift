@@ -22,15 +22,14 @@ final class DeltaWriter: Sendable {
     var signer: [UInt8]? { identity?.certificate.der }
 
     func signed(_ delta: TopologyDelta) -> SignedDelta {
-        if let known = written.withLock({ $0.last { $0.delta.to == delta.to && $0.delta.from == delta.from } }) {
-            return known
-        }
-        // A signature that cannot be made leaves a delta that cannot be handed on, and is good on this link all the same.
-        let signed = SignedDelta(delta) { [identity, cluster] in try? identity?.sign(delta: $0, of: cluster) }
+        // Whoever wants the same one waits for it: a thousand sessions send each change at the same moment.
         written.withLock { written in
+            if let known = written.last(where: { $0.delta.to == delta.to && $0.delta.from == delta.from }) { return known }
+            // Without a signature it cannot be handed on, and is good on this link all the same.
+            let signed = SignedDelta(delta) { try? identity?.sign(delta: $0, of: cluster) }
             if written.count == Self.kept { written.removeFirst() }
             written.append(signed)
+            return signed
         }
-        return signed
     }
 }
