@@ -128,7 +128,16 @@ final class Database {
     /// again, not with each commit, for it costs a flush. Where there is no room for it, or the database does not take it, what was
     /// committed stays in the log, and the next commit tries again.
     private func shortenLog() throws(EngineError) {
-        guard logPages >= nextCheckpoint else { return }
+        if logPages >= nextCheckpoint { try checkpoint() }
+    }
+
+    /// Brings a long log into the database now that a reader is gone who may have held it up. One that is not long is left for later:
+    /// pages that change often get there the less often.
+    func settleLog() throws(EngineError) {
+        if logPages >= Self.longLog { try checkpoint() }
+    }
+
+    private func checkpoint() throws(EngineError) {
         try flushLog()
         let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
         nextCheckpoint = code == SQLITE_OK ? Int32(clamping: Int(logPages) + Int(Self.longLog)) : Self.longLog

@@ -179,6 +179,11 @@ package final class SQLiteEngine: StorageEngine {
         return SQLiteSnapshot(state: try await reader.beginSnapshot(of: partition), reader: reader)
     }
 
+    package func renew(_ snapshot: any StorageSnapshot, in id: StorageID) async throws(EngineError) -> any StorageSnapshot {
+        await snapshot.close()
+        return try await storage(id).writer.openSnapshot(of: snapshot.state.partition)
+    }
+
     package func statistics(of range: KeyRange, in id: StorageID) async throws(EngineError) -> RangeStatistics {
         try await storage(id).background.statistics(of: range)
     }

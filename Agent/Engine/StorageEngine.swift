@@ -191,6 +191,10 @@ package protocol StorageEngine: Sendable {
         _ range: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
     ) async throws(EngineError) -> RowPage
     func snapshot(of partition: PartitionID, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot
+    /// A later snapshot of the same partition in place of an earlier one, which is closed first: between the two the file's log can
+    /// start over, if nobody else reads.
+    /// - Throws: where there is none in its place; the earlier one is closed all the same.
+    func renew(_ snapshot: any StorageSnapshot, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot
     /// Reads every row's header; not for each request.
     func statistics(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> RangeStatistics
     /// A key that halves the range's bytes, above its first row; nil when there are fewer than two rows.

@@ -10,9 +10,11 @@ actor StorageReader {
     private let schema: StorageSchema
     private var opened: Database?
 
-    init(_ file: StorageFile, _ schema: StorageSchema, label: String) {
+    /// - Parameter database: a connection that is open already.
+    init(_ file: StorageFile, _ schema: StorageSchema, label: String, over database: sending Database? = nil) {
         self.file = file
         self.schema = schema
+        opened = database
         executor = QueueExecutor(label: "storage-\(file.storage).\(label)")
     }
 
@@ -85,11 +87,25 @@ actor StorageReader {
 
     /// Starts the transaction and fixes what it will see.
     func beginSnapshot(of partition: PartitionID) throws(EngineError) -> PartitionState {
-        let database = try connection()
+        do throws(EngineError) { return try Self.begin(on: connection(), of: partition) } catch {
+            opened = nil
+            throw error
+        }
+    }
+
+    /// A snapshot that has begun when this returns, on the caller's thread.
+    static func snapshot(
+        of partition: PartitionID, in file: StorageFile, _ schema: StorageSchema
+    ) throws(EngineError) -> (StorageReader, PartitionState) {
+        let database = try connect(to: file)
+        let state = try begin(on: database, of: partition)
+        return (StorageReader(file, schema, label: "snapshot", over: database), state)
+    }
+
+    private static func begin(on database: Database, of partition: PartitionID) throws(EngineError) -> PartitionState {
         try database.execute("BEGIN")
         guard let state = try PartitionTable(database: database).state(of: partition) else {
-            opened = nil
-            throw .unknownPartition(partition, file.storage)
+            throw .unknownPartition(partition, database.storage)
         }
         return state
     }
@@ -112,9 +128,14 @@ actor StorageReader {
 
     private func connection() throws(EngineError) -> Database {
         if let opened { return opened }
+        let database = try Self.connect(to: file)
+        opened = database
+        return database
+    }
+
+    private static func connect(to file: StorageFile) throws(EngineError) -> Database {
         let database = try Database(file, .read)
         try database.execute("PRAGMA cache_size = -8192")
-        opened = database
         return database
     }
 }

@@ -178,6 +178,17 @@ actor StorageWriter {
         _ = try sync()
     }
 
+    /// Opens a snapshot on a log that is short, or about to be.
+    ///
+    /// All in one turn of this thread: a commit between the two would leave the snapshot reading from the log, and while anybody does
+    /// SQLite only appends to it. A reader that finds all of it in the database reads there, and the next commit begins the log anew.
+    func openSnapshot(of partition: PartitionID) throws(EngineError) -> SQLiteSnapshot {
+        let (database, schema) = try connection()
+        try database.settleLog()
+        let (reader, state) = try StorageReader.snapshot(of: partition, in: file, schema)
+        return SQLiteSnapshot(state: state, reader: reader)
+    }
+
     // MARK: Imports
 
     /// Begins a copy beside the partitions that share the storage.

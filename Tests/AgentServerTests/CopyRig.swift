@@ -24,6 +24,7 @@ final class RigHost: CopyHost {
         var progress: [CopyProgress] = []
         var onProgress: (@Sendable (CopyProgress) -> Void)?
         var renewal: (@Sendable () async throws -> Void)?
+        var decision: (@Sendable () async throws -> Void)?
         var log = ReplicaLog()
         var stands: [LogPoint] = []
     }
@@ -64,11 +65,16 @@ final class RigHost: CopyHost {
     func changes(
         of partition: PartitionID, after point: LogPoint, through end: LogPoint, in term: Term
     ) async -> [Entry]? {
-        state.withLock { state in
+        let entries: [Entry]? = state.withLock { state in
             guard state.log.point(at: point.sequence) == point, state.log.point(at: end.sequence) == end else { return nil }
             return state.log.entries(from: point.sequence + 1, through: end.sequence, bytes: .max, limit: .max)
         }
+        do { try await state.withLock { $0.decision }?() } catch { Issue.record(error) }
+        return entries
     }
+
+    /// Does this each time a sender has asked for what has happened since a point.
+    func decide(before body: @escaping @Sendable () async throws -> Void) { state.withLock { $0.decision = body } }
 
     /// Makes each chunk of rows be followed by another snapshot, before which this is done.
     func renew(after body: @escaping @Sendable () async throws -> Void) { state.withLock { $0.renewal = body } }

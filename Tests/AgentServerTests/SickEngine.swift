@@ -83,6 +83,10 @@ final class SickEngine: StorageEngine {
         try await meet(.snapshot)
         return Snapshot(sound: try await sound.snapshot(of: partition, in: storage), engine: self)
     }
+    func renew(_ snapshot: any StorageSnapshot, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot {
+        try await meet(.snapshot)
+        return Snapshot(sound: try await sound.renew(snapshot, in: storage), engine: self)
+    }
     func statistics(of range: KeyRange, in storage: StorageID) async throws(EngineError) -> RangeStatistics {
         try await sound.statistics(of: range, in: storage)
     }

@@ -104,16 +104,20 @@ struct CopySender {
         try await bringOn(by: entries)
     }
 
-    /// Takes a later snapshot in place of this one, and brings the receiver there. Not where that would cost more than it saves.
+    /// Takes a later snapshot in place of this one, and brings the receiver there. Not where that would cost more than it saves: that
+    /// is decided by what has been written so far, for this one is let go of before the later one is taken.
     private mutating func renew() async throws {
         takenAt = .now
-        let later = try await engine.snapshot(of: order.partition, in: order.storage)
-        let entries = later.point == start ? [] : await changes(after: start, through: later.point)
-        guard let entries else { return await later.close() }
-        await snapshot.close()
+        let held = try await engine.state(of: order.storage)?.partitions.first { $0.partition == order.partition }
+        guard let held else { throw EngineError.unknownPartition(order.partition, order.storage) }
         let old = start
-        snapshot = later
-        guard !entries.isEmpty else { return }
+        if held.point != old, await changes(after: old, through: held.point) == nil { return }
+        snapshot = try await engine.renew(snapshot, in: order.storage)
+        guard start != old else { return }
+        // All of them, up to where the later one stands: what was written since the decision is not in what the receiver holds. The log
+        // is kept back to there; should it be given up in this moment, or be led by another, this try is over.
+        let entries = await host.changes(of: order.partition, after: old, through: start, in: order.term)
+        guard let entries else { throw CopyFailure.unexpected("a log that does not reach back to what is stored") }
         try await settle()
         guard try await offer() == old else { throw CopyFailure.unexpected("a copy that has moved by itself") }
         try await bringOn(by: entries)
@@ -195,7 +199,11 @@ struct CopySender {
 
 extension StorageSnapshot {
     /// Where in the history of its partition it stands.
-    fileprivate var point: LogPoint { LogPoint(position: state.applied, checksum: state.checksum) }
+    fileprivate var point: LogPoint { state.point }
+}
+
+extension PartitionState {
+    fileprivate var point: LogPoint { LogPoint(position: applied, checksum: checksum) }
 }
 
 /// How far a copy has come, for people.
