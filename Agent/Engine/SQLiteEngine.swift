@@ -77,7 +77,7 @@ package final class SQLiteEngine: StorageEngine {
             guard !existing.partitions.contains(where: { $0.partition == partition.partition }) else { return true }
             // Beside the siblings that a split left it with; rows of an earlier copy would be taken for rows of this one.
             let writer = try storage(id).writer
-            guard try await writer.trim(partition.range, limit: limit) < limit else { return false }
+            guard try await writer.trim(partition.range, limit: limit) else { return false }
             try await writer.hold(partition)
         } else {
             try await make(id, StorageSchema(table), holding: partition, importing: nil)
@@ -119,7 +119,7 @@ package final class SQLiteEngine: StorageEngine {
             return true
         }
         do throws(EngineError) {
-            guard try await storage.writer.clear(partition, limit: limit) < limit else { return false }
+            guard try await storage.writer.clear(partition, limit: limit) else { return false }
             _ = try await storage.writer.forget(partition)
         } catch {
             guard error.isDamage else { throw error }
@@ -242,7 +242,7 @@ package final class SQLiteEngine: StorageEngine {
         // It may have been the storage's last partition.
         if let storage = storages.withLock({ $0[id] }) {
             // Rows that an earlier copy or a removed partition left would be taken for rows of this one.
-            guard try await storage.writer.trim(start.range, limit: limit) < limit else { return nil }
+            guard try await storage.writer.trim(start.range, limit: limit) else { return nil }
             return try await storage.writer.beginImport(at: start)
         }
         let imported = ImportState(start: start, chunks: 0, last: nil)
@@ -266,10 +266,6 @@ package final class SQLiteEngine: StorageEngine {
 
     package func finishImport(of start: PartitionState, in id: StorageID) async throws(EngineError) {
         try await storage(id).writer.finishImport(of: start)
-    }
-
-    package func trim(_ range: KeyRange, in id: StorageID, limit: Int) async throws(EngineError) -> Int {
-        try await storage(id).writer.trim(range, limit: limit)
     }
 }
 

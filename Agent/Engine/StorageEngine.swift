@@ -177,8 +177,8 @@ package protocol StorageEngine: Sendable {
     /// Puts one partition in the place of those that were merged into it, durably, once each stands at its end or past it (rule M2). Their
     /// rows, and what is known of writes, stay where they are. Once done: no change.
     func merge(_ parents: [MergedPartition], into merged: PartitionState, in storage: StorageID) async throws(EngineError)
-    /// Removes a partition and its rows, at most `limit` of them in one call, and the storage with its last partition or import.
-    /// Nothing there: no change.
+    /// Removes a partition and its rows, at most `limit` of them in one call, fewer where they are large, and the storage with its last
+    /// partition or import. What others in the storage hold stays. Nothing there: no change.
     /// - Returns: whether nothing of it is left; else it is to be called again.
     func remove(_ partition: PartitionID, from storage: StorageID, limit: Int) async throws(EngineError) -> Bool
 
@@ -226,9 +226,6 @@ package protocol StorageEngine: Sendable {
     /// The copy is complete: its partition stands at `start`, where it began, durably.
     /// - Throws: `noImport` when another copy has taken its place.
     func finishImport(of start: PartitionState, in storage: StorageID) async throws(EngineError)
-    /// Removes up to `limit` rows that lie in no partition.
-    /// - Returns: how many went; fewer than `limit`: no more are left.
-    func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int
     /// Looks at pages of the storage's file as they are on the disk, from `page` on, counted from 1; it ends with the first that is not
     /// what was written.
     func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection

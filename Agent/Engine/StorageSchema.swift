@@ -55,10 +55,7 @@ struct StorageSchema: Sendable {
     func statistics(bounded: Bool) -> String {
         "SELECT count(*), coalesce(sum(length(_coxswain_key) + \(rowSize)), 0) FROM \(quotedTable) WHERE \(Self.within(bounded))"
     }
-    func trim(bounded: Bool) -> String {
-        "DELETE FROM \(quotedTable) WHERE _coxswain_key IN (SELECT _coxswain_key FROM \(quotedTable) "
-            + "WHERE \(Self.within(bounded)) ORDER BY _coxswain_key LIMIT ?3)"
-    }
+    func remove(bounded: Bool) -> String { "DELETE FROM \(quotedTable) WHERE \(Self.within(bounded))" }
 
     private static func within(_ bounded: Bool) -> String {
         bounded ? "_coxswain_key >= ?1 AND _coxswain_key < ?2" : "_coxswain_key >= ?1"

@@ -5,6 +5,9 @@ actor StorageWriter {
     nonisolated let executor: QueueExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
+    /// Rows that one step of a removal takes away hold so much, but for the last of them: entries of others wait for it.
+    private static let bytesOfStep: UInt64 = 4 << 20
+
     private let file: StorageFile
     private var opened: Database?
     private var schema: StorageSchema?
@@ -260,7 +263,7 @@ actor StorageWriter {
     /// Removes what an unfinished copy has stored, at most `limit` rows in one call, and begins it anew at `start`.
     /// - Returns: nil: it is to be called again.
     func restartImport(at start: PartitionState, limit: Int) throws(EngineError) -> ImportState? {
-        guard try clear(start.partition, limit: limit) < limit else { return nil }
+        guard try clear(start.partition, limit: limit) else { return nil }
         let (database, _) = try connection()
         let imported = ImportState(start: start, chunks: 0, last: nil)
         try database.transaction { () throws(EngineError) in
@@ -297,9 +300,10 @@ actor StorageWriter {
 
     // MARK: Removal
 
-    /// Removes some rows of a partition that is to go. Fewer than `limit`: no more are left.
-    func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Int {
-        guard let range = try PartitionTable(database: try connection().0).range(of: partition) else { return 0 }
+    /// Removes some rows of a partition that is to go.
+    /// - Returns: whether no more are left.
+    func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Bool {
+        guard let range = try PartitionTable(database: try connection().0).range(of: partition) else { return true }
         try forgetCursor(of: partition)
         return try delete(range, limit: limit)
     }
@@ -319,7 +323,9 @@ actor StorageWriter {
         return !partitions.isEmpty || imported != nil
     }
 
-    func trim(_ range: KeyRange, limit: Int) throws(EngineError) -> Int {
+    /// Removes some rows that lie in no partition.
+    /// - Returns: whether no more are left.
+    func trim(_ range: KeyRange, limit: Int) throws(EngineError) -> Bool {
         let (partitions, imported) = try records()
         for state in partitions + (imported.map { [$0.start] } ?? []) where state.range.overlaps(range) {
             throw .rangeInUse(range, by: state.partition)
@@ -327,14 +333,35 @@ actor StorageWriter {
         return try delete(range, limit: limit)
     }
 
-    private func delete(_ range: KeyRange, limit: Int) throws(EngineError) -> Int {
+    /// Removes the first rows of a range: so many, or fewer that are as much work.
+    /// - Returns: whether no more are left.
+    private func delete(_ range: KeyRange, limit: Int) throws(EngineError) -> Bool {
         let (database, schema) = try connection()
-        let delete = try database.prepare(schema.trim(bounded: range.high != nil))
-        try delete.bind(range)
-        try delete.bind(Int64(limit), at: 3)
-        try delete.run()
+        let end = try end(ofFirst: max(limit, 1), in: range)
+        let step = end.map { KeyRange(low: range.low, high: $0) } ?? range
+        let delete = try database.prepare(schema.remove(bounded: step.high != nil))
+        // In a transaction as entries are, after which a long log is brought into the database.
+        try database.transaction { () throws(EngineError) in
+            try delete.bind(step)
+            try delete.run()
+        }
         isDirty = true
-        return database.changes
+        return end == nil
+    }
+
+    /// The key of the first row that one step of a removal leaves; nil: it leaves none.
+    private func end(ofFirst limit: Int, in range: KeyRange) throws(EngineError) -> Key? {
+        let (database, schema) = try connection()
+        let select = try database.prepare(schema.sizes(bounded: range.high != nil))
+        defer { select.reset() }
+        try select.bind(range)
+        var (rows, bytes) = (0, UInt64(0))
+        while try select.step() {
+            guard rows < limit, bytes < Self.bytesOfStep else { return Key(select.bytes(0)) }
+            rows += 1
+            bytes += select.unsigned(1)
+        }
+        return nil
     }
 }
 

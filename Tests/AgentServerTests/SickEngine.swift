@@ -114,9 +114,6 @@ final class SickEngine: StorageEngine {
     func finishImport(of start: PartitionState, in storage: StorageID) async throws(EngineError) {
         try await sound.finishImport(of: start, in: storage)
     }
-    func trim(_ range: KeyRange, in storage: StorageID, limit: Int) async throws(EngineError) -> Int {
-        try await sound.trim(range, in: storage, limit: limit)
-    }
     func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection {
         try await sound.inspect(storage, from: page, limit: limit)
     }

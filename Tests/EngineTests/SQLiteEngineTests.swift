@@ -240,9 +240,6 @@ import Testing
         await #expect(throws: EngineError.outOfRange(try sample.key(1), upper)) {
             try await sample.engine.apply([sample.entry(4, [try sample.put(1)])], to: PartitionID(21), in: self.storage)
         }
-        await #expect(throws: EngineError.rangeInUse(upper, by: PartitionID(21))) {
-            try await sample.engine.trim(upper, in: self.storage, limit: 10)
-        }
         // One half leaves; the other keeps its rows. Then the storage goes with its last partition.
         try await sample.engine.remove(PartitionID(21), from: storage)
         try await sample.engine.remove(PartitionID(21), from: storage)
