@@ -41,6 +41,7 @@ package struct AgentSettings: Hashable, Sendable {
     package var replication = ReplicationSettings()
     package var leases = LeaseSettings()
     package var movement = MovementSettings()
+    package var splits = SplitWatch.Settings()
     /// An idle node proves so often that its log can be written (rule L3).
     package var beatInterval: Span = .milliseconds(200)
     /// A holder that is behind by more changes gets no grant before it has caught up.
@@ -85,6 +86,9 @@ package struct AgentCore: Sendable {
     var proposals: ProposalBook
     var quorumConfirmedAt: LogicalInstant?
     var quorumAskedAt: LogicalInstant?
+    /// Which partition is to be split, and what was asked for and is not answered yet.
+    var splits: SplitWatch
+    var wantedSplit: PartitionProposal?
 
     /// Replicas made in this life, each with logs of its own.
     var births: UInt64 = 0
@@ -124,6 +128,7 @@ package struct AgentCore: Sendable {
         self.proposals = ProposalBook(
             prefix: "\(identity.node)/\(identity.store)/\(identity.generation)", interval: settings.replication.proposalInterval
         )
+        self.splits = SplitWatch(settings: settings.splits)
         self.lastAppendAt = now
         self.unreadable = unreadable
         for found in engine {
@@ -210,10 +215,13 @@ package struct AgentCore: Sendable {
             if locals[id]?.storage == storage { give(id, .snapshotInstalled(point, copy: copy)) }
         case .answered(let proposal, let outcome):
             proposals.answered(proposal, outcome, at: now)
+            answeredSplit(proposal, outcome)
             if let id = proposal.partition { give(id, .answered(proposal, outcome)) }
         case .quorumConfirmed(let at, let revision):
             quorumConfirmedAt = max(quorumConfirmedAt ?? at, at)
             if let revision { leases.confirmed(revision, askedAt: at) }
+        case .loadMeasured(let loads): note(loads, at: now)
+        case .splitKeyFound(let id, let key): splitKeyFound(for: id, key, at: now)
         case .tick: tick(at: now)
         }
     }
@@ -231,6 +239,7 @@ package struct AgentCore: Sendable {
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         stopCopies()
         proposeReadiness(at: now)
+        proposeSplit(at: now)
         giveUpDamaged(at: now)
         giveUpUninstalled(at: now)
         tryAgain(at: now)

@@ -1,4 +1,5 @@
 package import Model
+package import Movement
 package import Replication
 
 /// What agents say to each other about partitions.
@@ -47,6 +48,10 @@ package enum AgentInput: Hashable, Sendable {
     /// The coordinators' leader was sure of its quorum at this moment of this node's clock, or later; the topology was at `revision`
     /// then, unless the coordinator is of a version that does not tell.
     case quorumConfirmed(LogicalInstant, revision: Revision?)
+    /// What was measured of all partitions here, every few seconds.
+    case loadMeasured([PartitionLoad])
+    /// The key that would halve what a partition holds, or what is asked of it; nil: there is none.
+    case splitKeyFound(PartitionID, Key?)
     case tick
 }
 
@@ -81,6 +86,8 @@ package enum AgentAction: Hashable, Sendable {
     case stopCopy(PartitionID, to: NodeID)
     /// Ask whether the coordinators' leader is sure of its quorum: a fence is about to start (rule M4), or a primary stands alone (R6).
     case confirmQuorum
+    /// Find a key that halves what the partition holds, or what is asked of it.
+    case findSplitKey(PartitionID, StorageID, KeyRange, SplitCause)
     /// The mirror of the topology moved: publish routes, write it to disk.
     case topologyChanged
     /// Somebody knows more than this node: ask the coordinators again.

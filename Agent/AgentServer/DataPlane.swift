@@ -33,6 +33,9 @@ package protocol DataPlane: Sendable {
     /// it is asked.
     func boundedRead(of partition: PartitionID, at epoch: Epoch, within age: Span) async throws(DataRefusal) -> ReplicaLocation
 
+    /// A read of a row, or of rows from a key on, was asked for here.
+    func readAsked(of partition: PartitionID, at key: Key)
+
     /// A read has found that the replica here does not hold what was written to it (rule F6).
     func damageFound(in partition: PartitionID, _ what: String)
 

@@ -127,11 +127,18 @@ package enum ConfigurationRules {
     package static let replicationFactor = IntegerRule(
         "replication_factor", 1...Limits.replicationFactor, standard: 3, reach: .cluster,
         "copies of a new table whose request names no number")
+    package static let splitRate = IntegerRule(
+        "split_operations_per_second", 0...10_000_000, standard: 20_000, reach: .node,
+        "reads and writes of one partition in a second above which its primary asks for a split at a key that halves them; 0: never"
+    )
+    package static let splitSize = IntegerRule(
+        "split_partition_mib", 0...16_777_216, standard: 16_384, reach: .node,
+        "mebibytes of keys and values above which the primary of a partition asks for a split in the middle; 0: never")
 
     /// By name.
     package static let all: [any ConfigurationRule] = [
         breakerPercent, breakerWindow, consistencyLevel, copyRate, copySilence, leadershipDelay, maxStaleness, minInSync,
-        operationsPerNode, orphanGrace, repairDelay, replicationFactor,
+        operationsPerNode, orphanGrace, repairDelay, replicationFactor, splitRate, splitSize,
     ]
 
     package static func rule(named name: String) -> (any ConfigurationRule)? { all.first { $0.name == name } }

@@ -87,6 +87,10 @@ struct TestCatalog {
         run(.beginMerge(id, expecting: left.epoch, with: right.id, at: right.epoch))
     }
 
+    mutating func configure(_ key: String, _ value: String) {
+        run(.configure(.global, [ConfigurationWrite(key: key, value: value)]))
+    }
+
     mutating func dropTables() {
         for table in topology.tables.values.sorted(by: { $0.id < $1.id }) { run(.dropTable(table.name)) }
     }

@@ -51,6 +51,10 @@ extension World {
                     let late = delay(chance(0.05) ? 1_000_000 : 30_000)
                     push(.input(answer, to: machine.id, life: machine.start), after: late)
                 }
+            case .findSplitKey(let id, _, let range, _):
+                splitKeysAsked += 1
+                let key = splitKey.flatMap { range.split(at: $0) == nil ? nil : $0 }
+                push(.input(.splitKeyFound(id, key), to: machine.id, life: machine.start), after: delay(50_000))
             case .askTopology: break
             case .damaged(let id, let what): if !mayDamage { damages.append("\(machine.id) \(id) \(what)") }
             }

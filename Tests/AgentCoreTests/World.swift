@@ -100,6 +100,9 @@ final class World {
     var cut: Set<[NodeID]> = []
     /// Machines whose disks take no mirror of the topology.
     var lateMirrors: Set<NodeID> = []
+    /// What engines find that would halve a partition; and how often they were asked.
+    var splitKey: Key?
+    var splitKeysAsked = 0
     /// Whether machines shorten their logs now and then.
     var truncates = false
 

@@ -95,6 +95,18 @@ import Testing
         #expect((stale.members["partition"] as? [String: Any])?["gateway"] as? String == "127.0.0.1:1")
     }
 
+    @Test("what is read is counted where it lies: a row at its key, a scan where it begins")
+    func countsReads() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        for query in ["rows?key=[1]", "rows?from=[2]", "rows?from=[1]&consistency=eventual"] {
+            _ = try await world.call(.get, query)
+        }
+        let layout = KeyLayout(try #require(world.plane.routes.topology.tables.values.first))
+        let keys = [try layout.key(of: [.integer(1)]), try layout.bound(text: "[2]"), try layout.bound(text: "[1]")]
+        #expect(world.plane.readKeys.withLock { $0.map(\.1) } == keys)
+    }
+
     @Test("what was read of a replica that was dropped meanwhile is not answered")
     func droppedBeneathRead() async throws {
         let world = try await GatewayWorld()

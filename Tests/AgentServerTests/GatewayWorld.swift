@@ -99,6 +99,7 @@ struct GatewayWorld {
         private let reads = Mutex<[RowConsistency]>([])
         /// Of the bounded reads, as they came.
         let ages = Mutex<[Span]>([])
+        let readKeys = Mutex<[(PartitionID, Key)]>([])
         /// Whether the replica goes away while the engine is read.
         let isDroppedBeneathReads = Mutex(false)
         /// Of the writes, as they came.
@@ -194,6 +195,8 @@ struct GatewayWorld {
             } catch { throw .unavailable("\(error)") }
             return position
         }
+
+        func readAsked(of id: PartitionID, at key: Key) { readKeys.withLock { $0.append((id, key)) } }
 
         func strongRead(of id: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation {
             reads.withLock { $0.append(.strong) }

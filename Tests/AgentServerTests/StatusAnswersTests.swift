@@ -82,6 +82,7 @@ import Testing
         ) async throws(DataRefusal) -> Position {
             throw .unavailable("not asked here")
         }
+        func readAsked(of: PartitionID, at: Key) {}
         func strongRead(of: PartitionID, at: Epoch) async throws(DataRefusal) -> ReplicaLocation {
             throw .unavailable("not asked here")
         }

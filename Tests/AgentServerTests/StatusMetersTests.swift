@@ -29,6 +29,23 @@ import Testing
         #expect(meter.lag(of: partition, at: .origin + .seconds(1)) == .zero)
     }
 
+    @Test("where requests crowd is told by reads and writes alike, and forgotten of a partition that falls quiet")
+    func crowding() throws {
+        let start = LogicalInstant.origin
+        let meter = LoadMeter(at: start)
+        func key(_ number: Int) -> Key { Key([UInt8(number)]) }
+        for number in 0..<40 {
+            meter.countRead(partition, at: key(number), start)
+            meter.countWrite(partition, at: key(100 + number), start)
+        }
+        let rates = meter.rates(at: start + .seconds(2))
+        #expect(rates == [partition: LoadMeter.Rates(reads: 20, writes: 20)])
+        #expect(meter.middleKey(of: .all, in: partition, at: start + .seconds(2)) == key(100))
+        #expect(meter.middleKey(of: .all, in: PartitionID(8), at: start + .seconds(2)) == nil)
+        _ = meter.rates(at: start + .seconds(4))
+        #expect(meter.middleKey(of: .all, in: partition, at: start + .seconds(4)) == nil)
+    }
+
     @Test("an operation's report has the bytes copied, their rate, and how long its fence refused writes")
     func operation() throws {
         let node = try NodeID("n1")

@@ -118,6 +118,28 @@ import Testing
         #expect(late.refusal == .partitionRetired)
     }
 
+    @Test("a split that its primary asks for is held to what one of an operator's is (E1, E6, M2)")
+    func requestedSplit() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let parent = try world.makeTable()
+        let request = PartitionProposal.requestSplit(parent.id, at: Key([50]), expecting: parent.epoch)
+        #expect(try world.propose(request, from: n2).refusal == .notPrimary)
+        let old = PartitionProposal.requestSplit(parent.id, at: Key([50]), expecting: Epoch(parent.epoch.number + 1))
+        #expect(try world.propose(old, from: n1).refusal == .staleEpoch)
+        let outside = PartitionProposal.requestSplit(parent.id, at: .least, expecting: parent.epoch)
+        #expect(try world.propose(outside, from: n1).refusal == .splitKeyOutside)
+        let late = try world.run(.partition(request, from: n1, session: SessionID(world.session(n1).number + 1)))
+        #expect(late.refusal == .staleSession)
+        #expect(try world.propose(request, from: n1).isAccepted)
+        let operation = try #require(world.topology.operations.values.first { $0.phase == .running })
+        guard case .split(parent.id, at: Key([50]), _, _) = operation.kind else {
+            Issue.record("\(operation)")
+            return
+        }
+        #expect(try world.propose(request, from: n1).refusal == .partitionBusy)
+    }
+
     @Test("of switch and abort, the first in the log wins and the other is refused (M4)")
     func abortBeatsSwitch() throws {
         var world = World()

@@ -33,6 +33,31 @@ extension ClusterTests {
         for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
     }
 
+    @Test("a partition of which too much is asked is split by its own primary, and nothing is lost", .timeLimit(.minutes(10)))
+    func splitsItself() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("hot")
+        let load = Load(rows)
+        _ = try await load.during(prefix: "s") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            try await limitSplits(cluster, to: 2)
+            // Ten seconds of evidence, and a key in the midst of what is written.
+            try await expectEventually("it is split", within: 120) { try await listed(cluster, "hot").count > 1 }
+            try await limitSplits(cluster, to: 0)
+            let before = load.writes
+            try await expectEventually("writes go on", within: 20) { load.writes > before + 100 }
+            #expect(try await holder(of: "s-0-0", cluster, "hot") != holder(of: "s-7-9", cluster, "hot"))
+        }
+        for key in [#"["s-0-1"]"#, #"["s-7-1"]"#] { try await compareReplicas(cluster, rows, key: key) }
+    }
+
+    /// From how many operations of one partition in a second on it is to be split.
+    private func limitSplits(_ cluster: Cluster, to rate: Int) async throws {
+        let answer = try await cluster.api(
+            .PUT, "/config/global/entries/split_operations_per_second", body: "{\"value\":\(rate)}")
+        guard answer.status < 300 else { throw Failure("\(answer.status) \(answer.text)") }
+    }
+
     @Test("a split and a merge of what it left, under load, lose nothing, and writes go on", .timeLimit(.minutes(10)))
     func splitAndMerge() async throws {
         let cluster = try await Cluster.whole()

@@ -127,7 +127,7 @@ struct GatewayResponder: HTTPResponder {
     private func get(_ query: QueryFields, _ table: TableRoutes, _ routes: Routes) async throws(GatewayProblem) -> Response {
         let key = try key(of: query, in: table.table)
         let partition = try route(key, in: table)
-        let values = try await read(query, partition, routes) {
+        let values = try await read(query, partition, at: key, routes) {
             (storage) async throws(EngineError) in try await engine.get(key, in: storage)
         }
         guard let values else {
@@ -161,7 +161,7 @@ struct GatewayResponder: HTTPResponder {
         let end = [range.high, partition.range.high].compactMap { $0 }.min()
         let part = KeyRange(low: low, high: end)
         let rows = limit
-        let page = try await read(query, partition, routes) { (storage) async throws(EngineError) in
+        let page = try await read(query, partition, at: low, routes) { (storage) async throws(EngineError) in
             try await engine.scan(part, in: storage, rowLimit: rows, byteLimit: Limits.scanBytes)
         }
         let following = page.next ?? (end == range.high ? nil : end)
@@ -216,11 +216,12 @@ struct GatewayResponder: HTTPResponder {
     }
 
     private func read<Result: Sendable>(
-        _ query: QueryFields, _ partition: PartitionDescriptor, _ routes: Routes,
+        _ query: QueryFields, _ partition: PartitionDescriptor, at key: Key, _ routes: Routes,
         _ body: (StorageID) async throws(EngineError) -> Result
     ) async throws(GatewayProblem) -> Result {
         let consistency = try consistency(of: query, routes)
         let age = try maxStaleness(of: query, consistency, routes)
+        plane.readAsked(of: partition.id, at: key)
         let storage: StorageID
         do throws(DataRefusal) {
             switch consistency {

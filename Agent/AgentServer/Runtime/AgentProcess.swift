@@ -62,6 +62,7 @@ package struct AgentParts {
     private let worker: EngineWorker
     private let copies: CopyDispatcher
     private let mirror: TopologyMirror
+    private let splits: SplitService
 
     /// Opens the data folder, joins the cluster if this is the first start, and puts everything together.
     ///
@@ -174,6 +175,7 @@ package struct AgentParts {
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)
+        let splits = SplitService(agent: agent)
         let scrub = ScrubService(runtime: runtime, worker: worker, pace: ScrubPace(configuration.tuning), meters: meters)
         let tokens = TokenVerifier(cluster: credentials.cluster, audience: .data)
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")
@@ -199,13 +201,13 @@ package struct AgentParts {
 
         (self.folder, self.runtime, self.engine, self.agent) = (folder, runtime, engine, agent)
         (self.membership, self.keys, self.session, self.links) = (membership, keys, session, links)
-        (self.worker, self.copies, self.mirror) = (worker, copies, mirror)
+        (self.worker, self.copies, self.mirror, self.splits) = (worker, copies, mirror, splits)
         services =
             [
                 worker, mirror, links, listener, copies, keys, runtime, InformedGossip(gossip: membership, keys: keys),
                 rumours, peers,
                 LinkWatch(links: links, gossip: membership),
-                session, statistics, scrub, gateway, status,
+                session, statistics, splits, scrub, gateway, status,
             ]
             + (metrics.map { [$0] } ?? [])
     }
@@ -223,6 +225,7 @@ package struct AgentParts {
                 confirmQuorum: { [session] in session.confirmQuorum() },
                 copy: { [copies] order in copies.submit(order) },
                 stopCopy: { [copies] partition, target in copies.stop(partition, to: target) },
+                findSplitKey: { [splits] order in splits.find(order) },
                 topologyChanged: { [links, keys, membership, mirror, runtime] topology in
                     // Its registration comes behind all that was decided before this start.
                     let isCurrent =

@@ -26,6 +26,7 @@ package actor AgentRuntime: Service {
         let confirmQuorum: @Sendable () -> Void
         let copy: @Sendable (CopyOrder) -> Void
         let stopCopy: @Sendable (PartitionID, NodeID) -> Void
+        let findSplitKey: @Sendable (SplitKeyOrder) -> Void
         /// The topology moved: peers, members and the disk want to know.
         let topologyChanged: @Sendable (Topology) -> Void
         /// A partition's writers are stopped for an operation, or go on.
@@ -201,6 +202,8 @@ package actor AgentRuntime: Service {
                         partition: id, epoch: descriptor.epoch, term: term, storage: storage, target: target,
                         targetAddress: address, targetStorage: targetStorage, operation: descriptor.operation))
             case .stopCopy(let id, let target): hands.stopCopy(id, target)
+            case .findSplitKey(let id, let storage, let range, let cause):
+                hands.findSplitKey(SplitKeyOrder(partition: id, storage: storage, range: range, cause: cause))
             case .topologyChanged: publish()
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()

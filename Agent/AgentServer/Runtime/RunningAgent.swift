@@ -6,6 +6,7 @@ import LogStorage
 import Logging
 import Membership
 package import Model
+import Movement
 package import Replication
 package import RoutingTable
 import Settings
@@ -66,13 +67,17 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         _ mutations: [Mutation], under key: IdempotencyKey?, to partition: PartitionID, at epoch: Epoch
     ) async throws(DataRefusal) -> Position {
         let position = try await runtime.write(mutations, under: key, to: partition, at: epoch)
-        meter.countWrite(partition)
+        // One request, wherever its rows lie.
+        if !mutations.isEmpty { meter.countWrite(partition, at: mutations[mutations.count / 2].key, BootClock.now()) }
         return position
     }
 
+    package func readAsked(of partition: PartitionID, at key: Key) {
+        meter.countRead(partition, at: key, BootClock.now())
+    }
+
     package func strongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> ReplicaLocation {
-        meter.countRead(partition)
-        return try await runtime.strongRead(of: partition, at: epoch)
+        try await runtime.strongRead(of: partition, at: epoch)
     }
 
     package func confirmStrongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) {
@@ -80,8 +85,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     }
 
     package func localRead(of partition: PartitionID) async throws(DataRefusal) -> ReplicaLocation {
-        meter.countRead(partition)
-        return try await runtime.localRead(of: partition)
+        try await runtime.localRead(of: partition)
     }
 
     package func confirmLocalRead(of partition: PartitionID, in storage: StorageID) async throws(DataRefusal) {
@@ -91,8 +95,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
     package func boundedRead(
         of partition: PartitionID, at epoch: Epoch, within age: Span
     ) async throws(DataRefusal) -> ReplicaLocation {
-        meter.countRead(partition)
-        return try await runtime.boundedRead(of: partition, at: epoch, within: age)
+        try await runtime.boundedRead(of: partition, at: epoch, within: age)
     }
 
     package func status() async -> AgentStatus {
@@ -188,6 +191,41 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     private func note(_ replicas: [AgentCore.ReplicaStatus], at now: LogicalInstant) {
         lags.note(replicas.map { ($0.partition, $0.last.sequence, $0.applied) }, at: now)
+    }
+
+    // MARK: - Splits
+
+    /// Tells the core how much the partitions that are served here hold, and how much is asked of them.
+    func reportLoads() async {
+        let replicas = await runtime.replicas.filter(\.isServing)
+        let rates = meter.rates(at: BootClock.now())
+        let sizes = late.withLock { $0.statistics }
+        let loads = replicas.map { replica in
+            let rate = rates[replica.partition] ?? LoadMeter.Rates()
+            return PartitionLoad(
+                partition: replica.partition, bytes: sizes[replica.partition]?.bytes ?? 0,
+                operationsPerSecond: rate.reads + rate.writes)
+        }
+        if !loads.isEmpty { runtime.inbox.put(.loadMeasured(loads)) }
+    }
+
+    /// Looks for the key that halves a partition, and tells the core.
+    func findKey(for order: SplitKeyOrder) async {
+        let key: Key?
+        switch order.cause {
+        case .load: key = meter.middleKey(of: order.range, in: order.partition, at: BootClock.now())
+        case .size:
+            do throws(EngineError) { key = try await engine.middleKey(of: order.range, in: order.storage) } catch {
+                // What cannot be read now is asked for again when it is still wanted.
+                if error.isDamage { damageFound(in: order.partition, "\(error)") }
+                return
+            }
+        }
+        let found = key.map(\.description) ?? "none that halves it"
+        logger.notice(
+            "a split is wanted",
+            metadata: ["partition": "\(order.partition)", "cause": "\(order.cause.rawValue)", "key": "\(found)"])
+        runtime.inbox.put(.splitKeyFound(order.partition, key))
     }
 
     // MARK: - SessionOwner

@@ -4,6 +4,7 @@ import Identity
 import LogStorage
 import Logging
 import Model
+import Movement
 import RoutingTable
 import ServiceLifecycle
 import Transport
@@ -75,6 +76,47 @@ struct StatisticsService: Service {
                     do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
                 }
             }
+        }
+    }
+}
+
+/// A key that halves a partition is wanted.
+struct SplitKeyOrder: Hashable, Sendable {
+    let partition: PartitionID
+    let storage: StorageID
+    let range: KeyRange
+    let cause: SplitCause
+}
+
+/// Measures for the core what may have to be split, and finds the keys: beside each other, for to find the middle of a large partition
+/// takes a while.
+final class SplitService: Service {
+    private let agent: RunningAgent
+    /// At most one in a minute.
+    private let orders = Mailbox<SplitKeyOrder>()
+
+    init(agent: RunningAgent) { self.agent = agent }
+
+    func find(_ order: SplitKeyOrder) { orders.put(order) }
+
+    func run() async throws {
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.report() }
+                while let orders = await orders.next() {
+                    for order in orders { await agent.findKey(for: order) }
+                }
+                group.cancelAll()
+            }
+        } onCancelOrGracefulShutdown: {
+            self.orders.close()
+        }
+    }
+
+    private func report() async {
+        while !Task.isCancelled {
+            await agent.reportLoads()
+            do { try await Task.sleep(for: .seconds(2)) } catch { return }
         }
     }
 }

@@ -87,9 +87,8 @@ extension AgentProcess {
             removed.append((id, storage))
             wait(for: .tell(.dropped(id, storage)), at: now)
         case .copy(let id, _, let peer, let storage, let term): send(id, to: peer, storage, term, at: now, &effects)
-        case .append, .send, .acknowledge, .readable, .refuse, .propose, .stopCopy, .confirmQuorum, .topologyChanged,
-            .askTopology,
-            .damaged:
+        case .append, .send, .acknowledge, .readable, .refuse, .propose, .stopCopy, .confirmQuorum, .findSplitKey,
+            .topologyChanged, .askTopology, .damaged:
             break
         }
     }

@@ -91,9 +91,9 @@ package enum AgentAct: Hashable, Sendable, CustomStringConvertible {
         case .copy(let id, _, _, _, _): [(id, .copy)]
         case .propose(let proposal, _): act(of: proposal).map { [$0] } ?? []
         // What every write and every beat does too; a copy is stopped for what is seen at another place; quorum is asked for by nobody in
-        // particular.
-        case .send, .apply, .acknowledge, .readable, .refuse, .stopCopy, .confirmQuorum, .topologyChanged, .askTopology,
-            .damaged:
+        // particular; an operation that begins with a key that is found is not there yet.
+        case .send, .apply, .acknowledge, .readable, .refuse, .stopCopy, .confirmQuorum, .findSplitKey, .topologyChanged,
+            .askTopology, .damaged:
             []
         }
     }
