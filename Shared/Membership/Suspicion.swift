@@ -146,6 +146,13 @@ struct SuspicionList: Hashable, Sendable {
     mutating func postpone(by gap: Span, number: UInt64) {
         for index in entries.indices { entries[index].suspicion.postpone(by: gap, number: number) }
     }
+
+    /// Nobody could have cleared himself so far.
+    mutating func restart(at now: LogicalInstant, number: UInt64) {
+        for index in entries.indices {
+            entries[index].suspicion.postpone(by: now - entries[index].suspicion.since, number: number)
+        }
+    }
 }
 
 /// 100 * max(1, log10 `count`), in integers so that every machine computes the same.

@@ -56,7 +56,7 @@ extension Swim {
             }
             refusals.remove(at: index)
         }
-        guard refusals.count < SwimLimits.refusals else { return false }
+        guard refusals.count < SwimLimits.refusals || mutated(.looksIntoAllRefusals) else { return false }
         let number = sequence()
         let usual = roundTrips[slot].map { $0 * 4 } ?? tuning.probeTimeout
         let wait = min(max(usual, tuning.tick * 3), tuning.probeTimeout) * patience
@@ -137,8 +137,7 @@ extension Swim {
     /// dead by those alone who have not reached it in any way.
     mutating func streamAnswered(_ number: UInt64, by other: NodeID, at now: LogicalInstant) {
         guard number <= nextSequence else { return }
-        lastAck = now
-        lastAnswered = max(lastAnswered, number)
+        noteAnswer(to: number, at: now)
         // However long ago it was asked, it took part in a handshake a moment ago. Where that takes longer than the rest of a period,
         // the suspicion has begun meanwhile.
         let slot = table.slot(of: other)

@@ -186,11 +186,22 @@ extension Swim {
     /// Somebody has answered a ping of ours, however late. A suspect that answers what was sent since the suspicion began is there,
     /// and will refute: its time starts anew.
     private mutating func answered(_ number: UInt64, by sender: NodeID, at now: LogicalInstant) {
-        lastAck = now
-        lastAnswered = max(lastAnswered, number)
+        noteAnswer(to: number, at: now)
         doubtDeath(of: sender, at: now)
         guard let slot = table.slot(of: sender), let suspicion = suspicions[slot], number > suspicion.number else { return }
         suspicions[slot]?.answered(at: now, number: nextSequence)
+    }
+
+    /// Somebody has answered. Where nobody did for a while, whom we suspect was silent because of us, and was called in vain long ago:
+    /// each has its time anew, and is called in it, and so hears what it has to refute.
+    mutating func noteAnswer(to number: UInt64, at now: LogicalInstant) {
+        // Where many fall, nobody answers for a moment either.
+        let silence = now - (lastAck ?? startedAt)
+        if silence > tuning.syncInterval, isIsolated(at: now), !mutated(.blamesOthersForItsCut) {
+            suspicions.restart(at: now, number: nextSequence)
+        }
+        lastAck = now
+        lastAnswered = max(lastAnswered, number)
     }
 
     mutating func refused(_ number: UInt64, by helper: NodeID, _ actions: inout [Action]) {

@@ -40,6 +40,7 @@ extension Swim {
     mutating func settle(_ sessions: [NodeID: SessionID], at now: LogicalInstant) {
         let returned = settled.keys.filter { sessions[$0] == nil }.sorted()
         settled = sessions
+        if mutated(.reportsTheSettled) { return }
         findings.removeAll { finding in sessions[finding.node].map { finding.session <= $0 } ?? false }
         // It may have died again before we heard that it had returned.
         for node in returned { if let slot = table.slot(of: node) { prepareReport(of: slot, evidence: false, at: now) } }
@@ -48,12 +49,12 @@ extension Swim {
     mutating func prepareReport(of slot: Int, evidence: Bool, at now: LogicalInstant) {
         findings.removeAll { $0.slot == slot }
         guard let member = table[slot], member.profile.kind == .agent, member.isOver else { return }
-        if let known = settled[member.node], member.profile.session <= known { return }
+        if let known = settled[member.node], member.profile.session <= known, !mutated(.reportsTheSettled) { return }
         var delay = Span.zero
         if !isAmong(nearest: SwimLimits.firstSpeakers, to: member.node), !mutated(.reportsAtOnce) {
             delay = tuning.reportInterval * 2 + jitter(upTo: tuning.reportInterval * 2)
         }
-        let earliest = member.heard ? now : max(now, startedAt + tuning.unheardGrace)
+        let earliest = member.heard || mutated(.sparesNoLatecomers) ? now : max(now, startedAt + tuning.unheardGrace)
         findings.append(
             Finding(
                 slot: slot, node: member.node, session: member.profile.session, evidence: evidence || mutated(.reportsRumours),

@@ -32,6 +32,7 @@ extension Swim {
             return
         }
         // Read before the rumours: they may settle what we hold of the sender.
+        for _ in 0..<message.unknownRumours { actions.append(.dropped(.otherVersion)) }
         let changes = actions.count
         for rumour in message.rumours {
             hear(rumour, by: message.from, isNews: message.body != .records, at: now, &actions)
@@ -101,6 +102,7 @@ extension Swim {
 
     /// At most one unasked answer to one node in a probe interval: a zombie is told, not flooded.
     mutating func mayTell(_ node: NodeID, at now: LogicalInstant) -> Bool {
+        if mutated(.tellsZombiesAlways) { return true }
         corrected.removeAll { now - $0.at >= tuning.probeInterval }
         guard corrected.count < SwimLimits.corrections, !corrected.contains(where: { $0.node == node }) else { return false }
         corrected.append(Correction(node: node, at: now))

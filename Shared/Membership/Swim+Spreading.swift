@@ -6,7 +6,7 @@ extension Swim {
     private var fanout: Int { phase == .running ? tuning.gossipFanout : 2 * tuning.gossipFanout }
 
     mutating func gossip(at now: LogicalInstant, _ actions: inout [Action]) {
-        guard !queue.isEmpty else { return }
+        guard !queue.isEmpty, !(phase == .running && mutated(.gossipsOnProbesAlone)) else { return }
         // What nobody was told yet does not wait for the others.
         let wait = queue.isFresh ? tuning.gossipInterval / 4 : tuning.gossipInterval
         guard now - lastGossip >= wait else { return }
@@ -32,7 +32,8 @@ extension Swim {
         guard now >= nextSync else { return nil }
         // Jitter keeps members that started together from comparing together for ever. In the beginning there is more to learn: after
         // one second, two, four …
-        nextSync = now + min(tuning.syncInterval / 2 + jitter(upTo: tuning.syncInterval), now - startedAt)
+        let usual = tuning.syncInterval / 2 + jitter(upTo: tuning.syncInterval)
+        nextSync = now + (mutated(.waitsToCompare) ? usual : min(usual, now - startedAt))
         return digest(answer: true)
     }
 

@@ -57,7 +57,7 @@ package struct Swim: Hashable, Sendable {
 
     package enum Action: Hashable, Sendable {
         case send(SwimMessage, to: String)
-        /// Ping this node over a link to `address`, in a process of ours that waits no longer than a period. Its answer comes back as
+        /// Ping this node over a link to `address`, in a process of ours that waits for a handshake's time-out. Its answer comes back as
         /// `streamAnswered`, a refusal as `linkRefused`; of anything else nothing needs to come.
         case stream(to: NodeID, address: String, sequence: UInt64)
         /// A member is new or its status or profile changed.
@@ -86,7 +86,7 @@ package struct Swim: Hashable, Sendable {
         case implausible
         /// From, or about, a life that was decommissioned.
         case retired
-        /// A record of a process that speaks no version of ours.
+        /// A record of a process that speaks no version of ours, or one of a kind or a status that only a newer version knows.
         case otherVersion
         /// Another process under a name that we know.
         case disputed
@@ -218,6 +218,7 @@ package struct Swim: Hashable, Sendable {
         // Those that start together do not probe together: the pings of a cluster would be one burst a period, and who dies behind one
         // would wait for the next.
         nextProbe = now + jitter(upTo: tuning.probeInterval)
+        if mutated(.waitsToCompare) { nextSync = now + tuning.syncInterval }
         tellOfOurselves()
     }
 
@@ -291,13 +292,13 @@ package struct Swim: Hashable, Sendable {
     /// We were not running for `gap`. Whatever should have reached us in that time proves nothing.
     private mutating func recoverFromPause(of gap: Span, at now: LogicalInstant) {
         counters.lateTicks += 1
-        sicken(by: 1)
-        probe = nil
+        if !mutated(.staysWellOverPause) { sicken(by: 1) }
+        if !mutated(.keepsProbeOverPause) { probe = nil }
         // What was asked of us meanwhile was read a moment ago, and is not over.
         relays.removeAll { now >= $0.nackAt }
-        refusals = []
+        if !mutated(.keepsRefusalsOverPause) { refusals = [] }
         nextProbe = now + tuning.probeInterval
-        suspicions.postpone(by: gap, number: nextSequence)
+        if !mutated(.keepsDeadlinesOverPause) { suspicions.postpone(by: gap, number: nextSequence) }
     }
 
     /// A profile is fixed for one incarnation.
@@ -338,7 +339,7 @@ package struct Swim: Hashable, Sendable {
     var patience: Int64 { mutated(.ignoresOwnHealth) ? 1 : 1 + localHealth }
 
     /// Members who should be counted on: at least the roster, so that a newcomer who knows few does not gossip too little.
-    var memberCount: Int { 1 + max(table.expected, table.activeCount) }
+    var memberCount: Int { 1 + max(mutated(.countsThePresent) ? 0 : table.expected, table.activeCount) }
 
     /// Up to `count` members for which `condition` holds, chosen without repetition.
     mutating func pick(_ count: Int, where condition: (Member) -> Bool) -> [Member] {

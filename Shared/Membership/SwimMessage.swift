@@ -26,9 +26,14 @@ package struct SwimMessage: Hashable, Sendable {
     package let digest: TableDigest?
     /// Piggybacked records, most urgent first.
     package let rumours: [MemberRecord]
+    /// Records beside them that say what this version has no word for, and were left out; none in what we send.
+    package let unknownRumours: Int
 
-    package init(from: NodeID, life: Life, revision: Revision, body: Body, digest: TableDigest? = nil, rumours: [MemberRecord])
-    {
+    package init(
+        from: NodeID, life: Life, revision: Revision, body: Body, digest: TableDigest? = nil, rumours: [MemberRecord],
+        unknownRumours: Int = 0
+    ) {
+        self.unknownRumours = unknownRumours
         self.from = from
         self.life = life
         self.revision = revision

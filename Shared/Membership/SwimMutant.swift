@@ -28,8 +28,18 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case needsNoConfirmation
     /// A pause of our own is taken for our peers' silence. (restate #5156)
     case ignoresLateness
+    /// A probe that was under way when we stood still is judged by its time.
+    case keepsProbeOverPause
+    /// A refused link that was being looked into then is judged by its time.
+    case keepsRefusalsOverPause
+    /// A suspicion ends when it would have ended without the pause.
+    case keepsDeadlinesOverPause
+    /// A pause of our own says nothing of our health.
+    case staysWellOverPause
     /// A verdict is passed though nobody has answered us. (memberlist #242)
     case judgesUnheard
+    /// Who was cut off goes on suspecting those whom it did not hear meanwhile.
+    case blamesOthersForItsCut
     /// A heard verdict counts at once, about whomever.
     case believesVerdicts
     /// A heard verdict counts though we have not called the suspect.
@@ -44,6 +54,12 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case acceptsOldNews
     /// What members hold is never compared.
     case neverCompares
+    /// A newcomer compares no sooner than others.
+    case waitsToCompare
+    /// Rumours travel on probes alone.
+    case gossipsOnProbesAlone
+    /// How often a rumour is told goes by who is there, not by who should be.
+    case countsThePresent
     /// The dead are never called again. (memberlist #222, serf #605)
     case forgetsTheDead
     /// Who is dead or gone is never forgotten. (memberlist #253)
@@ -56,6 +72,8 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case asksNoHelpers
     /// A refused link is no reason to look.
     case ignoresRefusals
+    /// However many links are refused at once, all are looked into.
+    case looksIntoAllRefusals
     /// One refused link is a death.
     case trustsOneRefusal
     /// Two whose links were refused are believed by those who have not called.
@@ -88,6 +106,8 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case ignoresDisputes
     /// An old life of a member is not told that it is over.
     case tellsNoZombies
+    /// An old life of a member is told so as often as it speaks.
+    case tellsZombiesAlways
     /// A decommissioned node may come back.
     case ignoresTombstones
     /// Datagrams may grow. (libnetwork #2247)
@@ -98,6 +118,10 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case reportsRumours
     /// Every death is a report of its own.
     case reportsSingly
+    /// A death that the control plane knows is reported on. (rule F7)
+    case reportsTheSettled
+    /// Who was never heard is reported as soon as it is held dead.
+    case sparesNoLatecomers
     /// A member that says good-bye is held dead.
     case takesLeavingForDeath
     /// The newest routing revision is not told. (rule T2)

@@ -113,13 +113,15 @@ import Testing
         #expect(swim.counters.lateTicks == late + 1)
     }
 
-    @Test("a tick that comes half a period behind its time is late, after a rest too")
+    @Test("a tick that comes half a period behind its time is late, after a rest too, and a sign of our own health")
     func late() throws {
         var (swim, now) = try rested()
         let late = swim.counters.lateTicks
+        let health = swim.localHealth
         now = swim.tickDue + swim.tuning.probeInterval / 2 + .milliseconds(1)
         _ = swim.step(.tick, at: now)
         #expect(swim.counters.lateTicks == late + 1)
+        #expect(swim.localHealth == health + 1)
     }
 
     @Test("members that start together do not probe together")

@@ -47,6 +47,8 @@ package struct LargeCluster {
     }
 
     private func seconds(_ span: Span?) -> String { span.map { "\(Double($0.milliseconds) / 1_000) s" } ?? "not in time" }
+    /// How often anybody held somebody dead who lives, and of how many that was held.
+    private var wrong: String { "\(world.falseVerdicts.count), \(Set(world.falseVerdicts.map(\.of)).count)" }
     private func rounded(_ value: Double) -> String { "\((value * 100).rounded() / 100)" }
 
     /// From three names to everybody.
@@ -83,7 +85,7 @@ package struct LargeCluster {
         say("\(some) of them start anew at once: all pairs", seconds(time.map { _ in world.now - start }))
         say("  packets, bytes per member", "\(world.traffic.packets / UInt64(count)), \(world.traffic.bytes / UInt64(count))")
         world.run(for: world.tuning.youth + .seconds(5))
-        say("  held dead though alive", "\(Set(world.falseVerdicts.map(\.of)).count)")
+        say("  held dead though alive: verdicts, members", wrong)
     }
 
     package mutating func idle(for span: Span, loss: UInt64) {
@@ -96,10 +98,10 @@ package struct LargeCluster {
             "\(rounded(Double(world.traffic.packets) / shares)), \(Int(Double(world.traffic.bytes) / shares))")
         say("  asked over a link, of a thousand probes", rounded(Double(world.traffic.streams) * 1_000 / (shares * 4)))
         let years = shares / (365.25 * 86_400)
-        let wrong = Set(world.falseVerdicts.map(\.of)).count
+        let events = world.falseVerdicts.count
         say(
-            "  held dead though alive, in \(rounded(years * 1_000)) thousandths of a node-year",
-            "\(wrong), \(wrong == 0 ? "below " : "")\(Int(Double(max(wrong, 1)) / years)) per node-year")
+            "  held dead though alive, in \(rounded(years * 1_000)) thousandths of a node-year: verdicts, members",
+            "\(wrong); \(events == 0 ? "below " : "")\(Int(Double(max(events, 1)) / years)) verdicts per node-year")
         say("  suspicions", "\(world.accusations.count)")
     }
 
@@ -126,7 +128,7 @@ package struct LargeCluster {
             "\(name): first dead, 99 %, all",
             "\(seconds(median(first))), \(seconds(median(most))), \(all.count == times ? seconds(all.max()) : "\(all.count) of \(times) in time")"
         )
-        say("  held dead though alive", "\(Set(world.falseVerdicts.map(\.of)).count)")
+        say("  held dead though alive: verdicts, members", wrong)
     }
 
     /// Cuts the first of them off from the others for a while: a half, if not told how many.
@@ -160,8 +162,8 @@ package struct LargeCluster {
         }
         say("half of them gone at once\(refusing ? " (links refused)" : ""): all dead", seconds(time))
         say(
-            "  held dead though alive; reports, deaths in the largest; packets per member",
-            "\(Set(world.falseVerdicts.map(\.of)).count); \(world.reports.count), "
+            "  held dead though alive: verdicts, members; reports, deaths in the largest; packets per member",
+            "\(wrong); \(world.reports.count), "
                 + "\(world.reports.map(\.report.deaths.count).max() ?? 0); \(world.traffic.packets / UInt64(count - gone))")
     }
 }

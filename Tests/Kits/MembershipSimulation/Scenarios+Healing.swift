@@ -28,23 +28,32 @@ extension Scenario {
 
     private static func split(_ trial: inout Trial) throws(Violation) {
         for (count, seconds) in [(30, 10), (30, 25), (30, 60), (12, 3_600)] as [(Int, Int64)] {
-            var world = try trial.cluster(count)
-            world.forgetWhatWas()
-            let half = count / 2
-            world.passes = { from, to in (from < half) == (to < half) }
-            world.run(for: .seconds(seconds))
-            let across = world.verdicts.allSatisfy { ($0.by < half) != ($0.of < half) }
-            try trial.require(across, "a half kills its own while cut off")
-            world.forgetWhatWas()
-            world.passes = { _, _ in true }
-            let time = world.run(atMost: .seconds(40)) { $0.isWhole }
-            trial.note("healed after \(seconds) s", try trial.require(time, within: .seconds(35), "healing after \(seconds) s"))
-            world.run(for: .seconds(5))
-            let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
-            try trial.require(own == 0, "\(own) verdicts of a half about its own, while meeting")
-            try trial.require(world.isWhole, "it does not stay whole")
-            trial.close(world)
+            try halves(&trial, .fast, "fast", count, apartFor: .seconds(seconds))
         }
+        // A quarter of a minute passes there between two calls of those who are missing.
+        for seconds in [25, 60] as [Int64] { try halves(&trial, .lan, "lan", 30, apartFor: .seconds(seconds)) }
+    }
+
+    private static func halves(
+        _ trial: inout Trial, _ tuning: SwimTuning, _ profile: String, _ count: Int, apartFor span: Span
+    ) throws(Violation) {
+        let name = "\(profile), \(span.milliseconds / 1_000) s"
+        var world = try trial.cluster(count, tuning)
+        world.forgetWhatWas()
+        let half = count / 2
+        world.passes = { from, to in (from < half) == (to < half) }
+        world.run(for: span)
+        let across = world.verdicts.allSatisfy { ($0.by < half) != ($0.of < half) }
+        try trial.require(across, "\(name): a half kills its own while cut off")
+        world.forgetWhatWas()
+        world.passes = { _, _ in true }
+        let time = world.run(atMost: .seconds(60)) { $0.isWhole }
+        trial.note("\(name): healed", try trial.require(time, within: .seconds(35), "\(name): healing"))
+        world.run(for: tuning.probeInterval * 20)
+        let own = world.verdicts.count { ($0.by < half) == ($0.of < half) }
+        try trial.require(own == 0, "\(name): \(own) verdicts of a half about its own, while meeting")
+        try trial.require(world.isWhole, "\(name): it does not stay whole")
+        trial.close(world)
     }
 
     private static func restart(_ trial: inout Trial) throws(Violation) {
@@ -153,6 +162,12 @@ extension Scenario {
             return message.rumours.contains(later)
         }
         try trial.require(isTold, "the answer to its ping does not say that it is over")
+        // Whatever else it says, it is told so once in a while.
+        let answers = (0..<100).map { _ in
+            swim.step(message(7, 3, .gossip, []), at: .origin).count { if case .send = $0 { true } else { false } }
+        }
+        let told = answers.reduce(0, +)
+        try trial.require(told == 1, "of a hundred words of it, \(told) are answered")
     }
 
     private static func moved(_ trial: inout Trial) throws(Violation) {

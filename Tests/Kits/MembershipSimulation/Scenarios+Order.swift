@@ -196,6 +196,19 @@ extension Scenario {
         let actions = swim.step(gossip([stranger], from: 5), at: .origin)
         try trial.require(actions.contains(.dropped(.otherVersion)), "no reason is given")
         try trial.require(swim.member(World.node(5)) == nil, "it is a member")
+        // One record that has no meaning here takes nothing else with it.
+        let answer = swim.step(
+            .received(
+                SwimMessage(
+                    from: World.node(6), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: .ping(sequence: 5, target: World.node(0)), rumours: [], unknownRumours: 1), from: World.address(6)),
+            at: .origin)
+        let isAnswered = answer.contains { action in
+            guard case .send(let message, _) = action else { return false }
+            return message.body == .ack(sequence: 5)
+        }
+        try trial.require(isAnswered, "a ping beside a record of a newer version is not answered")
+        try trial.require(answer.contains(.dropped(.otherVersion)), "a record of a newer version is not counted")
         trial.close(world)
     }
 }

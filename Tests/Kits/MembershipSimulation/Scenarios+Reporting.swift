@@ -28,13 +28,19 @@ extension Scenario {
             for refusing in [false, true] {
                 let name = "\(fallen) of \(count)\(refusing ? ", refused" : "")"
                 var times: [Span] = []
+                var most = 0
                 for _ in 0..<4 {
                     let (time, world) = try falls(
                         &trial, name, fallen, of: count, refusing: refusing, within: .milliseconds(3_700))
                     times.append(time)
+                    most = max(most, firstTellings(world).max() ?? 0)
                     trial.close(world)
                 }
                 trial.note("\(name): all dead", list(times))
+                // They are found in the course of seconds, and each is told of within a period.
+                trial.note("\(name): reports of one with news in them, at most", most)
+                try trial.require(
+                    fallen < 30 || most <= fallen / 2, "\(name): one tells of them in \(most) reports")
             }
         }
     }
@@ -94,6 +100,19 @@ extension Scenario {
         let told = Set(world.reports.flatMap { $0.report.deaths.map(\.node) })
         try trial.require(told.count == fallen, "\(told.count) of \(fallen) are reported")
         return (all, world)
+    }
+
+    /// Of each reporter, how many of its reports hold a death that it has not told of before.
+    private static func firstTellings(_ world: World) -> [Int] {
+        var told: [Int: Set<NodeID>] = [:]
+        var reports: [Int: Int] = [:]
+        for report in world.reports {
+            let known = told[report.by, default: []]
+            let all = known.union(report.report.deaths.map(\.node))
+            told[report.by] = all
+            if all.count > known.count { reports[report.by, default: 0] += 1 }
+        }
+        return Array(reports.values)
     }
 
     private static func witnesses(_ trial: inout Trial) throws(Violation) {

@@ -130,6 +130,12 @@ extension World {
         queue.push(.wake(index), at: now)
     }
 
+    /// From now on a member misses so many of a thousand datagrams; it is not well.
+    package mutating func deafen(_ index: Int, by deafness: UInt64) {
+        hosts[index].deafness = deafness
+        hosts[index].unwellUntil = LogicalInstant(microseconds: .max)
+    }
+
     /// Who is cut off is not well until some time after `heal`.
     package mutating func setUnwell(_ index: Int, until instant: LogicalInstant) { hosts[index].unwellUntil = instant }
 
@@ -159,6 +165,9 @@ extension World {
         guard hosts[index].keys.map({ $0.version < keys.version }) ?? true else { return }
         hosts[index].keys = keys
     }
+
+    /// Has a member seal for this cluster, and open what is sealed for it; before that, all belong to one.
+    package mutating func assign(_ index: Int, toCluster cluster: UInt64) { hosts[index].cluster = cluster }
 
     package func keys(of index: Int) -> GossipKeys? { hosts[index].keys }
 

@@ -27,7 +27,8 @@ package struct World {
         case any
         /// Nothing: it can be read by everybody, and was made by anybody.
         case plain
-        case key(GossipKeyID)
+        /// A key of the cluster of this number: another cluster's does not open it, though it had the same key.
+        case key(GossipKeyID, cluster: UInt64)
     }
 
     struct Host {
@@ -52,8 +53,12 @@ package struct World {
         var processor: Int?
         /// How many pings it has sent.
         var pings = 0
+        /// Datagrams of a thousand that do not reach it.
+        var deafness: UInt64 = 0
         /// Its keys, which are on its disk as well; none where seals are no part of the story.
         var keys: GossipKeys?
+        /// Which cluster it belongs to, as its seal says.
+        var cluster: UInt64 = 0
         /// Ours, and those with whom it has open links: they notice at once when it ends.
         var links: [Int] = []
 
@@ -234,9 +239,10 @@ package struct World {
         case .plain:
             plain += 1
             return false
-        case .key(let id):
-            if keys.key(id) == nil { unopened += 1 }
-            return keys.key(id) != nil
+        case .key(let id, let cluster):
+            let isOurs = cluster == hosts[host].cluster && keys.key(id) != nil
+            if !isOurs { unopened += 1 }
+            return isOurs
         }
     }
 
@@ -286,11 +292,14 @@ package struct World {
         if case .ping = message.body { hosts[host].pings += 1 }
         guard let target = hostAt[address], passes(host, target) else { return }
         if loss > 0, random.next() % 1_000 < loss { return }
+        if hosts[target].deafness > 0, random.next() % 1_000 < hosts[target].deafness { return }
         trace.note(now, UInt64(host), UInt64(target), UInt64(size), "\(host) -> \(target) \(message.body)")
         queue.push(.datagram(message, from: hosts[host].address, to: target, seal: seal(of: host)), at: now + travel())
     }
 
-    private func seal(of host: Int) -> Seal { hosts[host].keys?.sealing.map { .key($0.id) } ?? .any }
+    private func seal(of host: Int) -> Seal {
+        hosts[host].keys?.sealing.map { .key($0.id, cluster: hosts[host].cluster) } ?? .any
+    }
 
     private func reaches(_ from: Int, _ to: Int) -> Bool { passes(from, to) }
 
