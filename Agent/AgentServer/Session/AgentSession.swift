@@ -27,7 +27,7 @@ package final class AgentSession: Service {
         static let avoidance = Span.seconds(5)
         /// Between two questions for the topology, and after a piece of it: each question begins the answer anew.
         static let topologyQuestion = Span.milliseconds(500)
-        /// Those that may end a fence come on top: there are no more of them than fences.
+        /// Those that may end a fence are neither bound by it nor counted: there are no more of them than fences.
         static let pendingProposals = 4_096
         /// Where a proposal on which a fence hangs has no answer for so long, it is made to another coordinator: all of them
         /// together have 400 ms to end the fence (rule M4).
@@ -38,6 +38,11 @@ package final class AgentSession: Service {
         var link: Link?
         var status = SessionStatus()
         var proposals: [RequestID: Asked] = [:]
+        /// Counted one by one only when there is reason to.
+        var isFull: Bool {
+            proposals.count >= Pace.pendingProposals
+                && proposals.values.count { !$0.proposal.mayEndFence } >= Pace.pendingProposals
+        }
         var registration: AgentRegistration
         /// Whether that says what is damaged at the time of the question that is asked now; it says the same until that is answered.
         var isRegistrationCurrent = false
@@ -111,7 +116,7 @@ package final class AgentSession: Service {
         let hasOthers = coordinators().count > 1
         let (link, session, isLate) = state.withLock { state -> (Link?, SessionID, Bool) in
             guard let link = state.link, state.status.session != .none,
-                proposal.mayEndFence || state.proposals.count < Pace.pendingProposals
+                proposal.mayEndFence || !state.isFull
             else { return (nil, .none, false) }
             let isLate =
                 hasOthers && proposal.mayEndFence && state.proposals[request].map { now - $0.at >= Pace.fenceAnswer } ?? false
