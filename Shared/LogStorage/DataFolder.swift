@@ -27,13 +27,18 @@ package final class DataFolder: Sendable {
     /// Opens the folder, making it and its identity if there is nothing yet, and raises its counter durably.
     ///
     /// - Parameter random: the identity of a new store; the caller's, so that tests are repeatable.
-    /// - Throws: `.locked` while another process, or this one, holds it; `.identityMissing`, `.unreadable`, `.otherFormat`.
+    /// - Throws: `.locked` while another process, or this one, holds it; `.identityMissing`, `.unreadable`, `.otherFormat`;
+    ///   `.startsUsedUp`, and the folder is as it was.
     package init(_ path: String, random: UInt64 = .random(in: 1 ... .max)) throws(StorageError) {
         try SystemCall.makeFolder(path)
         let lock = try Lock(path + "/lock")
         let identityPath = path + "/store"
         let identity: StoreIdentity
         if let known = try Self.identity(at: identityPath) {
+            // No peer would believe in the next one.
+            guard known.generation.number < Limits.latestStart else {
+                throw .startsUsedUp(path: identityPath, start: known.generation.number + 1)
+            }
             identity = StoreIdentity(
                 store: known.store, generation: Generation(known.generation.number + 1), isFounding: known.isFounding)
         } else {
@@ -59,9 +64,15 @@ package final class DataFolder: Sendable {
     package var generation: Generation { current.withLock { $0 } }
 
     /// Goes on from a higher number, durably: another store of this name had the present one.
+    ///
+    /// - Throws: `.startsUsedUp` for a number behind which too few starts are left, and the present one stands: who got so far may have been a
+    ///   mistake, and a folder that has counted so far would never be opened again.
     package func raise(to generation: Generation) throws(StorageError) {
         try current.withLock { current throws(StorageError) in
             guard generation > current else { return }
+            guard generation.number <= Limits.latestStart - Limits.startsLeft else {
+                throw .startsUsedUp(path: path + "/store", start: generation.number)
+            }
             try Self.write(StoreIdentity(store: store, generation: generation, isFounding: isFounding), in: path)
             current = generation
         }

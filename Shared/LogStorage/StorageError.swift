@@ -1,4 +1,5 @@
 package import DurableLog
+import Model
 
 /// Why a file, folder or log could not be used. After each of these nothing was half-written, except where a case says otherwise.
 package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -12,6 +13,9 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     case locked(path: String)
     /// The folder holds data but not the identity under which it was written (rule E4).
     case identityMissing(path: String)
+    /// No start may be counted as this one: hardly another could follow it. Nothing is changed; only under another name can the process run
+    /// in an empty folder.
+    case startsUsedUp(path: String, start: UInt64)
     /// A small file does not match its checksum.
     case unreadable(path: String)
     /// The log cannot be read back whole (rule C2): which file, where in it, and why.
@@ -42,6 +46,9 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(path) could not be made durable: \(SystemCall.message(of: code)); what was being written may be lost"
         case .locked(let path): "\(path) is in use by another process"
         case .identityMissing(let path): "\(path) holds data but no store identity"
+        case .startsUsedUp(let path, let start):
+            "\(path) cannot count start \(start): starts end at \(Limits.latestStart). Take this node out of the cluster, and let the machine "
+                + "join under another name, with an empty data folder"
         case .unreadable(let path): "\(path) does not match its checksum"
         case .damaged(let path, let damage): "\(path), byte \(damage.offset): \(damage.cause) (record \(damage.record))"
         case .otherFormat(let path, let found, let known):

@@ -150,9 +150,8 @@ enum SwimLimits {
     /// By how much a generation may exceed the one that is held, or none: a start a minute for two years. Twice as much is believed of
     /// those who live, since who is told of such a one begins behind it.
     static let generations: UInt64 = 1 << 20
-    /// More is believed of nobody, not on its own word: a new disk of the node begins behind what is believed here, and its start is one
-    /// that a disk keeps, and that another may follow.
-    static let latestGeneration = Limits.generation - 2
+    /// More is believed of nobody, not on its own word.
+    static let latestGeneration = Limits.latestStart
     /// Datagrams of records in one exchange: below what a socket's buffer holds. The next exchange begins elsewhere.
     static let recordPages = 32
     /// Calls that a suspect leaves unanswered before we believe a verdict on it: any one may be lost.

@@ -21,6 +21,12 @@ package enum Limits {
     /// Starts of one node, on disk and in what others say of it: one every ten seconds for two and a half years. Numbers that no two
     /// starts may share are made of it by a shift of 40 bits, and must fit 63.
     package static let generation = UInt64(1) << 23
+    /// The last start of a node that its peers believe in: what a new disk of the node begins behind must leave it one that a disk keeps,
+    /// and another that may follow.
+    package static let latestStart = generation - 2
+    /// Starts that are left to whoever's count is raised because another disk, or a mistake, was further: enough to run the node until it
+    /// is replaced by one of another name.
+    package static let startsLeft: UInt64 = 1_024
     /// Partitions that one `POST /tables` may make.
     package static let partitionsPerCreate = 4_096
     /// Bytes of a bearer token.

@@ -29,15 +29,50 @@ import Testing
         #expect(next.generation == Generation(9) && next.store == StoreID(77))
     }
 
-    @Test("a store whose count of starts is past all counting is not opened: numbers that are made of it would come twice")
-    func countless() throws {
-        for (number, isOpened) in [(Limits.generation - 1, true), (Limits.generation, false)] {
-            let folder = try Folder()
-            let path = folder.path + "/data"
-            do { try DataFolder(path, random: 77).raise(to: Generation(number)) }
-            let next = try? DataFolder(path)
-            #expect(next?.generation == (isOpened ? Generation(number + 1) : nil))
+    /// A folder whose store has counted so many starts.
+    private func counted(_ starts: UInt64) throws -> (folder: Folder, data: String, store: [UInt8]) {
+        let folder = try Folder()
+        let data = folder.path + "/data"
+        do { _ = try DataFolder(data, random: 0x4D) }
+        let body = Array("coxswain store 2\nid 4d\ngeneration \(starts)\nfounding no\n".utf8)
+        let store = body + Array("crc32c \(String(CRC32C.of(body), radix: 16))\n".utf8)
+        try folder.write(store, "data/store")
+        return (folder, data, store)
+    }
+
+    @Test("a store is opened for the last start that peers believe in, for none behind it, and is as it was then")
+    func lastStart() throws {
+        let last = try counted(Limits.latestStart - 1)
+        #expect(try DataFolder(last.data).generation == Generation(Limits.latestStart))
+        withExtendedLifetime(last.folder) {}
+        for starts in [Limits.latestStart, Limits.latestStart + 1] {
+            let (folder, data, store) = try counted(starts)
+            for _ in 0..<2 {
+                #expect(throws: StorageError.startsUsedUp(path: data + "/store", start: starts + 1)) { try DataFolder(data) }
+                #expect(try folder.bytes("data/store") == store)
+            }
         }
+        // What no process has ever counted is no count.
+        let past = try counted(Limits.generation)
+        #expect(throws: StorageError.unreadable(path: past.data + "/store")) { try DataFolder(past.data) }
+        withExtendedLifetime(past.folder) {}
+    }
+
+    @Test("a count of starts is raised to none that leaves hardly any: it stays, and the error says what to do")
+    func raisedTooFar() throws {
+        let folder = try Folder()
+        let path = folder.path + "/data"
+        let most = Limits.latestStart - Limits.startsLeft
+        do {
+            let data = try DataFolder(path, random: 77)
+            let refusal = StorageError.startsUsedUp(path: path + "/store", start: most + 1)
+            #expect(throws: refusal) { try data.raise(to: Generation(most + 1)) }
+            #expect(throws: StorageError.self) { try data.raise(to: Generation(.max - 1)) }
+            #expect(data.generation == Generation(1))
+            #expect("\(refusal)".contains("under another name"))
+            try data.raise(to: Generation(most))
+        }
+        #expect(try DataFolder(path).generation == Generation(most + 1))
     }
 
     @Test("a folder that is held is refused, and free again when it is let go")
