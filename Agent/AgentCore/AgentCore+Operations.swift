@@ -167,6 +167,11 @@ extension AgentCore {
         return replica.log.byteCount > replica.settings.learnerBytes / 2
     }
 
+    /// Replicas whose log is longer in memory than their settings let it be, sorted: none, whatever happens (rule R9).
+    package var overlongLogs: [PartitionID] {
+        locals.compactMap { $0.value.replica?.isLogWithinBudget ?? true ? nil : $0.key }.sorted()
+    }
+
     /// Gives up what a start does not need of these partitions' entries in the node's log; `checkpoints` says so from now on.
     package mutating func forgetOnDisk(_ partitions: [PartitionID]) {
         for id in partitions { locals[id]?.replica?.forgetOnDisk() }

@@ -171,7 +171,9 @@ extension Replica {
     }
 
     /// The record that stands for this replica when older ones are dropped from the node's log (rule R9).
-    package var checkpoint: PartitionRecord { .checkpoint(id, baseOnDisk, hard) }
+    package var checkpoint: PartitionRecord {
+        .checkpoint(id, baseOnDisk, settings.mutated(.checkpointsNoState) ? HardState() : hard)
+    }
 
     /// Where the log on this disk begins: nothing up to there is needed for a start.
     package var baseOnDisk: LogPoint {
@@ -183,6 +185,7 @@ extension Replica {
     /// soon (rule F5). Without this one quiet partition would keep what all others of its node have written since (rule R9).
     package mutating func forgetOnDisk() {
         // Whoever leads after a start must still see that the partition was about to be cut, to take that back.
+        let synced = settings.mutated(.forgetsUnsynced) ? applied : synced
         let end = min(synced, log.openSplit.map { $0.point.sequence - 1 } ?? synced)
         if let point = log.point(at: end), point.sequence > baseOnDisk.sequence { diskBase = point }
     }

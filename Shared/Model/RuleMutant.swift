@@ -55,6 +55,12 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case dropsBeforeMirror
     /// Children are installed before their first records are on disk. (M2)
     case installsBeforeLog
+    /// Entries leave the log before the engine has them on disk. (R9)
+    case forgetsUnsynced
+    /// The record that stands for older ones in the log says nothing of epochs, runs and fences. (R9)
+    case checkpointsNoState
+    /// A learner is waited for, however long the log becomes. (R9)
+    case keepsLogForLearners
     /// A descriptor older than what the disk has acknowledged under gives a role. (E1)
     case takesOlderDescriptors
 

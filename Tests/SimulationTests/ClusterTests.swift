@@ -37,6 +37,13 @@ import Testing
         #expect(!summary.operations.isEmpty)
     }
 
+    @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")
+    func cutsLogs() throws {
+        let summaries = try (1...4).map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.reduce(0) { $0 + $1.droppedSegments } > 60, "\(summaries.map(\.droppedSegments))")
+        #expect(summaries.reduce(0) { $0 + $1.snapshots } > 2, "\(summaries.map(\.snapshots))")
+    }
+
     @Test("the same seed leaves the same trace in two processes")
     func sameTrace() throws {
         let digest = { try Runner.output(of: "simulate", ["--cluster", "--digest", $0]) }

@@ -1,6 +1,7 @@
 // The log that all partitions of this node share: one fsync for many of them. Records are the core's; here they get bytes, and
 // segments that nobody needs any more are dropped (rule R9).
 
+import AgentCore
 import DurableLog
 import LogStorage
 import Model
@@ -17,18 +18,8 @@ struct NodeLog {
     /// One kind for all: the record's first byte says what it is.
     private static let kind: UInt8 = 1
 
-    /// Within so many segments, the one being written among them, a partition may keep on disk whatever it keeps in memory.
-    private static let freeSegments = 3
-
     let storage: GroupCommitLog
-    /// For each partition, where its entries stand: the number of an append's first record, the last sequence in it.
-    private var marks: [PartitionID: [Mark]] = [:]
-    private var nextNumber: RecordNumber
-
-    private struct Mark {
-        let number: RecordNumber
-        let through: UInt64
-    }
+    private var marks: EntryMarks
 
     /// A record that the log gave back, checksum and all, but that is none of ours: it was written by another version.
     struct UnknownRecord: Error, CustomStringConvertible {
@@ -38,29 +29,23 @@ struct NodeLog {
 
     static func open(folder: String, store: StoreID, options: LogOptions = LogOptions()) throws -> RecoveredNodeLog {
         var partitions: [PartitionID: RecoveredPartition] = [:]
-        var marks: [PartitionID: [Mark]] = [:]
+        var marks = EntryMarks()
         let storage = try GroupCommitLog(folder: folder, store: store, options: options) { record in
             guard let decoded = PartitionRecord.decoding(record.payload[...]) else {
                 throw UnknownRecord(number: record.number)
             }
-            guard let id = decoded.partition else { return }
-            partitions[id, default: RecoveredPartition()].add(decoded)
-            if case .entry(_, let entry) = decoded {
-                marks[id, default: []].append(Mark(number: record.number, through: entry.sequence))
-            }
+            marks.add(decoded, as: record.number)
+            if let id = decoded.partition { partitions[id, default: RecoveredPartition()].add(decoded) }
         }
-        let log = NodeLog(storage: storage, marks: marks, nextNumber: storage.end)
-        return RecoveredNodeLog(log: log, partitions: partitions)
+        // A log whose last segment holds nothing yet, and is all that is left.
+        if marks.end < storage.end { marks = EntryMarks(end: storage.end) }
+        return RecoveredNodeLog(log: NodeLog(storage: storage, marks: marks), partitions: partitions)
     }
 
     /// Appends records; `completion` says that they, and all before, are durable. They are never refused for want of room: the core has
     /// decided them, and what it may decide is bounded before it is asked (`Intake`).
     mutating func append(_ records: [PartitionRecord], completion: @escaping @Sendable (StorageError?) -> Void) {
-        for (offset, record) in records.enumerated() {
-            guard case .entry(let id, let entry) = record else { continue }
-            marks[id, default: []].append(Mark(number: nextNumber.advanced(by: offset), through: entry.sequence))
-        }
-        nextNumber = nextNumber.advanced(by: records.count)
+        for record in records { marks.add(record) }
         let encoded = records.map { NewRecord(kind: Self.kind, payload: $0.encoded()) }
         storage.submit(encoded, isDecided: true) { result in
             switch result {
@@ -70,31 +55,15 @@ struct NodeLog {
         }
     }
 
-    /// Partitions of which entries are kept that stand before the newest segments: what one of them keeps there, all keep.
+    /// Partitions of which entries are kept that stand before the newest segments.
     func laggards(after forgotten: [PartitionID: UInt64]) -> [PartitionID] {
-        let start = storage.start(ofNewest: Self.freeSegments)
-        return marks.compactMap { id, list in
-            guard let through = forgotten[id], let mark = list.first(where: { $0.through > through }) else { return nil }
-            return mark.number < start ? id : nil
-        }
+        marks.laggards(after: forgotten, before: storage.start(ofNewest: EntryMarks.freeSegments))
     }
 
-    /// Forgets marks up to what each partition no longer needs.
-    ///
     /// - Returns: the first record that is still needed, given that checkpoints were appended at `checkpoint`.
     mutating func firstNeeded(after forgotten: [PartitionID: UInt64], checkpoint: RecordNumber) -> RecordNumber {
-        var first = checkpoint
-        for (id, list) in marks {
-            guard let through = forgotten[id] else {
-                marks[id] = nil
-                continue
-            }
-            let kept = list.drop { $0.through <= through }
-            marks[id] = Array(kept)
-            if let mark = kept.first { first = min(first, mark.number) }
-        }
-        return first
+        marks.firstNeeded(after: forgotten, checkpoint: checkpoint)
     }
 
-    var end: RecordNumber { nextNumber }
+    var end: RecordNumber { marks.end }
 }

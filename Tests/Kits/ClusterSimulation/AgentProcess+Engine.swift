@@ -40,6 +40,7 @@ extension AgentProcess {
             held.storage = parcel.storage
             held.importing = nil
             engine[parcel.partition] = held
+            snapshots += 1
             wait(for: .imported(parcel, copy: copy, host: host), at: now)
         }
     }

@@ -1,9 +1,10 @@
 // The shell of a simulated agent, in miniature: it steps the core in a loop, writes what it orders to the disk before it says so, works
 // the engine one thing after another, keeps one session with one coordinator, and answers clients as a gateway does: the key's
-// partition, the epoch, the core's word, and after the engine has read the core's word once more. What is left out: codecs, tokens,
-// threads, and the log's segments, which are never cut here.
+// partition, the epoch, the core's word, and after the engine has read the core's word once more. What is left out: codecs, tokens and
+// threads.
 
 import AgentCore
+import DurableLog
 import Membership
 import Model
 import Replication
@@ -14,9 +15,20 @@ struct AgentProcess: Sendable {
 
     enum DiskWork: Sendable {
         case log([PartitionRecord], ticket: UInt64)
+        /// The records that stand for older ones: once they are on disk, those before `needed` may go (rule R9).
+        case checkpoint([PartitionRecord], needed: RecordNumber)
+        case dropSegments(below: RecordNumber)
         /// The engine as it is now, and who waits for that to be durable.
         case engine([PartitionID: EnginePartition], [Afterwards])
         case mirror(Topology)
+
+        /// What of it goes into the log.
+        var records: [PartitionRecord]? {
+            switch self {
+            case .log(let records, _), .checkpoint(let records, _): records
+            case .dropSegments, .engine, .mirror: nil
+            }
+        }
     }
 
     /// What follows when the engine's state is on disk.
@@ -75,6 +87,12 @@ struct AgentProcess: Sendable {
     var engineSyncDue: LogicalInstant
     /// Partitions of which the log on disk holds something, and has not given it up.
     var onLog: Set<PartitionID> = []
+    /// What was last written of each partition's hard state, as far as it is on disk.
+    var hardOnLog: [PartitionID: HardState] = [:]
+    var marks = EntryMarks()
+    private let truncation: Span
+    private var truncatedAt: LogicalInstant
+    private var isTruncating = false
     var lastCopy: UInt64
     /// Snapshots that are in the engine on disk: where they came from, and under which number.
     var ended: [(host: Int, number: UInt64)] = []
@@ -90,6 +108,11 @@ struct AgentProcess: Sendable {
     var removed: [(partition: PartitionID, storage: StorageID)] = []
     var violations: [String] = []
     var acts: [(partition: PartitionID, act: AgentAct)] = []
+    /// The log has been cut short on disk.
+    var hasTruncated = false
+    /// Segments that were removed, and snapshots taken in.
+    var droppedSegments = 0
+    var snapshots = 0
 
     init(
         host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, archive: ClusterArchive,
@@ -106,18 +129,16 @@ struct AgentProcess: Sendable {
         random = SeededGenerator(seed: seed)
         engine = found.engine
         swim = places.member(host, generation: found.generation, seed: seed ^ 0x5717, at: now)
-        var recovered: [PartitionID: RecoveredPartition] = [:]
-        for record in found.records {
-            if let id = record.partition { recovered[id, default: RecoveredPartition()].add(record) }
-        }
-        let replicas = found.engine.sorted { $0.key < $1.key }.map {
-            EngineReplica(
-                partition: $0.key, storage: $0.value.storage, applied: $0.value.applied, isImporting: $0.value.importing != nil)
-        }
+        truncation = options.truncation
+        truncatedAt = now
+        let recovered = found.log.partitions
+        marks = EntryMarks(end: found.log.records.first?.number ?? found.log.end)
+        for (number, record) in found.log.records { marks.add(record, as: number) }
         core = AgentCore(
             identity: AgentIdentity(node: node, store: found.id, generation: found.generation), topology: found.topology,
-            recovered: recovered, engine: replicas, startedAt: now, settings: options.agent)
+            recovered: recovered, engine: AgentStore.replicas(of: found.engine), startedAt: now, settings: options.agent)
         onLog = Set(recovered.filter { !$0.value.isDropped }.keys)
+        hardOnLog = recovered.filter { !$0.value.isDropped }.mapValues(\.hard)
         nextTick = now
         engineSyncDue = now
         lastCopy = found.generation.number << 32
@@ -163,6 +184,7 @@ struct AgentProcess: Sendable {
         guard nextTick <= now else { return }
         nextTick = now + Self.tick
         soon.append(.tick)
+        if now >= truncatedAt + truncation, !isTruncating, store.segmentCount > 1 { truncate(at: now) }
         converse(at: now, &effects)
         for (number, copy) in copies.sorted(by: { $0.key < $1.key }) where copy.until <= now {
             copies[number] = nil
@@ -228,6 +250,7 @@ struct AgentProcess: Sendable {
             if isWatched { for (id, act) in AgentAct.all(in: action) { note(act, for: id) } }
             switch action {
             case .append(let records, let ticket):
+                for record in records { marks.add(record) }
                 line.add(.log(records, ticket: ticket))
                 if mutant == .takesHandedOverForDurable { soon.append(.persisted(ticket: ticket)) }
             case .send(let message, let peer):
@@ -279,13 +302,14 @@ struct AgentProcess: Sendable {
         }
         guard let first = line.waiting.first else { return }
         switch first {
-        case .log:
+        case .log, .checkpoint:
             // As many appends as there are in a row go in one sync.
-            let batch = line.take(line.waiting.prefix { if case .log = $0 { true } else { false } }.count)
-            let records = batch.flatMap { work -> [PartitionRecord] in
-                if case .log(let records, _) = work { records } else { [] }
-            }
-            effects.jobs.append(line.begin(batch, store.appending(records)))
+            let batch = line.take(line.waiting.prefix { $0.records != nil }.count)
+            effects.jobs.append(line.begin(batch, store.appending(batch.flatMap { $0.records ?? [] })))
+        case .dropSegments(let number):
+            let count = store.segmentCount
+            effects.jobs.append(line.begin(line.take(1), store.dropping(below: number)))
+            droppedSegments += count - store.segmentCount
         case .engine(let image, _):
             effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("engine", with: [archive.keep(image)])))
         case .mirror(let topology):
@@ -316,14 +340,12 @@ struct AgentProcess: Sendable {
     private mutating func isDurable(_ work: DiskWork, at now: LogicalInstant) {
         switch work {
         case .log(let records, let ticket):
-            for record in records {
-                if case .dropped(let id) = record {
-                    onLog.remove(id)
-                } else if let id = record.partition {
-                    onLog.insert(id)
-                }
-            }
+            isOnLog(records)
             soon.append(.persisted(ticket: ticket))
+        case .checkpoint(let records, let needed):
+            isOnLog(records)
+            line.add(.dropSegments(below: needed))
+        case .dropSegments: (isTruncating, hasTruncated) = (false, true)
         case .mirror(let topology): soon.append(.topologySaved(topology.revision))
         case .engine(let image, let afterwards):
             for (id, held) in image.sorted(by: { $0.key < $1.key }) where held.importing == nil {
@@ -331,5 +353,33 @@ struct AgentProcess: Sendable {
             }
             for next in afterwards { follow(next, at: now) }
         }
+    }
+
+    private mutating func isOnLog(_ records: [PartitionRecord]) {
+        for record in records {
+            if case .dropped(let id) = record {
+                onLog.remove(id)
+                hardOnLog[id] = nil
+            } else if let id = record.partition {
+                onLog.insert(id)
+                if case .hardState(_, let state) = record { hardOnLog[id] = state }
+            }
+        }
+    }
+
+    /// Writes checkpoints, then drops the segments before what is still needed (rule R9).
+    private mutating func truncate(at now: LogicalInstant) {
+        (truncatedAt, isTruncating) = (now, true)
+        if mutant != .keepsLaggards {
+            let start = store.start(ofNewest: EntryMarks.freeSegments)
+            core.forgetOnDisk(marks.laggards(after: core.forgotten, before: start))
+        }
+        let checkpoint = marks.end
+        let records = core.checkpoints + [.beat]
+        var needed = marks.firstNeeded(after: core.forgotten, checkpoint: checkpoint)
+        if mutant == .dropsWhatIsNeeded { needed = checkpoint }
+        for record in records { marks.add(record) }
+        if mutant == .dropsBeforeCheckpoint { line.add(.dropSegments(below: needed)) }
+        line.add(.checkpoint(records, needed: needed))
     }
 }

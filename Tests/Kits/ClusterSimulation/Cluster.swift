@@ -67,7 +67,7 @@ struct Cluster: SimulatedSystem {
                 generation: Generation(starts[host]), seed: seed, at: now, &effects)
             return ClusterProcess(coordinator: process)
         }
-        guard let found = AgentStore.find(on: disk, archive, options.mutant) else {
+        guard let found = AgentStore.find(on: disk, archive, options.mutant, segmentBytes: options.segmentBytes) else {
             throw Violation("the disk of \(places.node(host)) cannot be read back")
         }
         let process = AgentProcess(
@@ -102,6 +102,14 @@ struct Cluster: SimulatedSystem {
             try checks.acknowledged(done, by: host)
             watch?.wrote(done.partition, at: now)
         }
+        if agent.hasTruncated {
+            process.agent?.hasTruncated = false
+            try checks.survives(agent, disk: disk, archive, settings: options.agent, at: now)
+        }
+        if !agent.applied.isEmpty { try checks.isWithinBudget(agent) }
+        checks.count(of: agent)
+        if agent.droppedSegments > 0 { process.agent?.droppedSegments = 0 }
+        if agent.snapshots > 0 { process.agent?.snapshots = 0 }
         for done in agent.acts { watch?.did(done.act, for: done.partition, at: host, now) }
         if !agent.acts.isEmpty { process.agent?.acts.removeAll(keepingCapacity: true) }
         for write in agent.applied {

@@ -4,6 +4,7 @@ import AgentCore
 import Catalog
 import CoordinatorCore
 import Model
+import Replication
 import SimulationKit
 
 struct ClusterChecks: Sendable {
@@ -30,6 +31,12 @@ struct ClusterChecks: Sendable {
     private var writers: [Reign: Int] = [:]
     private var values: [Place: UInt64] = [:]
     private(set) var acknowledgements = 0
+    /// Of all agents, in all their lives.
+    private(set) var droppedSegments = 0
+    private(set) var snapshots = 0
+
+    /// Those within which a partition may keep what it likes; and what was written since the last look, and by it: checkpoints.
+    private static let segments = EntryMarks.freeSegments + 3
 
     init(_ places: ClusterPlaces) {
         self.places = places
@@ -159,6 +166,53 @@ struct ClusterChecks: Sendable {
         }
     }
 
+    // MARK: - The log
+
+    /// What is left on the disk when segments were dropped makes a start as good as the process that dropped them (rule R9): no copy is
+    /// damaged, none is behind its engine or its word, and no epoch, run or fence is forgotten.
+    func survives(
+        _ agent: AgentProcess, disk: SimulatedDisk, _ archive: ClusterArchive, settings: AgentSettings, at now: LogicalInstant
+    ) throws(Violation) {
+        guard let log = AgentStore.log(on: disk), let mirror = AgentStore.mirror(on: disk, archive) else {
+            throw Violation("\(agent.node) has dropped a segment, and cannot read back what is left")
+        }
+        let recovered = log.partitions
+        for (id, state) in agent.hardOnLog.sorted(by: { $0.key < $1.key }) where recovered[id]?.hard != state {
+            throw Violation("\(agent.node) has dropped what its log said of \(id): \(state)")
+        }
+        let identity = AgentIdentity(
+            node: agent.node, store: agent.core.identity.store,
+            generation: Generation(agent.core.identity.generation.number + 1))
+        let engine = AgentStore.engine(on: disk, archive) ?? [:]
+        let start = AgentCore(
+            identity: identity, topology: mirror, recovered: recovered, engine: AgentStore.replicas(of: engine), startedAt: now,
+            settings: settings)
+        if let id = start.damagedPartitions.first {
+            throw Violation("\(agent.node) has dropped a segment, and would start with \(id) damaged")
+        }
+        let found = Dictionary(start.replicas(at: now).map { ($0.partition, $0) }) { $1 }
+        for known in agent.core.replicas(at: now) {
+            let own = agent.core.topology.partitions[known.partition]?.replica(on: agent.node)
+            // A learner whose snapshot was whole a moment ago may begin anew: nobody counts on it.
+            guard own?.storage == known.storage, own?.role == .inSync, engine[known.partition]?.importing == nil,
+                let other = found[known.partition], other.storage == known.storage, other.last.sequence < known.applied
+            else { continue }
+            throw Violation(
+                "\(agent.node) has dropped \(known.partition) behind \(other.last), and has applied \(known.applied)")
+        }
+    }
+
+    /// In memory too a log is bounded.
+    func isWithinBudget(_ agent: AgentProcess) throws(Violation) {
+        guard let id = agent.core.overlongLogs.first else { return }
+        throw Violation("\(agent.node) keeps more of the log of \(id) than it may")
+    }
+
+    mutating func count(of agent: AgentProcess) {
+        droppedSegments += agent.droppedSegments
+        snapshots += agent.snapshots
+    }
+
     // MARK: - Rest
 
     /// What is not at rest yet; nil when everything is.
@@ -173,6 +227,9 @@ struct ClusterChecks: Sendable {
             guard let process else { return "\(places.node(host)) is down" }
             let revision = process.agent?.core.topology.revision ?? process.coordinator?.core.catalog.topology.revision
             guard revision == truth.revision else { return "\(places.node(host)) is behind, at \(revision ?? Revision.none)" }
+            if let agent = process.agent, agent.store.segmentCount > Self.segments {
+                return "\(agent.node) keeps \(agent.store.segmentCount) segments of its log"
+            }
         }
         for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {
             if let unrest = unrest(of: partition, processes, at: now) {

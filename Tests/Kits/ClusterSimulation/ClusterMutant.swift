@@ -18,6 +18,12 @@ package enum ClusterMutant: String, CaseIterable, Sendable {
     case countsQuorumFromAnswer
     /// A coordinator says that it has a quorum without asking anybody. (R6, M4)
     case confirmsUnasked
+    /// Segments of the log go before the records that stand for them are on disk. (R9)
+    case dropsBeforeCheckpoint
+    /// Every segment but the last goes, whatever of it is in no engine. (R9)
+    case dropsWhatIsNeeded
+    /// What one partition keeps in memory keeps all segments behind it. (R9)
+    case keepsLaggards
 }
 
 /// One planted bug, wherever it is planted.

@@ -23,6 +23,9 @@ package struct ClusterOptions: Sendable {
     var isWatched = false
     /// How long an engine takes to put a snapshot in the place of its rows.
     var importTime = Span.milliseconds(20)
+    /// After so many bytes the log goes on in another file, and so often those that nobody needs are dropped.
+    var segmentBytes: Int
+    var truncation: Span
     /// A host's disk holds a copy from elsewhere, of which nobody knows.
     var hasOrphan = false
     static let orphanHost = 5
@@ -48,6 +51,12 @@ package struct ClusterOptions: Sendable {
         // So that what the log has forgotten is copied, and not only replayed.
         agent.replication.historyBytes = 1 << (8 + Int(random.next() % 8))
         agent.replication.replayedEntries = random.next() % 64
+        segmentBytes = [1_024, 2_048, 8_192][Int(random.next() % 3)]
+        truncation = .milliseconds(200 + Int64(random.next() % 1_000))
+        // So that learners need more than is kept for them, and writers meet a log that has no room.
+        agent.replication.learnerBytes = agent.replication.historyBytes << (2 * Int(random.next() % 4))
+        importTime = [.milliseconds(20), .milliseconds(20), .milliseconds(400)][Int(random.next() % 3)]
+        if random.next() % 2 == 0 { agent.replication.pendingBytes = 2_048 }
     }
 
     /// - Precondition: no rule's mutant, or a build with the condition MUTANTS.

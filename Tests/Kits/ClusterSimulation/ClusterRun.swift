@@ -21,6 +21,9 @@ package struct ClusterRun {
         /// Operations that ended well, by kind.
         package var operations = ""
         package var undecided = 0
+        /// Segments that agents dropped from their logs, and snapshots that learners took in.
+        package var droppedSegments = 0
+        package var snapshots = 0
     }
 
     package static let recoveryBound = Span.seconds(60)
@@ -104,6 +107,7 @@ package struct ClusterRun {
                 digest: simulation.trace.digest, simulated: simulation.now - .origin, events: simulation.trace.events,
                 revisions: checks.revisions, acknowledged: checks.acknowledgements,
                 answered: simulation.system.clients.answered, undecided: undecided)
+            (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
             summary.operations = Set(done).sorted().map { kind in "\(done.count { $0 == kind }) \(kind)" }.joined(
                 separator: ", ")

@@ -106,10 +106,12 @@ package struct CrashMatrix {
         options.coordinator.repairs.delay = operation.lacksNode ? .seconds(1) : .seconds(600)
         options.coordinator.leadershipDelay = .seconds(600)
         // So that whoever was missed is back before the copy is whole.
-        if operation == .needlessRepair { options.importTime = .seconds(2) }
+        options.importTime = operation == .needlessRepair ? .seconds(2) : .milliseconds(20)
         // So that there is something to copy.
         options.agent.replication.historyBytes = 512
         options.agent.replication.replayedEntries = 4
+        options.agent.replication.learnerBytes = ReplicationSettings().learnerBytes
+        options.agent.replication.pendingBytes = ReplicationSettings().pendingBytes
         return options
     }
 
