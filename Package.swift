@@ -270,7 +270,7 @@ if !coresOnly {
             uses: [
                 "Access", "AgentCore", "DiskKit", "Engine", "Identity", "KeyEncoding", "LogStorage", "Membership", "Model",
                 "Replication", "RoutingTable",
-                "Settings",
+                "Settings", "Transport",
                 "Wire",
             ], and: nio + [logging, lifecycle]),
         shellTests(
@@ -284,7 +284,7 @@ if !coresOnly {
             name: "SessionTests",
             dependencies: [
                 .byName(name: "AgentServer"), .byName(name: "CoordinatorServer"), .byName(name: "Identity"),
-                .byName(name: "Model"), .byName(name: "Transport"), .byName(name: "Wire"), logging,
+                .byName(name: "Membership"), .byName(name: "Model"), .byName(name: "Transport"), .byName(name: "Wire"), logging,
             ] + nio, path: "Tests/SessionTests", swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",

@@ -27,6 +27,8 @@ package struct AgentStatus: Sendable {
     /// Nil until the socket is open.
     package var datagrams: GossipSocket.Counters?
     package var streams: StreamProber.Counters?
+    /// Messages of gossip, and rumours in them, that had no effect here, by the reason.
+    package var ignoredGossip: [Swim.DropReason: UInt64]
     /// With what gossip is opened and sealed here.
     package var gossipKeys: HeldGossipKeys?
     /// The applied routing revision.
@@ -63,7 +65,7 @@ package struct AgentStatus: Sendable {
         addresses: NodeAddresses, version: String, uptime: Span, members: [MemberBelief] = [], localHealth: Int64 = 0,
         isIsolated: Bool = false,
         swim: Swim.Counters = Swim.Counters(), isNameInUse: Bool = false, datagrams: GossipSocket.Counters? = nil,
-        streams: StreamProber.Counters? = nil,
+        streams: StreamProber.Counters? = nil, ignoredGossip: [Swim.DropReason: UInt64] = [:],
         gossipKeys: HeldGossipKeys? = nil,
         revision: Revision, newestRevision: Revision, revisionAge: Span,
         connectedTo: NodeID? = nil, partitions: [PartitionReport] = [], operations: [OperationReport] = [],
@@ -88,6 +90,7 @@ package struct AgentStatus: Sendable {
         self.datagrams = datagrams
         self.gossipKeys = gossipKeys
         self.streams = streams
+        self.ignoredGossip = ignoredGossip
         self.revision = revision
         self.newestRevision = newestRevision
         self.revisionAge = revisionAge

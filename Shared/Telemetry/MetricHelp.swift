@@ -18,7 +18,11 @@ enum MetricHelp {
             "Seconds from the first suspicion of a node at this member to the first report of its death.",
         "coxswain_failover_recover_seconds":
             "Seconds from learning that this node takes over a partition of a failed one to serving it.",
+        "coxswain_gossip_datagrams_total": "Datagrams of gossip, by direction; those that did not open too.",
         "coxswain_gossip_decrypt_failures_total": "Datagrams that did not open, or that came before.",
+        "coxswain_gossip_exchanges_total": "Comparisons of what members hold, begun here.",
+        "coxswain_gossip_ignored_total":
+            "Messages of members, and rumours in them, that had no effect here, by reason.",
         "coxswain_gossip_key_age_seconds": "Seconds since the cluster got the key that seals gossip.",
         "coxswain_gossip_keys": "Keys with which gossip is opened here.",
         "coxswain_gossip_late_ticks_total": "Pauses of this process that its failure detector noticed.",
@@ -44,6 +48,7 @@ enum MetricHelp {
         "coxswain_gossip_rotation_members_behind":
             "Live members that have not done that step; 0 where this member does not lead.",
         "coxswain_gossip_suspicions_total": "Suspicions held.",
+        "coxswain_gossip_unsent_total": "Datagrams of gossip that were not sent: no such address, or the socket was busy.",
         "coxswain_imbalance_ratio": "How much more than its fair share of primaries the fullest healthy node leads; 0 is even.",
         "coxswain_jwt_verify_seconds": "Seconds to judge a bearer's token, found in the cache or not.",
         "coxswain_log_fsync_seconds_total": "Seconds spent in forcing the log to disk.",

@@ -8,6 +8,7 @@ import NIOCore
 import NIOEmbedded
 import RoutingTable
 import Testing
+import Transport
 
 @testable import AgentServer
 
@@ -43,6 +44,7 @@ import Testing
                 node: node, cluster: try ClusterID("0123456789abcdef0123456789abcdef"), zone: try ZoneName("a"),
                 store: StoreID(1), generation: Generation(2), session: session, addresses: addresses, version: "0.1",
                 uptime: .seconds(3), members: try Self.beliefs(), swim: Self.counters, isNameInUse: isNameInUse,
+                datagrams: Self.datagrams, ignoredGossip: [.otherVersion: 4, .late: 2],
                 revision: routes.revision,
                 newestRevision: routes.revision,
                 revisionAge: .zero,
@@ -57,6 +59,13 @@ import Testing
             var counters = Swim.Counters()
             (counters.probes, counters.failedProbes, counters.unheardProbes) = (9, 5, 2)
             counters.identitiesInUse = 1
+            counters.exchanges = 3
+            return counters
+        }
+
+        private static var datagrams: GossipSocket.Counters {
+            var counters = GossipSocket.Counters()
+            (counters.sent, counters.received, counters.unsent) = (70, 60, 1)
             return counters
         }
 
@@ -145,6 +154,18 @@ import Testing
         #expect(body.contains("coxswain_gossip_probe_failures_total{kind=\"everybody\"} 2\n"))
         #expect(body.components(separatedBy: "coxswain_gossip_probe_failures_total{").count == 3)
         #expect(body.components(separatedBy: "coxswain_gossip_link_pings_total{").count == 5)
+        #expect(body.contains("coxswain_gossip_exchanges_total 3\n"))
+        // Every reason is there from zero.
+        for (reason, count) in [
+            ("echo", 0), ("misdirected", 0), ("late", 2), ("implausible", 0), ("retired", 0), ("other_version", 4),
+            ("disputed", 0),
+            ("crowded", 0),
+        ] {
+            #expect(body.contains("coxswain_gossip_ignored_total{reason=\"\(reason)\"} \(count)\n"), "\(reason)")
+        }
+        #expect(body.contains("coxswain_gossip_datagrams_total{direction=\"sent\"} 70\n"))
+        #expect(body.contains("coxswain_gossip_datagrams_total{direction=\"received\"} 60\n"))
+        #expect(body.contains("coxswain_gossip_unsent_total 1\n"))
         #expect(body.contains("coxswain_gossip_decrypt_failures_total{reason=\"replayed\"} 0\n"))
         #expect(body.contains("coxswain_partitions{role=\"primary\"} 1\n"))
         #expect(body.hasSuffix("further 1\n"))

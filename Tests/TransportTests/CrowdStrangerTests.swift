@@ -75,7 +75,7 @@ import Wire
     }
 
     @Test(
-        "C22: keys are installed, used and removed under members that do not notice, and one that was down has to get the ring first"
+        "C22: while keys are exchanged every datagram opens and nobody is held dead; one that was down has to get the ring first"
     )
     func rotates() async throws {
         try await CrowdStory.tell { crowd in

@@ -129,6 +129,36 @@ import Wire
         for task in tasks { _ = try? await task.value }
     }
 
+    @Test("what members say without effect is counted by its reason, and a process that speaks no version of ours is no member")
+    func ignored() async throws {
+        let seal = try seal()
+        let service = try #require(try members(["n1"], ports: [27_468], seal).first)
+        let task = Task { try await service.run() }
+        #expect(await eventually { service.port != nil })
+        let life = Life(generation: Generation(1), incarnation: 0)
+        let (peer, other) = (try NodeID("n8"), try NodeID("n9"))
+        let foreign = MemberProfile(
+            kind: .agent, zone: try ZoneName("a"), gossip: "127.0.0.1:1", link: "127.0.0.1:1", store: StoreID(9),
+            session: .none, versions: ProtocolVersions(oldest: 200, newest: 201))
+        let record = MemberRecord(node: other, life: life, status: .alive, profile: foreign)
+        let stranger = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .bind(host: "127.0.0.1", port: 0).get()
+        for (sender, body, rumours) in [
+            (peer, .gossip, [record]), (service.ownRecord.node, .gossip, []), (peer, .ping(sequence: 1, target: other), []),
+        ] as [(NodeID, SwimMessage.Body, [MemberRecord])] {
+            let message = SwimMessage(from: sender, life: life, revision: .none, body: body, rumours: rumours)
+            try await stranger.writeAndFlush(
+                AddressedEnvelope(
+                    remoteAddress: try SocketAddress(ipAddress: "127.0.0.1", port: 27_468),
+                    data: ByteBuffer(bytes: try seal.seal(message.serialized()))))
+        }
+        #expect(await eventually { service.ignored == [.otherVersion: 1, .echo: 1, .misdirected: 1] })
+        #expect(service.member(other) == nil)
+        try await stranger.close()
+        task.cancel()
+        _ = try? await task.value
+    }
+
     @Test("two members find each other, garbage on the port is counted and skipped, and a silent one is found dead")
     func service() async throws {
         let ports = [27_461, 27_462]

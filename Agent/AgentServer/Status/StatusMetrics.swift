@@ -70,7 +70,20 @@ struct StatusMetrics {
         family(
             "gossip_false_positives_total", "counter", "Members held dead who refuted it.",
             [("", String(status.swim.falsePositives))])
+        family(
+            "gossip_exchanges_total", "counter", "Comparisons of what members hold, begun here.",
+            [("", String(status.swim.exchanges))])
+        family(
+            "gossip_ignored_total", "counter", "Messages of members, and rumours in them, that had no effect here, by reason.",
+            Swim.DropReason.allCases.map { ("reason=\"\($0.label)\"", String(status.ignoredGossip[$0] ?? 0)) })
         let datagrams = status.datagrams ?? GossipSocket.Counters()
+        family(
+            "gossip_datagrams_total", "counter", "Datagrams of gossip, by direction; those that did not open too.",
+            [("direction=\"sent\"", String(datagrams.sent)), ("direction=\"received\"", String(datagrams.received))])
+        family(
+            "gossip_unsent_total", "counter",
+            "Datagrams of gossip that were not sent: no such address, or the socket was busy.",
+            [("", String(datagrams.unsent))])
         family(
             "gossip_decrypt_failures_total", "counter", "Datagrams that did not open.",
             [

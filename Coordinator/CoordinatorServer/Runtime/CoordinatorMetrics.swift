@@ -92,7 +92,15 @@ struct CoordinatorMetrics: Sendable {
         counter("gossip_late_ticks_total", protocolCounters.lateTicks)
         gauge("gossip_isolated", gossip.isIsolated ? 1 : 0)
         gauge("gossip_local_health", Double(gossip.localHealth))
+        counter("gossip_exchanges_total", protocolCounters.exchanges)
+        let ignored = gossip.ignored
+        for reason in Swim.DropReason.allCases {
+            counter("gossip_ignored_total", [("reason", reason.label)], ignored[reason] ?? 0)
+        }
         let socket = gossip.socketCounters
+        counter("gossip_datagrams_total", [("direction", "sent")], socket?.sent ?? 0)
+        counter("gossip_datagrams_total", [("direction", "received")], socket?.received ?? 0)
+        counter("gossip_unsent_total", socket?.unsent ?? 0)
         counter("gossip_decrypt_failures_total", [("reason", "unknown_key")], socket?.unknownKey ?? 0)
         counter("gossip_decrypt_failures_total", [("reason", "forged")], socket?.forged ?? 0)
         counter("gossip_decrypt_failures_total", [("reason", "replayed")], socket?.replayed ?? 0)

@@ -22,23 +22,15 @@ package enum GossipEvent: Hashable, Sendable {
 }
 
 package final class GossipService: Service {
-    private struct Roster {
-        var coordinators: [RosterEntry]
-        /// Who is in the topology that was adopted last.
-        var agents: [RosterEntry] = []
-    }
-
     private let core: Mutex<Swim>
-    /// Who should be there. Held while the core takes it, so that a roster that was put together earlier is not taken later; locked
-    /// before the core's lock, never within it.
-    private let roster: Mutex<Roster>
+    private let roster: RosterBook
     private let logger: Logger
     private let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
     private let seal: any DatagramSealing
     private let streams: StreamProber?
     private let roundTrip: @Sendable (Span) -> Void
-    private let drops = Mutex<UInt64>(0)
+    private let drops = Mutex<[Swim.DropReason: UInt64]>([:])
     private let departed: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
     private let continuation: AsyncStream<GossipEvent>.Continuation
     /// For one reader; one that is behind by more than 4096 loses the oldest. Deaths are found again until they are
@@ -59,7 +51,7 @@ package final class GossipService: Service {
             Swim(
                 node: node, generation: generation, profile: profile, tuning: tuning, seed: UInt64.random(in: .min ... .max),
                 at: BootClock.now()))
-        roster = Mutex(Roster(coordinators: coordinators.filter { $0.node != node }))
+        roster = RosterBook(coordinators: coordinators.filter { $0.node != node })
         self.logger = logger
         self.address = address
         self.seal = seal
@@ -82,7 +74,7 @@ package final class GossipService: Service {
                     kind: .agent, zone: node.zone, gossip: node.addresses.gossip, link: node.addresses.link, store: node.store,
                     session: node.session))
         }
-        nameRoster { $0.agents = agents }
+        nameRoster(agents)
         let gone = topology.nodes.values.filter { $0.status == .decommissioned }.sorted { $0.id < $1.id }
         step(.tombstones(gone.map { Tombstone(node: $0.id, through: $0.generation) }))
         step(.revisionApplied(topology.revision))
@@ -90,12 +82,9 @@ package final class GossipService: Service {
         step(.deathsSettled(Dictionary(failed) { $1 }))
     }
 
-    private func nameRoster(_ change: (inout Roster) -> Void = { _ in }) {
-        let outcome = roster.withLock { roster in
-            change(&roster)
-            return advance(.roster(roster.coordinators + roster.agents))
-        }
-        perform(outcome)
+    /// - Parameter agents: those of another topology than before; nil where it is the same.
+    private func nameRoster(_ agents: [RosterEntry]? = nil) {
+        perform(roster.name(agents) { advance(.roster($0)) })
     }
 
     /// A newer topology with the same nodes.
@@ -107,7 +96,7 @@ package final class GossipService: Service {
     /// Takes another group of coordinators; in force with the next topology that is adopted.
     package func setCoordinators(_ entries: [RosterEntry]) {
         let own = core.withLock { $0.node }
-        roster.withLock { $0.coordinators = entries.filter { $0.node != own } }
+        roster.setCoordinators(entries.filter { $0.node != own })
     }
 
     package func registered(_ session: SessionID) { step(.registered(session)) }
@@ -135,8 +124,8 @@ package final class GossipService: Service {
     package var streamCounters: StreamProber.Counters? { streams?.counters }
     package var isNameInUse: Bool { core.withLock { $0.isNameInUse } }
     package var localHealth: Int64 { core.withLock { $0.localHealth } }
-    /// Messages without effect.
-    package var dropped: UInt64 { drops.withLock { $0 } }
+    /// Messages, and rumours in them, that had no effect.
+    package var ignored: [Swim.DropReason: UInt64] { drops.withLock { $0 } }
     package var isIsolated: Bool { core.withLock { $0.isIsolated(at: BootClock.now()) } }
     package var port: Int? { socket.withLock { $0?.port } }
 
@@ -233,8 +222,15 @@ package final class GossipService: Service {
             case .stream(let node, let address, let sequence):
                 streams?.ask(StreamProber.Question(node: node, address: address, sequence: sequence))
             case .departed: departed.continuation.yield()
-            case .dropped: drops.withLock { $0 += 1 }
+            case .dropped(let reason): drops.withLock { $0[reason, default: 0] += 1 }
             }
         }
+    }
+}
+
+extension Swim.DropReason {
+    /// As metrics call it: `other_version`.
+    package var label: String {
+        "\(self)".reduce(into: "") { text, letter in text += letter.isUppercase ? "_\(letter.lowercased())" : String(letter) }
     }
 }

@@ -26,15 +26,6 @@ package final class GossipSocket: Sendable {
         package init() {}
     }
 
-    /// Datagrams that are read before time is looked at again: as many as the buffer of a process that was stopped holds. With the usual
-    /// four, ticks would be taken between the answers that lie there.
-    private static let mostAtOnce: UInt = 1_024
-    /// An alarm that rings later than this says that the thread stood still: less than any pause that makes a difference, more than a
-    /// timer is late by itself.
-    private static let lateness = Span.milliseconds(20)
-    /// How often a tick waits for the socket: where every alarm is late, time must pass all the same.
-    private static let mostPutOff = 3
-
     private struct State {
         var counters = Counters()
         var channel: (any Channel)?
@@ -42,9 +33,6 @@ package final class GossipSocket: Sendable {
         var literals: [String: SocketAddress] = [:]
         var names: AddressBook<SocketAddress, SwimMessage>
     }
-
-    /// Literal addresses that are kept; they are read again as easily.
-    private static let mostLiterals = 16_384
 
     private let address: HostPort
     private let seal: any DatagramSealing
@@ -99,8 +87,7 @@ package final class GossipSocket: Sendable {
         guard let host = HostPort(address) else { return count { $0.unsent += 1 } }
         if let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
             state.withLock { state in
-                // A bound against hostile gossip.
-                if state.literals.count >= Self.mostLiterals { state.literals = [:] }
+                if state.literals.count >= GossipLimits.literals { state.literals = [:] }
                 state.literals[address] = literal
             }
             return write(message, to: literal, on: channel)
@@ -133,9 +120,11 @@ package final class GossipSocket: Sendable {
     package func run() async throws {
         let channel = try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
-            .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: 1 << 20)
-            .channelOption(ChannelOptions.maxMessagesPerRead, value: Self.mostAtOnce)
-            .channelOption(ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 2_048))
+            .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: GossipLimits.receiveBuffer)
+            .channelOption(ChannelOptions.maxMessagesPerRead, value: GossipLimits.datagramsAtOnce)
+            .channelOption(
+                ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: GossipLimits.datagramRead)
+            )
             .channelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
@@ -190,7 +179,7 @@ package final class GossipSocket: Sendable {
         guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
         let due = due()
         let now = BootClock.now()
-        if now - time > Self.lateness, putOff < Self.mostPutOff {
+        if now - time > GossipLimits.lateness, putOff < GossipLimits.ticksPutOff {
             return alarm.withLock { $0 = (due, scheduled(in: .milliseconds(1), on: loop, putOff: putOff + 1)) }
         }
         if due <= now { ticked() }

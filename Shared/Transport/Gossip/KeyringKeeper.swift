@@ -19,9 +19,6 @@ package final class KeyringKeeper: Service {
         var isCurrent = false
     }
 
-    /// A disk that refused is asked again after so long.
-    private static let pause = Duration.seconds(1)
-
     private let seal: GossipSeal
     private let path: String
     private let logger: Logger
@@ -87,7 +84,7 @@ package final class KeyringKeeper: Service {
             let (wanted, isCurrent) = state.withLock { ($0.wanted, $0.isCurrent) }
             if let wanted {
                 guard takeOver(wanted) else {
-                    _ = await bell.wait(atMost: Self.pause)
+                    _ = await bell.wait(atMost: GossipLimits.keysPause)
                     continue
                 }
                 continue
@@ -122,9 +119,6 @@ package final class KeyringKeeper: Service {
 /// Gossip that begins when the cluster's keys are known: before that, what a member seals with a key that was exchanged while it was
 /// away, nobody opens. Who reaches no coordinator begins with the keys that it has.
 package struct InformedGossip: Service {
-    /// Longer than opening a session and registering take; shorter than anybody waits for a member to come back.
-    private static let patience = Duration.seconds(1)
-
     private let gossip: GossipService
     private let keys: KeyringKeeper
 
@@ -134,7 +128,7 @@ package struct InformedGossip: Service {
     }
 
     package func run() async throws {
-        await cancelWhenGracefulShutdown { await self.keys.becomesCurrent(within: Self.patience) }
+        await cancelWhenGracefulShutdown { await self.keys.becomesCurrent(within: GossipLimits.keysPatience) }
         try await gossip.run()
     }
 }

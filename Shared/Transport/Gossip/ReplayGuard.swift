@@ -3,9 +3,7 @@
 
 /// Which numbers of one sender were seen: the highest, and those a little below it.
 struct ReplayWindow: Hashable, Sendable {
-    /// Numbers below the highest that may still come: a sender counts what it sends to all, and a network may hold a datagram back for
-    /// a second of a storm.
-    static let width: UInt32 = 1_024
+    static let width = GossipLimits.replayWindow
 
     private var highest: UInt32
     /// By the number's remainder.
@@ -47,8 +45,7 @@ struct ReplayWindow: Hashable, Sendable {
 
 /// The windows of all senders. Only who holds a key makes one, so their number is that of processes, and bounded all the same.
 struct ReplayGuard: Sendable {
-    /// Processes remembered: the largest cluster that we have in mind, each process of it a few times.
-    static let capacity = 16_384
+    static let capacity = GossipLimits.replaySenders
 
     private var recent: [UInt64: ReplayWindow] = [:]
     /// Those that were heard before the last time that there were too many.

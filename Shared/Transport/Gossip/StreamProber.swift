@@ -29,10 +29,6 @@ package final class StreamProber: Sendable {
         case refused
     }
 
-    /// Asked at once: the core asks one member in a period, and a few more whose links were refused to others. Each is a handshake of some
-    /// milliseconds, so a storm of them would starve what it asks about.
-    private static let most = 16
-
     private let dialer: LinkDialer
     private let state = Mutex<(counters: Counters, open: Int)>((Counters(), 0))
     private let questions: (stream: AsyncStream<Question>, continuation: AsyncStream<Question>.Continuation)
@@ -42,7 +38,7 @@ package final class StreamProber: Sendable {
     init(endpoint: LinkEndpoint, deadline: Span) {
         dialer = LinkDialer(endpoint: endpoint)
         self.deadline = deadline
-        questions = AsyncStream.makeStream(of: Question.self, bufferingPolicy: .bufferingOldest(Self.most))
+        questions = AsyncStream.makeStream(of: Question.self, bufferingPolicy: .bufferingOldest(GossipLimits.links))
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
@@ -50,7 +46,7 @@ package final class StreamProber: Sendable {
     /// Asks without waiting.
     func ask(_ question: Question) {
         let isTaken = state.withLock { state in
-            guard state.open < Self.most else {
+            guard state.open < GossipLimits.links else {
                 state.counters.overflowed += 1
                 return false
             }
