@@ -3,6 +3,7 @@ import Identity
 import Membership
 import MembershipSimulation
 import Model
+import NIOCore
 import Testing
 import Transport
 import Wire
@@ -183,6 +184,32 @@ import Wire
         }
         print("\(Self.rounds) strange messages: \(read.0) read as messages, \(read.1) as first frames")
         #expect(read.0 > Self.rounds / 100 && read.1 > Self.rounds / 1_000)
+    }
+
+    @Test("addresses of which any bit or some bytes are others are refused, or one host and port that read back as they were")
+    func strangeAddresses() {
+        let texts = ["127.0.0.1:7461", "[2001:db8::1]:65535", "n1.example-1.net:7461", "[fe80::1%eth0]:1"]
+        let valid = texts.map { Array($0.utf8) }
+        var generator = SeededGenerator(seed: 79)
+        var (read, refused) = (0, 0)
+        func visit(_ bytes: [UInt8]) {
+            guard let address = HostPort(String(decoding: bytes, as: UTF8.self)) else { return refused += 1 }
+            read += 1
+            #expect(HostPort(address.description) == address, "\(bytes)")
+            #expect(address.host.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }, "\(bytes)")
+            #expect((0...0xFFFF).contains(address.port) && (1...253).contains(address.host.utf8.count))
+            _ = try? SocketAddress(ipAddress: address.host, port: address.port)
+        }
+        for bytes in valid {
+            #expect(HostPort(String(decoding: bytes, as: UTF8.self))?.description == String(decoding: bytes, as: UTF8.self))
+            damaged(bytes, visit)
+        }
+        // What comes in brackets within brackets, or ends early for a C library, is no host.
+        for text in ["[[::1]]:1", "[]:1", ":1", "a\0b:1", "a b:1", "a\nb:1", "a:65536", "a:-1", "a", "", "a:", "é:1"] {
+            #expect(HostPort(text) == nil, "\(text)")
+        }
+        for _ in 0..<Self.rounds / 4 { visit(strange(valid, &generator)) }
+        #expect(read > Self.rounds / 100 && refused > Self.rounds / 100)
     }
 
     @Test("random bytes under the number of a key that is held do not open")

@@ -47,14 +47,25 @@ package struct HostPort: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Nil unless `text` is `host:port` with a port of 0 to 65535.
+    /// Nil unless `text` is `host:port` with a port of 0 to 65535. Whoever holds a key of the cluster can have gossip bring any text:
+    /// a host has only the letters of names and addresses, so that nothing that looks it up or logs it finds another end of it.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        guard !host.isEmpty, host.utf8.count <= 253 else { return nil }
+        guard !host.isEmpty, host.utf8.count <= 253, host.utf8.allSatisfy(Self.isOfHost) else { return nil }
         self.host = String(host)
         self.port = Int(port)
+    }
+
+    /// `%` stands before the interface of a link-local address.
+    private static func isOfHost(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: ".:-_%".utf8.contains(byte)
+        }
     }
 
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
