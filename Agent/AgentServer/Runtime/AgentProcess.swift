@@ -12,6 +12,7 @@ import Membership
 import Model
 import NIOSSL
 import Replication
+import RoutingTable
 import ServiceLifecycle
 import Settings
 package import Telemetry
@@ -163,7 +164,9 @@ package struct AgentParts {
         let follower = Follower(runtime: runtime, gossip: membership, session: session)
         let peers = PeerTopology(
             endpoint: endpoint, authority: credentials.tls.authority, relay: relay, follower: follower, logger: logger)
-        let rumours = RumourService(gossip: membership, session: session, peers: peers, runtime: runtime, logger: logger)
+        let rumours = RumourService(
+            gossip: membership, session: session, ownRevision: { runtime.routes.revision }, heard: { peers.heard(from: $0) },
+            logger: logger)
         let streams = CopyStreams(engine: engine, endpoint: endpoint, host: agent, meters: meters, logger: logger)
         let copies = CopyDispatcher(streams: streams, logger: logger) { runtime.inbox.put($0) }
         let listener = LinkListener(

@@ -125,8 +125,10 @@ final class SplitService: Service {
 struct RumourService: Service {
     let gossip: GossipService
     let session: AgentSession
-    let peers: PeerTopology
-    let runtime: AgentRuntime
+    /// The revision that this node has applied.
+    let ownRevision: @Sendable () -> Revision
+    /// Told who has a newer one, beside the session.
+    let heard: @Sendable (NodeID) -> Void
     let logger: Logger
 
     func run() async throws {
@@ -143,10 +145,10 @@ struct RumourService: Service {
                     }
                     session.report(deaths)
                 case .revisionHeard(let revision, let node):
-                    let own = runtime.routes.revision
+                    let own = ownRevision()
                     guard revision > own else { continue }
                     session.askTopology(from: own, toReach: revision)
-                    peers.heard(from: node)
+                    heard(node)
                 case .memberChanged, .identityInUse: break
                 }
             }
