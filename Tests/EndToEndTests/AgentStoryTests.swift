@@ -89,10 +89,7 @@ struct AgentNetworkTests {
         let network = try TestNetwork()
         let cluster = try await Cluster(on: network)
         do {
-            try cluster.startCoordinators()
-            try await expectEventually("a leader", within: 15) { try await !cluster.leader().isEmpty }
-            try await cluster.startAgents()
-            try await cluster.waitForHealth()
+            try await cluster.startAll()
 
             // C11: two that do not reach each other, and are reached by all others.
             var watch = try await AgentWatch(cluster)

@@ -147,7 +147,9 @@ extension ClusterTests {
         #expect(answered > 0)
     }
 
-    @Test("garbage on every port leaves every process alive, and every port answering", .timeLimit(.minutes(10)))
+    @Test(
+        "C20: garbage on every port leaves every process alive and every port answering, and every process has counted its datagrams",
+        .timeLimit(.minutes(10)))
     func garbage() async throws {
         let cluster = try await Cluster.whole()
         let rows = try await cluster.makeTable("garbage")
@@ -166,11 +168,19 @@ extension ClusterTests {
                 Noise.send(bytes, toStream: port)
             }
         }
+        let all = Cluster.coordinators + Cluster.agents
+        var before: [String: Double] = [:]
+        for name in all { before[name] = try await cluster.meters(of: name).refusedDatagrams }
+        let counts = [0, 1, 13, 28, 64, 1_400, 9_000]
         for port in datagrams {
-            for count in [0, 1, 13, 28, 64, 1_400, 9_000] { Noise.send(Noise.random(count), toDatagram: port) }
+            for count in counts { Noise.send(Noise.random(count), toDatagram: port) }
         }
-        for name in Cluster.coordinators + Cluster.agents {
+        for name in all {
             #expect(cluster.process(name)?.isRunning == true, "\(name): \(cluster.tail(of: name))")
+            let goal = try #require(before[name]) + Double(counts.count)
+            try await expectEventually("\(name) has counted what came", within: 10) {
+                try await cluster.meters(of: name).refusedDatagrams >= goal
+            }
         }
         for (name, ports) in cluster.coordinatorPorts {
             for url in ["https://127.0.0.1:\(ports.api)/api/v1/cluster/status", "http://127.0.0.1:\(ports.metrics)/livez"] {

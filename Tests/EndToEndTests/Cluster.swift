@@ -3,12 +3,12 @@ import NIOHTTP1
 import ProcessKit
 import Synchronization
 
-/// A cluster of real processes on this machine: three coordinators and five agents in three zones, in a folder of its own. They share
-/// its loopback, or each is a host of a network of their own.
+/// A cluster of real processes on this machine: three coordinators and five agents in three zones, or what a test asks for, in a folder
+/// of its own. They share its loopback, or each is a host of a network of their own.
 final class Cluster: Sendable {
     static let coordinators = ["c1", "c2", "c3"]
     static let agents = ["n1", "n2", "n3", "n4", "n5"]
-    private static let zones = ["a", "b", "c", "a", "b"]
+    private static let zones = ["a", "b", "c"]
 
     struct AgentPorts: Sendable {
         let gateway, link, gossip, status: Int
@@ -20,6 +20,9 @@ final class Cluster: Sendable {
     }
 
     let folder: URL
+    /// Who is to take part, in their order.
+    let agentNames: [String]
+    let coordinatorNames: [String]
     let agentPorts: [String: AgentPorts]
     let coordinatorPorts: [String: CoordinatorPorts]
     /// As the operator whom `cluster init` made.
@@ -34,17 +37,26 @@ final class Cluster: Sendable {
     static let outside = "outside"
 
     /// Makes the folder with the operator's commands; nothing runs yet.
-    init(on network: TestNetwork? = nil) async throws {
+    ///
+    /// - Parameter places: of agents that are to be at certain ports.
+    init(
+        on network: TestNetwork? = nil, coordinators: [String] = Cluster.coordinators, agents: [String] = Cluster.agents,
+        places: [String: AgentPorts] = [:]
+    ) async throws {
+        agentNames = agents
+        coordinatorNames = coordinators
         folder = FileManager.default.temporaryDirectory.appending(path: "coxswain-e2e-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         self.network = network
         try network?.add(Self.outside)
         var agentPorts: [String: AgentPorts] = [:]
         var coordinatorPorts: [String: CoordinatorPorts] = [:]
-        let ports = Ports.free(4 * (Self.coordinators.count + Self.agents.count))
-        for (index, name) in (Self.coordinators + Self.agents).enumerated() {
+        let ports = Ports.free(4 * (coordinators.count + agents.count))
+        for (index, name) in (coordinators + agents).enumerated() {
             let (own, host) = (Array(ports[(4 * index)...]), try network?.add(name) ?? "127.0.0.1")
-            if index < Self.coordinators.count {
+            if let place = places[name] {
+                agentPorts[name] = place
+            } else if index < coordinators.count {
                 coordinatorPorts[name] = CoordinatorPorts(
                     api: own[0], link: own[1], gossip: own[2], metrics: own[3], host: host)
             } else {
@@ -62,14 +74,14 @@ final class Cluster: Sendable {
         clients = try HTTP(authority: authority, on: await network?.loops(on: Self.outside))
         var visitors: [String: HTTP] = [:]
         if let network {
-            for name in Self.agents { visitors[name] = try HTTP(authority: authority, on: await network.loops(on: name)) }
+            for name in agents { visitors[name] = try HTTP(authority: authority, on: await network.loops(on: name)) }
         }
         self.visitors = visitors
     }
 
     // MARK: Processes
 
-    func startCoordinators() throws { for name in Self.coordinators { try start(name) } }
+    func startCoordinators() throws { for name in coordinatorNames { try start(name) } }
 
     /// Starts a member with its configuration file, the first time or again.
     func start(_ name: String, arguments: [String] = []) throws {
@@ -81,20 +93,34 @@ final class Cluster: Sendable {
         processes.withLock { $0[name] = running }
     }
 
-    /// Joins the agents with a token each, as an operator does.
+    /// Joins the agents with a token each, as an operator does, all at once.
     func startAgents() async throws {
-        for name in Self.agents { try await join(name) }
+        for name in agentNames { try await configure(name) }
+        for name in agentNames { try start(name) }
+    }
+
+    /// Brings all up.
+    func startAll() async throws {
+        try startCoordinators()
+        try await expectEventually("a leader", within: 15) { try await !self.leader().isEmpty }
+        try await startAgents()
+        try await waitForHealth()
     }
 
     /// Starts an agent that has nothing on its disk, with a token of its own.
     func join(_ name: String) async throws {
-        guard let index = Self.agents.firstIndex(of: name), let ports = agentPorts[name] else {
+        try await configure(name)
+        try start(name)
+    }
+
+    /// An agent's settings, and a token for it.
+    private func configure(_ name: String) async throws {
+        guard let index = agentNames.firstIndex(of: name), let ports = agentPorts[name] else {
             throw Failure("no ports for \(name)")
         }
         try await ClusterFiles.configureAgent(
-            name, zone: Self.zones[index], ports: ports, coordinators: coordinatorPorts, in: folder,
+            name, zone: Self.zones[index % Self.zones.count], ports: ports, coordinators: coordinatorPorts, in: folder,
             by: network?.prefix(on: Self.outside) ?? [])
-        try start(name)
     }
 
     func process(_ name: String) -> Running? { processes.withLock { $0[name] } }
@@ -128,7 +154,7 @@ final class Cluster: Sendable {
         let deadline = ContinuousClock.now + .seconds(15 * patience)
         var last = "no coordinator runs"
         while ContinuousClock.now < deadline {
-            for name in Self.coordinators where process(name) != nil {
+            for name in coordinatorNames where process(name) != nil {
                 guard let ports = coordinatorPorts[name] else { continue }
                 do {
                     let answer = try await operators.send(
@@ -146,7 +172,7 @@ final class Cluster: Sendable {
 
     /// The member that leads, by each member's own word.
     func leader() async throws -> String {
-        for name in Self.coordinators where process(name) != nil {
+        for name in coordinatorNames where process(name) != nil {
             guard let ports = coordinatorPorts[name] else { continue }
             let status = try? await operators.send(.GET, "https://\(ports.host):\(ports.api)/api/v1/cluster/status", within: 2)
             if let leader = status?.json["raft"]?["leader"]?.string ?? status?.json["leader"]?.string { return leader }
@@ -154,11 +180,12 @@ final class Cluster: Sendable {
         throw Failure("no leader")
     }
 
-    func waitForHealth() async throws {
-        try await expectEventually("five healthy nodes", within: 30) {
+    /// - Parameter count: how many agents have joined, if not all.
+    func waitForHealth(of count: Int? = nil) async throws {
+        try await expectEventually("\(count ?? agentNames.count) healthy nodes", within: 30) {
             let topology = try await self.api(.GET, "/cluster/topology")
             let nodes = topology.json["nodes"]?.array ?? []
-            return nodes.count { $0["status"]?.string?.lowercased() == "healthy" } == Self.agents.count
+            return nodes.count { $0["status"]?.string?.lowercased() == "healthy" } == count ?? self.agentNames.count
         }
     }
 
@@ -223,13 +250,32 @@ final class Cluster: Sendable {
 
     /// The value of one series without labels.
     func meter(_ name: String, of agent: String) async throws -> Double {
-        guard let ports = agentPorts[agent] else { throw Failure("no agent \(agent)") }
-        let text = try await read("/metrics", of: agent, at: ports.status).text
-        let line = text.split(separator: "\n").first { $0.hasPrefix("coxswain_\(name) ") }
-        guard let value = line.flatMap({ $0.split(separator: " ").last }).flatMap({ Double($0) }) else {
-            throw Failure("\(agent) does not say \(name)")
+        try Meters(await metrics(of: agent)).total(name)
+    }
+
+    /// What a member has counted, all of it at one moment.
+    func meters(of name: String) async throws -> Meters { Meters(try await metrics(of: name)) }
+
+    private func metrics(of name: String) async throws -> String {
+        if let ports = agentPorts[name] { return try await read("/metrics", of: name, at: ports.status).text }
+        guard let ports = coordinatorPorts[name] else { throw Failure("no member \(name)") }
+        return try await clients.send(.GET, "http://\(ports.host):\(ports.metrics)/metrics", within: 5).text
+    }
+
+    /// What `observer` holds of the members that it knows: an agent by its own status, a coordinator that leads by what it tells operators
+    /// of agents.
+    func beliefs(of observer: String) async throws -> [String: String] {
+        var found: [String: String] = [:]
+        if agentPorts[observer] != nil {
+            for member in try await status(of: observer)["members"]?.array ?? [] {
+                if let name = member["node_id"]?.string { found[name] = member["status"]?.string }
+            }
+        } else {
+            for node in try await api(.GET, "/cluster/topology").json["nodes"]?.array ?? [] {
+                if let name = node["node_id"]?.string { found[name] = node["gossip"]?["status"]?.string }
+            }
         }
-        return value
+        return found
     }
 
     private func read(_ path: String, of agent: String, at port: Int) async throws -> HTTP.Answer {
@@ -244,5 +290,27 @@ final class Cluster: Sendable {
             if let answer = try? await clients.send(.GET, url, within: 2), answer.status == 200 { return answer.json }
         }
         throw Failure("no agent knows a route for \(key)")
+    }
+}
+
+/// `/metrics` of one process at one moment.
+struct Meters {
+    private let lines: [Substring]
+
+    init(_ text: String) { lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") } }
+
+    /// The sum of a family, or of those series of it that have `label`.
+    /// - Throws: where there is none.
+    func total(_ name: String, _ label: String = "") throws -> Double {
+        let found = lines.filter {
+            ($0.hasPrefix("coxswain_\(name) ") || $0.hasPrefix("coxswain_\(name){")) && (label.isEmpty || $0.contains(label))
+        }
+        guard !found.isEmpty else { throw Failure("no series \(name) \(label)") }
+        return found.reduce(0) { $0 + ($1.split(separator: " ").last.flatMap { Double($0) } ?? 0) }
+    }
+
+    /// Datagrams of gossip that were none, or did not open.
+    var refusedDatagrams: Double {
+        get throws { try total("gossip_malformed_total") + total("gossip_decrypt_failures_total") }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import NIOHTTP1
+import ProcessKit
 import Testing
 
 /// The main job, against real processes. Each test starts from a whole cluster and a table of its own.
@@ -49,7 +50,7 @@ import Testing
     }
 
     @Test(
-        "the agent of a primary stopped in good order under load, and not started again: writes go on elsewhere, none is lost",
+        "C28: a primary's agent that is told to end under load ends soon and well, and frees its ports; writes go on, none is lost",
         .timeLimit(.minutes(10)))
     func primaryStopped() async throws {
         let cluster = try await Cluster.whole()
@@ -58,7 +59,13 @@ import Testing
         let load = Load(rows)
         _ = try await load.during(prefix: "k") {
             try await expectEventually("load", within: 10) { load.writes > 100 }
-            try #require(cluster.process(primary)).terminate()
+            let process = try #require(cluster.process(primary))
+            process.terminate()
+            // Callers have three seconds to finish what they asked.
+            try await expectEventually("its end", within: 10) { !process.isRunning }
+            #expect(process.waitForStatus() == 0, "\(cluster.tail(of: primary))")
+            let ports = try #require(cluster.agentPorts[primary])
+            #expect(Ports.areFree([ports.gateway, ports.link, ports.gossip, ports.status]))
             try await expectEventually("another primary", within: 20) {
                 try await cluster.route("primary_stopped", key: #"["k"]"#)["primary"]?.string != primary
             }

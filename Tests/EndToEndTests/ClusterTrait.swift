@@ -10,10 +10,7 @@ struct ClusterTrait: SuiteTrait, TestScoping {
     ) async throws {
         let cluster = try await Cluster()
         do {
-            try cluster.startCoordinators()
-            try await expectEventually("a leader", within: 15) { try await !cluster.leader().isEmpty }
-            try await cluster.startAgents()
-            try await cluster.waitForHealth()
+            try await cluster.startAll()
             try await Self.$shared.withValue(cluster) { try await function() }
         } catch {
             for name in Cluster.coordinators + Cluster.agents { print("--- \(name)\n\(cluster.tail(of: name))") }

@@ -96,10 +96,14 @@ final class Running: Sendable {
 
     func terminate() { Foundation.kill(identifier, SIGTERM) }
 
-    /// SIGSTOP for a while: the process is there, its sockets are open, and it does nothing.
+    /// SIGSTOP: the process is there, its sockets are open, and it does nothing.
+    func halt() { Foundation.kill(identifier, SIGSTOP) }
+    func goOn() { Foundation.kill(identifier, SIGCONT) }
+
+    /// Stands still for a while.
     func pause(for span: Duration) async throws {
-        Foundation.kill(identifier, SIGSTOP)
-        defer { Foundation.kill(identifier, SIGCONT) }
+        halt()
+        defer { goOn() }
         try await Task.sleep(for: span)
     }
 

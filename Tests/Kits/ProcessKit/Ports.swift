@@ -20,9 +20,24 @@ package enum Ports {
         return ports
     }
 
-    private static func bound(_ type: __socket_type, port: UInt16) -> Int32? {
+    /// Whether nobody listens on any of them. What lingers of connections that were closed does not count.
+    package static func areFree(_ ports: [Int]) -> Bool {
+        ports.allSatisfy { port in
+            [SOCK_STREAM, SOCK_DGRAM].allSatisfy { type in
+                guard let number = UInt16(exactly: port), let socket = bound(type, port: number, sharing: type == SOCK_STREAM)
+                else { return false }
+                close(socket)
+                return true
+            }
+        }
+    }
+
+    /// - Parameter sharing: with what lingers of connections that were closed, as servers do.
+    private static func bound(_ type: __socket_type, port: UInt16, sharing: Bool = false) -> Int32? {
         let descriptor = socket(AF_INET, Int32(type.rawValue), 0)
         guard descriptor >= 0 else { return nil }
+        var yes: Int32 = 1
+        if sharing { setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size)) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
