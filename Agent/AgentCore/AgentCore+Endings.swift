@@ -63,7 +63,7 @@ extension AgentCore {
     /// engine goes on. What the others' engines do is not known without a replica; so the set is not brought below its minimum for it.
     mutating func giveUpUninstalled(at now: LogicalInstant) {
         var since: [PartitionID: LogicalInstant] = [:]
-        for id in locals.keys.sorted() {
+        for id in locals.keys.filter({ topology.retired[$0] != nil }).sorted() {
             guard let local = locals[id], let retired = topology.retired[id], let replica = local.replica, !local.isDropping,
                 !local.isDamaged
             else { continue }
@@ -125,7 +125,8 @@ extension AgentCore {
                 return ownReplica(of: descriptor)?.storage == local.storage
             }
             if !isAwaited, local.installation == nil {
-                drop(id, at: now)
+                // A start must not miss what its mirror counts on.
+                if savedRevision >= changedAt[id] ?? .none { drop(id, at: now) }
                 continue
             }
             let isBroken = retired.children.contains { child in
@@ -201,17 +202,14 @@ extension AgentCore {
     mutating func cleanUp(at now: LogicalInstant) {
         let due = CleanupPlan.due(on: identity.node, in: topology)
         if due.isEmpty { dueAt = [:] }
+        let coming = due.isEmpty ? [] : partitionsToCome
         for (operation, cleanup) in due {
             let since = dueAt[cleanup] ?? topology.revision
             dueAt[cleanup] = since
             guard savedRevision >= since || settings.mutated(.dropsBeforeMirror) else { continue }
-            // Nor is gone what the engine is about to make.
-            if isBeingInstalled(cleanup.partition) { continue }
-            // What it was to be made of goes first, or would be left to nobody's record.
-            let isToBeMade = locals.contains { id, local in
-                local.storage == cleanup.storage && topology.retired[id]?.children.contains(cleanup.partition) ?? false
-            }
-            if isToBeMade { continue }
+            // Nor is gone what the engine is about to make; and what it was to be made of goes first, or would be left to nobody's record.
+            if coming.contains(Coming(partition: cleanup.partition, storage: nil)) { continue }
+            if coming.contains(Coming(partition: cleanup.partition, storage: cleanup.storage)) { continue }
             if unreadable[cleanup.storage] != nil, locals[cleanup.partition] == nil {
                 place(cleanup.partition, in: cleanup.storage)
             }
@@ -222,6 +220,27 @@ extension AgentCore {
                 if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
             }
         }
+    }
+
+    private struct Coming: Hashable {
+        let partition: PartitionID
+        /// Nil: wherever it is.
+        let storage: StorageID?
+    }
+
+    /// What the engine is putting in the place of others, or has still to: of thousands of cleanups each asks for one.
+    private var partitionsToCome: Set<Coming> {
+        var coming: Set<Coming> = []
+        for (id, local) in locals {
+            if let installation = local.installation, installation.isOrdered {
+                coming.insert(Coming(partition: id, storage: nil))
+                for child in installation.children { coming.insert(Coming(partition: child.id, storage: nil)) }
+            }
+            for child in topology.retired[id]?.children ?? [] {
+                coming.insert(Coming(partition: child, storage: local.storage))
+            }
+        }
+        return coming
     }
 
     /// Drops copies of which this node is told no more, by descriptors at their own epochs or later ones. The records that were to

@@ -24,8 +24,12 @@ package struct EntryMarks: Sendable {
     /// A record that stands at the end of the log: handed to it, or read back, under its number.
     package mutating func add(_ record: PartitionRecord, as number: RecordNumber? = nil) {
         let number = number ?? end
-        if case .entry(let id, let entry) = record {
-            marks[id, default: []].append(Mark(number: number, through: entry.sequence))
+        switch record {
+        case .entry(let id, let entry): marks[id, default: []].append(Mark(number: number, through: entry.sequence))
+        case .dropped(let id), .reset(let id, _): marks[id] = nil
+        case .cut(let id, let through):
+            while let last = marks[id]?.last, last.through > through { marks[id]?.removeLast() }
+        default: break
         }
         end = number.advanced(by: 1)
     }

@@ -9,6 +9,8 @@ package struct KeySample: Hashable, Sendable {
     package static let capacity = 128
     /// Fewer than these say nothing.
     private static let least = 32
+    /// Of one span alone fewer than these say nothing.
+    private static let leastOfWindow = 16
 
     private struct Window: Hashable, Sendable {
         var keys: [Key] = []
@@ -39,10 +41,12 @@ package struct KeySample: Hashable, Sendable {
     }
 
     /// The key that halves the load best, strictly inside of `range`; nil when none does: too few were seen, one key alone makes half
-    /// of it, or less than a tenth would come to one side.
+    /// of it, or less than a tenth would come to one side, in either span.
     package func middle(of range: KeyRange, at now: LogicalInstant) -> Key? {
         var turned = self
         turned.turn(at: now)
+        let windows = [turned.previous, turned.current].map { $0.keys.filter { range.contains($0) } }
+            .filter { $0.count >= Self.leastOfWindow }
         let keys = (turned.previous.keys + turned.current.keys).filter { range.contains($0) }.sorted()
         guard keys.count >= Self.least else { return nil }
         var best: (key: Key, distance: Int)?
@@ -53,7 +57,13 @@ package struct KeySample: Hashable, Sendable {
             // Wherever that one goes, its load goes with it.
             guard 2 * (end - start) <= keys.count else { return nil }
             let distance = abs(keys.count - 2 * start)
-            let isFair = 10 * min(start, keys.count - start) >= keys.count
+            // In each span by itself: where the load wanders, as with keys that grow, all of it is soon on one side.
+            let isFair =
+                10 * min(start, keys.count - start) >= keys.count
+                && windows.allSatisfy { window in
+                    let below = window.count { $0 < keys[start] }
+                    return 10 * min(below, window.count - below) >= window.count
+                }
             if isFair, range.low < keys[start], distance < best?.distance ?? .max { best = (keys[start], distance) }
             start = end
         }

@@ -186,9 +186,12 @@ extension Swim {
     /// Somebody has answered a ping of ours, however late. A suspect that answers what was sent since the suspicion began is there,
     /// and will refute: its time starts anew.
     private mutating func answered(_ number: UInt64, by sender: NodeID, at now: LogicalInstant) {
+        // Before all suspicions begin anew with this answer, which is this one's own.
+        let slot = table.slot(of: sender)
+        let clears = slot.flatMap { suspicions[$0] }.map { number > $0.number } ?? false
         noteAnswer(to: number, at: now)
         doubtDeath(of: sender, at: now)
-        guard let slot = table.slot(of: sender), let suspicion = suspicions[slot], number > suspicion.number else { return }
+        guard clears, let slot else { return }
         suspicions[slot]?.answered(at: now, number: nextSequence)
     }
 

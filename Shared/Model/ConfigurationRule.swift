@@ -128,7 +128,7 @@ package enum ConfigurationRules {
         "replication_factor", 1...Limits.replicationFactor, standard: 3, reach: .cluster,
         "copies of a new table whose request names no number")
     package static let splitRate = IntegerRule(
-        "split_operations_per_second", 0...10_000_000, standard: 20_000, reach: .node,
+        "split_operations_per_second", 0...10_000_000, standard: 0, reach: .node,
         "reads and writes of one partition in a second above which its primary asks for a split at a key that halves them; 0: never"
     )
     package static let splitSize = IntegerRule(

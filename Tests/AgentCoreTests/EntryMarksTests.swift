@@ -43,6 +43,20 @@ import Testing
         #expect(marks.firstNeeded(after: [busy: 6], checkpoint: marks.end) == RecordNumber(8))
     }
 
+    @Test("what was dropped, begun anew or cut off at its end holds nothing back")
+    func endings() {
+        for ending in [PartitionRecord.dropped(busy), .reset(busy, LogPoint(position: .zero, checksum: 0))] {
+            var marks = marks
+            marks.add(ending)
+            #expect(marks.firstNeeded(after: [quiet: 1, busy: 0], checkpoint: marks.end) == RecordNumber(11))
+        }
+        var marks = marks
+        marks.add(.cut(busy, through: 5))
+        #expect(marks.firstNeeded(after: [quiet: 1, busy: 5], checkpoint: marks.end) == RecordNumber(11))
+        marks.add(entry(busy, 6))
+        #expect(marks.firstNeeded(after: [quiet: 1, busy: 5], checkpoint: marks.end) == RecordNumber(11))
+    }
+
     @Test("numbers go on where the log that was read back ends")
     func numbers() {
         var marks = EntryMarks()

@@ -123,10 +123,23 @@ import Testing
     @Test("the key lies strictly inside of the range, whatever was asked for beside it")
     func inside() throws {
         let sample = sample((0..<128).map { UInt64($0) })
-        let range = KeyRange(low: key(40), high: key(100))
+        let range = KeyRange(low: key(40), high: key(120))
         let middle = try #require(sample.middle(of: range, at: .origin))
-        #expect(range.split(at: middle) != nil && (60...80).contains(middle.bytes[1]), "\(middle)")
+        #expect(range.split(at: middle) != nil && (75...85).contains(middle.bytes[1]), "\(middle)")
         #expect(sample.middle(of: KeyRange(low: key(200), high: nil), at: .origin) == nil)
+    }
+
+    @Test("a load that wanders, as with keys that grow, is not halved: all of it would soon be on one side")
+    func wanders() {
+        var sample = KeySample(span: .seconds(10), at: .origin)
+        for number: UInt64 in 0..<100 { sample.add(key(number), random: 0, at: .origin) }
+        for number: UInt64 in 100..<200 { sample.add(key(number), random: 0, at: .origin + .seconds(12)) }
+        #expect(sample.middle(of: .all, at: .origin + .seconds(15)) == nil)
+        var still = KeySample(span: .seconds(10), at: .origin)
+        for second in [0, 12] as [Int64] {
+            for number: UInt64 in 0..<100 { still.add(key(number), random: 0, at: .origin + .seconds(second)) }
+        }
+        #expect(still.middle(of: .all, at: .origin + .seconds(15)) != nil)
     }
 
     @Test("what was asked for two spans ago is forgotten")

@@ -35,16 +35,27 @@ private final class CutOff: TopologyFollower {
         let owner: ScriptedOwner
         let peers: [NodeID: String]
 
-        init(isMember: @escaping @Sendable (NodeID) -> Bool = { _ in true }) async throws {
+        /// - Parameter asker: n2, as the agent that is told knows it.
+        init(asker: NodeStatus = .healthy) async throws {
             stage = try Stage()
+            var known = Topology(revision: Revision(history: 1, index: 1 << 20))
+            known.commit([.node(try Self.node("n2", asker))], at: known.revision)
+            let topology = known
             owner = try await stage.agent(with: [0], relay: relay).owner
             let listener = LinkListener(
                 endpoint: try Stage.endpoint(Stage.identity("n1", .node, stage.authority), stage.cluster),
                 address: HostPort(host: "127.0.0.1", port: 0),
-                handlers: [.topology: { [relay] in await relay.serve($0, isMember: isMember) }], logger: quiet)
+                handlers: [.topology: { [relay] in await relay.serve($0) { topology } }], logger: quiet)
             stage.run { try await listener.run() }
             _ = await eventually { listener.port != nil }
             peers = [try NodeID("n1"): "127.0.0.1:\(listener.port ?? 0)"]
+        }
+
+        private static func node(_ name: String, _ status: NodeStatus) throws -> NodeDescriptor {
+            NodeDescriptor(
+                id: try NodeID(name), store: StoreID(1), session: SessionID(1), generation: Generation(1),
+                zone: try ZoneName("a"),
+                addresses: NodeAddresses(gossip: "a:1", link: "a:2", service: "a:3"), status: status)
         }
 
         /// Commits changes, and waits until the agent has them.
@@ -71,14 +82,18 @@ private final class CutOff: TopologyFollower {
         told.stage.run { await learner.run() }
         follower.hear(of: told.stage.feed.topology.revision)
         #expect(await eventually { follower.topology == told.stage.feed.topology })
-        #expect(relay.answer(after: start.revision).parts == told.relay.answer(after: start.revision).parts)
-        #expect(relay.answer(after: start.revision).parts.count == TopologyAnswer.mostDeltas)
+        #expect(
+            relay.answer(after: start.revision, through: told.stage.feed.topology.revision).parts
+                == told.relay.answer(after: start.revision, through: told.stage.feed.topology.revision).parts)
+        #expect(
+            relay.answer(after: start.revision, through: told.stage.feed.topology.revision).parts.count
+                == TopologyAnswer.mostDeltas)
         await told.stage.end()
     }
 
     @Test("who was decommissioned is told nothing by peers")
     func strangers() async throws {
-        let told = try await Told(isMember: { _ in false })
+        let told = try await Told(asker: .decommissioned)
         #expect(await eventually { await told.owner.topology.revision.index == 10 })
         try await told.commit(3)
         let follower = CutOff(start, peers: told.peers)
@@ -143,9 +158,16 @@ private final class CutOff: TopologyFollower {
                 from: Revision(history: 1, index: index), to: Revision(history: 1, index: index + 1), changes: [])
             relay.note(SignedDelta(delta) { _ in signed ? [UInt8](repeating: 7, count: 64) : nil }, by: [1])
         }
-        func count(after index: UInt64) -> Int { relay.answer(after: Revision(history: 1, index: index)).parts.count }
+        func count(after index: UInt64, through end: UInt64 = 10_000) -> Int {
+            relay.answer(after: Revision(history: 1, index: index), through: Revision(history: 1, index: end)).parts.count
+        }
         for index in 1...5 as ClosedRange<UInt64> { note(index) }
         #expect(count(after: 1) == 5 && count(after: 3) == 3 && count(after: 6) == 0 && count(after: 0) == 0)
+        #expect(count(after: 1, through: 4) == 3)
+        // A session that begins anew sends again what came a moment ago.
+        note(4)
+        note(5)
+        #expect(count(after: 1) == 5)
         note(9)
         #expect(count(after: 1) == 0 && count(after: 9) == 1)
         note(10, signed: false)

@@ -174,7 +174,7 @@ package struct AgentParts {
             handlers: [
                 .replication: { link in await Self.receive(from: link, into: runtime, logger: logger) },
                 .copy: { link in await streams.receive(on: link) },
-                .topology: { link in await relay.serve(link, isMember: follower.isMember) },
+                .topology: { link in await relay.serve(link) { runtime.routes.topology } },
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)

@@ -166,13 +166,10 @@ struct Follower: TopologyFollower {
     var newestRevision: Revision { gossip.newestRevision }
     var peers: [NodeID: String] {
         let others = runtime.routes.topology.nodes.filter {
-            $0.key != runtime.node && $0.value.status != .decommissioned && $0.value.session != .none
+            $0.key != runtime.node && $0.value.status != .decommissioned && $0.value.status != .failed
+                && $0.value.session != .none
         }
         return others.mapValues(\.addresses.link)
-    }
-
-    @Sendable func isMember(_ node: NodeID) -> Bool {
-        runtime.routes.topology.nodes[node].map { $0.status != .decommissioned } ?? false
     }
 
     func learned(_ delta: TopologyDelta) async { await session.learned(delta) }

@@ -13,12 +13,17 @@ package final class DeltaRelay: Sendable {
         static let answer = 1 << 20
         /// How long who has opened a link may take to ask.
         static let question = Duration.seconds(2)
+        /// Who is answered at a time; others try again, or elsewhere.
+        static let guests = 16
     }
 
     private struct State {
         /// Each begins where the one before it ends.
         var parts: [TopologyAnswer.Part] = []
         var bytes = 0
+        var guests = 0
+
+        mutating func forget() { (parts, bytes) = ([], 0) }
     }
 
     private let state = Mutex(State())
@@ -28,11 +33,17 @@ package final class DeltaRelay: Sendable {
     /// - Parameter signer: the certificate of who signed it, DER.
     func note(_ signed: SignedDelta, by signer: [UInt8]?) {
         state.withLock { state in
+            // What comes twice, over a session that began anew or from a peer beside it, is no gap.
+            if state.parts.contains(where: {
+                $0.signed.delta.to == signed.delta.to && $0.signed.delta.from == signed.delta.from
+            }) {
+                return
+            }
             guard signed.signature != nil, let signer, signed.bytes.count <= Bounds.answer else {
                 // What comes behind it does not follow on what is there.
-                return state = State()
+                return state.forget()
             }
-            if let last = state.parts.last, last.signed.delta.to != signed.delta.from { state = State() }
+            if let last = state.parts.last, last.signed.delta.to != signed.delta.from { state.forget() }
             state.parts.append(TopologyAnswer.Part(signed: signed, signer: signer))
             state.bytes += signed.bytes.count
             guard state.parts.count > Bounds.deltas || state.bytes > Bounds.bytes else { return }
@@ -43,15 +54,15 @@ package final class DeltaRelay: Sendable {
         }
     }
 
-    /// What is known to follow on `revision`: nothing, where that is too old, or the newest.
-    func answer(after revision: Revision) -> TopologyAnswer {
+    /// What is known to follow on `revision`, up to `end`: nothing, where that is too old, or the newest.
+    func answer(after revision: Revision, through end: Revision) -> TopologyAnswer {
         state.withLock { state in
             guard let first = state.parts.firstIndex(where: { $0.signed.delta.from == revision }) else {
                 return TopologyAnswer([])
             }
             var parts: [TopologyAnswer.Part] = []
             var (bytes, signers) = (0, Set<[UInt8]>())
-            for part in state.parts[first...].prefix(TopologyAnswer.mostDeltas) {
+            for part in state.parts[first...].prefix(TopologyAnswer.mostDeltas) where part.signed.delta.to <= end {
                 bytes += part.signed.bytes.count
                 signers.insert(part.signer)
                 guard bytes <= Bounds.answer, signers.count <= TopologyAnswer.mostSigners else { break }
@@ -63,20 +74,32 @@ package final class DeltaRelay: Sendable {
 
     /// Answers the one question of a link: the listener's handler for `.topology`.
     ///
-    /// - Parameter isMember: whether the node that asks is one still. Who is gone for good gets no keys any more.
-    package func serve(_ link: Link, isMember: @Sendable (NodeID) -> Bool) async {
-        guard isMember(link.peer.node) else { return link.abort() }
+    /// - Parameter topology: the one in force here. Who is gone for good gets no keys any more: whoever asks has to be a member by it,
+    ///   and is told nothing that comes behind it.
+    package func serve(_ link: Link, topology: @escaping @Sendable () -> Topology) async {
+        defer { link.abort() }
+        guard enter() else { return }
+        defer { state.withLock { $0.guests -= 1 } }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 // Whoever asks something else, or is gone, gets no answer, and tries elsewhere.
                 guard let frame = try? await link.receive(), let question = try? TopologyQuestion(bytes: frame) else { return }
-                try? await link.send(self.answer(after: question.after).serialized())
+                let topology = topology()
+                guard let node = topology.nodes[link.peer.node], node.status != .decommissioned else { return }
+                try? await link.send(self.answer(after: question.after, through: topology.revision).serialized())
                 await link.close()
             }
             group.addTask { try? await Task.sleep(for: Bounds.question) }
             await group.next()
             group.cancelAll()
         }
-        link.abort()
+    }
+
+    private func enter() -> Bool {
+        state.withLock { state in
+            guard state.guests < Bounds.guests else { return false }
+            state.guests += 1
+            return true
+        }
     }
 }

@@ -27,6 +27,10 @@ package final class PeerTopology: Service {
         static let patience = Span.seconds(1)
         static let look = Duration.milliseconds(250)
         static let answer = Span.milliseconds(1_500)
+        /// The longest pause after answers that helped nothing: where nobody knows more, nobody is asked without end.
+        static let longest = Span.seconds(5)
+        /// Bytes of an answer that are read at all; an honest one has a mebibyte of deltas, and certificates.
+        static let mostBytes = 2 << 20
     }
 
     /// Why an answer is not taken.
@@ -34,12 +38,14 @@ package final class PeerTopology: Service {
         case notAsked(from: Revision, Revision)
         case unsigned(Revision)
         case silent
+        case tooLarge(bytes: Int)
 
         var description: String {
             switch self {
             case .notAsked(let from, let wanted): "it begins at revision \(from), not at \(wanted)"
             case .unsigned(let revision): "no coordinator of this cluster has signed what leads to revision \(revision)"
             case .silent: "it gave no answer"
+            case .tooLarge(let bytes): "its answer has \(bytes) bytes"
             }
         }
     }
@@ -71,6 +77,7 @@ package final class PeerTopology: Service {
 
     private func look() async {
         var behind: (at: Revision, since: LogicalInstant)?
+        var (asked, pause) = (NodeID?.none, Span.zero)
         while !Task.isCancelled {
             do { try await Task.sleep(for: Pace.look) } catch { return }
             let (own, now) = (follower.revision, BootClock.now())
@@ -82,31 +89,40 @@ package final class PeerTopology: Service {
                 behind = (own, now)
                 continue
             }
-            guard now - since.since >= Pace.patience else { continue }
-            await ask(after: own)
+            guard now - since.since >= Pace.patience + pause else { continue }
+            let (node, helped) = await ask(after: own, except: asked)
+            asked = node
+            pause = helped ? .zero : min(max(pause * 2, .milliseconds(250)), Pace.longest)
+            behind = nil
         }
     }
 
-    /// One peer at a time: who told last, then any.
-    private func ask(after revision: Revision) async {
-        let peers = follower.peers
+    /// One peer at a time: who told last, or any, and never the same twice in a row while there are others: who tells of what it does not
+    /// give must not keep us from those who would.
+    ///
+    /// - Returns: who was asked, and whether that helped.
+    private func ask(after revision: Revision, except last: NodeID?) async -> (node: NodeID?, helped: Bool) {
+        var peers = follower.peers
+        if let last, peers.count > 1 { peers[last] = nil }
         let told = teller.withLock { teller in
             defer { teller = nil }
             return teller
         }
         guard let node = told.flatMap({ peers[$0] == nil ? nil : $0 }) ?? peers.keys.randomElement(), let address = peers[node]
-        else { return }
+        else { return (nil, false) }
         do {
             let parts = try verified(try await answer(of: node, at: address, after: revision), after: revision)
-            guard let last = parts.last else { return }
+            guard let last = parts.last else { return (node, false) }
             for part in parts {
                 await follower.learned(part.signed.delta)
                 relay.note(part.signed, by: part.signer)
             }
             logger.notice(
                 "learned the topology from a peer", metadata: ["peer": "\(node)", "revision": "\(last.signed.delta.to)"])
+            return (node, true)
         } catch {
             logger.debug("no topology from a peer", metadata: ["peer": "\(node)", "reason": "\(error)"])
+            return (node, false)
         }
     }
 
@@ -125,6 +141,7 @@ package final class PeerTopology: Service {
             return try await group.next() ?? nil
         }
         guard let frame else { throw Refusal.silent }
+        guard frame.count <= Pace.mostBytes else { throw Refusal.tooLarge(bytes: frame.count) }
         return try TopologyAnswer(bytes: frame)
     }
 

@@ -39,10 +39,10 @@ package enum CoordinatorFrame: Hashable, Sendable, WireCodable {
     package init(wire: ProtoCoordinatorFrame) throws(WireError) {
         switch try Check.present(wire.frame, "CoordinatorFrame.frame") {
         case .delta(let delta):
-            let signature = wire.deltaSignature.isEmpty ? nil : Array(wire.deltaSignature)
-            let signer = try Check.bytes(wire.signer, "CoordinatorFrame.signer", atMost: WireLimits.certificateBytes)
-            self = .delta(
-                try SignedDelta(bytes: Array(delta), signature: signature), signer: signer.isEmpty ? nil : signer)
+            // On this link the delta needs neither: what cannot be handed on, as by a later way of signing, is good here.
+            let signature = wire.deltaSignature.count == SignedDelta.signatureBytes ? Array(wire.deltaSignature) : nil
+            let signer = (1...WireLimits.certificateBytes).contains(wire.signer.count) ? Array(wire.signer) : nil
+            self = .delta(try SignedDelta(bytes: Array(delta), signature: signature), signer: signer)
         case .snapshot(let chunk): self = .snapshot(try SnapshotChunk(wire: chunk))
         case .outcome(let outcome):
             guard outcome.hasOutcome else { throw WireError("Outcome.outcome", .missing) }
