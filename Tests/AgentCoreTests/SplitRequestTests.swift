@@ -23,6 +23,13 @@ import Testing
         }
     }
 
+    /// Three nodes with one table, whose operators want hot partitions split.
+    private func watched(seed: UInt64) throws -> World {
+        let world = try World.active(seed: seed, nodes: 3)
+        world.catalog.configure("split_operations_per_second", "20000")
+        return world
+    }
+
     private func hot(_ partition: PartitionDescriptor) -> PartitionLoad {
         PartitionLoad(partition: partition.id, bytes: 0, operationsPerSecond: 1e6)
     }
@@ -33,7 +40,7 @@ import Testing
 
     @Test("a partition that is hot for ten seconds is split at the key that its primary has found (M2)", arguments: 1...4)
     func splits(seed: UInt64) throws {
-        let world = try World.active(seed: seed, nodes: 3)
+        let world = try watched(seed: seed)
         world.splitKey = Key([0x60])
         measure(world, for: .seconds(8), hot)
         #expect(world.partitions.count == 1 && world.splitKeysAsked == 0, "\(world.describe())")
@@ -45,7 +52,7 @@ import Testing
 
     @Test("one that holds too much is split too; one that does neither is left alone")
     func size() throws {
-        let world = try World.active(seed: 3, nodes: 3)
+        let world = try watched(seed: 3)
         world.splitKey = Key([0x60])
         measure(world, for: .seconds(30), quiet)
         #expect(world.partitions.count == 1 && world.splitKeysAsked == 0)
@@ -55,7 +62,7 @@ import Testing
 
     @Test("the limits are those that are configured for the node, and zero is none")
     func configured() throws {
-        let world = try World.active(seed: 4, nodes: 3)
+        let world = try watched(seed: 4)
         world.splitKey = Key([0x60])
         world.catalog.configure("split_operations_per_second", "0")
         measure(world, for: .seconds(30), hot)
@@ -67,7 +74,7 @@ import Testing
 
     @Test("a node asks for one split in a minute, however hot all of its partitions are")
     func onePerMinute() throws {
-        let world = try World.active(seed: 5, nodes: 3)
+        let world = try watched(seed: 5)
         world.splitKey = Key([0x60])
         measure(world, for: .seconds(16), hot)
         #expect(world.partitions.count == 2, "\(world.describe())")
@@ -81,7 +88,7 @@ import Testing
 
     @Test("what no key halves is left alone for ten minutes")
     func noKey() throws {
-        let world = try World.active(seed: 6, nodes: 3)
+        let world = try watched(seed: 6)
         measure(world, for: .seconds(100), hot)
         #expect(world.partitions.count == 1 && world.splitKeysAsked == 1)
         #expect(world.settle() == [])
@@ -105,7 +112,7 @@ import Testing
 
     @Test("a request is repeated until it is answered, though no coordinator is in reach for a while, and then made once")
     func repeated() throws {
-        let world = try World.active(seed: 8, nodes: 3)
+        let world = try watched(seed: 8)
         world.splitKey = Key([0x60])
         measure(world, for: .seconds(8), hot)
         world.coordinatorsUp = false

@@ -38,8 +38,8 @@ private final class CutOff: TopologyFollower {
         /// - Parameter asker: n2, as the agent that is told knows it.
         init(asker: NodeStatus = .healthy) async throws {
             stage = try Stage()
-            var known = Topology(revision: Revision(history: 1, index: 1 << 20))
-            known.commit([.node(try Self.node("n2", asker))], at: known.revision)
+            var known = Topology()
+            known.commit([.node(try Self.node("n2", asker))], at: Revision(history: 1, index: 1 << 20))
             let topology = known
             owner = try await stage.agent(with: [0], relay: relay).owner
             let listener = LinkListener(
