@@ -34,11 +34,7 @@ package final class DeltaRelay: Sendable {
     func note(_ signed: SignedDelta, by signer: [UInt8]?) {
         state.withLock { state in
             // What comes twice, over a session that began anew or from a peer beside it, is no gap.
-            if state.parts.contains(where: {
-                $0.signed.delta.to == signed.delta.to && $0.signed.delta.from == signed.delta.from
-            }) {
-                return
-            }
+            if let last = state.parts.last, signed.delta.to <= last.signed.delta.to { return }
             guard signed.signature != nil, let signer, signed.bytes.count <= Bounds.answer else {
                 // What comes behind it does not follow on what is there.
                 return state.forget()
