@@ -204,14 +204,20 @@ import Testing
         #expect(world.topology.operations[operation]?.step == .dropSource)
     }
 
-    @Test("a repair that is done drops the replica of the failed node that it replaces")
-    func repairDropsDead() throws {
+    /// Four nodes, of which the second has failed, and a partition that was on the first three: the fourth is given a copy.
+    private func repairing() throws -> (World, PartitionID) {
         var world = World()
         try world.start(nodes: 4)
         let id = try world.makeTable().id
         #expect(try world.fail(n2).isAccepted)
         let target = NodeSession(node: n4, session: world.session(n4))
         try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        return (world, id)
+    }
+
+    @Test("a repair that is done drops the replica of the failed node that it replaces")
+    func repairDropsDead() throws {
+        var (world, id) = try repairing()
         try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(3)), from: n1)
         let after = try partition(world, id)
         #expect(after.replicas.map(\.node) == [n1, n3, n4] && after.epoch == Epoch(4) && after.operation == nil)
@@ -221,12 +227,7 @@ import Testing
 
     @Test("a node that comes back just before its copy is made elsewhere does not leave the partition with one too many (F5)")
     func repairDropsReturned() throws {
-        var world = World()
-        try world.start(nodes: 4)
-        let id = try world.makeTable().id
-        #expect(try world.fail(n2).isAccepted)
-        let target = NodeSession(node: n4, session: world.session(n4))
-        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        var (world, id) = try repairing()
         try world.start(node: 2, generation: 2)
         let epoch = try partition(world, id).epoch
         #expect(try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: epoch), from: n1).isAccepted)
@@ -238,12 +239,7 @@ import Testing
 
     @Test("a member that comes back into the in-sync set ends the repair that was to replace it, in the same entry (F5, M3)")
     func returnedEndsRepair() throws {
-        var world = World()
-        try world.start(nodes: 4)
-        let id = try world.makeTable().id
-        #expect(try world.fail(n2).isAccepted)
-        let target = NodeSession(node: n4, session: world.session(n4))
-        try world.run(.beginMove(MovePlan(partition: id, source: nil, target: target, epoch: Epoch(2))))
+        var (world, id) = try repairing()
         try world.start(node: 2, generation: 2)
         let before = try partition(world, id)
         let late = PartitionProposal.joinInSync(id, node: n4, store: StoreID(400), expecting: before.epoch)
