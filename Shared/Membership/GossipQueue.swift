@@ -58,7 +58,7 @@ struct GossipQueue: Hashable, Sendable {
         var left = budget
         var told: [Key] = []
         var passed: [Key] = []
-        while left >= SwimLimits.leastWeight, told.count < SwimLimits.rumoursOfMessage, passed.count < SwimLimits.passedOver,
+        while left >= SwimLimits.leastWeight, told.count < SwimMessage.mostRumours, passed.count < SwimLimits.passedOver,
             let next = pop()
         {
             let record = next.subject == Self.ourselves ? ourselves : table[next.subject]?.record

@@ -78,7 +78,7 @@ extension Swim {
         let first = table.slots > 0 ? Int.random(in: 0..<table.slots, using: &generator) : 0
         for offset in 0..<table.slots {
             guard let member = table[(first + offset) % table.slots], member.heard, isWanted(member.node) else { continue }
-            if member.record.weight > left || page.count == SwimLimits.rumoursOfMessage {
+            if member.record.weight > left || page.count == SwimMessage.mostRumours {
                 close(&actions)
                 if pages == SwimLimits.recordPages { return }
             }

@@ -17,6 +17,9 @@ package struct SwimMessage: Hashable, Sendable {
         case records
     }
 
+    /// Records of one message: more than fit a datagram, so that the limit never decides.
+    package static let mostRumours = 64
+
     package let from: NodeID
     package let life: Life
     /// The newest routing revision that the sender knows to exist (rule T2).

@@ -23,6 +23,15 @@ extension MemberStatus: WireEnumeration {
     }
 }
 
+extension ProtoMemberRecord {
+    /// Whether it is of a kind, or says a status, for which only a later version has a word. One that names none is malformed.
+    fileprivate var isOfLaterVersion: Bool {
+        if case .UNRECOGNIZED = kind { return true }
+        if case .UNRECOGNIZED = status { return true }
+        return false
+    }
+}
+
 extension MemberRecord: WireCodable {
     package init(wire: ProtoMemberRecord) throws(WireError) {
         func address(_ text: String, _ field: String) throws(WireError) -> String {
@@ -68,10 +77,12 @@ extension MemberRecord: WireCodable {
 }
 
 extension SwimMessage: WireCodable {
-    /// Records of one datagram: more than fit one, so that the limit never decides.
-    private static let mostRumours = 64
-
     package init(wire: ProtoSwimMessage) throws(WireError) {
+        guard wire.rumours.count <= Self.mostRumours else {
+            throw WireError("SwimMessage.rumours", .tooLarge(count: wire.rumours.count, limit: Self.mostRumours))
+        }
+        // While a cluster is upgraded, what older members cannot understand must not hide from them what else was told.
+        let known = wire.rumours.filter { !$0.isOfLaterVersion }
         self.init(
             from: try Check.node(wire.from, "SwimMessage.from"),
             life: Life(
@@ -84,8 +95,8 @@ extension SwimMessage: WireCodable {
                     sums: try Check.list(wire.digest.sums, "Digest.sums", atMost: TableDigest.mostSums) { $0 },
                     answer: wire.digest.answer)
                 : nil,
-            rumours: try Check.list(
-                wire.rumours, "SwimMessage.rumours", atMost: Self.mostRumours, MemberRecord.init(wire:)))
+            rumours: try Check.list(known, "SwimMessage.rumours", MemberRecord.init(wire:)),
+            unknownRumours: wire.rumours.count - known.count)
     }
 
     private static func body(_ wire: ProtoSwimMessage.OneOf_Body) throws(WireError) -> Body {
