@@ -108,7 +108,8 @@ extension Replica {
             actions.append(.refuse(caller, .recovering))
             return
         }
-        let earlier = log.entries(after: request.recalledAt).first { entry in
+        let unseen = settings.mutated(.looksOnlyInEngine) ? [] : log.entries(after: request.recalledAt)
+        let earlier = unseen.first { entry in
             if case .write(_, let once?) = entry.body { once.key == request.once.key } else { false }
         }
         guard let earlier else { return order(payload, request.once, for: caller) }

@@ -55,6 +55,8 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case dropsBeforeMirror
     /// Children are installed before their first records are on disk. (M2)
     case installsBeforeLog
+    /// A write that is sent again is looked for in the engine alone, and not in what is on its way there. (R8)
+    case looksOnlyInEngine
     /// Entries leave the log before the engine has them on disk. (R9)
     case forgetsUnsynced
     /// The record that stands for older ones in the log says nothing of epochs, runs and fences. (R9)

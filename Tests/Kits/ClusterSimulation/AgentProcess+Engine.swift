@@ -18,6 +18,8 @@ extension AgentProcess {
     mutating func work(_ work: LaneWork, at now: LogicalInstant, _ effects: inout Sending) {
         switch work {
         case .action(let action): carryOut(action, at: now, &effects)
+        case .recall(let caller): recall(for: caller, at: now, &effects)
+        case .order(let caller, let request): order(request, for: caller)
         case .read(let caller):
             guard let known = callers[caller] else { return }
             give(.answerRead(caller, engine[known.request.partition]?.values[known.request.key] ?? 0), at: now)
@@ -39,6 +41,7 @@ extension AgentProcess {
             var held = parcel.held
             held.storage = parcel.storage
             held.importing = nil
+            if mutant == .copiesNoWrites { held.writes = [:] }
             engine[parcel.partition] = held
             snapshots += 1
             wait(for: .imported(parcel, copy: copy, host: host), at: now)
@@ -95,18 +98,22 @@ extension AgentProcess {
     }
 
     private mutating func apply(_ entries: [Entry], to id: PartitionID) {
-        guard var held = engine[id] else { return }
+        // Taken out, so that nothing is copied when it changes.
+        guard var held = engine.removeValue(forKey: id) else { return }
         if held.importing != nil { violations.append("\(node) applies \(id) to part of a snapshot") }
         for entry in entries where entry.sequence > held.applied.sequence {
             if entry.sequence != held.applied.sequence + 1 {
                 violations.append("\(node) applies \(entry.position) of \(id) behind \(held.applied)")
             }
-            if case .write(let payload, _) = entry.body {
+            if case .write(let payload, let once) = entry.body {
                 let (key, value) = Self.register(in: payload)
                 if !held.range.contains(ClusterOptions.key(key)) {
                     violations.append("\(node) writes register \(key) outside of \(held.range)")
                 }
                 held.values[key] = value
+                if let once = remembers(once, in: id) {
+                    held.remember(RememberedWrite(register: key, value: value, position: entry.position), under: once)
+                }
                 applied.append(AppliedWrite(partition: id, position: entry.position, value: value))
             }
             held.applied = entry.position
@@ -133,6 +140,7 @@ extension AgentProcess {
             for child in children {
                 var half = EnginePartition(storage: storage, range: child.range)
                 half.values = held.values.filter { child.range.contains(ClusterOptions.key($0.key)) }
+                if mutant != .splitsForgetWrites { half.inherit(held) { child.range.contains(ClusterOptions.key($0)) } }
                 half.applied = child.origin
                 engine[child.id] = half
             }
@@ -155,6 +163,7 @@ extension AgentProcess {
                 violations.append("\(node) merges \(parent.partition) at \(held.applied), before \(parent.end)")
             }
             whole.values.merge(held.values) { $1 }
+            if mutant != .mergesForgetWrites { whole.inherit(held) }
         }
         whole.applied = merged.origin
         engine[merged.id] = whole

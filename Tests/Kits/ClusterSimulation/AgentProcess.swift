@@ -40,6 +40,8 @@ struct AgentProcess: Sendable {
 
     enum LaneWork: Sendable {
         case action(AgentAction)
+        case recall(UInt64)
+        case order(UInt64, WriteOnceRequest?)
         case read(UInt64)
         case answerRead(UInt64, UInt64)
         case beginImport(SnapshotParcel, copy: UInt64, host: Int)
@@ -58,6 +60,15 @@ struct AgentProcess: Sendable {
         let value: UInt64
     }
 
+    /// A write that a client is told of.
+    struct AcknowledgedWrite: Sendable {
+        let partition: PartitionID
+        let position: Position
+        let value: UInt64
+        /// It may have been ordered for an earlier request under its key: by another primary, or in a partition before this one.
+        let isRepeated: Bool
+    }
+
     static let tick = Span.milliseconds(10)
     static let engineSync = Span.milliseconds(150)
 
@@ -67,6 +78,7 @@ struct AgentProcess: Sendable {
     let mutant: ClusterMutant?
     private let isWatched: Bool
     let importTime: Span
+    let writeKeyAge: Span
     let archive: ClusterArchive
     var core: AgentCore
     var swim: Swim
@@ -103,7 +115,7 @@ struct AgentProcess: Sendable {
     var lastCaller: UInt64 = 0
 
     // What the checks look at after each step, and clear.
-    var acknowledged: [(partition: PartitionID, position: Position, value: UInt64)] = []
+    var acknowledged: [AcknowledgedWrite] = []
     var applied: [AppliedWrite] = []
     var removed: [(partition: PartitionID, storage: StorageID)] = []
     var violations: [String] = []
@@ -125,6 +137,7 @@ struct AgentProcess: Sendable {
         mutant = options.mutant
         isWatched = options.isWatched
         importTime = options.importTime
+        writeKeyAge = options.writeKeyAge
         store = found.store
         random = SeededGenerator(seed: seed)
         engine = found.engine
@@ -206,7 +219,7 @@ struct AgentProcess: Sendable {
             if let copy = copies.removeValue(forKey: number) {
                 soon.append(.copyEnded(copy.partition, to: copy.to, isWhole: isWhole))
             }
-        case .request(let request): take(request, from: sender, &effects)
+        case .request(let request): take(request, from: sender, at: now, &effects)
         case .routesWanted:
             // Of the clients' table, which is the first.
             let routes = core.topology.tables.keys.min().map { core.topology.partitions(of: $0) } ?? []
@@ -217,7 +230,9 @@ struct AgentProcess: Sendable {
 
     // MARK: - Clients
 
-    private mutating func take(_ request: ClusterRequest, from address: Int, _ effects: inout Sending) {
+    private mutating func take(
+        _ request: ClusterRequest, from address: Int, at now: LogicalInstant, _ effects: inout Sending
+    ) {
         guard let partition = core.topology.partitions[request.partition],
             partition.range.contains(ClusterOptions.key(request.key))
         else { return reply(.refused, to: Caller(address: address, request: request), &effects) }
@@ -226,8 +241,9 @@ struct AgentProcess: Sendable {
         let caller = CallerID(lastCaller)
         switch request.operation {
         case .read: soon.append(.read(caller, request.partition, request.epoch))
-        case .write(let value):
+        case .write(let value, nil):
             soon.append(.write(caller, request.partition, request.epoch, Self.payload(request.key, value)))
+        case .write(_, _?): give(.recall(caller.number), at: now)
         }
     }
 
@@ -263,13 +279,13 @@ struct AgentProcess: Sendable {
                 }
             case .acknowledge(let caller, let position):
                 guard let known = callers.removeValue(forKey: caller.number) else { continue }
-                if case .write(let value) = known.request.operation {
-                    acknowledged.append((known.request.partition, position, value))
-                }
+                note(known.request, at: position)
                 reply(.written, to: known, &effects)
             case .readable(let caller): give(.read(caller.number), at: now)
             case .refuse(let caller, let refusal):
                 guard let known = callers.removeValue(forKey: caller.number) else { continue }
+                // Ours send the same under a key, always.
+                if refusal == .replica(.keyReused) { violations.append("\(node) knows another write under \(known.request)") }
                 reply(refusal == .replica(.outcomeUnknown) ? .unknown : .refused, to: known, &effects)
             case .propose(let proposal, let request): propose(proposal, request, at: now, &effects)
             case .topologyChanged: learned(at: now, &effects)

@@ -13,6 +13,10 @@ struct EnginePartition: Hashable, Sendable {
     var storage: StorageID
     var range: KeyRange
     var values: [Int: UInt64] = [:]
+    /// What was written under keys, as long as it is remembered (rule R8).
+    var writes: [IdempotencyKey: RememberedWrite] = [:]
+    /// A key that was made before this, and of which no write is remembered, may have been used.
+    var forgottenBefore = WallTime(milliseconds: 0)
     var applied = Position.zero
     /// It is part of a snapshot, which counts for nothing.
     var importing: LogPoint?

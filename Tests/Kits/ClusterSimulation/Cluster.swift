@@ -35,7 +35,7 @@ struct Cluster: SimulatedSystem {
         self.options = options
         places = try ClusterPlaces(options)
         founding = try MemberConfiguration(voters: places.members)
-        clients = ClusterClients(count: options.clients, places: places, seed: seed)
+        clients = ClusterClients(options, places: places, seed: seed)
         checks = ClusterChecks(places)
         starts = Array(repeating: 0, count: options.hosts)
     }

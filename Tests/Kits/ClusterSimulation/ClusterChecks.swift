@@ -30,6 +30,7 @@ struct ClusterChecks: Sendable {
     }
     private var writers: [Reign: Int] = [:]
     private var values: [Place: UInt64] = [:]
+    private var ledger = WriteLedger()
     private(set) var acknowledgements = 0
     /// Of all agents, in all their lives.
     private(set) var droppedSegments = 0
@@ -141,11 +142,12 @@ struct ClusterChecks: Sendable {
 
     // MARK: - Writes
 
-    /// One writer for each partition and epoch, and one write for each position (rules E1, R1).
-    mutating func acknowledged(
-        _ done: (partition: PartitionID, position: Position, value: UInt64), by host: Int
-    ) throws(Violation) {
+    /// One writer for each partition and epoch, and one write for each position (rules E1, R1); and one position for each write, whoever
+    /// answers for it and however often (rule R8).
+    mutating func acknowledged(_ done: AgentProcess.AcknowledgedWrite, by host: Int) throws(Violation) {
         acknowledgements += 1
+        if done.isRepeated { return try ledger.answered(done) }
+        try ledger.stands(done.value, at: done.position, of: done.partition)
         let reign = Reign(partition: done.partition, epoch: done.position.epoch)
         if let other = writers.updateValue(host, forKey: reign), other != host {
             throw Violation(
@@ -154,8 +156,9 @@ struct ClusterChecks: Sendable {
         try holds(done.value, at: done.position, of: done.partition)
     }
 
-    /// What is applied at a position is the same everywhere.
+    /// What is applied at a position is the same everywhere, and nothing is applied at two.
     mutating func applied(_ write: AgentProcess.AppliedWrite) throws(Violation) {
+        try ledger.stands(write.value, at: write.position, of: write.partition)
         try holds(write.value, at: write.position, of: write.partition)
     }
 
@@ -265,6 +268,10 @@ struct ClusterChecks: Sendable {
             }
             for copy in copies.dropFirst() where copy.values != copies[0].values {
                 throw Violation("the copies of \(partition.id) differ: \(copies.map(\.values))")
+            }
+            for copy in copies.dropFirst()
+            where copy.writes != copies[0].writes || copy.forgottenBefore != copies[0].forgottenBefore {
+                throw Violation("the copies of \(partition.id) remember different writes")
             }
         }
         for process in processes {

@@ -1,5 +1,7 @@
 // Clients of a simulated cluster: each reads and writes registers, one call at a time, by routes of its own that it mends when it is
-// refused. What nobody answers in time has an unknown outcome, and stays so. What they were told is judged at the end.
+// refused. What nobody answers in time has an unknown outcome. Some leave it at that; the others write under keys (rule R8), ask again
+// under the same one until they know, wherever the register's partition is by then, and now and then once more when they do know. What
+// they were told is judged at the end.
 
 import Model
 import SimulationKit
@@ -9,6 +11,14 @@ struct ClusterClients: Sendable {
         case think(Int)
         case again(Int, number: UInt64, attempt: Int)
         case timeout(Int, number: UInt64, attempt: Int)
+        /// What was answered long ago is asked for once more.
+        case echo(Int, Echo)
+    }
+
+    struct Echo: Sendable {
+        let number: UInt64
+        let key: Int
+        let operation: ClusterRequest.Operation
     }
 
     private struct Pending {
@@ -17,16 +27,24 @@ struct ClusterClients: Sendable {
         let operation: ClusterRequest.Operation
         let calledAt: LogicalInstant
         var attempt = 0
+        /// A request for it may have had an effect.
+        var isInDoubt = false
     }
 
     private struct Client {
         var routes: [PartitionDescriptor] = []
         var pending: Pending?
+        /// Writes under keys.
+        let asksAgain: Bool
+
+        func route(to key: Int) -> PartitionDescriptor? { routes.first { $0.range.contains(ClusterOptions.key(key)) } }
     }
 
     private let places: ClusterPlaces
     private var clients: [Client]
     private var random: SeededGenerator
+    /// For the keys of writes, and who uses them.
+    private var luck: SeededGenerator
     private var lastNumber: UInt64 = 0
     private var lastValue: UInt64 = 0
     private var history: [Call] = []
@@ -36,15 +54,19 @@ struct ClusterClients: Sendable {
     /// reads wait for it.
     private var effects: [UInt64: LogicalInstant] = [:]
     private(set) var answered = 0
+    /// Requests under a key that was used before.
+    private(set) var repeats = 0
     /// Registers that were written, and acknowledged, since calm returned.
     private(set) var writtenInCalm: Set<Int> = []
     var isCalm = false
     var isStopped = false
 
-    init(count: Int, places: ClusterPlaces, seed: UInt64) {
+    init(_ options: ClusterOptions, places: ClusterPlaces, seed: UInt64) {
         self.places = places
         random = SeededGenerator(seed: seed ^ 0xC11E_2715)
-        clients = Array(repeating: Client(), count: count)
+        luck = SeededGenerator(seed: seed ^ 0x0CE_0CE)
+        // Every other one.
+        clients = (0..<options.clients).map { Client(asksAgain: $0 % 2 == 0 && !options.isPlain) }
     }
 
     var firstEvents: [Event] { clients.indices.map(Event.think) }
@@ -61,14 +83,31 @@ struct ClusterClients: Sendable {
         case .think(let client): if clients[client].pending == nil, !isStopped { ask(client, now, &outside) }
         case .again(let client, let number, let attempt):
             guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
-            // The call has had no effect so far: it may be given up as one that never was.
-            if now - pending.calledAt > .seconds(8) { end(client, &outside) } else { send(client, &outside) }
+            if now - pending.calledAt > .seconds(8) { giveUp(client, &outside) } else { send(client, &outside) }
         case .timeout(let client, let number, let attempt):
             guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
-            if case .write(let value) = pending.operation { open[value] = (client, pending.key, pending.calledAt) }
             clients[client].routes = []
-            end(client, &outside)
+            doubt(client, &outside)
+        case .echo(let client, let echo): if !isStopped { send(echo, of: client, &outside) }
         }
+    }
+
+    /// A request may have had an effect: whoever has a key for it asks again.
+    private mutating func doubt(_ client: Int, _ outside: inout Cluster.Outside) {
+        clients[client].pending?.isInDoubt = true
+        if case .write(_, _?)? = clients[client].pending?.operation {
+            mend(client, &outside)
+        } else {
+            giveUp(client, &outside)
+        }
+    }
+
+    /// Leaves it open whether the call had an effect; one that had none for certain never was.
+    private mutating func giveUp(_ client: Int, _ outside: inout Cluster.Outside) {
+        if let pending = clients[client].pending, pending.isInDoubt, case .write(let value, _) = pending.operation {
+            open[value] = (client, pending.key, pending.calledAt)
+        }
+        end(client, &outside)
     }
 
     private mutating func ask(_ client: Int, _ now: LogicalInstant, _ outside: inout Cluster.Outside) {
@@ -76,7 +115,8 @@ struct ClusterClients: Sendable {
         var operation = ClusterRequest.Operation.read
         if random.next() % 2 == 0 {
             lastValue += 1
-            operation = .write(lastValue)
+            let name = clients[client].asksAgain ? IdempotencyKey(madeAt: ClusterOptions.wall(at: now), random: &luck) : nil
+            operation = .write(lastValue, under: name)
         }
         let key = Int(random.next() % UInt64(ClusterOptions.keys))
         clients[client].pending = Pending(number: lastNumber, key: key, operation: operation, calledAt: now)
@@ -87,8 +127,9 @@ struct ClusterClients: Sendable {
         guard var pending = clients[client].pending else { return }
         pending.attempt += 1
         clients[client].pending = pending
-        let route = clients[client].routes.first { $0.range.contains(ClusterOptions.key(pending.key)) }
+        let route = clients[client].route(to: pending.key)
         guard let route, let host = route.primary.flatMap({ places.host(of: $0) }) else { return mend(client, &outside) }
+        if pending.isInDoubt { repeats += 1 }
         let request = ClusterRequest(
             number: pending.number, attempt: pending.attempt, partition: route.id, epoch: route.epoch, key: pending.key,
             operation: pending.operation)
@@ -96,6 +137,17 @@ struct ClusterClients: Sendable {
         outside.schedule(
             .client(.timeout(client, number: pending.number, attempt: pending.attempt)),
             after: .milliseconds(Int64(300 + random.next() % 1_200)))
+    }
+
+    /// Nobody waits for the answer: what was written is not written again, whatever was written since.
+    private mutating func send(_ echo: Echo, of client: Int, _ outside: inout Cluster.Outside) {
+        let route = clients[client].route(to: echo.key)
+        guard let route, let host = route.primary.flatMap({ places.host(of: $0) }) else { return }
+        repeats += 1
+        let request = ClusterRequest(
+            number: echo.number, attempt: 1_000, partition: route.id, epoch: route.epoch, key: echo.key,
+            operation: echo.operation)
+        outside.send(.request(request), from: Self.address(of: client), to: host)
     }
 
     /// Asks some agent for its routes, and tries again in a while.
@@ -127,19 +179,22 @@ struct ClusterClients: Sendable {
         else { return }
         switch (reply.outcome, pending.operation) {
         case (.refused, _): mend(client, &outside)
-        case (.written, .write(let value)):
+        case (.written, .write(let value, let name)):
             answered += 1
             if isCalm { writtenInCalm.insert(pending.key) }
             note(client, pending.key, .write(value), pending.calledAt, now)
+            if name != nil, luck.next() % 8 == 0 {
+                let echo = Echo(number: pending.number, key: pending.key, operation: pending.operation)
+                outside.schedule(.client(.echo(client, echo)), after: .milliseconds(Int64(luck.next() % 4_000)))
+            }
             end(client, &outside)
         case (.value(let value), .read):
             answered += 1
             note(client, pending.key, .read(value), pending.calledAt, now)
             end(client, &outside)
-        case (.unknown, .write(let value)):
-            open[value] = (client, pending.key, pending.calledAt)
-            end(client, &outside)
-        case (.written, .read), (.value, .write), (.unknown, .read): end(client, &outside)
+        case (.unknown, .write): doubt(client, &outside)
+        case (.expired, .write): giveUp(client, &outside)
+        case (.written, .read), (.value, .write), (.unknown, .read), (.expired, .read): end(client, &outside)
         }
     }
 

@@ -65,7 +65,8 @@ struct SnapshotParcel: Sendable {
 
 struct ClusterRequest: Hashable, Sendable {
     enum Operation: Hashable, Sendable {
-        case write(UInt64)
+        /// Under a key it happens once, however often it is asked for (rule R8).
+        case write(UInt64, under: IdempotencyKey?)
         case read
     }
     let number: UInt64
@@ -83,6 +84,8 @@ struct ClusterReply: Hashable, Sendable {
         /// Nothing was done.
         case refused
         case unknown
+        /// The write's key is too old, or not of this time. Nothing was done; what an earlier request under it did is not known any more.
+        case expired
     }
     let number: UInt64
     let attempt: Int

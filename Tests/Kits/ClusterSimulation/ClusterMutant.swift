@@ -24,6 +24,16 @@ package enum ClusterMutant: String, CaseIterable, Sendable {
     case dropsWhatIsNeeded
     /// What one partition keeps in memory keeps all segments behind it. (R9)
     case keepsLaggards
+    /// A write that is sent again is ordered like any other. (R8)
+    case ordersRepeats
+    /// Halves know nothing of the writes that the whole remembered. (R8)
+    case splitsForgetWrites
+    /// A whole knows nothing of the writes that its halves remembered. (R8)
+    case mergesForgetWrites
+    /// Only a primary remembers writes: who is promoted knows of none. (R8)
+    case followersForgetWrites
+    /// A snapshot has the rows, and not what is remembered of writes. (R8)
+    case copiesNoWrites
 }
 
 /// One planted bug, wherever it is planted.

@@ -26,6 +26,10 @@ package struct ClusterOptions: Sendable {
     /// After so many bytes the log goes on in another file, and so often those that nobody needs are dropped.
     var segmentBytes: Int
     var truncation: Span
+    /// How long writes under keys are remembered.
+    var writeKeyAge: Span
+    /// Clients write without keys, and give up what is not answered.
+    var isPlain = false
     /// A host's disk holds a copy from elsewhere, of which nobody knows.
     var hasOrphan = false
     static let orphanHost = 5
@@ -33,6 +37,8 @@ package struct ClusterOptions: Sendable {
     /// How many registers clients use.
     static let keys = 24
     static func key(_ index: Int) -> Key { Key([UInt8(index * 10)]) }
+    /// What a wall clock shows that is right.
+    static func wall(at now: LogicalInstant) -> WallTime { WallTime(milliseconds: 1_000_000 + now.microseconds / 1_000) }
 
     package init(seed: UInt64) {
         var random = SeededGenerator(seed: seed ^ 0xC105_7E12)
@@ -57,6 +63,8 @@ package struct ClusterOptions: Sendable {
         agent.replication.learnerBytes = agent.replication.historyBytes << (2 * Int(random.next() % 4))
         importTime = [.milliseconds(20), .milliseconds(20), .milliseconds(400)][Int(random.next() % 3)]
         if random.next() % 2 == 0 { agent.replication.pendingBytes = 2_048 }
+        // So that some are asked for again when they are forgotten.
+        writeKeyAge = [.seconds(2), .seconds(4), .seconds(10)][Int(random.next() % 3)]
     }
 
     /// - Precondition: no rule's mutant, or a build with the condition MUTANTS.

@@ -102,6 +102,8 @@ package struct CrashMatrix {
         options.splitKeys = []
         options.isWatched = true
         options.hasOrphan = operation == .removeOrphan
+        // So that how long none was acknowledged says something.
+        options.isPlain = true
         // Nobody but whoever is told to changes where things are.
         options.coordinator.repairs.delay = operation.lacksNode ? .seconds(1) : .seconds(600)
         options.coordinator.leadershipDelay = .seconds(600)

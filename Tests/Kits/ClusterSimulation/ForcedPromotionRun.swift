@@ -37,6 +37,8 @@ package struct ForcedPromotionRun {
         options = ClusterOptions(seed: seed)
         // So that three of them are no mass.
         (options.agents, options.copies, options.splitKeys) = (7, seed % 2 == 0 ? 2 : 3, [])
+        // What was given up is written again by whoever asks again.
+        options.isPlain = true
         options.plant(bug)
     }
 
