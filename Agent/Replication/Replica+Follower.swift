@@ -84,7 +84,8 @@ extension Replica {
         commit = max(commit, min(prepare.commit, agreed))
         // Words of an earlier life were counted by a clock that may have begun anew.
         if let voucher = prepare.voucher, voucher.incarnation == incarnation, voucher.spokenAt <= now {
-            freshness.take(voucher.spokenAt, through: prepare.commit, applied: applied)
+            let through = settings.mutated(.takesVouchedForApplied) ? applied : prepare.commit
+            freshness.take(voucher.spokenAt, through: through, applied: applied)
         }
         reply(wanted: prepare.wantsReply)
     }

@@ -57,6 +57,10 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case installsBeforeLog
     /// A write that is sent again is looked for in the engine alone, and not in what is on its way there. (R8)
     case looksOnlyInEngine
+    /// What was vouched for counts as here before it is applied. (M9)
+    case takesVouchedForApplied
+    /// Who has no right to read vouches for others all the same. (M9, L1)
+    case vouchesWithoutRight
     /// Entries leave the log before the engine has them on disk. (R9)
     case forgetsUnsynced
     /// The record that stands for older ones in the log says nothing of epochs, runs and fences. (R9)

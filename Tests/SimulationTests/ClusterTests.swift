@@ -37,6 +37,12 @@ import Testing
         #expect(!summary.operations.isEmpty)
     }
 
+    @Test("clients ask again under their keys, and copies answer by themselves")
+    func asksAgain() throws {
+        let summary = try ClusterRun(seed: 2).run().get()
+        #expect(summary.repeats > 10 && summary.copyReads > 50, "\(summary.repeats), \(summary.copyReads)")
+    }
+
     @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")
     func cutsLogs() throws {
         let summaries = try (1...4).map { try ClusterRun(seed: $0).run().get() }

@@ -27,6 +27,8 @@ extension AgentProcess {
             guard let known = callers.removeValue(forKey: caller) else { return }
             let refusal = core.confirmRead(of: known.request.partition, at: known.request.epoch, now: now)
             reply(refusal == nil || mutant == .answersUnconfirmedReads ? .value(value) : .refused, to: known, &effects)
+        case .readCopy(let caller, let storage): lookUp(caller, in: storage, at: now, &effects)
+        case .answerCopy(let caller, let storage, let value): answer(caller, value, from: storage, &effects)
         case .beginImport(let parcel, let copy, let host):
             guard let held = engine[parcel.partition] else { return end(parcel, at: host, isWhole: false, &effects) }
             var empty = EnginePartition(storage: parcel.storage, range: held.range)
@@ -114,7 +116,7 @@ extension AgentProcess {
                 if let once = remembers(once, in: id) {
                     held.remember(RememberedWrite(register: key, value: value, position: entry.position), under: once)
                 }
-                applied.append(AppliedWrite(partition: id, position: entry.position, value: value))
+                applied.append(AppliedWrite(partition: id, position: entry.position, register: key, value: value))
             }
             held.applied = entry.position
         }

@@ -75,7 +75,8 @@ extension AgentProcess {
         guard case .write(let value, let key) = request.operation else { return }
         acknowledged.append(
             AcknowledgedWrite(
-                partition: request.partition, position: position, value: value, isRepeated: key != nil && request.attempt > 1))
+                partition: request.partition, position: position, register: request.key, value: value,
+                isRepeated: key != nil && request.attempt > 1))
     }
 
     /// The engine has put the rows of an entry in their place: with them, in the same transaction, what is remembered of the write.

@@ -44,6 +44,8 @@ struct AgentProcess: Sendable {
         case order(UInt64, WriteOnceRequest?)
         case read(UInt64)
         case answerRead(UInt64, UInt64)
+        case readCopy(UInt64, StorageID)
+        case answerCopy(UInt64, StorageID, UInt64)
         case beginImport(SnapshotParcel, copy: UInt64, host: Int)
         case endImport(SnapshotParcel, copy: UInt64, host: Int)
     }
@@ -57,6 +59,7 @@ struct AgentProcess: Sendable {
     struct AppliedWrite: Sendable {
         let partition: PartitionID
         let position: Position
+        let register: Int
         let value: UInt64
     }
 
@@ -64,6 +67,7 @@ struct AgentProcess: Sendable {
     struct AcknowledgedWrite: Sendable {
         let partition: PartitionID
         let position: Position
+        let register: Int
         let value: UInt64
         /// It may have been ordered for an earlier request under its key: by another primary, or in a partition before this one.
         let isRepeated: Bool
@@ -109,6 +113,8 @@ struct AgentProcess: Sendable {
     /// Snapshots that are in the engine on disk: where they came from, and under which number.
     var ended: [(host: Int, number: UInt64)] = []
     var copies: [UInt64: (partition: PartitionID, to: NodeID, until: LogicalInstant)] = [:]
+    /// What was last written to the log of each register, for the mutant that reads it.
+    private(set) var tails: [PartitionID: [Int: UInt64]] = [:]
 
     var session: SessionState
     var callers: [UInt64: Caller] = [:]
@@ -240,7 +246,8 @@ struct AgentProcess: Sendable {
         callers[lastCaller] = Caller(address: address, request: request)
         let caller = CallerID(lastCaller)
         switch request.operation {
-        case .read: soon.append(.read(caller, request.partition, request.epoch))
+        case .read(.strong): soon.append(.read(caller, request.partition, request.epoch))
+        case .read(.bounded), .read(.eventual): readCopy(for: caller.number, at: now, &effects)
         case .write(let value, nil):
             soon.append(.write(caller, request.partition, request.epoch, Self.payload(request.key, value)))
         case .write(_, _?): give(.recall(caller.number), at: now)
@@ -267,6 +274,7 @@ struct AgentProcess: Sendable {
             switch action {
             case .append(let records, let ticket):
                 for record in records { marks.add(record) }
+                if mutant == .readsLog { noteTails(of: records) }
                 line.add(.log(records, ticket: ticket))
                 if mutant == .takesHandedOverForDurable { soon.append(.persisted(ticket: ticket)) }
             case .send(let message, let peer):
@@ -281,7 +289,7 @@ struct AgentProcess: Sendable {
                 guard let known = callers.removeValue(forKey: caller.number) else { continue }
                 note(known.request, at: position)
                 reply(.written, to: known, &effects)
-            case .readable(let caller): give(.read(caller.number), at: now)
+            case .readable(let caller): readable(caller.number, at: now, &effects)
             case .refuse(let caller, let refusal):
                 guard let known = callers.removeValue(forKey: caller.number) else { continue }
                 // Ours send the same under a key, always.
@@ -295,6 +303,14 @@ struct AgentProcess: Sendable {
             case .findSplitKey(let id, _, _, _): soon.append(.splitKeyFound(id, nil))
             case .damaged(let id, let what): violations.append("\(node) finds \(id) damaged: \(what)")
             }
+        }
+    }
+
+    private mutating func noteTails(of records: [PartitionRecord]) {
+        for case .entry(let id, let entry) in records {
+            guard case .write(let payload, _) = entry.body else { continue }
+            let (key, value) = Self.register(in: payload)
+            tails[id, default: [:]][key] = value
         }
     }
 

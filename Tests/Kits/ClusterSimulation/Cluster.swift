@@ -99,7 +99,7 @@ struct Cluster: SimulatedSystem {
         try checks.isSaid(effects, by: agent, from: AgentStore.engine(on: disk, archive))
         for copy in agent.removed { try checks.removed(copy, by: agent, AgentStore.mirror(on: disk, archive)) }
         for done in agent.acknowledged {
-            try checks.acknowledged(done, by: host)
+            try checks.acknowledged(done, by: host, at: now)
             watch?.wrote(done.partition, at: now)
         }
         if agent.hasTruncated {
@@ -130,7 +130,8 @@ struct Cluster: SimulatedSystem {
         _ message: ClusterMessage, from host: Int, at address: Int, now: LogicalInstant, _ outside: inout Outside
     ) throws(Violation) {
         switch message {
-        case .reply(let reply): clients.received(reply, at: address, now: now, &outside)
+        case .reply(let reply):
+            if let read = clients.received(reply, at: address, now: now, &outside) { try checks.explains(read) }
         case .routes(let routes): clients.received(routes, at: address)
         default: break
         }

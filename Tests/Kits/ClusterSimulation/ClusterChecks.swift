@@ -144,10 +144,13 @@ struct ClusterChecks: Sendable {
 
     /// One writer for each partition and epoch, and one write for each position (rules E1, R1); and one position for each write, whoever
     /// answers for it and however often (rule R8).
-    mutating func acknowledged(_ done: AgentProcess.AcknowledgedWrite, by host: Int) throws(Violation) {
+    mutating func acknowledged(
+        _ done: AgentProcess.AcknowledgedWrite, by host: Int, at now: LogicalInstant
+    ) throws(Violation) {
         acknowledgements += 1
+        ledger.note(done, at: now)
         if done.isRepeated { return try ledger.answered(done) }
-        try ledger.stands(done.value, at: done.position, of: done.partition)
+        try ledger.stands(done.value, of: done.register, at: done.position, in: done.partition)
         let reign = Reign(partition: done.partition, epoch: done.position.epoch)
         if let other = writers.updateValue(host, forKey: reign), other != host {
             throw Violation(
@@ -158,9 +161,12 @@ struct ClusterChecks: Sendable {
 
     /// What is applied at a position is the same everywhere, and nothing is applied at two.
     mutating func applied(_ write: AgentProcess.AppliedWrite) throws(Violation) {
-        try ledger.stands(write.value, at: write.position, of: write.partition)
+        try ledger.stands(write.value, of: write.register, at: write.position, in: write.partition)
         try holds(write.value, at: write.position, of: write.partition)
     }
+
+    /// A copy has answered by itself with what it may.
+    func explains(_ read: CopyRead) throws(Violation) { try ledger.explains(read) }
 
     private mutating func holds(_ value: UInt64, at position: Position, of partition: PartitionID) throws(Violation) {
         let place = Place(partition: partition, position: position)

@@ -27,6 +27,7 @@ struct ClusterClients: Sendable {
         let operation: ClusterRequest.Operation
         let calledAt: LogicalInstant
         var attempt = 0
+        var sentAt: LogicalInstant
         /// A request for it may have had an effect.
         var isInDoubt = false
     }
@@ -54,6 +55,9 @@ struct ClusterClients: Sendable {
     /// reads wait for it.
     private var effects: [UInt64: LogicalInstant] = [:]
     private(set) var answered = 0
+    /// Reads that copies answered by themselves.
+    private(set) var copyReads = 0
+    private let isPlain: Bool
     /// Requests under a key that was used before.
     private(set) var repeats = 0
     /// Registers that were written, and acknowledged, since calm returned.
@@ -63,6 +67,7 @@ struct ClusterClients: Sendable {
 
     init(_ options: ClusterOptions, places: ClusterPlaces, seed: UInt64) {
         self.places = places
+        isPlain = options.isPlain
         random = SeededGenerator(seed: seed ^ 0xC11E_2715)
         luck = SeededGenerator(seed: seed ^ 0x0CE_0CE)
         // Every other one.
@@ -83,7 +88,7 @@ struct ClusterClients: Sendable {
         case .think(let client): if clients[client].pending == nil, !isStopped { ask(client, now, &outside) }
         case .again(let client, let number, let attempt):
             guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
-            if now - pending.calledAt > .seconds(8) { giveUp(client, &outside) } else { send(client, &outside) }
+            if now - pending.calledAt > .seconds(8) { giveUp(client, &outside) } else { send(client, now, &outside) }
         case .timeout(let client, let number, let attempt):
             guard let pending = clients[client].pending, pending.number == number, pending.attempt == attempt else { return }
             clients[client].routes = []
@@ -112,23 +117,44 @@ struct ClusterClients: Sendable {
 
     private mutating func ask(_ client: Int, _ now: LogicalInstant, _ outside: inout Cluster.Outside) {
         lastNumber += 1
-        var operation = ClusterRequest.Operation.read
+        var operation = ClusterRequest.Operation.read(.strong)
         if random.next() % 2 == 0 {
             lastValue += 1
             let name = clients[client].asksAgain ? IdempotencyKey(madeAt: ClusterOptions.wall(at: now), random: &luck) : nil
             operation = .write(lastValue, under: name)
+        } else if !isPlain {
+            operation = .read(reading())
         }
         let key = Int(random.next() % UInt64(ClusterOptions.keys))
-        clients[client].pending = Pending(number: lastNumber, key: key, operation: operation, calledAt: now)
-        send(client, &outside)
+        clients[client].pending = Pending(number: lastNumber, key: key, operation: operation, calledAt: now, sentAt: now)
+        send(client, now, &outside)
     }
 
-    private mutating func send(_ client: Int, _ outside: inout Cluster.Outside) {
+    private mutating func reading() -> ClusterRequest.Reading {
+        switch luck.next() % 4 {
+        case 0: .eventual
+        case 1: .bounded(within: .milliseconds([1, 60, 120, 250, 1_000, 5_000][Int(luck.next() % 6)]))
+        default: .strong
+        }
+    }
+
+    /// Who is to answer: the primary, or any copy that may.
+    private mutating func server(for operation: ClusterRequest.Operation, on route: PartitionDescriptor) -> Int? {
+        switch operation {
+        case .write, .read(.strong): return route.primary.flatMap { places.host(of: $0) }
+        case .read(.bounded), .read(.eventual):
+            guard !route.replicas.isEmpty else { return nil }
+            return places.host(of: route.replicas[Int(luck.next() % UInt64(route.replicas.count))].node)
+        }
+    }
+
+    private mutating func send(_ client: Int, _ now: LogicalInstant, _ outside: inout Cluster.Outside) {
         guard var pending = clients[client].pending else { return }
         pending.attempt += 1
+        pending.sentAt = now
         clients[client].pending = pending
         let route = clients[client].route(to: pending.key)
-        guard let route, let host = route.primary.flatMap({ places.host(of: $0) }) else { return mend(client, &outside) }
+        guard let route, let host = server(for: pending.operation, on: route) else { return mend(client, &outside) }
         if pending.isInDoubt { repeats += 1 }
         let request = ClusterRequest(
             number: pending.number, attempt: pending.attempt, partition: route.id, epoch: route.epoch, key: pending.key,
@@ -172,11 +198,14 @@ struct ClusterClients: Sendable {
         clients[address - 100].routes = routes
     }
 
-    mutating func received(_ reply: ClusterReply, at address: Int, now: LogicalInstant, _ outside: inout Cluster.Outside) {
+    /// - Returns: what a copy has answered by itself, which no order of calls has to explain.
+    mutating func received(
+        _ reply: ClusterReply, at address: Int, now: LogicalInstant, _ outside: inout Cluster.Outside
+    ) -> CopyRead? {
         let client = address - 100
         guard clients.indices.contains(client), let pending = clients[client].pending, pending.number == reply.number,
             pending.attempt == reply.attempt
-        else { return }
+        else { return nil }
         switch (reply.outcome, pending.operation) {
         case (.refused, _): mend(client, &outside)
         case (.written, .write(let value, let name)):
@@ -188,14 +217,20 @@ struct ClusterClients: Sendable {
                 outside.schedule(.client(.echo(client, echo)), after: .milliseconds(Int64(luck.next() % 4_000)))
             }
             end(client, &outside)
-        case (.value(let value), .read):
+        case (.value(let value), .read(.strong)):
             answered += 1
             note(client, pending.key, .read(value), pending.calledAt, now)
             end(client, &outside)
+        case (.value(let value), .read(let reading)):
+            answered += 1
+            copyReads += 1
+            end(client, &outside)
+            return CopyRead(register: pending.key, value: value, reading: reading, askedAt: pending.sentAt)
         case (.unknown, .write): doubt(client, &outside)
         case (.expired, .write): giveUp(client, &outside)
         case (.written, .read), (.value, .write), (.unknown, .read), (.expired, .read): end(client, &outside)
         }
+        return nil
     }
 
     private mutating func note(

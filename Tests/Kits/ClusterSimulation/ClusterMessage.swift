@@ -67,7 +67,13 @@ struct ClusterRequest: Hashable, Sendable {
     enum Operation: Hashable, Sendable {
         /// Under a key it happens once, however often it is asked for (rule R8).
         case write(UInt64, under: IdempotencyKey?)
-        case read
+        case read(Reading)
+    }
+    /// How new the answer must be (rules R2, M9).
+    enum Reading: Hashable, Sendable {
+        case strong
+        case bounded(within: Span)
+        case eventual
     }
     let number: UInt64
     let attempt: Int

@@ -34,6 +34,10 @@ package enum ClusterMutant: String, CaseIterable, Sendable {
     case followersForgetWrites
     /// A snapshot has the rows, and not what is remembered of writes. (R8)
     case copiesNoWrites
+    /// A bounded read is answered however old the rows are. (M9)
+    case answersAtAnyAge
+    /// A read that need not be strong is answered with what was last in the log, which may be cut. (R2, M9)
+    case readsLog
 }
 
 /// One planted bug, wherever it is planted.

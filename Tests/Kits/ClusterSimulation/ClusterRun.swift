@@ -21,6 +21,9 @@ package struct ClusterRun {
         /// Operations that ended well, by kind.
         package var operations = ""
         package var undecided = 0
+        /// Requests under a key that was used before, and reads that copies answered by themselves.
+        package var repeats = 0
+        package var copyReads = 0
         /// Segments that agents dropped from their logs, and snapshots that learners took in.
         package var droppedSegments = 0
         package var snapshots = 0
@@ -108,6 +111,7 @@ package struct ClusterRun {
                 revisions: checks.revisions, acknowledged: checks.acknowledgements,
                 answered: simulation.system.clients.answered, undecided: undecided)
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
+            (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
             summary.operations = Set(done).sorted().map { kind in "\(done.count { $0 == kind }) \(kind)" }.joined(
                 separator: ", ")

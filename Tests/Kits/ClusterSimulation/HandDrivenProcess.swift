@@ -83,7 +83,7 @@ extension HandDrivenProcess {
 
     mutating func ask(_ partition: PartitionID, at epoch: Epoch) throws(Violation) {
         let request = ClusterRequest(
-            number: 1, attempt: 1, partition: partition, epoch: epoch, key: 1, operation: .read)
+            number: 1, attempt: 1, partition: partition, epoch: epoch, key: 1, operation: .read(.strong))
         try hear(.request(request), from: 100)
     }
 
