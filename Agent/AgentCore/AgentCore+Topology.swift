@@ -187,7 +187,10 @@ extension AgentCore {
     private mutating func forgetSettledProposals() {
         let known = topology
         proposals.forget { proposal in
-            if case .cleaned(let operation, _) = proposal { return known.operations[operation] == nil }
+            // The record goes when the proposal is taken; its operation is shown for much longer.
+            if case .cleaned(let operation, let cleanup) = proposal {
+                return !(known.operations[operation]?.cleanups.contains(cleanup) ?? false)
+            }
             guard let id = proposal.partition, let expected = proposal.expectedEpoch else { return false }
             return known.partitions[id].map { expected < $0.epoch } ?? true
         }

@@ -47,6 +47,8 @@ package struct ProposalBook: Hashable, Sendable {
         wants[proposal] = want
     }
 
+    package var count: Int { wants.count }
+
     /// Forgets what no longer applies.
     package mutating func forget(where isOver: (PartitionProposal) -> Bool) {
         wants = wants.filter { !isOver($0.key) }

@@ -193,6 +193,15 @@ package struct Replica: Hashable, Sendable {
         self.proposals = ProposalBook(prefix: "\(node)/\(incarnation)", interval: settings.proposalInterval)
     }
 
+    /// How many of each thing there are that is under way; none of them when nothing is.
+    package var holdings: [(what: String, count: Int)] {
+        [
+            ("writers", primary?.writers.count ?? 0), ("readers", primary?.readers.count ?? 0),
+            ("appends", pendingAppends.count), ("proposals", proposals.count),
+            ("prepares", primary?.peers.values.reduce(0) { $0 + $1.flights.count } ?? 0),
+        ]
+    }
+
     /// Takes what happened, in order, and answers with what is to be done, in order.
     package mutating func step(_ inputs: [Input], at now: LogicalInstant, leases: LeaseBook) -> [Action] {
         guard haltReason == nil else { return refuseAll(inputs) }

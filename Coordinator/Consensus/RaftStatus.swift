@@ -33,6 +33,16 @@ extension Raft {
     /// Whether this member belongs to the group, as far as it knows.
     package var isMember: Bool { configuration.members.contains(id) }
 
+    /// How many of each thing there are that is under way; none of them when nothing is.
+    package var holdings: [(what: String, count: Int)] {
+        [
+            ("waiting reads", reads.waiting.count), ("open rounds", leadership?.openRound == nil ? 0 : 1),
+            ("uncommitted bytes", leadership?.uncommittedBytes ?? 0), ("outgoing snapshots", leadership?.outgoing.count ?? 0),
+            ("bytes of half a snapshot", incoming?.bytes.count ?? 0), ("transfers", leadership?.transfer == nil ? 0 : 1),
+            ("writes of snapshots", snapshotWrites.count), ("writes of votes", voteWrites.count),
+        ]
+    }
+
     /// What this leader knows to be on a member's disk; nil when it does not lead.
     package func match(of member: MemberID) -> LogIndex? {
         member == id ? (isLeader ? log.stable : nil) : leadership?.progress[member]?.match

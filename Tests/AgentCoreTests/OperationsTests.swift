@@ -30,6 +30,21 @@ import Testing
         #expect(world.machines[world.order[0]]!.engine.isEmpty)
     }
 
+    @Test("nothing is kept of an operation that has ended, though the topology shows it still")
+    func keepsNothing() throws {
+        let world = try world(seed: 2)
+        world.write(for: .milliseconds(400))
+        world.catalog.move(world.partitions[0].id, from: world.order[0], to: world.order[3])
+        world.write(for: .milliseconds(1_500))
+        #expect(world.settle() == [])
+        world.run(.seconds(1))
+        #expect(world.catalog.topology.operations.values.contains { $0.phase == .succeeded })
+        for id in world.order {
+            let kept = world.machines[id]!.core.holdings.filter { $0.count > 0 && !["appends", "changes"].contains($0.what) }
+            #expect(kept.isEmpty, "\(id) keeps \(kept)")
+        }
+    }
+
     @Test("a new replica of more than a trifle is built from a snapshot, not by replay", arguments: 1...8)
     func copies(seed: UInt64) throws {
         let world = try world(seed: seed)
