@@ -185,6 +185,7 @@ extension AgentCore {
     func incarnation() -> UInt64 { identity.generation.number << 40 | births << 16 }
 
     private mutating func forgetSettledProposals() {
+        guard !settings.mutated(.keepsEndedProposals) else { return }
         let known = topology
         proposals.forget { proposal in
             // The record goes when the proposal is taken; its operation is shown for much longer.

@@ -28,7 +28,9 @@ extension Replica {
             saveHardState()
             ackBarrier = ticketOfThisStep
         }
-        proposals.forget { $0.expectedEpoch.map { $0 < new.epoch } ?? false }
+        if !settings.mutated(.keepsEndedProposals) {
+            proposals.forget { $0.expectedEpoch.map { $0 < new.epoch } ?? false }
+        }
 
         let isPrimary = new.primary == node && new.replica(on: node)?.role == .inSync
         // One committed change that leaves the role here: the same primary goes on. After a gap somebody else may have led.

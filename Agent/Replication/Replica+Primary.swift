@@ -71,7 +71,7 @@ extension Replica {
                 actions.append(.refuse(writer.caller, .outcomeUnknown))
             }
         }
-        primary.writers.removeFirst(done.count)
+        if !settings.mutated(.keepsToldWriters) { primary.writers.removeFirst(done.count) }
         self.primary = primary
     }
 

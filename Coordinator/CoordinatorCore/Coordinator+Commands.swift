@@ -116,7 +116,7 @@ extension Coordinator {
         switch waiter {
         case .caller(let caller): actions.append(.answer(caller: caller, outcome))
         case .member(let node, let number): actions.append(.send(.outcome(outcome, number: number), to: node))
-        case .itself(let request): underWay.removeAll { $0 == request }
+        case .itself(let request): if !settings.mutated(.keepsOwnProposals) { underWay.removeAll { $0 == request } }
         }
     }
 

@@ -107,3 +107,11 @@ package struct CoordinatorSettings: Sendable {
         self.handOverInterval = handOverInterval
     }
 }
+
+extension CoordinatorSettings {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
+}

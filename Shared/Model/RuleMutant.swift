@@ -61,6 +61,10 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case takesVouchedForApplied
     /// Who has no right to read vouches for others all the same. (M9, L1)
     case vouchesWithoutRight
+    /// What was proposed at an epoch that is over is remembered for ever. (M4)
+    case keepsEndedProposals
+    /// A writer who was told is remembered for ever. (R1)
+    case keepsToldWriters
     /// Entries leave the log before the engine has them on disk. (R9)
     case forgetsUnsynced
     /// The record that stands for older ones in the log says nothing of epochs, runs and fences. (R9)
@@ -112,4 +116,6 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case failsLaterLives
     /// A move's source may leave before it has given its role away. (M2)
     case dropsBeforeSwitch
+    /// What a leader proposed of its own accord is remembered when it was answered. (C5)
+    case keepsOwnProposals
 }

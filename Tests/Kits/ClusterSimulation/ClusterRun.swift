@@ -31,6 +31,8 @@ package struct ClusterRun {
 
     package static let recoveryBound = Span.seconds(60)
     package static let restBound = Span.seconds(60)
+    /// Callers are answered within a second, and commands that were lost are given up.
+    package static let forgettingBound = Span.seconds(5)
 
     package let seed: UInt64
     package let storm: Span
@@ -136,6 +138,7 @@ package struct ClusterRun {
         }
         simulation.system.clients.isStopped = true
         try simulation.waits("all comes to rest", atMost: Self.restBound) { $0.unrest }
+        try simulation.waits("nothing is kept of what has ended", atMost: Self.forgettingBound) { $0.remains }
         try simulation.system.checks.verdict(simulation.processes)
         return try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
     }
@@ -147,6 +150,8 @@ extension Simulation where System == Cluster {
     var unrest: String? {
         system.clients.isQuiet || !system.clients.isStopped ? system.checks.unrest(processes, at: now) : "clients wait"
     }
+
+    var remains: String? { system.checks.remains(in: processes, system.options) }
 
     /// What the primaries hold.
     var registers: [Int: UInt64] {

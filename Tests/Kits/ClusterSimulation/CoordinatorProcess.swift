@@ -32,6 +32,8 @@ struct CoordinatorProcess: Sendable {
     private var callers: [UInt64: Caller] = [:]
     private var readers: [UInt64: (host: Int, link: UInt64, number: UInt64)] = [:]
     private var lastCaller: UInt64 = 0
+    /// Callers whom the core owes an answer.
+    var unanswered: Int { callers.count + readers.count }
 
     /// An agent whose session is here, and the revision that it has been told.
     private struct Watcher {
