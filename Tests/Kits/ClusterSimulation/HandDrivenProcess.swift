@@ -81,9 +81,20 @@ extension HandDrivenProcess {
         return answer()
     }
 
-    mutating func ask(_ partition: PartitionID, at epoch: Epoch) throws(Violation) {
+    /// The same of any operation.
+    mutating func call(
+        _ operation: ClusterRequest.Operation, of partition: PartitionDescriptor
+    ) throws(Violation) -> ClusterReply.Outcome? {
+        try ask(partition.id, at: partition.epoch, operation)
+        try pass(.milliseconds(60))
+        return answer()
+    }
+
+    mutating func ask(
+        _ partition: PartitionID, at epoch: Epoch, _ operation: ClusterRequest.Operation = .read(.strong)
+    ) throws(Violation) {
         let request = ClusterRequest(
-            number: 1, attempt: 1, partition: partition, epoch: epoch, key: 1, operation: .read(.strong))
+            number: 1, attempt: 1, partition: partition, epoch: epoch, key: 1, operation: operation)
         try hear(.request(request), from: 100)
     }
 

@@ -56,6 +56,39 @@ enum ProcessStories {
         }
     }
 
+    /// A client asks once more for a write that was answered, when another has written since.
+    static func askedAgain(_ bug: ClusterBug?) throws(Violation) {
+        let (started, catalog) = try owner(bug)
+        var agent = started
+        let partition = try catalog.partition
+        var random = SeededGenerator(seed: 1)
+        let key = IdempotencyKey(madeAt: ClusterOptions.wall(at: agent.now), random: &random)
+        let writes: [ClusterRequest.Operation] = [.write(1, under: key), .write(2, under: nil), .write(1, under: key)]
+        for write in writes {
+            guard try agent.call(write, of: partition) == .written else { throw Violation("an agent takes no write") }
+        }
+        guard try agent.call(.read(.strong), of: partition) == .value(2) else {
+            throw Violation("a write that is asked for again under its key is done again")
+        }
+    }
+
+    /// A member from whose primary nothing was ever heard is asked for what is not old.
+    static func unheardPrimary(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug)
+        try catalog.createTable(on: [4, 3])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        try agent.learn(catalog.topology)
+        let partition = try catalog.partition
+        guard case .value? = try agent.call(.read(.eventual), of: partition) else {
+            throw Violation("a copy does not answer what any copy may")
+        }
+        if case .value? = try agent.call(.read(.bounded(within: .seconds(5))), of: partition) {
+            throw Violation("a copy for which nobody has vouched answers a bounded read")
+        }
+    }
+
     /// The last of two members asks for the leader's word, and the answer takes its time.
     static func slowWord(_ bug: ClusterBug?) throws(Violation) {
         var catalog = try HandDrivenCatalog(bug)

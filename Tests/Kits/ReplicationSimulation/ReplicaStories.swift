@@ -113,6 +113,39 @@ package enum ReplicaStories {
         guard !group.acknowledged.isEmpty else { throw Violation("the new primary never serves") }
     }
 
+    /// The role has gone to a node that the others do not hear, and they do not hear of it: one of them has its rows vouched for by the old
+    /// primary.
+    package static func deposedVoucher(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant, minInSync: 1)
+        let new = group.order[1]
+        group.commit { descriptor in
+            descriptor.primary = new
+            descriptor.replicas = descriptor.replicas.filter { $0.node == new }
+        }
+        group.queue.removeAll { if case .topology(_, let node) = $0.event { node != new } else { false } }
+        group.coordinatorsUp = false
+        isolate(1, in: group)
+        for _ in 0..<100 {
+            group.write(at: new)
+            group.run(.milliseconds(20))
+        }
+        if let violation = group.violations.first { throw Violation(violation) }
+        guard !group.acknowledged.isEmpty else { throw Violation("the new primary never serves") }
+    }
+
+    /// A write under a key is asked for again before any engine has it.
+    package static func askedTwice(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        guard let key = IdempotencyKey(high: 1 << 16 | 7 << 12, low: 1 << 63) else { throw Violation("a key has a form") }
+        let (applied, last) = (group.node(0).replica.applied, group.node(0).replica.log.lastSequence)
+        let once = WriteOnce(key: key, horizon: WallTime(milliseconds: 0))
+        for caller in [900, 901] as [UInt64] {
+            let request = WriteOnceRequest(once: once, recalledAt: applied, earlier: nil)
+            group.give(group.order[0], [.write(CallerID(caller), ReplicaGroup.payload(1), request)])
+        }
+        if group.node(0).replica.log.lastSequence > last + 1 { throw Violation("a write under a key is ordered twice") }
+    }
+
     /// The primary's disk comes back as it once was, between two backups; no coordinator is in reach.
     package static func restoredDisk(_ mutant: RuleMutant?) throws(Violation) {
         let group = try serving(mutant)
