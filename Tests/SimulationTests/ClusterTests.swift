@@ -43,6 +43,12 @@ import Testing
         #expect(summary.repeats > 10 && summary.copyReads > 50, "\(summary.repeats), \(summary.copyReads)")
     }
 
+    @Test("coordinators that lose their disks are taken in again while the cluster works")
+    func replacesCoordinators() throws {
+        let summaries = try (1...6).map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.reduce(0) { $0 + $1.lostDisks } > 2, "\(summaries.map(\.lostDisks))")
+    }
+
     @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")
     func cutsLogs() throws {
         let summaries = try (1...4).map { try ClusterRun(seed: $0).run().get() }

@@ -30,6 +30,12 @@ struct Cluster: SimulatedSystem {
     var watch: CrashWatch?
     /// How often each host has started.
     private var starts: [UInt64]
+    /// Whom each coordinator knows for certain to be the voters, and nobody else to be on the way to it; nil while it is not certain.
+    private var groups: [[MemberID]?]
+    /// The store that each coordinator has now.
+    private var stores: [MemberID]
+    /// Disks of coordinators that were lost.
+    private(set) var lostDisks = 0
 
     init(_ options: ClusterOptions, seed: UInt64) throws {
         self.options = options
@@ -38,6 +44,8 @@ struct Cluster: SimulatedSystem {
         clients = ClusterClients(options, places: places, seed: seed)
         checks = ClusterChecks(places)
         starts = Array(repeating: 0, count: options.hosts)
+        groups = Array(repeating: nil, count: places.members.count)
+        stores = places.members
     }
 
     func initialDisk(_ host: Int) -> SimulatedDisk {
@@ -59,12 +67,11 @@ struct Cluster: SimulatedSystem {
         watch?.started(host)
         checks.began(host)
         if places.isCoordinator(host) {
-            guard case .store(let found) = LogStore.find(on: disk) else {
-                throw Violation("the disk of \(places.node(host)) cannot be read back")
-            }
+            let (found, making) = try store(of: host, on: disk, seed: seed)
+            stores[host] = found.member
             let process = CoordinatorProcess(
-                host: host, places: places, options: options, found: found, founding: founding, archive: archive,
-                generation: Generation(starts[host]), seed: seed, at: now, &effects)
+                host: host, places: places, options: options, found: found, making: making, founding: founding,
+                archive: archive, generation: Generation(starts[host]), seed: seed, at: now, &effects)
             return ClusterProcess(coordinator: process)
         }
         guard let found = AgentStore.find(on: disk, archive, options.mutant, segmentBytes: options.segmentBytes) else {
@@ -73,6 +80,26 @@ struct Cluster: SimulatedSystem {
         let process = AgentProcess(
             host: host, places: places, options: options, found: found, archive: archive, seed: seed, at: now, &effects)
         return ClusterProcess(agent: process)
+    }
+
+    /// What a coordinator's disk holds; where it was lost, another store, which is no member before the group takes it in.
+    private func store(
+        of host: Int, on disk: SimulatedDisk, seed: UInt64
+    ) throws(Violation) -> (found: LogStore.Recovered, making: [DiskStep]) {
+        switch LogStore.find(on: disk) {
+        case .store(let found): return (found, [])
+        case .empty where lostDisks > 0:
+            let store = StoreID(seed >> 16 | 1 << 20)
+            let making =
+                disk.files.map(DiskStep.remove) + LogStore.make(MemberID(places.node(host), store: store), store: store).steps
+            var made = disk
+            for step in making { try? made.perform(step) }
+            guard case .store(let found) = LogStore.find(on: made) else {
+                throw Violation("a new store cannot be read back")
+            }
+            return (found, making)
+        case .empty, .damaged: throw Violation("the disk of \(places.node(host)) cannot be read back")
+        }
     }
 
     mutating func ended(_ host: Int, at now: LogicalInstant) { watch?.ended(host, at: now) }
@@ -87,6 +114,11 @@ struct Cluster: SimulatedSystem {
                 let before = checks.truth
                 try checks.committed(delta)
                 if before.revision < checks.truth.revision { watch?.committed(from: before, to: checks.truth, at: now) }
+            }
+            if let log = process.coordinator?.core.raft.log {
+                let group = log.configuration
+                let isCertain = !group.isJoint && group.learners.isEmpty && log.configurationIndex <= log.commit
+                groups[host] = isCertain ? group.voters : nil
             }
             watch?.leads(host, process.coordinator?.core.raft.hasCommittedInTerm ?? false, at: now)
             process.coordinator?.published.removeAll(keepingCapacity: true)
@@ -121,8 +153,14 @@ struct Cluster: SimulatedSystem {
         if !agent.removed.isEmpty { process.agent?.removed.removeAll() }
     }
 
-    /// Lost and damaged disks are the Raft groups' and the agents' own simulations' matter: here every disk keeps what it synced.
-    mutating func maySacrifice(_ host: Int) -> Bool { false }
+    /// A coordinator's disk may be lost when all know that the group is whole: the other two have all that is committed, and nobody counts
+    /// on a store that is no more. Agents' disks, and damaged ones, are other simulations' matter: here they keep what they synced.
+    mutating func maySacrifice(_ host: Int) -> Bool {
+        guard options.losesDisks, places.isCoordinator(host), groups.allSatisfy({ $0 == stores.sorted() }) else { return false }
+        lostDisks += 1
+        groups[host] = nil
+        return true
+    }
 
     // MARK: - Users
 

@@ -11,7 +11,8 @@ extension ClusterChecks {
     func remains(in processes: [ClusterProcess?], _ options: ClusterOptions) -> String? {
         for process in processes {
             if let agent = process?.agent, let what = remains(in: agent) { return "\(agent.node) keeps \(what)" }
-            if let member = process?.coordinator, let what = remains(in: member, options) { return "\(member.id) keeps \(what)" }
+            guard let member = process?.coordinator, let what = remains(in: member, options) else { continue }
+            return "\(member.id) keeps \(what)"
         }
         return nil
     }

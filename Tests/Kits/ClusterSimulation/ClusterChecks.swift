@@ -2,6 +2,7 @@
 
 import AgentCore
 import Catalog
+import Consensus
 import CoordinatorCore
 import Model
 import Replication
@@ -238,6 +239,13 @@ struct ClusterChecks: Sendable {
             guard revision == truth.revision else { return "\(places.node(host)) is behind, at \(revision ?? Revision.none)" }
             if let agent = process.agent, agent.store.segmentCount > Self.segments {
                 return "\(agent.node) keeps \(agent.store.segmentCount) segments of its log"
+            }
+        }
+        let members = processes.compactMap { $0?.coordinator }
+        for member in members {
+            let group = member.core.raft.configuration
+            guard group.voters == members.map(\.id).sorted(), group.learners.isEmpty, !group.isJoint else {
+                return "\(member.id) takes \(group) for the group"
             }
         }
         for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {

@@ -28,6 +28,8 @@ package struct ClusterOptions: Sendable {
     var truncation: Span
     /// How long writes under keys are remembered.
     var writeKeyAge: Span
+    /// Coordinators lose their disks, one at a time.
+    var losesDisks = true
     /// Clients write without keys, and give up what is not answered.
     var isPlain = false
     /// A host's disk holds a copy from elsewhere, of which nobody knows.

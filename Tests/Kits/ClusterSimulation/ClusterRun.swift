@@ -24,6 +24,8 @@ package struct ClusterRun {
         /// Requests under a key that was used before, and reads that copies answered by themselves.
         package var repeats = 0
         package var copyReads = 0
+        /// Coordinators that came back with an empty disk.
+        package var lostDisks = 0
         /// Segments that agents dropped from their logs, and snapshots that learners took in.
         package var droppedSegments = 0
         package var snapshots = 0
@@ -51,7 +53,9 @@ package struct ClusterRun {
         var random = SeededGenerator(seed: seed ^ 0x0FE2_A702)
         // Some storms are light, so that much is begun, and ends well.
         if random.next() % 2 == 0 { plan.faults = plan.faults.filter { _ in random.next() % 4 == 0 } }
-        plan.faults = (plan.faults + Self.errands(during: storm, &random)).sorted { $0.at < $1.at }
+        plan.faults += Self.errands(during: storm, &random)
+        if random.next() % 2 == 0 { plan.faults += Self.losses(of: coordinators, during: storm, &random) }
+        plan.faults.sort { $0.at < $1.at }
     }
 
     /// What an operator does meanwhile: something every second or so.
@@ -68,6 +72,17 @@ package struct ClusterRun {
         return errands
     }
 
+    /// Disks of coordinators, of which the plan that was drawn for all hosts has few.
+    private static func losses(
+        of coordinators: Int, during storm: Span, _ random: inout SeededGenerator
+    ) -> [TimedFault] {
+        (0...random.next() % 4).map { _ in
+            let at = LogicalInstant.origin + .microseconds(Int64(random.next() % UInt64(max(storm.microseconds, 1))))
+            let lasting = Span.milliseconds(Int64(100 + random.next() % 3_000))
+            return TimedFault(at: at, lasting: lasting, fault: .wipe(Int(random.next() % UInt64(coordinators))))
+        }
+    }
+
     /// The rules count on clocks that drift by one part in a hundred between any two (rule L2), and that count suspend: one that leaps
     /// while its process runs is no such clock.
     private static func bearable(_ timed: TimedFault, coordinators: Int) -> TimedFault? {
@@ -75,6 +90,7 @@ package struct ClusterRun {
         case .drift(let host, let millionths):
             TimedFault(at: timed.at, lasting: timed.lasting, fault: .drift(host, millionths: millionths / 21))
         case .leap(let host, _) where host >= coordinators: nil
+        case .flipBit, .misdirect: nil
         default: timed
         }
     }
@@ -114,6 +130,7 @@ package struct ClusterRun {
                 answered: simulation.system.clients.answered, undecided: undecided)
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
+            summary.lostDisks = simulation.system.lostDisks
             let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
             summary.operations = Set(done).sorted().map { kind in "\(done.count { $0 == kind }) \(kind)" }.joined(
                 separator: ", ")

@@ -29,6 +29,10 @@ struct CoordinatorProcess: Sendable {
         case proposal(RequestID, PartitionProposal, host: Int, link: UInt64)
         case nobody
     }
+    /// With which store each host was heard last.
+    private var peers: [MemberID]
+    /// Whom this process has heard since, over a connection that stands.
+    private var linked: Set<Int> = []
     private var callers: [UInt64: Caller] = [:]
     private var readers: [UInt64: (host: Int, link: UInt64, number: UInt64)] = [:]
     private var lastCaller: UInt64 = 0
@@ -50,8 +54,9 @@ struct CoordinatorProcess: Sendable {
     var violations: [String] = []
 
     init(
-        host: Int, places: ClusterPlaces, options: ClusterOptions, found: LogStore.Recovered, founding: MemberConfiguration,
-        archive: ClusterArchive, generation: Generation, seed: UInt64, at now: LogicalInstant, _ effects: inout Sending
+        host: Int, places: ClusterPlaces, options: ClusterOptions, found: LogStore.Recovered, making: [DiskStep],
+        founding: MemberConfiguration, archive: ClusterArchive, generation: Generation, seed: UInt64, at now: LogicalInstant,
+        _ effects: inout Sending
     ) {
         self.host = host
         self.places = places
@@ -59,6 +64,7 @@ struct CoordinatorProcess: Sendable {
         id = found.member
         log = found.log
         codec = archive.codec
+        peers = places.members
         let raft = Raft(
             id: found.member, settings: options.raft, hardState: found.hardState,
             snapshot: found.snapshot ?? .founding(founding), entries: found.entries, seed: seed, at: now)
@@ -67,7 +73,7 @@ struct CoordinatorProcess: Sendable {
             id: found.member, raft: raft, codec: codec, memberZones: zones, settings: options.coordinator,
             numbersAfter: seed >> 1, at: now)
         swim = places.member(host, generation: generation, seed: seed ^ 0x5717, at: now)
-        effects.jobs.append(DiskJob(ticket: 0, steps: found.opening))
+        effects.jobs.append(DiskJob(ticket: 0, steps: making + found.opening))
     }
 
     var wakeAt: LogicalInstant? {
@@ -106,7 +112,8 @@ struct CoordinatorProcess: Sendable {
 
     private mutating func connectionLost(to gone: Int, at now: LogicalInstant, _ effects: inout Sending) {
         gossip([.linkRefused(places.node(gone))], at: now, &effects)
-        if places.isCoordinator(gone) { give(.connectionLost(places.members[gone]), at: now, &effects) }
+        linked.remove(gone)
+        if places.isCoordinator(gone) { give(.connectionLost(peers[gone]), at: now, &effects) }
         watchers[gone] = nil
     }
 
@@ -115,6 +122,7 @@ struct CoordinatorProcess: Sendable {
     ) {
         switch message {
         case .coordinators(let message, let from, let to):
+            meet(from, at: sender, now, &effects)
             if to == id { give(.received(message, from: from), at: now, &effects) }
         case .gossip(let message): gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
         case .linkPing(let number, _): effects.send(.linkPong(number, from: id.node), to: sender)
@@ -123,6 +131,13 @@ struct CoordinatorProcess: Sendable {
         case .errand(let errand): run(errand, at: now, &effects)
         case .agents, .answer, .snapshot, .snapshotEnded, .request, .reply, .routesWanted, .routes: break
         }
+    }
+
+    /// A link tells who stands at its other end.
+    private mutating func meet(_ peer: MemberID, at sender: Int, _ now: LogicalInstant, _ effects: inout Sending) {
+        guard linked.insert(sender).inserted || peers[sender] != peer else { return }
+        peers[sender] = peer
+        give(.appeared(peer), at: now, &effects)
     }
 
     /// Steps the core, and carries out what it wants.
@@ -152,7 +167,11 @@ struct CoordinatorProcess: Sendable {
                 case .fault(let fault): violations.append("\(id) finds that \(fault)")
                 case .stateDiffers(let other, let index): violations.append("\(id) and \(other) differ at \(index)")
                 case .unreadable(let index): violations.append("\(id) cannot read \(index)")
-                case .groupAnswered, .askToBeLetIn, .mayStop: break
+                case .askToBeLetIn:
+                    for other in peers.indices where other != host {
+                        effects.send(.coordinators(.waiting(id), from: id, to: peers[other]), to: other)
+                    }
+                case .groupAnswered, .mayStop: break
                 }
             }
         }
