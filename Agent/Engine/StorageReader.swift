@@ -49,20 +49,36 @@ actor StorageReader {
         return RangeStatistics(rows: select.unsigned(0), bytes: select.unsigned(1))
     }
 
+    /// Two passes over the rows' sizes, row by row: in a large range whoever asked may have gone before the end of them.
     func middleKey(of range: KeyRange) throws(EngineError) -> Key? {
-        let total = try statistics(of: range)
-        guard total.rows > 1 else { return nil }
+        var (rows, bytes) = (0, UInt64(0))
+        try eachSize(of: range) { _, size in
+            (rows, bytes) = (rows + 1, bytes + size)
+            return true
+        }
+        guard rows > 1 else { return nil }
+        var (passed, middle) = (UInt64(0), Key?.none)
+        try eachSize(of: range) { key, size in
+            // Never the first row's key: the lower half would be empty.
+            if passed > 0 { middle = key() }
+            if passed >= bytes / 2, middle != nil { return false }
+            passed += max(1, size)
+            return true
+        }
+        return middle
+    }
+
+    /// Hands over each row's key and size in key order, as long as `body` wants more.
+    private func eachSize(of range: KeyRange, _ body: (() -> Key, UInt64) -> Bool) throws(EngineError) {
         let select = try connection().prepare(schema.sizes(bounded: range.high != nil))
         defer { select.reset() }
         try select.bind(range)
-        var (passed, middle) = (UInt64(0), Key?.none)
+        var rows = 0
         while try select.step() {
-            // Never the first row's key: the lower half would be empty.
-            if passed > 0 { middle = Key(select.bytes(0)) }
-            if passed >= total.bytes / 2, middle != nil { break }
-            passed += max(1, select.unsigned(1))
+            if rows % 1_024 == 0, Task.isCancelled { throw .busy(file.storage, detail: "given up") }
+            rows += 1
+            guard body({ Key(select.bytes(0)) }, select.unsigned(1)) else { return }
         }
-        return middle
     }
 
     func inspect(from page: UInt64, limit: Int, with inspector: FileInspector) throws(EngineError) -> Inspection {

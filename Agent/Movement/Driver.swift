@@ -25,6 +25,8 @@ package struct Driver: Hashable, Sendable {
     private let settings: MovementSettings
     private var gate: Gate
     private var gatedFor: OperationID?
+    /// Since when a split stands before its gate.
+    private var gatedSince: LogicalInstant?
     /// What kept the partition's operation from going on at the last look.
     package private(set) var obstacle: Obstacle?
 
@@ -41,6 +43,7 @@ package struct Driver: Hashable, Sendable {
         if gatedFor != operation?.id {
             gate = Gate(settings: settings)
             gatedFor = operation?.id
+            gatedSince = nil
         }
         obstacle = nil
         guard partition.status == .active else { return [] }
@@ -70,6 +73,7 @@ package struct Driver: Hashable, Sendable {
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView
     ) -> [Act] {
         gate = Gate(settings: settings)
+        gatedSince = nil
         var acts: [Act] = []
         for learner in partition.learners where !operation.brings(learner) {
             acts += admit(learner, to: partition, for: nil, view: view)
@@ -190,11 +194,12 @@ package struct Driver: Hashable, Sendable {
     private mutating func split(
         _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
     ) -> [Act] {
+        let end = givingUp(partition, operation, view: view, at: now)
         guard partition.learners.isEmpty else {
             obstacle = .learners(partition.learners)
-            return []
+            return end ?? []
         }
-        if let waiting = gated(partition, operation, engines: partition.inSync, view: view, at: now) { return waiting }
+        if let waiting = gated(partition, operation, engines: partition.inSync, view: view, at: now) { return end ?? waiting }
         guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
         guard view.unappliedBytes == 0 else { return [] }
         return [
@@ -203,6 +208,19 @@ package struct Driver: Hashable, Sendable {
                     partition.id, operation: operation.id, at: record.position, checksum: record.checksum,
                     inSync: partition.inSync, expecting: partition.epoch))
         ]
+    }
+
+    /// The end of a split that an agent asked for and whose gate has not opened for long; nil: it may stand there still, or is
+    /// fenced, and its watchdog judges it. An operator's stands until the operator cancels it.
+    private mutating func givingUp(
+        _ partition: PartitionDescriptor, _ operation: OperationDescriptor, view: LeaderView, at now: LogicalInstant
+    ) -> [Act]? {
+        guard view.fence == nil, operation.createdBy.isNode else { return nil }
+        let since = gatedSince ?? now
+        gatedSince = since
+        guard now - since >= settings.gatePatience else { return nil }
+        let reason = "its gate did not open for \(settings.gatePatience.milliseconds / 1_000) s"
+        return [.propose(.abort(operation.id, partition: partition.id, reason: reason, expecting: partition.epoch))]
     }
 
     /// What the primary of both partitions of a merge does next for each: one gate → both fences → both drained → a record in each log → one

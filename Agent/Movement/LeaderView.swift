@@ -119,6 +119,9 @@ package struct MovementSettings: Hashable, Sendable {
     package var gateInterval: Span = .milliseconds(20)
     /// No fence starts unless the quorum was confirmed so recently.
     package var quorumFreshness: Span = .milliseconds(200)
+    /// How long a split that an agent asked for may stand before its gate: nobody waits for it, and while it stands nothing
+    /// else begins on its partition.
+    package var gatePatience: Span = .seconds(60)
 
     package init() {}
 }

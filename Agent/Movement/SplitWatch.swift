@@ -1,8 +1,10 @@
 // When a partition is to be split: it holds too much, or too much is asked of it, and has been so for a while.
 //
-// A split is cheap, for no row moves, but what comes of it is two partitions for ever, unless somebody merges them. So a peak is no
-// reason: what is measured must lie above a limit for some time, and a dip that stays close below it does not begin the time anew. And one
-// node asks for one split at a time, with a pause after each: what a split has brought shows in the next measurements only.
+// A split is cheap, for no row moves, but what comes of it is two partitions for ever, unless somebody merges them. So a peak
+// is no reason: what is measured must lie above a limit for some time, and a dip that stays close below it does not begin the
+// time anew. And one node asks for one split at a time, with a pause after each: what a split has brought shows in the next
+// measurements only. A partition that it has asked for and that is still there was not split, for whatever reason: it rests,
+// twice as long each time.
 
 package import Model
 
@@ -58,6 +60,9 @@ package struct SplitWatch: Hashable, Sendable {
         package var pause: Span = .seconds(60)
         /// How long a partition is left alone that no key would halve.
         package var rest: Span = .seconds(600)
+        /// How long a partition at most is left alone of which splits came to nothing: `pause` after the first, then twice as
+        /// long after each.
+        package var longestRest: Span = .seconds(3_600)
 
         package init() {}
     }
@@ -68,12 +73,20 @@ package struct SplitWatch: Hashable, Sendable {
         let since: LogicalInstant
     }
 
+    /// A partition that was asked for, and is still there.
+    private struct Rest: Hashable, Sendable {
+        /// Before it is asked for again, counted from when whatever was under way with it was over.
+        var length: Span
+        var until: LogicalInstant
+        /// When it last could have been split.
+        var seen: LogicalInstant
+    }
+
     private let settings: Settings
     private var excesses: [Excess] = []
     private var lookedAt: LogicalInstant?
     private var pausedUntil: LogicalInstant?
-    /// Partitions that are left alone, and until when.
-    private var resting: [PartitionID: LogicalInstant] = [:]
+    private var rests: [PartitionID: Rest] = [:]
 
     package init(settings: Settings = Settings()) { self.settings = settings }
 
@@ -86,7 +99,7 @@ package struct SplitWatch: Hashable, Sendable {
         // Nobody knows what was in between.
         if let lookedAt, now - lookedAt > settings.evidence { excesses = [] }
         lookedAt = now
-        resting = resting.filter { $0.value > now }
+        keepRests(of: Set(loads.map(\.partition)), at: now)
         var next: [Excess] = []
         var worst: (excess: Double, partition: PartitionID, cause: SplitCause)?
         for load in loads.sorted(by: { $0.partition < $1.partition }) {
@@ -96,16 +109,38 @@ package struct SplitWatch: Hashable, Sendable {
                 guard excess > 1 || known != nil && excess >= settings.relief else { continue }
                 let since = known?.since ?? now
                 next.append(Excess(partition: load.partition, cause: cause, since: since))
-                let isDue = excess > 1 && now - since >= settings.evidence && resting[load.partition] == nil
+                let isDue = excess > 1 && now - since >= settings.evidence && !isResting(load.partition, at: now)
                 if isDue, excess > worst?.excess ?? 0 { worst = (excess, load.partition, cause) }
             }
         }
         excesses = next
         guard let worst, pausedUntil.map({ now >= $0 }) ?? true else { return nil }
         pausedUntil = now + settings.pause
+        let length = rests[worst.partition].map { min(settings.longestRest, $0.length * 2) } ?? settings.pause
+        rests[worst.partition] = Rest(length: length, until: now + length, seen: now)
         return (worst.partition, worst.cause)
     }
 
     /// No key would halve it: it is not asked for again soon, so that others get their turn.
-    package mutating func rest(_ partition: PartitionID, at now: LogicalInstant) { resting[partition] = now + settings.rest }
+    package mutating func rest(_ partition: PartitionID, at now: LogicalInstant) {
+        let known = rests[partition] ?? Rest(length: settings.pause, until: now, seen: now)
+        rests[partition] = Rest(length: known.length, until: max(known.until, now + settings.rest), seen: now)
+    }
+
+    private func isResting(_ partition: PartitionID, at now: LogicalInstant) -> Bool {
+        rests[partition].map { now < $0.until } ?? false
+    }
+
+    /// What was split is gone for good, what is busy comes back; what has been left in peace for long enough begins anew.
+    private mutating func keepRests(of splittable: Set<PartitionID>, at now: LogicalInstant) {
+        for (id, rest) in rests {
+            if splittable.contains(id) {
+                rests[id] = now - rest.until < settings.longestRest ? rest : nil
+                rests[id]?.seen = now
+            } else {
+                rests[id] = now - rest.seen < settings.longestRest ? rest : nil
+                rests[id]?.until = max(rest.until, now + rest.length)
+            }
+        }
+    }
 }

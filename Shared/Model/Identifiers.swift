@@ -68,6 +68,12 @@ package struct Principal: Hashable, Comparable, Sendable, CustomStringConvertibl
         self.name = name
     }
 
+    /// An agent, which asks on its own account.
+    package init(node: NodeID) throws(InvalidValue) { try self.init("node/\(node)") }
+
+    /// Whether an agent asked, on its own account.
+    package var isNode: Bool { name.hasPrefix("node/") }
+
     package static func < (a: Self, b: Self) -> Bool { a.name < b.name }
     package var description: String { name }
 }

@@ -94,6 +94,25 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("a split whose gate does not open ends after a minute, and is asked for again after a rest behind that (M4)")
+    func gateStaysShut() throws {
+        let world = try watched(seed: 9)
+        world.splitKey = Key([0x60])
+        let follower = try #require(world.order.first { $0 != world.partitions[0].primary })
+        measure(world, for: .seconds(4), hot)
+        world.machines[follower]?.lacksRoom = true
+        measure(world, for: .seconds(10), hot)
+        let operation = try #require(world.partitions[0].operation)
+        measure(world, for: .seconds(62), hot)
+        #expect(world.catalog.topology.operations[operation]?.phase == .aborted, "\(world.describe())")
+        world.makeRoom(on: follower)
+        measure(world, for: .seconds(50), hot)
+        #expect(world.partitions.count == 1 && world.splitKeysAsked == 1, "\(world.describe())")
+        measure(world, for: .seconds(30), hot)
+        #expect(world.partitions.count == 2, "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
     @Test("nothing is asked for while an operation is under way, nor with a key that comes meanwhile")
     func busy() throws {
         let world = try World.active(seed: 7, nodes: 4)

@@ -20,13 +20,15 @@ struct TestCatalog {
     var topology: Topology { state.topology }
 
     @discardableResult
-    private mutating func run(_ command: Command, as request: RequestID? = nil) -> CommandResult? {
+    private mutating func run(
+        _ command: Command, as request: RequestID? = nil, by actor: Principal? = nil
+    ) -> CommandResult? {
         requests += 1
         guard let id = request ?? (try? RequestID("world-\(requests)")) else { return nil }
         index += 1
         let time = WallTime(milliseconds: Int64(index))
         return state.apply(
-            CatalogEntry(command: command, actor: operators, reason: "a test", requestID: id, time: time), at: index
+            CatalogEntry(command: command, actor: actor ?? operators, reason: "a test", requestID: id, time: time), at: index
         )
         .result
     }
@@ -137,7 +139,7 @@ struct TestCatalog {
     mutating func decide(
         _ proposal: PartitionProposal, _ request: RequestID, from node: NodeID, session: SessionID
     ) -> ProposalOutcome {
-        switch run(.partition(proposal, from: node, session: session), as: request) {
+        switch run(.partition(proposal, from: node, session: session), as: request, by: try? Principal(node: node)) {
         case .accepted?: .accepted(topology.revision)
         case .refused(let rejection)?: .refused(code: "\(rejection.code)", detail: "\(rejection)")
         case nil: .unavailable

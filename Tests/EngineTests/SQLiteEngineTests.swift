@@ -210,6 +210,21 @@ import Testing
         }
     }
 
+    @Test("the search for a middle ends when nobody waits for it any more")
+    func middleGivenUp() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(300)
+        let engine = sample.engine
+        let search = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await engine.middleKey(of: .all, in: Sample.storage)
+        }
+        await #expect(throws: EngineError.busy(Sample.storage, detail: "given up")) { try await search.value }
+        #expect(try await engine.middleKey(of: .all, in: Sample.storage) != nil)
+        await engine.close()
+    }
+
     @Test("children of a split share the storage, each with its own position and range")
     func split() async throws {
         let sample = try Sample()

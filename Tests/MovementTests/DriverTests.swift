@@ -25,9 +25,11 @@ import Testing
             operation: operation)
     }
 
-    func operation(_ kind: OperationKind, _ step: OperationStep) throws -> OperationDescriptor {
+    func operation(
+        _ kind: OperationKind, _ step: OperationStep, by creator: String = "operator/ada"
+    ) throws -> OperationDescriptor {
         OperationDescriptor(
-            id: OperationID(9), kind: kind, step: step, epoch: Epoch(4), createdBy: try Principal("test"), reason: "",
+            id: OperationID(9), kind: kind, step: step, epoch: Epoch(4), createdBy: try Principal(creator), reason: "",
             createdAt: WallTime(milliseconds: 0))
     }
 
@@ -220,6 +222,46 @@ import Testing
                         PartitionID(1), operation: OperationID(9), at: record.position, checksum: 8, inSync: [a, b],
                         expecting: Epoch(4)))
             ])
+    }
+
+    /// What there is to do for a split by `creator` whose gate is held, at each of so many seconds.
+    private func heldSplit(
+        by creator: String, seconds: ClosedRange<Int64>, driver: inout Driver, pausedAt: Int64? = nil,
+        _ change: (inout LeaderView) -> Void = { _ in }
+    ) throws -> [Act] {
+        let kind = OperationKind.split(
+            partition: PartitionID(1), at: Key([1]), lower: PartitionID(2), upper: PartitionID(3))
+        var split = try operation(kind, .fence, by: creator)
+        var held = view(peers: [b: peer(lag: 1 << 20)])
+        change(&held)
+        let pause = OperationPause(by: try Principal("ada"), at: WallTime(milliseconds: 5))
+        return seconds.flatMap { second in
+            split.pause = second == pausedAt ? pause : nil
+            return driver.next(for: partition(inSync: [a, b]), operation: split, view: held, at: now + .seconds(second))
+        }
+    }
+
+    private var endOfSplit: Act {
+        .propose(
+            .abort(OperationID(9), partition: PartitionID(1), reason: "its gate did not open for 60 s", expecting: Epoch(4)))
+    }
+
+    @Test("a split that an agent asked for ends when its gate has not opened for a minute, an operator's stands (M4)")
+    func agentsSplitEnds() throws {
+        var driver = Driver(node: a)
+        #expect(try heldSplit(by: "node/a", seconds: 0...59, driver: &driver) == [])
+        #expect(try heldSplit(by: "node/a", seconds: 60...60, driver: &driver) == [endOfSplit])
+        #expect(driver.obstacle == .lag(b, bytes: 1 << 20))
+        var patient = Driver(node: a)
+        #expect(try heldSplit(by: "operator/ada", seconds: 0...600, driver: &patient) == [])
+    }
+
+    @Test("a pause is no wait before a gate: behind it the minute begins anew; and a split that is fenced has its watchdog")
+    func agentsSplitPaused() throws {
+        var driver = Driver(node: a)
+        #expect(try heldSplit(by: "node/a", seconds: 0...89, driver: &driver, pausedAt: 30) == [])
+        #expect(try heldSplit(by: "node/a", seconds: 91...91, driver: &driver) == [endOfSplit])
+        #expect(try heldSplit(by: "node/a", seconds: 92...300, driver: &driver) { $0.fence = OperationID(9) } == [])
     }
 
     @Test("a merge fences both partitions when both gates are open, and proposes where the records of both stand (M2, M4)")

@@ -72,6 +72,25 @@ import Testing
         #expect(looks(&watch, 72...620) { _ in [loads[0]] } == ["610 1 load"])
     }
 
+    @Test("a split that comes to nothing is asked for again after one minute, then two, and so on up to an hour")
+    func backsOff() {
+        var watch = SplitWatch()
+        let asked = looks(&watch, 0...20_000) { _ in [load(1, rate: 101)] }
+        #expect(
+            asked == [10, 70, 190, 430, 910, 1_870, 3_790, 7_390, 10_990, 14_590, 18_190].map { "\($0) 1 load" }, "\(asked)")
+    }
+
+    @Test("the rest begins when what was under way is over, keeps nobody else waiting, and is forgotten in an hour's peace")
+    func restsBehindOperations() {
+        var watch = SplitWatch()
+        #expect(looks(&watch, 0...10) { _ in [load(1, rate: 900)] } == ["10 1 load"])
+        // For so long its split stands before its gate.
+        #expect(looks(&watch, 12...100) { _ in [load(2, rate: 101)] } == ["70 2 load"])
+        #expect(looks(&watch, 102...200) { _ in [load(1, rate: 900)] } == ["160 1 load"])
+        #expect(looks(&watch, 202...4_200) { _ in [load(1, rate: 1)] } == [])
+        #expect(looks(&watch, 4_202...4_300) { _ in [load(1, rate: 900)] } == ["4212 1 load", "4272 1 load"])
+    }
+
     @Test("a limit of zero is none")
     func unlimited() {
         var watch = SplitWatch()

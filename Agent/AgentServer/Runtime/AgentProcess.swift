@@ -178,7 +178,7 @@ package struct AgentParts {
             ], logger: logger)
         let mirror = TopologyMirror(file: file, logger: logger) { runtime.inbox.put(.topologySaved($0)) }
         let statistics = StatisticsService(agent: agent)
-        let splits = SplitService(agent: agent)
+        let splits = SplitService(report: { await agent.reportLoads() }, search: { await agent.findKey(for: $0) })
         let scrub = ScrubService(runtime: runtime, worker: worker, pace: ScrubPace(configuration.tuning), meters: meters)
         let tokens = TokenVerifier(cluster: credentials.cluster, audience: .data)
         let gatewayAddress = try Self.hostPort(configuration.listen.gateway, "listen.gateway")

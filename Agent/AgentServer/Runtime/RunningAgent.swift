@@ -212,6 +212,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
 
     /// Looks for the key that halves a partition, and tells the core.
     func findKey(for order: SplitKeyOrder) async {
+        // It may have waited for others; what is not served here any more is nobody's to split.
+        guard await runtime.replicas.contains(where: { $0.partition == order.partition && $0.isServing }) else { return }
         let key: Key?
         switch order.cause {
         case .load: key = meter.middleKey(of: order.range, in: order.partition, at: BootClock.now())

@@ -7,6 +7,7 @@ import Model
 import Movement
 import RoutingTable
 import ServiceLifecycle
+import Synchronization
 import Transport
 
 /// Saves the newest topology, never an older one after it; those between are skipped when the disk is slower than the changes.
@@ -91,20 +92,37 @@ struct SplitKeyOrder: Hashable, Sendable {
 /// Measures for the core what may have to be split, and finds the keys: beside each other, for to find the middle of a large partition
 /// takes a while.
 final class SplitService: Service {
-    private let agent: RunningAgent
-    /// At most one in a minute.
+    private let report: @Sendable () async -> Void
+    private let search: @Sendable (SplitKeyOrder) async -> Void
+    /// At most one for each partition.
     private let orders = Mailbox<SplitKeyOrder>()
+    /// Partitions whose key is being looked for, or is to be: that may take longer than the pause between two orders.
+    private let searching = Mutex<Set<PartitionID>>([])
 
-    init(agent: RunningAgent) { self.agent = agent }
+    /// - Parameters:
+    ///   - report: measures, and tells the core.
+    ///   - search: looks for a key, and tells the core; ends early when it is cancelled.
+    init(report: @escaping @Sendable () async -> Void, search: @escaping @Sendable (SplitKeyOrder) async -> Void) {
+        self.report = report
+        self.search = search
+    }
 
-    func find(_ order: SplitKeyOrder) { orders.put(order) }
+    /// Has a key looked for, unless one is being looked for in that partition already.
+    func find(_ order: SplitKeyOrder) {
+        guard searching.withLock({ $0.insert(order.partition).inserted }) else { return }
+        orders.put(order)
+    }
 
     func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
-                group.addTask { await self.report() }
+                group.addTask { await self.keepReporting() }
                 while let orders = await orders.next() {
-                    for order in orders { await agent.findKey(for: order) }
+                    for order in orders {
+                        // A large partition takes minutes, for which the agent's end does not wait.
+                        await cancelWhenGracefulShutdown { await self.search(order) }
+                        searching.withLock { _ = $0.remove(order.partition) }
+                    }
                 }
                 group.cancelAll()
             }
@@ -113,9 +131,9 @@ final class SplitService: Service {
         }
     }
 
-    private func report() async {
+    private func keepReporting() async {
         while !Task.isCancelled {
-            await agent.reportLoads()
+            await report()
             do { try await Task.sleep(for: .seconds(2)) } catch { return }
         }
     }

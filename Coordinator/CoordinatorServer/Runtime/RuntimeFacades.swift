@@ -46,7 +46,7 @@ extension CoordinatorRuntime: SessionBackend {
     package func propose(
         _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
     ) async -> ProposalOutcome {
-        guard let actor = try? Principal("node/\(node)") else { return .unavailable }
+        guard let actor = try? Principal(node: node) else { return .unavailable }
         let command = ProposedCommand(
             command: .partition(proposal, from: node, session: session), actor: actor, requestID: request)
         switch await commit(command) {
@@ -59,7 +59,7 @@ extension CoordinatorRuntime: SessionBackend {
     package func register(_ registration: AgentRegistration, as request: RequestID, by node: NodeID) async
         -> RegistrationOutcome
     {
-        guard let actor = try? Principal("node/\(node)") else { return .unavailable }
+        guard let actor = try? Principal(node: node) else { return .unavailable }
         if let known = preceding(registration, of: node) { return .preceded(known) }
         let command = ProposedCommand(
             command: .registerNode(
