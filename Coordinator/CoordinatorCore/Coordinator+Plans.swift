@@ -11,6 +11,8 @@ struct MoveBasis: Hashable, Sendable {
     let revision: Revision
     let breakerHolds: Bool
     let gone: Set<NodeID>
+    /// What splits and merges have just made.
+    let settling: Set<PartitionID>
 }
 
 struct MovePlans: Sendable {
@@ -29,6 +31,7 @@ extension Coordinator {
     mutating func plan(at now: LogicalInstant) {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
+        settlingUntil = settlingUntil.filter { $0.value > now }
         noteInventories(at: now)
         askToBeLetIn(at: now)
         repeatGossipKeys(at: now)
@@ -89,7 +92,8 @@ extension Coordinator {
         }
         let basis = MoveBasis(
             revision: topology.revision, breakerHolds: breakerHolds,
-            gone: nodesGone(in: topology, absentSince: absentSince, now: now, limits: settings.repairs))
+            gone: nodesGone(in: topology, absentSince: absentSince, now: now, limits: settings.repairs),
+            settling: Set(settlingUntil.keys))
         // Kept, and proposed again: the fate of the last proposal may not be known.
         let plans = movePlans.flatMap { $0.basis == basis ? $0 : nil } ?? planMoves(on: basis)
         movePlans = plans
@@ -120,7 +124,7 @@ extension Coordinator {
             in: topology, gone: basis.gone, breakerHolds: basis.breakerHolds, limits: settings.repairs)
         return MovePlans(
             basis: basis, repairs: repairs, cancellations: planCancellations(in: topology),
-            drains: planDrains(in: topology, beside: repairs, limits: settings.repairs))
+            drains: planDrains(in: topology, beside: repairs, except: basis.settling, limits: settings.repairs))
     }
 
     /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.
@@ -136,11 +140,22 @@ extension Coordinator {
         let since = unevenSince ?? now
         unevenSince = since
         let configured = catalog.topology.configured(ConfigurationRules.leadershipDelay)
-        guard now - since >= configured.map({ .seconds(Int64($0)) }) ?? settings.leadershipDelay else { return }
+        guard now - since >= configured.map({ .seconds(Int64($0)) }) ?? settings.leadershipDelay,
+            settlingUntil[plan.partition] == nil
+        else { return }
         proposeItself(
             .beginTransfer(plan.partition, to: plan.target.node, session: plan.target.session, expecting: plan.epoch),
             named: "spread-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
             because: "its primary leads more partitions than others", at: now)
+    }
+
+    /// What a split or a merge has made stays where it is for a while, as far as the planners go: its replicas have yet to be
+    /// made and opened, and moves at their heels are how splits come to storms. Each member counts by its own clock from when
+    /// it applied the entry.
+    mutating func noteSplits(in delta: TopologyDelta, at now: LogicalInstant) {
+        for case .partitionRetired(_, _, let children) in delta.changes {
+            for child in children { settlingUntil[child] = now + settings.restAfterSplit }
+        }
     }
 
     /// Hands a command in under a name that follows from the state.

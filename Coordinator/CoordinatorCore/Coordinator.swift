@@ -136,6 +136,8 @@ package struct Coordinator: Sendable {
     var orphanBook = OrphanBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
+    /// Until when what a split or a merge has made is not moved by the planners.
+    var settlingUntil: [PartitionID: LogicalInstant] = [:]
     /// What is to be copied and moved, found once for all that it follows from.
     var movePlans: MovePlans?
     /// What would even out the primaries at that revision: looked for once, since it reads every partition.
@@ -326,7 +328,10 @@ package struct Coordinator: Sendable {
         lastApplied = now
         let applied = catalog.apply(command, at: entry.id.index.number)
         marks.mix(bytes, applied)
-        if let delta = applied.delta { actions.append(.publish(delta)) }
+        if let delta = applied.delta {
+            noteSplits(in: delta, at: now)
+            actions.append(.publish(delta))
+        }
         for handed in handedIn { answer(handed.item, .done(applied.result, catalog.topology.revision)) }
     }
 

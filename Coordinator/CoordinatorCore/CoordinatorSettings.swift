@@ -71,6 +71,8 @@ package struct CoordinatorSettings: Sendable {
     /// How long the cluster must have been calm before a primary role is transferred to even out the spread, and again before each
     /// further one.
     package var leadershipDelay: Span
+    /// How long what a split or a merge has made is neither drained nor led elsewhere by the planners.
+    package var restAfterSplit: Span
     /// Entries between two snapshots.
     package var snapshotEntries: UInt64
     /// After so long without a command, so many entries are enough, however large the state.
@@ -90,8 +92,8 @@ package struct CoordinatorSettings: Sendable {
 
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
-        leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)), snapshotEntries: UInt64 = 5_000,
-        snapshotRest: Span = .seconds(2),
+        leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)),
+        restAfterSplit: Span = .seconds(10), snapshotEntries: UInt64 = 5_000, snapshotRest: Span = .seconds(2),
         snapshotBytes: Int = 32 << 20, waitingCommands: Int = 16_384, groupRequests: Int = 64,
         handOverInterval: Span = .seconds(30)
     ) {
@@ -99,6 +101,7 @@ package struct CoordinatorSettings: Sendable {
         self.planInterval = planInterval
         self.repairs = repairs
         self.leadershipDelay = leadershipDelay
+        self.restAfterSplit = restAfterSplit
         self.snapshotEntries = snapshotEntries
         self.snapshotRest = snapshotRest
         self.snapshotBytes = snapshotBytes

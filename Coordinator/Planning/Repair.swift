@@ -127,10 +127,13 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 
 /// What moves away from nodes that are being drained: one replica at a time per partition, to where a repair would put it.
 ///
-/// - Parameter repairs: those that are proposed at the same time. They come first, and take up the room that they need.
+/// - Parameters:
+///   - repairs: those that are proposed at the same time. They come first, and take up the room that they need.
+///   - settling: partitions that are left where they are for now.
 /// - Complexity: O(nodes) when nothing is to be moved, or there is no room for it; else O(partitions · log partitions).
 package func planDrains(
-    in topology: Topology, beside repairs: [MovePlan] = [], limits: RepairLimits = RepairLimits()
+    in topology: Topology, beside repairs: [MovePlan] = [], except settling: Set<PartitionID> = [],
+    limits: RepairLimits = RepairLimits()
 ) -> [MovePlan] {
     var load = NodeLoad(of: topology)
     for repair in repairs { load.add(repair) }
@@ -142,7 +145,8 @@ package func planDrains(
     guard !draining.isEmpty, !limits.free(eligible, load, in: topology).isEmpty else { return [] }
     let affected = topology.partitions.values.lazy.filter { partition in
         partition.status == .active && partition.operation == nil && partition.primary != nil
-            && !repaired.contains(partition.id) && partition.replicas.contains { draining.contains($0.node) }
+            && !repaired.contains(partition.id) && !settling.contains(partition.id)
+            && partition.replicas.contains { draining.contains($0.node) }
     }.map(\.id).sorted()
     var plans: [MovePlan] = []
     for id in affected {

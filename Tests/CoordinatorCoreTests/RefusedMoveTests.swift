@@ -90,6 +90,31 @@ import Testing
         #expect(kinds == ["repair"])
     }
 
+    @Test("what a split has just made is drained ten seconds later, everything else at once")
+    func drainAfterSplit() throws {
+        var (group, leader, partitions) = try group()
+        let four = ConfigurationWrite(key: "operations_per_node", value: "4")
+        _ = try group.commit(.configure(.global, [four]), as: "wider", at: leader)
+        let parent = partitions[0]
+        _ = try group.commit(.beginSplit(parent.id, at: Key([0]), expecting: parent.epoch), as: "split", at: leader)
+        let operation = try #require(group.topology(of: leader).partitions[parent.id]?.operation)
+        let end = Position(epoch: parent.epoch, run: 1, sequence: 1)
+        _ = try group.commit(
+            .partition(
+                .commitSplit(
+                    parent.id, operation: operation, at: end, checksum: 0, inSync: Array(nodes.prefix(3)),
+                    expecting: parent.epoch), from: nodes[0], session: session(nodes[0], group)), as: "halves", at: leader)
+        let children = try #require(group.topology(of: leader).retired[parent.id]?.children)
+        _ = try group.commit(.drain(nodes[2]), as: "drain", at: leader)
+        func moving() -> [PartitionID] {
+            (children + [partitions[1].id]).filter { group.topology(of: leader).partitions[$0]?.learners == [nodes[3]] }
+        }
+        group.run(.seconds(9))
+        #expect(moving() == [partitions[1].id])
+        group.run(.seconds(2))
+        #expect(moving() == children + [partitions[1].id])
+    }
+
     @Test("a drain that is refused for want of room is not asked for again while nothing changes, and is when there is room")
     func drainWithoutRoom() throws {
         var (group, leader, partitions) = try group()
