@@ -177,8 +177,9 @@ package protocol StorageEngine: Sendable {
     /// Puts one partition in the place of those that were merged into it, durably, once each stands at its end or past it (rule M2). Their
     /// rows, and what is known of writes, stay where they are. Once done: no change.
     func merge(_ parents: [MergedPartition], into merged: PartitionState, in storage: StorageID) async throws(EngineError)
-    /// Removes a partition and its rows, at most `limit` of them in one call, fewer where they are large, and the storage with its last
-    /// partition or import. What others in the storage hold stays. Nothing there: no change.
+    /// Removes a partition and its rows, at most `limit` of them in one call, fewer where they are large, and then what is
+    /// remembered of its writes, no more at a time; and the storage with its last partition or import. What others in the
+    /// storage hold stays. Nothing there: no change.
     /// - Returns: whether nothing of it is left; else it is to be called again.
     func remove(_ partition: PartitionID, from storage: StorageID, limit: Int) async throws(EngineError) -> Bool
 

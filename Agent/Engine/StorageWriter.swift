@@ -13,6 +13,9 @@ actor StorageWriter {
     private var schema: StorageSchema?
     /// Something was committed since the last `sync`.
     private var isDirty = true
+    /// Of partitions that are being removed: up to which key of a write there are none of theirs. Forgotten with each new write
+    /// of theirs.
+    private var swept: [PartitionID: [UInt8]] = [:]
 
     init(_ file: StorageFile) {
         self.file = file
@@ -99,7 +102,10 @@ actor StorageWriter {
                     throw .gap(partition, applied: state.applied, next: entry.position)
                 }
                 try RowWriter(database, schema).apply(entry.mutations, within: state.range)
-                if let record = entry.record { try WriteTable(database: database).add(record) }
+                if let record = entry.record {
+                    swept[partition] = nil
+                    try WriteTable(database: database).add(record)
+                }
                 state.applied = entry.position
                 state.checksum = entry.checksum
             }
@@ -225,7 +231,10 @@ actor StorageWriter {
         try database.transaction { () throws(EngineError) in
             try RowWriter(database, schema).apply(
                 rows.map { .put(key: $0.key, values: $0.values) }, within: imported.start.range)
-            if let record { try WriteTable(database: database).add(record) }
+            if let record {
+                swept[start.partition] = nil
+                try WriteTable(database: database).add(record)
+            }
             try table.put(updated)
         }
         isDirty = true
@@ -260,16 +269,13 @@ actor StorageWriter {
         return updated
     }
 
-    /// Removes what an unfinished copy has stored, at most `limit` rows in one call, and begins it anew at `start`.
+    /// Removes what an unfinished copy has stored, in steps of at most `limit` rows, and begins it anew at `start`.
     /// - Returns: nil: it is to be called again.
     func restartImport(at start: PartitionState, limit: Int) throws(EngineError) -> ImportState? {
         guard try clear(start.partition, limit: limit) else { return nil }
         let (database, _) = try connection()
         let imported = ImportState(start: start, chunks: 0, last: nil)
-        try database.transaction { () throws(EngineError) in
-            try WriteTable(database: database).remove(start.range)
-            try PartitionTable(database: database).put(imported)
-        }
+        try database.transaction { () throws(EngineError) in try PartitionTable(database: database).put(imported) }
         isDirty = true
         _ = try sync()
         return imported
@@ -300,23 +306,35 @@ actor StorageWriter {
 
     // MARK: Removal
 
-    /// Removes some rows of a partition that is to go.
-    /// - Returns: whether no more are left.
+    /// Removes some rows of a partition that is to go; once there are none, some of what is remembered of its writes.
+    /// - Returns: whether nothing of either is left.
     func clear(_ partition: PartitionID, limit: Int) throws(EngineError) -> Bool {
         guard let range = try PartitionTable(database: try connection().0).range(of: partition) else { return true }
         try forgetCursor(of: partition)
-        return try delete(range, limit: limit)
+        guard try delete(range, limit: limit) else { return false }
+        return try sweep(partition, range, limit: limit)
     }
 
-    /// Forgets a partition or its import.
+    /// Passes the next so many remembered writes of the storage, and forgets those of a partition that is to go. They stand in
+    /// the order of their times, not of their rows, and there may be millions.
+    /// - Returns: whether all were passed.
+    private func sweep(_ partition: PartitionID, _ range: KeyRange, limit: Int) throws(EngineError) -> Bool {
+        let (database, _) = try connection()
+        let start = swept[partition] ?? []
+        let last = try database.transaction { () throws(EngineError) in
+            try WriteTable(database: database).remove(range, after: start, limit: limit, byteLimit: Int(Self.bytesOfStep))
+        }
+        swept[partition] = last
+        if last != nil { isDirty = true }
+        return last == nil
+    }
+
+    /// Forgets a partition or its import, of which nothing else is left.
     /// - Returns: whether the storage holds anything still.
     func forget(_ partition: PartitionID) throws(EngineError) -> Bool {
         let (database, _) = try connection()
         let table = PartitionTable(database: database)
-        try database.transaction { () throws(EngineError) in
-            if let range = try table.range(of: partition) { try WriteTable(database: database).remove(range) }
-            try table.remove(partition)
-        }
+        try database.transaction { () throws(EngineError) in try table.remove(partition) }
         isDirty = true
         _ = try sync()
         let (partitions, imported) = try records()

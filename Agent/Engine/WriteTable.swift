@@ -129,10 +129,34 @@ struct WriteTable {
         return keys
     }
 
-    func remove(_ range: KeyRange) throws(EngineError) {
-        let delete = try database.prepare("DELETE FROM _coxswain_writes WHERE row >= ?1 AND (?2 IS NULL OR row < ?2)")
-        try delete.bind(range)
+    /// Forgets those of one range of rows among the next so many, or fewer that are as much work, behind `start` in the order
+    /// of their keys. Those of others lie between them, and are passed.
+    /// - Returns: the last that it came to; nil: there are no more.
+    func remove(
+        _ range: KeyRange, after start: [UInt8], limit: Int, byteLimit: Int
+    ) throws(EngineError) -> [UInt8]? {
+        guard let last = try lastKey(ofNext: limit, byteLimit: byteLimit, after: start) else { return nil }
+        let delete = try database.prepare(
+            "DELETE FROM _coxswain_writes WHERE key > ?1 AND key <= ?2 AND row >= ?3 AND (?4 IS NULL OR row < ?4)")
+        try delete.bind(start, at: 1)
+        try delete.bind(last, at: 2)
+        try delete.bind(range.low, at: 3)
+        if let high = range.high { try delete.bind(high, at: 4) }
         try delete.run()
+        return last
+    }
+
+    private func lastKey(ofNext limit: Int, byteLimit: Int, after start: [UInt8]) throws(EngineError) -> [UInt8]? {
+        let select = try database.prepare("SELECT key, length(row) FROM _coxswain_writes WHERE key > ?1 ORDER BY key LIMIT ?2")
+        defer { select.reset() }
+        try select.bind(start, at: 1)
+        try select.bind(Int64(max(limit, 1)), at: 2)
+        var (last, bytes) = ([UInt8]?.none, 0)
+        while bytes < byteLimit, try select.step() {
+            last = select.bytes(0)
+            bytes += Int(clamping: select.integer(1)) + 64
+        }
+        return last
     }
 
     private func write(of row: Statement) throws(EngineError) -> AppliedWrite {

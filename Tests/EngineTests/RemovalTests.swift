@@ -103,6 +103,51 @@ import Testing
         await sample.engine.close()
     }
 
+    /// The key of the write of one row.
+    private func writeKey(_ row: Int) -> IdempotencyKey {
+        var random = SeededGenerator(seed: UInt64(row))
+        return IdempotencyKey(madeAt: WallTime(milliseconds: 1_000_000 + Int64(row) * 7 % 500), random: &random)
+    }
+
+    @Test("what is remembered of writes goes in steps too, wherever it is cut off, and its sibling remembers all (R8)")
+    func boundedWrites() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        let (staying, going) = (50, 150)
+        _ = try await halves(sample, staying: staying, going: going, bytes: 40)
+        for row in 0..<staying + going {
+            let (id, sequence) = row < staying ? (stays, 2 + row) : (goes, 2 + row - staying)
+            let write = AppliedWrite(
+                key: writeKey(row), row: try sample.key(row), checksum: 1, position: sample.position(sequence))
+            let entry = CommittedEntry(
+                position: sample.position(sequence), checksum: 1, mutations: [], record: WriteRecord([write]))
+            try await sample.engine.apply([entry], to: id, in: storage)
+        }
+        var engine = sample.engine
+        func remembered(_ rows: Range<Int>) async throws -> Int {
+            var count = 0
+            for row in rows where try await engine.recall(writeKey(row), of: stays, in: storage).write != nil { count += 1 }
+            return count
+        }
+        var left = try await remembered(staying..<staying + going)
+        #expect(left == going)
+        var calls = 0
+        while try await !engine.remove(goes, from: storage, limit: 20) {
+            calls += 1
+            let now = try await remembered(staying..<staying + going)
+            #expect((0...20).contains(left - now), "call \(calls)")
+            left = now
+            guard calls == 12 else { continue }
+            await engine.close()
+            engine = SQLiteEngine(folder: sample.folder.path)
+            _ = try await engine.open()
+        }
+        #expect(calls >= (going + staying + going) / 20)
+        #expect(try await remembered(staying..<staying + going) == 0)
+        #expect(try await remembered(0..<staying) == staying)
+        await engine.close()
+    }
+
     @Test("a copy that began before its partition was removed has every row that it began with (M6)")
     func snapshotOutlives() async throws {
         let sample = try Sample()
