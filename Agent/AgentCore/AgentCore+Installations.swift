@@ -6,13 +6,14 @@ import Replication
 extension AgentCore {
     /// Puts the children in the place of a parent that a split has ended, once it has applied the split (rule M2).
     ///
-    /// Only children that are still placed here: others have moved on while this node was away.
+    /// Children of which no copy is placed here any more, because they have moved on while this node was behind, are made
+    /// beside the others and then removed: nothing else would ever know of the rows that the parent left of them.
     mutating func installChildren(of id: PartitionID, at now: LogicalInstant) {
         guard let retired = topology.retired[id], let local = locals[id], !local.isDamaged, local.installation == nil,
             !local.isDropping, var replica = local.replica
         else { return }
-        let children = retired.children.sorted().compactMap { topology.partitions[$0] }
-            .filter { ownReplica(of: $0)?.storage == local.storage && $0.status != .deleting }
+        let known = retired.children.sorted().compactMap { topology.partitions[$0] }.filter { $0.status != .deleting }
+        let children = known.filter { ownReplica(of: $0)?.storage == local.storage }
         if let merged = children.first, !merged.parents.isEmpty { return install(merged, at: now) }
         guard let origin = children.first?.origin else {
             drop(id, at: now)
@@ -33,7 +34,10 @@ extension AgentCore {
         }
         // Before the engine has them the log has, and the parent stays in the log until the engine has them: whatever topology the
         // next start finds, either the parent is whole there or the children are.
-        prepareInstallation(of: children, inPlaceOf: [id], at: now)
+        let gone = known.filter { child in
+            child.replica(on: identity.node) == nil && locals[child.id] == nil && remnants[child.id] == nil
+        }
+        prepareInstallation(of: (children + gone).sorted { $0.id < $1.id }, inPlaceOf: [id], at: now)
     }
 
     /// Puts a partition in the place of those that were merged into it, once each has applied the entry at which it ended (rule M2).

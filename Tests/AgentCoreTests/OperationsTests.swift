@@ -182,6 +182,28 @@ import Testing
         #expect(world.damages.count == 1)
     }
 
+    @Test("a half that moved away while a member was behind is made there, and removed with its rows (M2)", arguments: 1...4)
+    func lateInstallation(seed: UInt64) throws {
+        let world = try World.active(seed: seed, nodes: 4)
+        world.write(for: .milliseconds(400))
+        let (parent, late, spare) = (world.partitions[0].id, world.order[2], world.order[3])
+        // It replicates, and hears of nothing that is decided.
+        world.cut.insert([late, late])
+        world.catalog.split(parent, at: Key([0x80]))
+        #expect(world.run(until: { world.catalog.topology.retired[parent] != nil }), "\(world.describe())")
+        world.catalog.nodeFailed(late)
+        world.write(for: .seconds(2))
+        #expect(world.partitions.allSatisfy { !$0.inSync.contains(late) }, "\(world.describe())")
+        let upper = try #require(world.partitions.max { $0.range.low < $1.range.low }).id
+        world.catalog.move(upper, from: late, to: spare)
+        #expect(world.run(until: { world.catalog.topology.partitions[upper]?.replica(on: late) == nil }), "\(world.describe())")
+        world.cut = []
+        let lower = try #require(world.partitions.min { $0.range.low < $1.range.low }).id
+        #expect(world.run(until: { world.machines[late]?.engine.keys.sorted() == [lower] }), "\(world.describe())")
+        #expect(world.abandonedRows == 0)
+        #expect(world.settle() == [])
+    }
+
     @Test("a primary whose engine has long found no room gives its role to one that has some, and its copy stays (F6)")
     func noRoomAtPrimary() throws {
         let world = try world(seed: 6)

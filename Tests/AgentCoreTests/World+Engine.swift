@@ -80,6 +80,7 @@ extension World {
             if held == nil, children.contains(where: { machine.engine[$0.id] == nil }) {
                 violations.append("\(machine.id) makes children out of nothing")
             }
+            abandonedRows += held?.rows.count { row in !children.contains { $0.range.contains(World.key(row)) } } ?? 0
             for child in children where held != nil {
                 let rows = (held?.rows ?? []).filter { child.range.contains(World.key($0)) }
                 let writes = (held?.writes ?? [:]).filter { child.range.contains(World.key($0.key)) }

@@ -134,6 +134,8 @@ final class World {
     /// Damage that the world itself did is no defect.
     var mayDamage = false
     var violations: [String] = []
+    /// Rows that engines kept when they cut a partition in two, and that are in neither half.
+    var abandonedRows = 0
 
     init(seed: UInt64, nodes count: Int) throws {
         random = SeededGenerator(seed: seed)
