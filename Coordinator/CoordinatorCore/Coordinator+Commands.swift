@@ -21,23 +21,18 @@ extension Coordinator {
     /// How many commands wait here that count against the same bound. What may end a fence has one for itself, for no flood of others may keep
     /// a fence up (rule M4); nor do the ends of many fences, as after a change of leader, have the others refused.
     private func held(beside command: Command) -> Int {
-        let all = waiting.count + passedOn.count
-        guard all >= settings.waitingCommands else { return all }
-        let endsFences = command.mayEndFence
-        return waiting.count { $0.command.command.mayEndFence == endsFences }
-            + passedOn.values.count { $0.item.command.command.mayEndFence == endsFences }
+        guard waiting.count >= settings.waitingCommands else { return waiting.count }
+        return waiting.count(endingFences: command.mayEndFence)
     }
 
     mutating func handInWaiting(at now: LogicalInstant, wall: WallTime) {
         guard let leader = raft.leader else { return }
         recallFromEarlierTerms()
-        guard !waiting.isEmpty, !raft.isTransferring else { return }
+        guard !waiting.queue.isEmpty, !raft.isTransferring else { return }
         // What gathers while one write runs goes into the next, for the followers too: one message for many commands, and no later
         // on our own disk than if it had been handed in at once.
         if leader == id, raft.log.oldestWriteStartedAt != nil { return }
-        let commands = waiting
-        waiting = []
-        for item in commands {
+        for item in waiting.takeQueue() {
             if item.refusedIn == raft.term {
                 waiting.append(item)
             } else if leader == id {
@@ -51,10 +46,10 @@ extension Coordinator {
     /// What was passed on to a leader that is none any more is handed to the new one: committed twice, it is still applied once,
     /// because its request id is known by then.
     private mutating func recallFromEarlierTerms() {
-        guard !passedOn.isEmpty else { return }
-        let lost = passedOn.filter { $0.value.term != raft.term }.keys.sorted()
+        guard !waiting.passedOn.isEmpty else { return }
+        let lost = waiting.passedOn.filter { $0.value.term != raft.term }.keys.sorted()
         for number in lost {
-            if let item = passedOn.removeValue(forKey: number)?.item { handInAgain(item, mayBeApplied: true) }
+            if let item = waiting.takeBack(number)?.item { handInAgain(item, mayBeApplied: true) }
         }
     }
 
@@ -102,7 +97,7 @@ extension Coordinator {
         // Asked here too, so that the leader is not even sent it.
         guard written(item, at: lastStamp) != nil else { return }
         lastNumber += 1
-        passedOn[lastNumber] = HandedOn(item: item, term: raft.term)
+        waiting.passOn(item, as: lastNumber, in: raft.term)
         actions.append(.send(.command(item.command, number: lastNumber, knownUpTo: item.knownUpTo), to: leader))
     }
 
@@ -125,9 +120,7 @@ extension Coordinator {
             actions.append(.readAnswered(caller: read.id, isFresh: false))
         }
         freshReads.removeAll { $0.until <= now }
-        let overdue = waiting.filter { $0.until <= now }
-        waiting.removeAll { $0.until <= now }
-        for item in overdue { answer(item, .noLeader) }
+        for item in waiting.takeOverdue(at: now) { answer(item, .noLeader) }
         for index in handedIn.keys.sorted() {
             let late = handedIn[index]?.filter { $0.item.until <= now } ?? []
             guard !late.isEmpty else { continue }
@@ -135,9 +128,9 @@ extension Coordinator {
             if handedIn[index]?.isEmpty == true { handedIn[index] = nil }
             for handed in late { answer(handed.item, .unknown) }
         }
-        for number in passedOn.keys.sorted() {
-            guard let item = passedOn[number]?.item, item.until <= now else { continue }
-            passedOn[number] = nil
+        for number in waiting.passedOn.keys.sorted() {
+            guard let item = waiting.passedOn[number]?.item, item.until <= now else { continue }
+            _ = waiting.takeBack(number)
             answer(item, .unknown)
         }
     }

@@ -149,7 +149,7 @@ extension Coordinator {
             stopIfOverdue(current, at: now)
         } else if !isStopping {
             handOver = nil
-        } else if waiting.isEmpty, passedOn.isEmpty, handedIn.isEmpty, raft.leader != nil {
+        } else if waiting.isEmpty, handedIn.isEmpty, raft.leader != nil {
             handOver = nil
             tellThatMayStop()
         } else {

@@ -7,9 +7,10 @@ extension Coordinator {
     /// How many of each there are; none of them when nothing is under way.
     package var holdings: [(what: String, count: Int)] {
         let own: [(what: String, count: Int)] = [
-            ("waiting commands", waiting.count), ("commands handed in", handedIn.values.reduce(0) { $0 + $1.count }),
-            ("commands passed on", passedOn.count), ("fresh reads", freshReads.count), ("own proposals", underWay.count),
-            ("wishes of operators", groupRequests.count), ("absent nodes", absentSince.count),
+            ("waiting commands", waiting.queue.count), ("commands handed in", handedIn.values.reduce(0) { $0 + $1.count }),
+            ("commands passed on", waiting.passedOn.count), ("fresh reads", freshReads.count),
+            ("own proposals", underWay.count), ("wishes of operators", groupRequests.count),
+            ("absent nodes", absentSince.count),
         ]
         return own + raft.holdings
     }

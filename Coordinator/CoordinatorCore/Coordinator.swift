@@ -116,9 +116,8 @@ package struct Coordinator: Sendable {
     /// Zones of the members that the settings name, who are witnesses too; those that came later are declared in the catalog.
     let memberZones: [NodeID: ZoneName]
 
-    var waiting: [Waiting] = []
+    var waiting = WaitingCommands()
     var handedIn: [LogIndex: [HandedIn]] = [:]
-    var passedOn: [UInt64: HandedOn] = [:]
     /// Of the last command that was passed on.
     var lastNumber: UInt64
     /// Whether a state is on its way to becoming bytes.
@@ -211,7 +210,7 @@ package struct Coordinator: Sendable {
     /// Whether this member plans nothing and nobody waits for it: it has only old accusations to forget, and those can wait.
     private var isAtRest: Bool {
         !raft.isLeader && raft.isMember && !isStopping && handOver == nil && waiting.isEmpty && handedIn.isEmpty
-            && passedOn.isEmpty && freshReads.isEmpty && groupRequests.isEmpty && underWay.isEmpty && absentSince.isEmpty
+            && freshReads.isEmpty && groupRequests.isEmpty && underWay.isEmpty && absentSince.isEmpty
             && unevenSince == nil
     }
 
@@ -269,7 +268,7 @@ package struct Coordinator: Sendable {
         case .command(let command, let number, let known):
             enqueue(command, for: .member(sender, number: number), knownUpTo: known, at: now)
         case .outcome(let outcome, let number):
-            guard let passed = passedOn.removeValue(forKey: number) else { return }
+            guard let passed = waiting.takeBack(number) else { return }
             guard outcome == .noLeader else { return answer(passed.item, outcome) }
             // It was not handed in: this member has yet to hear who leads instead.
             var item = passed.item
