@@ -11,9 +11,9 @@ extension AgentCore {
             ("installations", installing.count + locals.values.count { $0.installation != nil }),
             ("removals", dropping.count + locals.values.count { $0.isDropping }),
             ("copies under way", locals.values.reduce(0) { $0 + $1.copying.count + $1.stopping.count }),
-            ("cleanups", dueAt.count), ("outgrown", outgrown.count), ("remnants", remnants.count),
-            ("mistrusted", mistrusted.count), ("proposals", proposals.count), ("wanted splits", wantedSplit == nil ? 0 : 1),
-            ("changes", changedAt.count),
+            ("cleanups", dueAt.count), ("outgrown", outgrown.count), ("overtaken", overtaken.count),
+            ("remnants", remnants.count), ("mistrusted", mistrusted.count), ("proposals", proposals.count),
+            ("wanted splits", wantedSplit == nil ? 0 : 1), ("changes", changedAt.count),
         ]
         var ofReplicas: [String: Int] = [:]
         for local in locals.values {

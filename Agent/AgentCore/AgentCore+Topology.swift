@@ -26,7 +26,10 @@ extension AgentCore {
         do {
             try topology.apply(delta)
         } catch {
-            if case .gap = error { actions.append(.askTopology) }
+            if case .gap = error {
+                noteOvertaken(by: delta)
+                actions.append(.askTopology)
+            }
             return
         }
         leases.knows(topology.revision)
@@ -46,6 +49,25 @@ extension AgentCore {
         actions.append(.topologyChanged)
     }
 
+    /// What a coordinator has said holds, though what it follows on is not here yet. It is no topology to act by: a partition
+    /// that is known at an earlier epoch is only not served any more, for another may lead it, or none (rule E2).
+    private mutating func noteOvertaken(by delta: TopologyDelta) {
+        func note(_ id: PartitionID, _ epoch: Epoch, _ descriptor: PartitionDescriptor?) {
+            guard let known = topology.partitions[id], known.epoch < epoch, overtaken[id].map({ $0.epoch < epoch }) ?? true
+            else { return }
+            overtaken[id] = Overtaking(epoch: epoch, revision: delta.to, descriptor: descriptor)
+        }
+        for change in delta.changes {
+            switch change {
+            case .partition(let partition): note(partition.id, partition.epoch, partition)
+            case .partitionRetired(let id, let epoch, _): note(id, epoch, nil)
+            case .node, .nodeRemoved, .table, .tableRemoved, .operation, .operationRemoved, .signingKey, .signingKeyRemoved,
+                .tokenRevoked, .tokenForgotten, .policy, .policyRemoved, .configuration, .configurationRemoved, .gossipKeys:
+                break
+            }
+        }
+    }
+
     /// Gives every replica here that is concerned its descriptor; makes those that are new. The retired come first: their
     /// children take their place.
     mutating func learn(_ ids: [PartitionID], at now: LogicalInstant) {
@@ -57,6 +79,9 @@ extension AgentCore {
         }
         forgetSettledProposals()
         outgrown = outgrown.filter { id, epoch in topology.partitions[id].map { $0.epoch < epoch } ?? false }
+        overtaken = overtaken.filter { id, newer in
+            newer.revision > topology.revision && topology.partitions[id].map { $0.epoch < newer.epoch } ?? false
+        }
         for id in sorted { learn(id, continuing: false, at: now) }
         let mine = topology.partitions.values.filter { $0.primary == identity.node }
         leasePeers = Set(mine.flatMap { $0.replicas.map(\.node) }).subtracting([identity.node]).sorted()

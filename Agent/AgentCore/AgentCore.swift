@@ -69,6 +69,9 @@ package struct AgentCore: Sendable {
     var changedAt: [PartitionID: Revision] = [:]
     /// Partitions for which the disk proved at the start that the topology is behind, and the first epoch at which it may not be.
     var outgrown: [PartitionID: Epoch] = [:]
+    /// Partitions of which a coordinator's word has proved a later epoch than the topology here has, since what lies between is
+    /// missing. None of them is served, nor a lease granted over it, until that is learned (rule E2).
+    var overtaken: [PartitionID: Overtaking] = [:]
     var locals: [PartitionID: LocalReplica] = [:]
     /// Storages that the engine could not open, with the reason. Nothing can be taken out of such a one by itself: it goes as a whole,
     /// once nothing that was in it counts any more.
@@ -105,6 +108,14 @@ package struct AgentCore: Sendable {
     /// Inputs for replicas in this step, in order; partitions in the order in which they first appeared.
     var pending: [PartitionID: [Replica.Input]] = [:]
     var touched: [PartitionID] = []
+
+    struct Overtaking: Hashable, Sendable {
+        let epoch: Epoch
+        /// Who knows the topology at this revision knows that.
+        let revision: Revision
+        /// Nil: the partition is no more.
+        let descriptor: PartitionDescriptor?
+    }
 
     struct Outstanding: Hashable, Sendable {
         let ticket: UInt64
@@ -328,6 +339,9 @@ package struct AgentCore: Sendable {
     /// knows to have changed since its own.
     private mutating func grant(_ request: LeaseRequest, to peer: NodeID, at now: LogicalInstant) {
         var excluded = outgrown
+        for (id, newer) in overtaken where newer.revision > request.revision {
+            excluded[id] = max(excluded[id] ?? Epoch(0), newer.epoch)
+        }
         for (id, revision) in changedAt where revision > request.revision {
             if let retired = topology.retired[id] {
                 excluded[id] = max(excluded[id] ?? Epoch(0), retired.epoch.next)
@@ -370,8 +384,14 @@ package struct AgentCore: Sendable {
         guard let replica = locals[id]?.replica, let descriptor = replica.descriptor, !replica.isRetired else {
             return .notHere(topology.partitions[id])
         }
+        if let refusal = refusalIfOvertaken(id, at: descriptor.epoch) { return refusal }
         if epoch > descriptor.epoch { actions.append(.askTopology) }
         return epoch == descriptor.epoch || settings.mutated(.servesOtherEpochs) ? nil : .staleEpoch(descriptor)
+    }
+
+    /// With the descriptor that was proved, for the client to look elsewhere.
+    private func refusalIfOvertaken(_ id: PartitionID, at epoch: Epoch) -> RequestRefusal? {
+        overtaken[id].flatMap { $0.epoch > epoch ? .notHere($0.descriptor) : nil }
     }
 
     /// Asked after the engine has read, before the answer leaves: the right to it must have held until now (rule R2).
@@ -379,6 +399,7 @@ package struct AgentCore: Sendable {
         guard let replica = locals[id]?.replica, let descriptor = replica.descriptor else {
             return .notHere(topology.partitions[id])
         }
+        if let refusal = refusalIfOvertaken(id, at: descriptor.epoch) { return refusal }
         guard descriptor.epoch == epoch || settings.mutated(.servesOtherEpochs) else { return .staleEpoch(descriptor) }
         switch replica.refusalOfReads(at: now, leases: leases) {
         case nil: return nil

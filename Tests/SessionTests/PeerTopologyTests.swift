@@ -11,6 +11,7 @@ import Wire
 /// An agent that no coordinator tells, and that hears by gossip of a newer revision.
 private final class CutOff: TopologyFollower {
     private let state: Mutex<(topology: Topology, newest: Revision)>
+    private let proofs = Mutex<[TopologyDelta]>([])
     let peers: [NodeID: String]
 
     init(_ topology: Topology, peers: [NodeID: String]) {
@@ -23,6 +24,8 @@ private final class CutOff: TopologyFollower {
     var newestRevision: Revision { state.withLock { $0.newest } }
     func hear(of revision: Revision) { state.withLock { $0.newest = revision } }
     func learned(_ delta: TopologyDelta) async { state.withLock { try? $0.topology.apply(delta) } }
+    func proved(_ delta: TopologyDelta) async { proofs.withLock { $0.append(delta) } }
+    var proven: [TopologyDelta] { proofs.withLock { $0 } }
 }
 
 @Suite("What coordinators have decided is learned from other agents (T2)", .timeLimit(.minutes(5))) struct PeerTopologyTests {
@@ -91,6 +94,37 @@ private final class CutOff: TopologyFollower {
         await told.stage.end()
     }
 
+    @Test("where what lies between is missing, what a coordinator has signed is handed on as a proof, once (E2)")
+    func proves() async throws {
+        let told = try await Told()
+        #expect(await eventually { await told.owner.topology.revision.index == 10 })
+        let signer = try Stage.identity("c1", .coordinator, told.stage.authority)
+        let deltas = try (50..<400 as Range<UInt64>).map { index in
+            TopologyDelta(
+                from: Revision(history: 1, index: index), to: Revision(history: 1, index: index + 1),
+                changes: [.nodeRemoved(try NodeID("x\(index)"))])
+        }
+        for delta in deltas {
+            told.relay.note(
+                SignedDelta(delta) { try? signer.sign(delta: $0, of: told.stage.cluster) }, by: signer.certificate.der)
+        }
+        let follower = CutOff(start, peers: told.peers)
+        let learner = try told.peerTopology(of: follower)
+        told.stage.run { await learner.run() }
+        follower.hear(of: Revision(history: 1, index: 400))
+        #expect(await eventually { follower.proven.count >= TopologyAnswer.mostDeltas })
+        #expect(follower.proven == Array(deltas.suffix(TopologyAnswer.mostDeltas)))
+        #expect(follower.revision == start.revision)
+        let more = TopologyDelta(
+            from: Revision(history: 1, index: 400), to: Revision(history: 1, index: 401), changes: [])
+        told.relay.note(
+            SignedDelta(more) { try? signer.sign(delta: $0, of: told.stage.cluster) }, by: signer.certificate.der)
+        follower.hear(of: more.to)
+        #expect(await eventually { follower.proven.last == more })
+        #expect(follower.proven == Array(deltas.suffix(TopologyAnswer.mostDeltas)) + [more])
+        await told.stage.end()
+    }
+
     @Test("who was decommissioned is told nothing by peers")
     func strangers() async throws {
         let told = try await Told(asker: .decommissioned)
@@ -109,11 +143,12 @@ private final class CutOff: TopologyFollower {
     // MARK: - What proves nothing
 
     private enum Fault: CaseIterable {
-        case none, anotherDelta, aNodesSignature, anotherAuthority, anotherCluster, laterStart, notForward
+        case none, laterStart, anotherDelta, aNodesSignature, anotherAuthority, anotherCluster, earlierStart, anotherHistory
+        case gap, notForward
     }
 
     @Test(
-        "only what a coordinator of this cluster has signed is taken, and only where it follows on what is there",
+        "only what a coordinator of this cluster has signed is taken, in one row, and only behind what is there",
         arguments: Fault.allCases)
     private func proofs(_ fault: Fault) async throws {
         let told = try await Told()
@@ -123,13 +158,14 @@ private final class CutOff: TopologyFollower {
         let signer = try Stage.identity(
             "c1", fault == .aNodesSignature ? .node : .coordinator, authority)
         func delta(_ index: UInt64, _ name: String = "x") throws -> TopologyDelta {
-            TopologyDelta(
-                from: Revision(history: 1, index: index),
-                to: Revision(history: 1, index: fault == .notForward ? index : index + 1),
+            let history: UInt64 = fault == .anotherHistory ? 2 : 1
+            return TopologyDelta(
+                from: Revision(history: history, index: index),
+                to: Revision(history: history, index: fault == .notForward ? index : index + 1),
                 changes: [.nodeRemoved(try NodeID(name))])
         }
-        let first = fault == .laterStart ? 11 : 10 as UInt64
-        var parts = try [first, first + 1].map { index in
+        let first: UInt64 = fault == .laterStart ? 11 : fault == .earlierStart ? 9 : 10
+        var parts = try [first, first + (fault == .gap ? 2 : 1)].map { index in
             TopologyAnswer.Part(
                 signed: SignedDelta(try delta(index)) { try? signer.sign(delta: $0, of: cluster) },
                 signer: signer.certificate.der)
@@ -140,7 +176,7 @@ private final class CutOff: TopologyFollower {
         }
         let learner = try told.peerTopology(of: CutOff(start, peers: [:]))
         let answer = TopologyAnswer(parts)
-        if fault == .none {
+        if fault == .none || fault == .laterStart {
             #expect(try learner.verified(answer, after: start.revision) == parts)
         } else {
             #expect(throws: (any Error).self) { try learner.verified(answer, after: start.revision) }
@@ -159,11 +195,19 @@ private final class CutOff: TopologyFollower {
             relay.note(SignedDelta(delta) { _ in signed ? [UInt8](repeating: 7, count: 64) : nil }, by: [1])
         }
         func count(after index: UInt64, through end: UInt64 = 10_000) -> Int {
-            relay.answer(after: Revision(history: 1, index: index), through: Revision(history: 1, index: end)).parts.count
+            let after = Revision(history: 1, index: index)
+            let parts = relay.answer(after: after, through: Revision(history: 1, index: end)).parts
+            return parts.first?.signed.delta.from == after ? parts.count : 0
+        }
+        /// What is told to who is too far behind to apply it.
+        func proofs(after index: UInt64, through end: UInt64 = 10_000) -> [UInt64] {
+            relay.answer(after: Revision(history: 1, index: index), through: Revision(history: 1, index: end)).parts
+                .map(\.signed.delta.from.index)
         }
         for index in 1...5 as ClosedRange<UInt64> { note(index) }
         #expect(count(after: 1) == 5 && count(after: 3) == 3 && count(after: 6) == 0 && count(after: 0) == 0)
         #expect(count(after: 1, through: 4) == 3)
+        #expect(proofs(after: 0) == [1, 2, 3, 4, 5] && proofs(after: 0, through: 4) == [1, 2, 3] && proofs(after: 6) == [])
         // A session that begins anew sends again what came a moment ago.
         note(4)
         note(5)
@@ -176,5 +220,6 @@ private final class CutOff: TopologyFollower {
         for index in 12...3_000 as ClosedRange<UInt64> { note(index) }
         #expect(count(after: 11) == 0 && count(after: 2_990) == 11)
         #expect(count(after: 2_400) == TopologyAnswer.mostDeltas)
+        #expect(proofs(after: 11) == Array(2_745...3_000))
     }
 }

@@ -191,6 +191,7 @@ struct Follower: TopologyFollower {
     }
 
     func learned(_ delta: TopologyDelta) async { await session.learned(delta) }
+    func proved(_ delta: TopologyDelta) async { await session.proved(delta) }
 }
 
 extension ClusterCredentials {

@@ -368,6 +368,9 @@ package final class AgentSession: Service {
         noticeFailure(in: delta.changes)
     }
 
+    /// One that follows on something that is not known here: of what it says of partitions the core makes what is safe.
+    func proved(_ delta: TopologyDelta) async { await owner.received(.delta(delta)) }
+
     private func registered(_ outcome: RegistrationOutcome) async {
         switch outcome {
         case .registered(let session):

@@ -50,22 +50,28 @@ package final class DeltaRelay: Sendable {
         }
     }
 
-    /// What is known to follow on `revision`, up to `end`: nothing, where that is too old, or the newest.
+    /// What is known to follow on `revision`, up to `end`: nothing, where that is the newest. Where it is too old, the newest
+    /// that there is: it cannot be applied, and shows all the same which partitions have gone on (rule E2).
     func answer(after revision: Revision, through end: Revision) -> TopologyAnswer {
         state.withLock { state in
-            guard let first = state.parts.firstIndex(where: { $0.signed.delta.from == revision }) else {
-                return TopologyAnswer([])
-            }
-            var parts: [TopologyAnswer.Part] = []
-            var (bytes, signers) = (0, Set<[UInt8]>())
-            for part in state.parts[first...].prefix(TopologyAnswer.mostDeltas) where part.signed.delta.to <= end {
-                bytes += part.signed.bytes.count
-                signers.insert(part.signer)
-                guard bytes <= Bounds.answer, signers.count <= TopologyAnswer.mostSigners else { break }
-                parts.append(part)
-            }
-            return TopologyAnswer(parts)
+            let known = state.parts.filter { $0.signed.delta.from >= revision && $0.signed.delta.to <= end }
+            guard let first = known.first else { return TopologyAnswer([]) }
+            if first.signed.delta.from == revision { return TopologyAnswer(Self.leading(known)) }
+            return TopologyAnswer(Self.leading(known.reversed()).reversed())
         }
+    }
+
+    /// As many of the first as an answer may have.
+    private static func leading(_ known: some Sequence<TopologyAnswer.Part>) -> [TopologyAnswer.Part] {
+        var parts: [TopologyAnswer.Part] = []
+        var (bytes, signers) = (0, Set<[UInt8]>())
+        for part in known.prefix(TopologyAnswer.mostDeltas) {
+            bytes += part.signed.bytes.count
+            signers.insert(part.signer)
+            guard bytes <= Bounds.answer, signers.count <= TopologyAnswer.mostSigners else { break }
+            parts.append(part)
+        }
+        return parts
     }
 
     /// Answers the one question of a link: the listener's handler for `.topology`.

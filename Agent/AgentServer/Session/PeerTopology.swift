@@ -19,6 +19,9 @@ protocol TopologyFollower: Sendable {
     var peers: [NodeID: String] { get }
     /// Takes one delta, which a coordinator has signed.
     func learned(_ delta: TopologyDelta) async
+    /// Takes one that a coordinator has signed, and that does not follow on the revision here: it shows that partitions have
+    /// gone on.
+    func proved(_ delta: TopologyDelta) async
 }
 
 package final class PeerTopology: Service {
@@ -58,6 +61,8 @@ package final class PeerTopology: Service {
     private let logger: Logger
     /// Who told last of a newer revision: asked first.
     private let teller = Mutex<NodeID?>(nil)
+    /// Up to where it was handed on what partitions have gone on to.
+    private let proved = Mutex(Revision.none)
 
     init(
         endpoint: LinkEndpoint, authority: Certificate, relay: DeltaRelay, follower: any TopologyFollower, logger: Logger
@@ -112,7 +117,15 @@ package final class PeerTopology: Service {
         else { return (nil, false) }
         do {
             let parts = try verified(try await answer(of: node, at: address, after: revision), after: revision)
-            guard let last = parts.last else { return (node, false) }
+            guard let first = parts.first, let last = parts.last else { return (node, false) }
+            guard first.signed.delta.from == revision else {
+                // Between them something is missing, which only a coordinator has.
+                for part in parts where part.signed.delta.to > proved.withLock({ $0 }) {
+                    await follower.proved(part.signed.delta)
+                }
+                proved.withLock { $0 = max($0, last.signed.delta.to) }
+                return (node, false)
+            }
             for part in parts {
                 await follower.learned(part.signed.delta)
                 relay.note(part.signed, by: part.signer)
@@ -146,13 +159,15 @@ package final class PeerTopology: Service {
     }
 
     /// The parts of an answer, if each follows on the one before it and a coordinator of this cluster has signed it: what a peer says
-    /// by itself proves nothing (rule E2).
+    /// by itself proves nothing (rule E2). The first follows on `revision`, or stands behind it in the same history.
     func verified(_ answer: TopologyAnswer, after revision: Revision) throws -> [TopologyAnswer.Part] {
         var signers: [[UInt8]: SignerCertificate] = [:]
         var end = revision
-        for part in answer.parts {
+        for (place, part) in answer.parts.enumerated() {
             let delta = part.signed.delta
-            guard delta.from == end, delta.to > end else { throw Refusal.notAsked(from: delta.from, end) }
+            let follows =
+                place == 0 ? delta.from >= revision && delta.from.history == revision.history : delta.from == end
+            guard follows, delta.to > delta.from else { throw Refusal.notAsked(from: delta.from, end) }
             let signer =
                 try signers[part.signer]
                 ?? SignerCertificate(
