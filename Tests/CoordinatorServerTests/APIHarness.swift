@@ -26,13 +26,29 @@ final class InstantPlane: ControlPlane, Sendable {
 
     func loseLeader() { isLeaderless.withLock { $0 = true } }
 
+    /// What others have committed by the time the next command comes to the log, unseen by whoever hands that in.
+    let interposed = Mutex<[Command]>([])
+
     func propose(
         _ command: Command, by actor: Principal, reason: String, requestID: Model.RequestID, fingerprint: [UInt8],
         traceID: String
     ) async throws(ControlPlaneError) -> CommandResult {
         if isLeaderless.withLock({ $0 }) { throw .noLeader }
-        let proposed = ProposedCommand(
-            command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint, traceID: traceID)
+        let before = interposed.withLock { commands in
+            defer { commands = [] }
+            return commands
+        }
+        for (place, command) in before.enumerated() {
+            guard let id = try? Model.RequestID("\(requestID)-before-\(place)") else { continue }
+            _ = commit(ProposedCommand(command: command, actor: actor, requestID: id))
+        }
+        return commit(
+            ProposedCommand(
+                command: command, actor: actor, reason: reason, requestID: requestID, fingerprint: fingerprint,
+                traceID: traceID))
+    }
+
+    private func commit(_ proposed: ProposedCommand) -> CommandResult {
         let entry: CatalogEntry
         do throws(MalformedEntry) {
             entry = try CoordinatorCodec.standard.written(proposed.stamped(BootClock.wallTime())).entry
