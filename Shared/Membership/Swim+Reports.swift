@@ -77,6 +77,12 @@ extension Swim {
 
     mutating func report(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !findings.isEmpty else { return }
+        // The topology may be about to name it; later, nobody will ever say that he knows.
+        findings = findings.filter { finding in
+            guard let member = table[finding.slot], !member.inRoster, !mutated(.reportsStrangers) else { return true }
+            return now - member.since <= SwimLimits.strangerReports
+        }
+        guard !findings.isEmpty else { return }
         var deaths: [DeathFindings.Death] = []
         let together = suspicions.entries.count > 1 && !mutated(.reportsSingly)
         // What is told again joins what is due, and after a report comes none for a moment: or the deaths of a hundred, and their

@@ -9,6 +9,7 @@ extension Swim {
         for slot in 0..<table.slots {
             guard let member = table[slot], member.inRoster, !named.contains(member.node) else { continue }
             table.update(slot) { $0.inRoster = false }
+            findings.removeAll { $0.slot == slot }
         }
         for entry in entries where entry.node != node && entry.profile.fits { adopt(entry, at: now, &actions) }
     }
@@ -53,6 +54,8 @@ extension Swim {
                     $0.record.profile.session = entry.profile.session
                 }
             }
+            // It may have gone before we knew that anybody waits for it.
+            if !member.inRoster { prepareReport(of: slot, evidence: false, at: now) }
         }
     }
 

@@ -276,7 +276,8 @@ extension Swim {
             // It was cut off from us, and hardly alone: who else is back, of whom we were not told?
             if !mutated(.asksForNoOthers) { nextSync = min(nextSync, now + tuning.syncInterval / 10) }
         }
-        let evidence = suspicions[slot].map { hasEvidence($0, at: now) } ?? false
+        // What we found out about one life says nothing of the next.
+        let evidence = !isNewLife && (suspicions[slot].map { hasEvidence($0, at: now) } ?? false)
         table.update(slot) {
             $0.record = rumour
             if !member.heard || isNewLife { $0.metAt = now }

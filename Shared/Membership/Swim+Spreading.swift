@@ -7,11 +7,17 @@ extension Swim {
 
     mutating func gossip(at now: LogicalInstant, _ actions: inout [Action]) {
         guard !queue.isEmpty, !(phase == .running && mutated(.gossipsOnProbesAlone)) else { return }
-        // What nobody was told yet does not wait for the others.
-        let wait = queue.isFresh ? tuning.gossipInterval / 4 : tuning.gossipInterval
+        // What nobody was told yet does not wait for the others. Who hears nobody may be heard by nobody either, and what he tells
+        // then does not count as told: he would go on at that pace for as long as he is alone.
+        let isAlone = phase == .running && isIsolated(at: now) && !mutated(.talksToItself)
+        let wait =
+            isAlone ? tuning.gossipInterval * patience : queue.isFresh ? tuning.gossipInterval / 4 : tuning.gossipInterval
         guard now - lastGossip >= wait else { return }
         lastGossip = now
-        for member in pick(fanout, where: \.isActive) {
+        let listeners = pick(fanout, where: \.isActive)
+        // Whoever comes later compares with us.
+        if listeners.isEmpty { queue = GossipQueue() }
+        for member in listeners {
             let message = message(.gossip, to: member)
             guard !message.rumours.isEmpty else { break }
             actions.append(.send(message, to: member.profile.gossip))

@@ -40,6 +40,8 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case judgesUnheard
     /// Who was cut off goes on suspecting those whom it did not hear meanwhile.
     case blamesOthersForItsCut
+    /// Who hears nobody gossips as fast as one who is heard.
+    case talksToItself
     /// A heard verdict counts at once, about whomever.
     case believesVerdicts
     /// A heard verdict counts though we have not called the suspect.
@@ -120,6 +122,8 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case reportsSingly
     /// A death that the control plane knows is reported on. (rule F7)
     case reportsTheSettled
+    /// A death of somebody whom no topology names is reported for as long as it is remembered.
+    case reportsStrangers
     /// Who was never heard is reported as soon as it is held dead.
     case sparesNoLatecomers
     /// A member that says good-bye is held dead.

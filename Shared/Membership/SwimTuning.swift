@@ -161,6 +161,8 @@ enum SwimLimits {
     static let disbelievedRevisions = 8
     /// Who speaks at once of a death (rule F7).
     static let firstSpeakers = 3
+    /// For how long the death of a member is reported that no roster names: its registration may be committed, and not known here yet.
+    static let strangerReports = Span.seconds(60)
     /// Deaths in one report.
     static let deathsOfReport = FoundDeath.mostOfReport
 }

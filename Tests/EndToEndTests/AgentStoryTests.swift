@@ -137,6 +137,17 @@ struct AgentNetworkTests {
                 try await cluster.waitForHealth()
             }
 
+            // C26: one whose own kernel refuses whatever it would send.
+            watch = try await AgentWatch(cluster)
+            let process = try #require(cluster.process("n5"))
+            try network.unplug("n5")
+            try await watch.wait(for: "dead")
+            try network.plug("n5")
+            try await watch.wait(for: "alive", within: 35)
+            #expect(process.isRunning)
+            #expect(try watch.said("dead").sorted() == AgentWatch.others.map { "\($0): n5" })
+            try await cluster.waitForHealth()
+
             // C10: two sides.
             watch = try await AgentWatch(cluster)
             let small = ["n1", "n5", "c1"]

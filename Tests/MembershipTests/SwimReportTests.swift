@@ -74,9 +74,20 @@ import Testing
         #expect(!again.contains(news))
     }
 
+    private func named(_ index: Int) -> RosterEntry {
+        RosterEntry(node: World.node(index), generation: Generation(1), profile: World.profile(index))
+    }
+
+    /// Six, of whom the control plane knows as well.
+    private func expectingSix() -> (Swim, LogicalInstant) {
+        var (swim, now) = knowingSix()
+        _ = swim.step(.roster((1...6).map(named)), at: now)
+        return (swim, now)
+    }
+
     @Test("a death that was refuted, and of which only the next accusation reaches us, is reported no more")
     func refutedUnheard() throws {
-        var (swim, now) = knowingSix()
+        var (swim, now) = expectingSix()
         for accuser in [4, 5] {
             _ = swim.step(gossip([record(3, .suspect, by: accuser, refused: true)], from: accuser), at: now)
         }
@@ -92,7 +103,7 @@ import Testing
 
     @Test("whoever answers the call that a rumour of its death brings about is reported only when it answers no more")
     func answersTheCall() throws {
-        var (swim, now) = knowingSix()
+        var (swim, now) = expectingSix()
         // A later life, which it cannot refute, and which is not its own.
         let rumour = MemberRecord(
             node: World.node(3), life: Life(generation: Generation(2), incarnation: 0), status: .dead,
@@ -102,16 +113,6 @@ import Testing
         #expect(run(&swim, from: &now, for: .seconds(8), gone: []).isEmpty)
         let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
         #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
-    }
-
-    /// Six, of whom the control plane knows as well.
-    private func expectingSix() -> (Swim, LogicalInstant) {
-        var (swim, now) = knowingSix()
-        let roster = (1...6).map {
-            RosterEntry(node: World.node($0), generation: Generation(1), profile: World.profile($0))
-        }
-        _ = swim.step(.roster(roster), at: now)
-        return (swim, now)
     }
 
     @Test("who is said by others to have left is called, and reported only when it does not answer")
@@ -133,5 +134,51 @@ import Testing
             let told = run(&swim, from: &now, for: swim.tuning.reportInterval * 6, gone: [])
             #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
         }
+    }
+
+    @Test("the death of a node that no topology names is reported for a minute, and again once one names it")
+    func namedLate() {
+        var (swim, now) = knowingSix()
+        for accuser in [4, 5] { _ = swim.step(gossip([record(3, .suspect, by: accuser)], from: accuser), at: now) }
+        #expect(!run(&swim, from: &now, for: .seconds(8), gone: [3]).isEmpty)
+        _ = run(&swim, from: &now, for: .seconds(60), gone: [3])
+        #expect(run(&swim, from: &now, for: .seconds(4), gone: [3]).isEmpty)
+        _ = swim.step(.roster([named(3)]), at: now)
+        let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
+        #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+    }
+
+    @Test("a farewell that is heard before the topology names the node is reported once it does")
+    func leftUnnamed() {
+        var (swim, now) = knowingSix()
+        _ = swim.step(gossip([record(3, .left, incarnation: 1)], from: 3), at: now)
+        #expect(run(&swim, from: &now, for: .seconds(8), gone: [3]).isEmpty)
+        _ = swim.step(.roster([named(3)]), at: now)
+        let told = run(&swim, from: &now, for: .seconds(8), gone: [3])
+        #expect(!told.isEmpty && told.allSatisfy { $0.deaths.map(\.node) == [World.node(3)] })
+    }
+
+    @Test("the death of a node that the topology names no more is not reported any more")
+    func namedNoMore() {
+        var (swim, now) = expectingSix()
+        for accuser in [4, 5] { _ = swim.step(gossip([record(3, .suspect, by: accuser)], from: accuser), at: now) }
+        #expect(!run(&swim, from: &now, for: .seconds(8), gone: [3]).isEmpty)
+        _ = swim.step(.roster([]), at: now)
+        #expect(run(&swim, from: &now, for: .seconds(8), gone: [3]).isEmpty)
+    }
+
+    @Test("what we found out about one life of a node is no evidence that the next is over: it is called first")
+    func earlierLife() {
+        var (swim, now) = expectingSix()
+        // Called in vain, and on the way to a verdict.
+        for accuser in [4, 5] { _ = swim.step(gossip([record(3, .suspect, by: accuser)], from: accuser), at: now) }
+        _ = run(&swim, from: &now, for: .milliseconds(900), gone: [3])
+        #expect(swim.status(of: World.node(3)) == .suspect)
+        let rumour = MemberRecord(
+            node: World.node(3), life: Life(generation: Generation(2), incarnation: 0), status: .dead,
+            profile: World.profile(3), accuser: World.node(4))
+        _ = swim.step(gossip([rumour], from: 4), at: now)
+        #expect(swim.status(of: World.node(3)) == .dead)
+        #expect(run(&swim, from: &now, for: .seconds(8), gone: []).isEmpty)
     }
 }

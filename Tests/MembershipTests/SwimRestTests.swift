@@ -79,6 +79,8 @@ import Testing
     func watches() throws {
         var (swim, now) = try rested()
         _ = swim.step(received(.ack(sequence: 0), from: 2, rumour: true), at: now)
+        let waitedFor = RosterEntry(node: World.node(1), generation: Generation(1), profile: World.profile(1))
+        _ = swim.step(.roster([waitedFor]), at: now)
         let end = now + .seconds(20)
         var reports = 0
         // Node 1 answers no more, and node 2 does.

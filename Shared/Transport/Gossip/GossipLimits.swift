@@ -10,6 +10,8 @@ enum GossipLimits {
     static let receiveBuffer = 1 << 20
     /// Bytes that one datagram is read into: more than any of ours has, so that a longer one is seen to be too long.
     static let datagramRead = 2_048
+    /// Between the end of a socket and the next one: what ended it may end that as well.
+    static let reopenPause = Duration.milliseconds(50)
     /// An alarm that rings later than this says that the thread stood still: less than any pause that makes a difference, more than a
     /// timer is late by itself.
     static let lateness = Span.milliseconds(20)

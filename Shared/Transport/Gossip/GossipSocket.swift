@@ -20,7 +20,7 @@ package final class GossipSocket: Sendable {
         package var replayed: UInt64 = 0
         /// Opened, but no message of ours.
         package var unreadable: UInt64 = 0
-        /// Not sent: no such address, too long, or the socket was not open or not writable.
+        /// Not sent: no such address, none that can be reached from here, too long, or the socket was not open or is full.
         package var unsent: UInt64 = 0
 
         package init() {}
@@ -28,7 +28,8 @@ package final class GossipSocket: Sendable {
 
     private struct State {
         var counters = Counters()
-        var channel: (any Channel)?
+        /// What is read, and what sends from the same address.
+        var open: (channel: any Channel, sender: DatagramSender)?
         /// Addresses that are their own names.
         var literals: [String: SocketAddress] = [:]
         var names: AddressBook<SocketAddress, SwimMessage>
@@ -75,36 +76,36 @@ package final class GossipSocket: Sendable {
 
     package var counters: Counters { state.withLock { $0.counters } }
     /// The bound port, once `run` has bound it.
-    package var port: Int? { state.withLock { $0.channel?.localAddress?.port } }
+    package var port: Int? { state.withLock { $0.open?.channel.localAddress?.port } }
 
     /// Sends one message, without waiting; a lost one is as if the network had lost it.
     ///
     /// - Parameter address: `host:port`; a name is looked up, and again from time to time, while the last answer holds.
     package func send(_ message: SwimMessage, to address: String) {
-        let (channel, literal) = state.withLock { ($0.channel, $0.literals[address]) }
-        guard let channel else { return count { $0.unsent += 1 } }
-        if let literal { return write(message, to: literal, on: channel) }
+        let (open, literal) = state.withLock { ($0.open, $0.literals[address]) }
+        guard let (channel, sender) = open else { return count { $0.unsent += 1 } }
+        if let literal { return write(message, to: literal, over: sender) }
         guard let host = HostPort(address) else { return count { $0.unsent += 1 } }
         if let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
             state.withLock { state in
                 if state.literals.count >= GossipLimits.literals { state.literals = [:] }
                 state.literals[address] = literal
             }
-            return write(message, to: literal, on: channel)
+            return write(message, to: literal, over: sender)
         }
         switch state.withLock({ $0.names.post(message, to: address, at: BootClock.now()) }) {
         case .send(let target, let asks):
-            write(message, to: target, on: channel)
-            if asks { lookUp(host, as: address, on: channel) }
+            write(message, to: target, over: sender)
+            if asks { lookUp(host, as: address, on: channel, over: sender) }
         case .waits(let asks, let displaces):
             if displaces { count { $0.unsent += 1 } }
-            if asks { lookUp(host, as: address, on: channel) }
+            if asks { lookUp(host, as: address, on: channel, over: sender) }
         case .full: count { $0.unsent += 1 }
         }
     }
 
     /// It may block, so it is not done on this thread.
-    private func lookUp(_ host: HostPort, as address: String, on channel: any Channel) {
+    private func lookUp(_ host: HostPort, as address: String, on channel: any Channel, over sender: DatagramSender) {
         NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) { [resolve] in try resolve(host) }
             .whenComplete { [self] result in
                 let target = try? result.get()
@@ -112,14 +113,39 @@ package final class GossipSocket: Sendable {
                     return
                 }
                 guard let target else { return count { $0.unsent += 1 } }
-                write(waiting, to: target, on: channel)
+                write(waiting, to: target, over: sender)
             }
     }
 
-    /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before.
+    /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before. Whatever else ends
+    /// the socket, another one is opened at its address.
+    ///
+    /// - Throws: `IOError` or `SocketAddressError`, when it could not be bound for the first time.
     package func run() async throws {
-        let channel = try await DatagramBootstrap(group: group)
-            .channelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+        var bound = try await NIOThreadPool.singleton.runIfActive { [address] in
+            try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
+        }
+        var wasOpen = false
+        while !Task.isCancelled {
+            do {
+                let (reading, sender) = try DatagramSender.bind(bound)
+                let channel = try await read(reading)
+                // One that was left to the system to choose stays the same.
+                bound.port = channel.localAddress?.port
+                wasOpen = true
+                await serve(channel, sender)
+                if !Task.isCancelled { logger.error("gossip socket has closed, another one is opened") }
+            } catch {
+                guard wasOpen else { throw error }
+                logger.error("gossip socket cannot be opened again", metadata: ["error": "\(error)"])
+            }
+            // Cut short when it is cancelled, which is looked at next.
+            try? await Task.sleep(for: GossipLimits.reopenPause)
+        }
+    }
+
+    private func read(_ socket: NIOBSDSocket.Handle) async throws -> any Channel {
+        try await DatagramBootstrap(group: group)
             .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: GossipLimits.receiveBuffer)
             .channelOption(ChannelOptions.maxMessagesPerRead, value: GossipLimits.datagramsAtOnce)
             .channelOption(
@@ -131,8 +157,12 @@ package final class GossipSocket: Sendable {
                         DatagramHandler(receive: { self.receive($0, from: $1) }, logger: self.logger))
                 }
             }
-            .bind(host: address.host, port: address.port).get()
-        state.withLock { $0.channel = channel }
+            .withBoundSocket(socket).get()
+    }
+
+    /// Returns when the channel has closed.
+    private func serve(_ channel: any Channel, _ sender: DatagramSender) async {
+        state.withLock { $0.open = (channel, sender) }
         dueChanged()
         await withTaskCancellationHandler {
             // It ends only by being closed, so there is nothing to learn from how.
@@ -140,8 +170,11 @@ package final class GossipSocket: Sendable {
         } onCancel: {
             channel.close(promise: nil)
         }
-        state.withLock { $0.channel = nil }
-        alarm.withLock { $0?.task.cancel() }
+        state.withLock { $0.open = nil }
+        alarm.withLock { alarm in
+            alarm?.task.cancel()
+            alarm = nil
+        }
     }
 
     // MARK: - Time
@@ -149,7 +182,7 @@ package final class GossipSocket: Sendable {
     /// To be called when the next tick may be due earlier than it was; on any thread.
     package func dueChanged() {
         let due = due()
-        guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
+        guard let loop = state.withLock({ $0.open })?.channel.eventLoop else { return }
         if loop.inEventLoop { return setAlarm(on: loop) }
         // One that rings too early asks again, and is set anew: no reason to wake the thread.
         guard alarm.withLock({ $0.map { due < $0.due } ?? true }) else { return }
@@ -176,7 +209,7 @@ package final class GossipSocket: Sendable {
     /// A thread that stood still may look at its timers first. What lies in the socket is handed over before the tick, as the core asks.
     private func ring(setFor time: LogicalInstant, putOff: Int) {
         alarm.withLock { $0 = nil }
-        guard let loop = state.withLock({ $0.channel })?.eventLoop else { return }
+        guard let loop = state.withLock({ $0.open })?.channel.eventLoop else { return }
         let due = due()
         let now = BootClock.now()
         if now - time > GossipLimits.lateness, putOff < GossipLimits.ticksPutOff {
@@ -203,12 +236,11 @@ package final class GossipSocket: Sendable {
         received(message, HostPort(host: sender.ipAddress ?? "", port: sender.port ?? 0).description)
     }
 
-    private func write(_ message: SwimMessage, to target: SocketAddress, on channel: any Channel) {
-        guard let sealed = try? seal.seal(message.serialized()), sealed.count <= Limits.datagramBytes, channel.isWritable else {
-            return count { $0.unsent += 1 }
-        }
+    private func write(_ message: SwimMessage, to target: SocketAddress, over sender: DatagramSender) {
+        guard let sealed = try? seal.seal(message.serialized()), sealed.count <= Limits.datagramBytes,
+            sender.send(sealed, to: target)
+        else { return count { $0.unsent += 1 } }
         count { $0.sent += 1 }
-        channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: ByteBuffer(bytes: sealed)), promise: nil)
     }
 
     private func count(_ change: (inout Counters) -> Void) {

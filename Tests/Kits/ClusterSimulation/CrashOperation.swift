@@ -57,7 +57,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
             ]
         }
         switch self {
-        case .cancelCopy: return [Interruption(at: .entered(.copy), after: .milliseconds(10), command: cancel)]
+        case .cancelCopy: return [Interruption(at: .entered(.copy), after: .zero, command: cancel)]
         case .cancelHandOver: return [Interruption(at: .entered(.handOver), after: .zero, command: cancel)]
         case .cancelSplit, .cancelMerge: return [Interruption(at: .entered(.fence), after: .milliseconds(10), command: cancel)]
         case .pauseCopy: return pause(at: .copy)

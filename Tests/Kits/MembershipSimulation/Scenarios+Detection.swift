@@ -353,13 +353,16 @@ extension Scenario {
         world.setUnwell(4, until: LogicalInstant(microseconds: .max))
         world.passes = { from, to in from != 4 && to != 4 }
         world.run(for: .seconds(30))
-        let pings = world.pings(of: 4)
+        let (pings, sent) = (world.pings(of: 4), world.sent(by: 4))
         world.run(for: .seconds(30))
         guard let swim = world.swim(4) else { return }
         // Its own health is as bad as can be, so it asks a ninth of what a healthy one asks, and calls the dead as ever.
         let asked = world.pings(of: 4) - pings
         trial.note("pings in half a minute", asked)
         try trial.require(asked <= 40, "it asks \(asked) times in half a minute")
+        let told = world.sent(by: 4) - sent
+        trial.note("datagrams in half a minute", told)
+        try trial.require(told <= 240, "it sends \(told) datagrams in half a minute")
         try trial.require(swim.isIsolated(at: world.now), "it does not notice")
         try trial.require(!world.verdicts.contains { $0.by == 4 }, "it judges")
         try trial.require(

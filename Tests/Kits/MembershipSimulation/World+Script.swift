@@ -109,6 +109,9 @@ extension World {
     /// How many pings it has sent.
     package func pings(of index: Int) -> Int { hosts[index].pings }
 
+    /// How many datagrams it has sent.
+    package func sent(by index: Int) -> Int { hosts[index].sent }
+
     /// Runs until this member has sent a ping that is not answered yet.
     package mutating func run(untilPingOf index: Int) {
         let before = hosts[index].pings

@@ -53,6 +53,8 @@ package struct World {
         var processor: Int?
         /// How many pings it has sent.
         var pings = 0
+        /// How many datagrams of any kind.
+        var sent = 0
         /// Datagrams of a thousand that do not reach it.
         var deafness: UInt64 = 0
         /// Its keys, which are on its disk as well; none where seals are no part of the story.
@@ -289,6 +291,7 @@ package struct World {
         traffic.packets += 1
         traffic.bytes += UInt64(size)
         traffic.largest = max(traffic.largest, size)
+        hosts[host].sent += 1
         if case .ping = message.body { hosts[host].pings += 1 }
         guard let target = hostAt[address], passes(host, target) else { return }
         if loss > 0, random.next() % 1_000 < loss { return }

@@ -120,6 +120,14 @@ package final class TestNetwork: Sendable {
 
     package func healAll() throws { try heal(cuts.withLock { $0.sorted() }) }
 
+    /// From now on this host has no network, and is told so by its own kernel with each datagram that it would send.
+    package func unplug(_ name: String) throws { try configure(try host(name).process, ["link set eth0 down"]) }
+
+    package func plug(_ name: String) throws {
+        let host = try host(name)
+        try configure(host.process, ["link set eth0 up", "route add default via 198.18.\(host.number).1"])
+    }
+
     private func rule(_ cut: Cut) throws -> String {
         "from \(try address(of: cut.from)) to \(try address(of: cut.to)) blackhole"
     }
