@@ -364,6 +364,30 @@ int page_sums_register(void) {
     return sqlite3_vfs_register(&layer, 0);
 }
 
+// MARK: Pages on their way
+
+int64_t page_sums_odd_page(const void *pages, int page_size, int64_t first, int64_t count) {
+    const unsigned char *bytes = pages;
+    for (int64_t index = 0; index < count; index++) {
+        int64_t offset = (first - 1 + index) * page_size;
+        if (judge(bytes + index * page_size, page_size, offset) != page_sums_whole) return first + index;
+    }
+    return 0;
+}
+
+int page_sums_read(void *file, void *pages, int page_size, int64_t first, int count) {
+    sqlite3_file *database = file;
+    if (database->pMethods != &methods) return SQLITE_MISUSE;
+    int64_t offset = (first - 1) * page_size;
+    // What the file does not reach is filled with zeros, and is no page.
+    int code = below(database)->pMethods->xRead(below(database), pages, count * page_size, offset);
+    if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) return code;
+    int64_t odd = page_sums_odd_page(pages, page_size, first, count);
+    if (odd == 0) return SQLITE_OK;
+    const unsigned char *page = (const unsigned char *)pages + (odd - first) * page_size;
+    return fault(odd, 0, judge(page, page_size, (odd - 1) * page_size));
+}
+
 // MARK: Looking at a file
 
 /// What reads past the system's memory wants its buffers and places to be multiples of.
@@ -418,6 +442,12 @@ page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, i
     }
     free(buffer);
     return found;
+}
+
+void page_sums_write_out(int file, int64_t offset, int64_t size) {
+#ifdef SYNC_FILE_RANGE_WRITE
+    (void)sync_file_range(file, offset, size, SYNC_FILE_RANGE_WRITE);
+#endif
 }
 
 void page_sums_forget(int file) { (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED); }

@@ -137,12 +137,24 @@ final class Database {
         if logPages >= Self.longLog { try checkpoint() }
     }
 
-    private func checkpoint() throws(EngineError) {
+    /// Brings all of the log into the database, as far as its readers allow.
+    /// - Returns: whether that was all of it. Until the next commit the file is then the database, and for whoever begins to read before
+    ///   that it stays as it is: what it reads from the file is not written over.
+    func emptyLog() throws(EngineError) -> Bool {
+        let (frames, done) = try checkpoint()
+        return frames == done
+    }
+
+    /// - Returns: frames of the log, and how many of them are in the database; different numbers where that was not tried.
+    @discardableResult
+    private func checkpoint() throws(EngineError) -> (frames: Int32, done: Int32) {
         try flushLog()
-        let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, nil, nil)
+        var (frames, done) = (Int32(-1), Int32(-1))
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, SQLITE_CHECKPOINT_PASSIVE, &frames, &done)
         nextCheckpoint = code == SQLITE_OK ? Int32(clamping: Int(logPages) + Int(Self.longLog)) : Self.longLog
         // A page that is damaged there is damaged for whoever reads it, and the log can never be shortened past it.
         if Self.isFailedFlush(code) || code == Self.failedSum { throw error(code) }
+        return code == SQLITE_OK && frames >= 0 ? (frames, done) : (0, -1)
     }
 
     /// Makes the log durable before it is brought into the database. SQLite does so too, but first it notes beside the log how far it is
@@ -155,6 +167,30 @@ final class Database {
         guard let log, let methods = log.pointee.pMethods, let sync = methods.pointee.xSync else { return }
         let code = sync(log, SQLITE_SYNC_NORMAL)
         guard code == SQLITE_OK else { throw error(code) }
+    }
+
+    // MARK: Pages
+
+    /// Of the database as this connection sees it.
+    func pageCount() throws(EngineError) -> UInt64 {
+        let count = try prepare("PRAGMA page_count")
+        defer { count.reset() }
+        return try count.step() ? count.unsigned(0) : 0
+    }
+
+    /// Pages as they stand in the file, whatever the log holds, with their checksums.
+    func pages(from first: UInt64, count: Int) throws(EngineError) -> [UInt8] {
+        var found: UnsafeMutablePointer<sqlite3_file>?
+        let code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, &found)
+        guard code == SQLITE_OK, let found else { throw error(code) }
+        var outcome = SQLITE_MISUSE
+        let pages = [UInt8](unsafeUninitializedCapacity: count * StorageSchema.pageSize) { buffer, size in
+            outcome = page_sums_read(
+                found, buffer.baseAddress, Int32(StorageSchema.pageSize), Int64(clamping: first), Int32(clamping: count))
+            size = outcome == SQLITE_OK ? buffer.count : 0
+        }
+        guard outcome == SQLITE_OK else { throw error(outcome) }
+        return pages
     }
 
     var changes: Int { Int(sqlite3_changes64(handle)) }

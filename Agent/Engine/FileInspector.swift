@@ -53,10 +53,20 @@ final class FileInspector: Sendable {
 
     /// After every connection.
     func close() {
-        descriptor.withLock { descriptor in
-            if descriptor >= 0 { Glibc.close(descriptor) }
-            descriptor = -1
+        descriptor.withLock { descriptor in Self.close(&descriptor) }
+    }
+
+    /// Does `body`, after which another file may be there. After every connection, too.
+    func whileClosed(_ body: () throws(EngineError) -> Void) throws(EngineError) {
+        try descriptor.withLock { descriptor throws(EngineError) in
+            Self.close(&descriptor)
+            try body()
         }
+    }
+
+    private static func close(_ descriptor: inout Int32) {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
     }
 
     private func failure(_ number: Int32) -> EngineError {

@@ -7,8 +7,12 @@ package import Model
 import Synchronization
 
 package final class SQLiteEngine: StorageEngine {
+    /// How often a moment is looked for at which nobody reads from a storage's log, before its copy goes by rows.
+    private static let imageTries = 40
+
     private let folder: String
     private let onDiskFailure: DiskFailureResponse
+    private let logWhileImaged: UInt64
     private let storages = Mutex<[StorageID: SQLiteStorage]>([:])
     /// Whose making failed, and whose file may be there all the same, whole or not. Nothing of it counts.
     private let halfMade = Mutex<Set<StorageID>>([])
@@ -16,8 +20,13 @@ package final class SQLiteEngine: StorageEngine {
     /// - Parameters:
     ///   - folder: made when it is missing.
     ///   - onDiskFailure: what becomes of the process when a flush fails (rule C3). Should it return, the storage takes nothing more.
-    package init(folder: String, onDiskFailure: DiskFailureResponse = .endProcess) {
+    ///   - logWhileImaged: by how much a storage's write-ahead log may grow while its pages are copied, for nothing of it can go into the
+    ///     file meanwhile.
+    package init(
+        folder: String, onDiskFailure: DiskFailureResponse = .endProcess, logWhileImaged: UInt64 = 256 << 20
+    ) {
         self.folder = folder
+        self.logWhileImaged = logWhileImaged
         self.onDiskFailure = onDiskFailure
     }
 
@@ -179,6 +188,29 @@ package final class SQLiteEngine: StorageEngine {
         return SQLiteSnapshot(state: try await reader.beginSnapshot(of: partition), reader: reader)
     }
 
+    package func imageSnapshot(
+        of partition: PartitionID, in id: StorageID, sizes: ClosedRange<UInt64>
+    ) async throws(EngineError) -> any StorageSnapshot {
+        let storage = try storage(id)
+        do throws(EngineError) {
+            for _ in 0..<Self.imageTries {
+                // It reads all there is, and may do so for long.
+                await storage.background.wait()
+                guard var snapshot = try await storage.writer.openImage(of: partition, sizes: sizes) else {
+                    // Requests read for moments only; another copy would do so for long.
+                    do { try await Task.sleep(for: .milliseconds(5)) } catch { break }
+                    continue
+                }
+                snapshot.logLimit = try storage.file.logBytes() + logWhileImaged
+                snapshot.image = try await snapshot.reader.image(of: snapshot.state)
+                return snapshot
+            }
+        } catch {
+            guard case .imageGivenUp = error else { throw error }
+        }
+        return try await self.snapshot(of: partition, in: id)
+    }
+
     package func renew(_ snapshot: any StorageSnapshot, in id: StorageID) async throws(EngineError) -> any StorageSnapshot {
         await snapshot.close()
         return try await storage(id).writer.openSnapshot(of: snapshot.state.partition)
@@ -254,7 +286,9 @@ package final class SQLiteEngine: StorageEngine {
     package func ingest(
         _ rows: [Row], _ record: WriteRecord?, chunk: UInt64, of start: PartitionState, into id: StorageID
     ) async throws(EngineError) -> ImportState {
-        try await storage(id).writer.ingest(rows, record, chunk: chunk, of: start)
+        let storage = try storage(id)
+        try await storage.dropPages()
+        return try await storage.writer.ingest(rows, record, chunk: chunk, of: start)
     }
 
     @discardableResult
@@ -266,6 +300,46 @@ package final class SQLiteEngine: StorageEngine {
 
     package func finishImport(of start: PartitionState, in id: StorageID) async throws(EngineError) {
         try await storage(id).writer.finishImport(of: start)
+    }
+
+    // MARK: Imports page by page
+
+    package func beginPages(
+        _ image: PageImage, of start: PartitionState, into id: StorageID
+    ) async throws(EngineError) -> UInt64? {
+        let storage = try storage(id)
+        let (partitions, imported) = try await storage.writer.records()
+        guard partitions.isEmpty, let imported, imported.start == start, imported.chunks == 0 else { return nil }
+        if let found = storage.pages, found.image == image, found.start == start { return await found.chunks }
+        try await storage.dropPages()
+        let pages = PageFile(image, of: start, for: storage.file)
+        try await pages.make()
+        storage.keep(pages)
+        return 0
+    }
+
+    @discardableResult
+    package func ingest(
+        _ run: PageRun, chunk: UInt64, of start: PartitionState, into id: StorageID
+    ) async throws(EngineError) -> UInt64 {
+        guard let pages = try storage(id).pages, pages.start == start else { throw .noImport(id) }
+        return try await pages.store(run, chunk: chunk)
+    }
+
+    package func finishPages(of start: PartitionState, in id: StorageID) async throws(EngineError) {
+        let storage = try storage(id)
+        guard let pages = storage.pages, pages.start == start else { throw .noImport(id) }
+        do throws(EngineError) {
+            try await pages.finish()
+            await storage.resetReaders()
+            try await storage.writer.install(start, besides: storage.inspector)
+            // Whoever has asked meanwhile may have the file that is gone.
+            await storage.resetReaders()
+        } catch {
+            try await storage.dropPages()
+            throw error
+        }
+        storage.keep(nil)
     }
 }
 
@@ -281,6 +355,8 @@ final class SQLiteStorage: Sendable {
     private let abandoned = Mutex<Set<PartitionID>>([])
     /// What the file said that it holds when it was last asked.
     private let held = Mutex<(partitions: [PartitionState], imported: ImportState?)?>(nil)
+    /// What comes in page by page to take the file's place.
+    private let arriving = Mutex<PageFile?>(nil)
     private let readers: [StorageReader]
     private let turn = Atomic<Int>(0)
 
@@ -328,9 +404,26 @@ final class SQLiteStorage: Sendable {
         throw .damaged(file.storage, detail: "rows of partition \(lost) could not be removed; it goes with the last partition")
     }
 
+    var pages: PageFile? { arriving.withLock { $0 } }
+    func keep(_ pages: PageFile?) { arriving.withLock { $0 = pages } }
+
+    /// Gives up what has come page by page and is not in the file's place.
+    func dropPages() async throws(EngineError) {
+        guard let pages else { return }
+        keep(nil)
+        try await pages.drop()
+    }
+
+    /// Closes what reads the file, for another file to take its place.
+    func resetReaders() async {
+        for reader in readers + [background] { await reader.reset() }
+    }
+
     func close() async {
         for reader in readers + [background] { await reader.close() }
         await writer.close()
         inspector.close()
+        // What cannot be removed now goes with the storage's file, or at the next start.
+        try? await dropPages()
     }
 }

@@ -142,6 +142,12 @@ package protocol StorageSnapshot: Sendable {
     /// The applied writes after `key` in order, as `rows`.
     func writes(after key: IdempotencyKey?, byteLimit: Int) async throws(EngineError) -> WriteRecord
     func checksum() async throws(EngineError) -> RangeChecksum
+    /// The file in which all of this lies and nothing else, and which stands still while this is open; nil: only rows can be had.
+    nonisolated var image: PageImage? { get }
+    /// The pages of that file from `first` on, counted from 1, at most `limit` of them, as they lie there.
+    /// - Throws: `damaged` where one is not what was written, which may be one that nobody uses; `imageGivenUp` where so much was written
+    ///   meanwhile that the file has to be let go of.
+    func pages(from first: UInt64, limit: Int) async throws(EngineError) -> [UInt8]
     func close() async
 }
 
@@ -192,6 +198,11 @@ package protocol StorageEngine: Sendable {
         _ range: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
     ) async throws(EngineError) -> RowPage
     func snapshot(of partition: PartitionID, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot
+    /// A snapshot that has an image, if the storage holds nothing else and its file is of such a size, in bytes; it may take a while until
+    /// nobody reads from the file's log.
+    func imageSnapshot(
+        of partition: PartitionID, in storage: StorageID, sizes: ClosedRange<UInt64>
+    ) async throws(EngineError) -> any StorageSnapshot
     /// A later snapshot of the same partition in place of an earlier one, which is closed first: between the two the file's log can
     /// start over, if nobody else reads.
     /// - Throws: where there is none in its place; the earlier one is closed all the same.
@@ -227,6 +238,21 @@ package protocol StorageEngine: Sendable {
     /// The copy is complete: its partition stands at `start`, where it began, durably.
     /// - Throws: `noImport` when another copy has taken its place.
     func finishImport(of start: PartitionState, in storage: StorageID) async throws(EngineError)
+    /// Begins to take in the pages of an image in the place of rows, or finds what has come of it in this process's time. The copy must
+    /// have begun at `start`, and be alone in the storage.
+    /// - Returns: how many chunks there are; nil: it has to come by rows.
+    func beginPages(_ image: PageImage, of start: PartitionState, into storage: StorageID) async throws(EngineError) -> UInt64?
+    /// Stores the next pages. They count only once all of them have come; rows that come instead take their place.
+    /// - Returns: how many chunks there are.
+    /// - Throws: `noImport` when another copy has taken its place, `notNextChunk`, `strangePages` and what the disk does.
+    @discardableResult
+    func ingest(
+        _ run: PageRun, chunk: UInt64, of start: PartitionState, into storage: StorageID
+    ) async throws(EngineError) -> UInt64
+    /// The pages are complete: the storage holds the partition at `start`, durably, and nothing else.
+    /// - Throws: `noImport` when another copy has taken its place; `strangePages` when they are not what the storage is to hold: then
+    ///   they are given up.
+    func finishPages(of start: PartitionState, in storage: StorageID) async throws(EngineError)
     /// Looks at pages of the storage's file as they are on the disk, from `page` on, counted from 1; it ends with the first that is not
     /// what was written.
     func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection

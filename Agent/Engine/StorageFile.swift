@@ -15,8 +15,24 @@ struct StorageFile: Sendable {
     let storage: StorageID
     /// What becomes of the process when a flush fails.
     let onDiskFailure: DiskFailureResponse
+    private var suffix = ""
 
-    var path: String { "\(folder)/storage-\(storage).sqlite" }
+    init(folder: String, storage: StorageID, onDiskFailure: DiskFailureResponse) {
+        self.folder = folder
+        self.storage = storage
+        self.onDiskFailure = onDiskFailure
+    }
+
+    var path: String { "\(folder)/storage-\(storage).sqlite\(suffix)" }
+
+    /// Beside it: what comes in page by page to take its place. What stands there at a start goes.
+    var arriving: StorageFile {
+        var file = self
+        file.suffix = Self.arrivingSuffix
+        return file
+    }
+
+    private static let arrivingSuffix = ".pages"
 
     /// What a database's first bytes say of how it is laid out.
     struct Header {
@@ -77,20 +93,46 @@ struct StorageFile: Sendable {
     func remove() throws(EngineError) {
         let dropped = path + ".dropped"
         if rename(path, dropped) != 0, errno != ENOENT { throw failure("rename") }
-        for leftover in ["\(path)-wal", "\(path)-shm", dropped] where unlink(leftover) != 0 && errno != ENOENT {
-            throw failure("unlink \(leftover)")
-        }
+        try unlinkFiles(["\(path)-wal", "\(path)-shm", dropped])
+        try arriving.unlinkAll()
         try syncFolder()
     }
 
-    /// Removes what an interrupted removal left.
+    /// Takes the place of this database's file with another one, both of which nobody has open and whose logs are empty: a crash leaves
+    /// the one or the other. The old one's log goes first, and for good: it would be taken for the new one's.
+    func replace(by other: StorageFile) throws(EngineError) {
+        try unlinkFiles(["\(path)-wal", "\(path)-shm", "\(other.path)-wal", "\(other.path)-shm"])
+        try syncFolder()
+        if rename(other.path, path) != 0 { throw failure("rename") }
+        try syncFolder()
+    }
+
+    /// Removes the database and what belongs to it, of which nothing counts.
+    func unlinkAll() throws(EngineError) { try unlinkFiles([path, "\(path)-wal", "\(path)-shm"]) }
+
+    private func unlinkFiles(_ paths: [String]) throws(EngineError) {
+        for leftover in paths where unlink(leftover) != 0 && errno != ENOENT { throw failure("unlink \(leftover)") }
+    }
+
+    /// How large its write-ahead log is.
+    func logBytes() throws(EngineError) -> UInt64 {
+        var status = stat()
+        guard stat("\(path)-wal", &status) == 0 else {
+            if errno == ENOENT { return 0 }
+            throw failure("look at the write-ahead log")
+        }
+        return UInt64(max(status.st_size, 0))
+    }
+
+    /// Removes what an interrupted removal left, and what came page by page and never took a storage's place.
     static func sweep(_ folder: String, names: [String]) {
         let databases = Set(names.filter { storage(named: $0) != nil })
         for name in names {
             let owner = name.hasSuffix("-wal") || name.hasSuffix("-shm") ? String(name.dropLast(4)) : nil
             let isOrphan = owner.map { storage(named: $0) != nil && !databases.contains($0) } ?? false
             // What stays is swept at the next start.
-            if isOrphan || name.hasSuffix(".sqlite.dropped") { unlink("\(folder)/\(name)") }
+            let hasNotArrived = name.contains(".sqlite\(arrivingSuffix)")
+            if isOrphan || hasNotArrived || name.hasSuffix(".sqlite.dropped") { unlink("\(folder)/\(name)") }
         }
     }
 

@@ -9,6 +9,8 @@ actor StorageReader {
     private let file: StorageFile
     private let schema: StorageSchema
     private var opened: Database?
+    /// Nothing is opened any more: the file may be gone, or another one by now.
+    private var isClosed = false
 
     /// - Parameter database: a connection that is open already.
     init(_ file: StorageFile, _ schema: StorageSchema, label: String, over database: sending Database? = nil) {
@@ -18,7 +20,16 @@ actor StorageReader {
         executor = QueueExecutor(label: "storage-\(file.storage).\(label)")
     }
 
-    func close() { opened = nil }
+    func close() {
+        opened = nil
+        isClosed = true
+    }
+
+    /// Returns when all that was asked of it before is done.
+    func wait() {}
+
+    /// Closes the connection; the next use opens one to what is there then.
+    func reset() { opened = nil }
 
     func get(_ key: Key) throws(EngineError) -> [Value]? {
         try RowReader(connection(), schema).get(key)
@@ -118,6 +129,21 @@ actor StorageReader {
         return (StorageReader(file, schema, label: "snapshot", over: database), state)
     }
 
+    /// What a snapshot sees that began when all of the log was in the file, as that file; nil where other rows lie in it too. It stays as
+    /// it is until the snapshot ends: SQLite brings nothing from the log over what somebody reads in the file.
+    func image(of state: PartitionState) throws(EngineError) -> PageImage? {
+        let database = try connection()
+        guard try schema.holdsOnly(state.range, in: database) else { return nil }
+        return PageImage(number: .random(in: 1...UInt64.max), pages: try database.pageCount())
+    }
+
+    /// - Parameter logLimit: how large the write-ahead log may be: nothing of it goes into the file meanwhile.
+    func pages(of image: PageImage, from first: UInt64, limit: Int, logLimit: UInt64) throws(EngineError) -> [UInt8] {
+        guard first > 0, first <= image.pages else { return [] }
+        guard try file.logBytes() <= logLimit else { throw .imageGivenUp(file.storage) }
+        return try connection().pages(from: first, count: min(limit, Int(clamping: image.pages - first + 1)))
+    }
+
     private static func begin(on database: Database, of partition: PartitionID) throws(EngineError) -> PartitionState {
         try database.execute("BEGIN")
         guard let state = try PartitionTable(database: database).state(of: partition) else {
@@ -144,6 +170,7 @@ actor StorageReader {
 
     private func connection() throws(EngineError) -> Database {
         if let opened { return opened }
+        if isClosed { throw .unknownStorage(file.storage) }
         let database = try Self.connect(to: file)
         opened = database
         return database
@@ -160,6 +187,14 @@ actor StorageReader {
 struct SQLiteSnapshot: StorageSnapshot {
     let state: PartitionState
     let reader: StorageReader
+    var image: PageImage?
+    /// How large the file's log may become while pages are read.
+    var logLimit: UInt64 = 0
+
+    func pages(from first: UInt64, limit: Int) async throws(EngineError) -> [UInt8] {
+        guard let image else { return [] }
+        return try await reader.pages(of: image, from: first, limit: limit, logLimit: logLimit)
+    }
 
     func rows(after key: Key?, byteLimit: Int) async throws(EngineError) -> [Row] {
         try await reader.rows(of: state.range, after: key, byteLimit: byteLimit)

@@ -74,7 +74,28 @@ struct StorageSchema: Sendable {
         }.joined(separator: " + ")
     }
 
+    /// Whether no row lies outside a range. Two steps into the tree.
+    func holdsOnly(_ range: KeyRange, in database: Database) throws(EngineError) -> Bool {
+        let select = try database.prepare(
+            """
+            SELECT EXISTS (SELECT 1 FROM \(quotedTable) WHERE _coxswain_key < ?1)
+              OR ?2 IS NOT NULL AND EXISTS (SELECT 1 FROM \(quotedTable) WHERE _coxswain_key >= ?2)
+            """)
+        defer { select.reset() }
+        try select.bind(range)
+        return try select.step() && select.integer(0) == 0
+    }
+
     // MARK: The file
+
+    /// All that a file declares: tables, indexes, and whatever else there may be.
+    static func definitions(in database: Database) throws(EngineError) -> [String] {
+        let select = try database.prepare("SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name")
+        defer { select.reset() }
+        var definitions: [String] = []
+        while try select.step() { definitions.append("\(select.text(0)) \(select.text(1)): \(select.text(2))") }
+        return definitions
+    }
 
     /// Makes the tables of a new file. Runs inside a transaction.
     func install(in database: Database) throws(EngineError) {

@@ -198,6 +198,20 @@ actor StorageWriter {
         return SQLiteSnapshot(state: state, reader: reader)
     }
 
+    /// Opens a snapshot of a partition that is alone in the file, of which nothing is in the log, so that the file is what it sees.
+    /// - Returns: nil: somebody reads what keeps some of the log out of the file, now.
+    /// - Throws: `imageGivenUp` where the file holds anything else, or is of another size.
+    func openImage(of partition: PartitionID, sizes: ClosedRange<UInt64>) throws(EngineError) -> SQLiteSnapshot? {
+        let (partitions, imported) = try records()
+        let (database, schema) = try connection()
+        guard partitions.allSatisfy({ $0.partition == partition }), imported == nil,
+            sizes.contains(PageImage.bytes(of: try database.pageCount()))
+        else { throw .imageGivenUp(file.storage) }
+        guard try database.emptyLog() else { return nil }
+        let (reader, state) = try StorageReader.snapshot(of: partition, in: file, schema)
+        return SQLiteSnapshot(state: state, reader: reader)
+    }
+
     // MARK: Imports
 
     /// Begins a copy beside the partitions that share the storage.
@@ -302,6 +316,58 @@ actor StorageWriter {
         }
         isDirty = true
         _ = try sync()
+    }
+
+    /// Puts the pages that came for this storage in the place of its file, in which there is nothing but the beginning of that copy, and
+    /// which nobody else has open but `inspector`. A crash leaves the one or the other.
+    /// - Throws: `strangePages` when they are not what this storage is to hold.
+    func install(_ start: PartitionState, besides inspector: FileInspector) throws(EngineError) {
+        try prepareInstallation(of: start)
+        // The connection goes, and with the last one the log.
+        opened = nil
+        let outcome = Result { () throws(EngineError) in
+            try inspector.whileClosed { () throws(EngineError) in try file.replace(by: file.arriving) }
+        }
+        // Whichever of the two is there now.
+        let database = try Database(file, .write)
+        try settle(database)
+        opened = database
+        isDirty = true
+        try outcome.get()
+    }
+
+    private func prepareInstallation(of start: PartitionState) throws(EngineError) {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        guard try table.all().isEmpty, let imported = try table.imported(), imported.start == start, imported.chunks == 0 else {
+            throw .noImport(file.storage)
+        }
+        let definitions = try StorageSchema.definitions(in: database)
+        do throws(EngineError) { try Self.adopt(file.arriving, as: start, declaring: definitions) } catch {
+            // What has come is bad; nothing here is.
+            throw error.isDamage ? .strangePages(file.storage, detail: "\(error)") : error
+        }
+        guard try database.emptyLog() else { throw .busy(file.storage, detail: "somebody reads it while pages take its place") }
+    }
+
+    /// Makes sure that a file is what was asked for, and makes it this node's own, durably, with nothing left in its log.
+    private static func adopt(
+        _ file: StorageFile, as start: PartitionState, declaring definitions: [String]
+    ) throws(EngineError) {
+        let database = try Database(file, .write)
+        guard let schema = try StorageSchema(in: database), try StorageSchema.definitions(in: database) == definitions else {
+            throw .strangePages(file.storage, detail: "they are another table's, or another version's")
+        }
+        let table = PartitionTable(database: database)
+        guard try table.all() == [start], try table.imported() == nil, try schema.holdsOnly(start.range, in: database) else {
+            throw .strangePages(file.storage, detail: "they do not hold partition \(start.partition) at \(start.applied) alone")
+        }
+        try database.transaction { () throws(EngineError) in
+            try WriteTable(database: database).removeAll(outside: start.range)
+            // How often the source's file was flushed is the source's own.
+            try database.execute("DELETE FROM _coxswain_storage WHERE name = 'syncs'")
+        }
+        guard try database.emptyLog() else { throw .busy(file.storage, detail: "somebody reads the pages that came for it") }
     }
 
     // MARK: Removal

@@ -159,6 +159,12 @@ struct WriteTable {
         return last
     }
 
+    func removeAll(outside range: KeyRange) throws(EngineError) {
+        let delete = try database.prepare("DELETE FROM _coxswain_writes WHERE row < ?1 OR ?2 IS NOT NULL AND row >= ?2")
+        try delete.bind(range)
+        try delete.run()
+    }
+
     private func write(of row: Statement) throws(EngineError) -> AppliedWrite {
         guard let key = IdempotencyKey(bytes: row.bytes(0)), let checksum = UInt32(exactly: row.integer(2)) else {
             throw .damaged(database.storage, detail: "the record of an applied write makes no sense")

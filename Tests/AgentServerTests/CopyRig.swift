@@ -27,6 +27,8 @@ final class RigHost: CopyHost {
         var decision: (@Sendable () async throws -> Void)?
         var log = ReplicaLog()
         var stands: [LogPoint] = []
+        var imageHeld = true
+        var images: [PageImage?] = []
     }
 
     private let engine: SQLiteEngine
@@ -46,6 +48,13 @@ final class RigHost: CopyHost {
         get { state.withLock { $0.rate } }
         set { state.withLock { $0.rate = newValue } }
     }
+    /// Whether a snapshot whose pages are sent may be held on.
+    var imageHeld: Bool {
+        get { state.withLock { $0.imageHeld } }
+        set { state.withLock { $0.imageHeld = newValue } }
+    }
+    /// What was offered at each beginning.
+    var images: [PageImage?] { state.withLock { $0.images } }
     var finished: [LogPoint] { state.withLock { $0.finished } }
     var progress: [CopyProgress] { state.withLock { $0.progress } }
 
@@ -79,7 +88,8 @@ final class RigHost: CopyHost {
     /// Makes each chunk of rows be followed by another snapshot, before which this is done.
     func renew(after body: @escaping @Sendable () async throws -> Void) { state.withLock { $0.renewal = body } }
 
-    func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool {
+    func mayHold(_ partition: PartitionID, for span: Duration, isImage: Bool) async -> Bool {
+        if isImage { return state.withLock { $0.imageHeld } }
         guard let body = state.withLock({ $0.renewal }) else { return true }
         do { try await body() } catch { Issue.record(error) }
         return false
@@ -96,6 +106,7 @@ final class RigHost: CopyHost {
             partition: copy.partition, range: .all, applied: copy.start.position, checksum: copy.start.checksum)
         let number = state.withLock { state in
             state.begun += 1
+            state.images.append(copy.image)
             return state.begun
         }
         return BegunCopy(
@@ -188,8 +199,9 @@ final class CopyRig: Sendable {
     }
 
     /// The end that sends.
-    func sending() throws -> CopyStreams {
-        CopyStreams(engine: source, endpoint: try endpoint(Self.sender), host: sourceHost, logger: book.logger)
+    func sending(leastImage: UInt64 = CopyStreams.leastImage) throws -> CopyStreams {
+        CopyStreams(
+            engine: source, endpoint: try endpoint(Self.sender), host: sourceHost, leastImage: leastImage, logger: book.logger)
     }
 
     /// The end that receives.

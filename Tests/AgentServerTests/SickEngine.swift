@@ -83,6 +83,12 @@ final class SickEngine: StorageEngine {
         try await meet(.snapshot)
         return Snapshot(sound: try await sound.snapshot(of: partition, in: storage), engine: self)
     }
+    func imageSnapshot(
+        of partition: PartitionID, in storage: StorageID, sizes: ClosedRange<UInt64>
+    ) async throws(EngineError) -> any StorageSnapshot {
+        try await meet(.snapshot)
+        return Snapshot(sound: try await sound.imageSnapshot(of: partition, in: storage, sizes: sizes), engine: self)
+    }
     func renew(_ snapshot: any StorageSnapshot, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot {
         try await meet(.snapshot)
         return Snapshot(sound: try await sound.renew(snapshot, in: storage), engine: self)
@@ -114,6 +120,20 @@ final class SickEngine: StorageEngine {
     func finishImport(of start: PartitionState, in storage: StorageID) async throws(EngineError) {
         try await sound.finishImport(of: start, in: storage)
     }
+    func beginPages(
+        _ image: PageImage, of start: PartitionState, into storage: StorageID
+    ) async throws(EngineError) -> UInt64? {
+        try await sound.beginPages(image, of: start, into: storage)
+    }
+    @discardableResult
+    func ingest(
+        _ run: PageRun, chunk: UInt64, of start: PartitionState, into storage: StorageID
+    ) async throws(EngineError) -> UInt64 {
+        try await sound.ingest(run, chunk: chunk, of: start, into: storage)
+    }
+    func finishPages(of start: PartitionState, in storage: StorageID) async throws(EngineError) {
+        try await sound.finishPages(of: start, in: storage)
+    }
     func inspect(_ storage: StorageID, from page: UInt64, limit: Int) async throws(EngineError) -> Inspection {
         try await sound.inspect(storage, from: page, limit: limit)
     }
@@ -135,6 +155,10 @@ final class SickEngine: StorageEngine {
         func checksum() async throws(EngineError) -> RangeChecksum {
             try await engine.meet(.hash)
             return try await sound.checksum()
+        }
+        var image: PageImage? { sound.image }
+        func pages(from first: UInt64, limit: Int) async throws(EngineError) -> [UInt8] {
+            try await sound.pages(from: first, limit: limit)
         }
         func close() async { await sound.close() }
     }

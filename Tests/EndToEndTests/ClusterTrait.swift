@@ -34,8 +34,11 @@ extension Cluster {
         return cluster
     }
 
-    /// A table of its own for a test: text key `name`, integer `value`.
-    func makeTable(_ name: String, factor: Int = 3, splitKeys: [String] = []) async throws -> Rows {
+    /// A table of its own for a test: text key `name`, integer `value`, and what else is asked for.
+    func makeTable(
+        _ name: String, factor: Int = 3, splitKeys: [String] = [], more: [(name: String, type: String)] = []
+    ) async throws -> Rows {
+        let others = more.map { ",{\"name\":\"\($0.name)\",\"type\":\"\($0.type)\"}" }.joined()
         let splits =
             splitKeys.isEmpty
             ? ""
@@ -44,7 +47,7 @@ extension Cluster {
             .POST, "/tables",
             body: """
                 {"table_name":"\(name)","partition_key":"name","capacity":{"mode":"ON_DEMAND"},"replication_factor":\(factor),
-                "schema":{"attributes":[{"name":"name","type":"text"},{"name":"value","type":"integer"}]}\(splits)}
+                "schema":{"attributes":[{"name":"name","type":"text"},{"name":"value","type":"integer"}\(others)]}\(splits)}
                 """, headers: [("idempotency-key", "create-\(name)")])
         guard answer.status < 300 else { throw Failure("create \(name): \(answer.status) \(answer.text)") }
         try await expectEventually("table \(name) ACTIVE", within: 10) {

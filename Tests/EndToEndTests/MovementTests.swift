@@ -33,6 +33,45 @@ extension ClusterTests {
         for key in [#"["s-1"]"#, #"["s-7"]"#] { try await compareReplicas(cluster, rows, key: key) }
     }
 
+    @Test(
+        "a partition that is alone in a large storage is moved page by page, under load, and nothing is lost",
+        .timeLimit(.minutes(10)))
+    func movedByPages() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("paged", more: [("body", "text")])
+        for number in 0..<44 { try await fill(rows, "filled-\(number)", bytes: 900_000) }
+        let route = try await cluster.route("paged", key: #"["s"]"#)
+        let holders = route["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []
+        let primary = try #require(route["primary"]?.string)
+        let source = try #require(holders.first { $0 != primary })
+        let target = try #require(Cluster.agents.first { !holders.contains($0) })
+        let partition = try #require(route["partition_id"]?.string)
+        let load = Load(rows)
+        _ = try await load.during(prefix: "s") {
+            try await expectEventually("load", within: 10) { load.writes > 100 }
+            try await cluster.complete(
+                "/tables/paged/partitions/\(partition):move", "{\"source\":\"\(source)\",\"target\":\"\(target)\"}")
+            let before = load.writes
+            try await expectEventually("writes go on", within: 10) { load.writes > before + 100 }
+        }
+        // Whoever leads the partition by then is the one that sends.
+        let told = Cluster.agents.map { cluster.tail(of: $0, lines: 10_000) }.joined()
+        #expect(told.contains("copy goes page by page") && !told.contains("copy goes over to rows"))
+        for key in [#"["s-1-1"]"#, #"["filled-0"]"#, #"["filled-43"]"#] { try await compareReplicas(cluster, rows, key: key) }
+    }
+
+    /// Puts a row with a large value.
+    private func fill(_ rows: Rows, _ name: String, bytes: Int) async throws {
+        let body = "{\"name\":\"\(name)\",\"value\":1,\"body\":\"\(String(repeating: name, count: bytes / name.count))\"}"
+        try await expectEventually("\(name) is put", within: 20) {
+            let gateway = try await rows.cluster.route(rows.table, key: "[\"\(name)\"]")["gateway"]?.string
+            let answer = try await rows.cluster.clients.send(
+                .PUT, "https://\(try #require(gateway))/v1/tables/\(rows.table)/rows?key=\("[\"\(name)\"]".percentEncoded)",
+                body: body, headers: [("authorization", "Bearer \(rows.token)")], within: 5)
+            return answer.status < 300
+        }
+    }
+
     @Test("a partition of which too much is asked is split by its own primary, and nothing is lost", .timeLimit(.minutes(10)))
     func splitsItself() async throws {
         let cluster = try await Cluster.whole()

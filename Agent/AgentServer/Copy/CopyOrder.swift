@@ -28,6 +28,8 @@ package struct CopyStart: Hashable, Sendable {
     package let start: LogPoint
     /// Whether the sender can bring what an earlier try has stored to where the snapshot stands.
     package let advances: Bool
+    /// The pages that the sender offers in the place of rows.
+    package var image: PageImage?
 }
 
 /// A copy that may arrive here.
@@ -69,8 +71,9 @@ package protocol CopyHost: Sendable {
     /// On the sender's side: what the receiver holds stands there, and the log from there on is needed, should this try fail too.
     func copyStands(_ partition: PartitionID, on target: NodeID, at point: LogPoint) async
 
-    /// On the sender's side: whether a snapshot that has been held for so long is to be held on.
-    func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool
+    /// On the sender's side: whether a snapshot that has been held for so long is to be held on. One whose pages are copied has none to
+    /// take its place: the copy would begin anew.
+    func mayHold(_ partition: PartitionID, for span: Duration, isImage: Bool) async -> Bool
 
     /// On the sender's side, from time to time.
     func copyProgressed(_ progress: CopyProgress) async

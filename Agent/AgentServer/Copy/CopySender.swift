@@ -6,6 +6,9 @@
 // same history. Where the log does not reach back, or would be longer than what is stored, the copy begins anew.
 //
 // A copy that takes long does the same to itself from time to time: while a snapshot is held, the partition's log is kept back to it.
+//
+// Where the snapshot has an image of its file, that is sent page by page instead. It is of one snapshot from the first page to the last,
+// so it goes on only while that is held, over another link too; else the copy begins anew, by rows.
 
 import Compression
 import Engine
@@ -21,12 +24,20 @@ struct CopySender {
     private let order: CopyOrder
     private let engine: any StorageEngine
     private let host: any CopyHost
-    private let line: CopyLine
+    private var line: CopyLine
     private let pacer: CopyPacer
     private let logger: Logger
 
     private var snapshot: any StorageSnapshot
     private var takenAt = ContinuousClock.now
+    /// The pages that are offered in the place of rows.
+    private var image: PageImage?
+    /// The receiver has taken the offer, and it stands.
+    private(set) var isByPages = false
+    /// It was taken, whatever came of it.
+    private(set) var hasTriedPages = false
+    /// All of it was sent.
+    private(set) var hasEnded = false
     /// The next chunk, and how many are stored.
     private var (number, stored): (UInt64, UInt64) = (0, 0)
     /// The last row's key.
@@ -39,6 +50,7 @@ struct CopySender {
     ) {
         self.order = order
         self.snapshot = snapshot
+        image = snapshot.image
         self.engine = engine
         self.host = host
         self.line = line
@@ -52,23 +64,19 @@ struct CopySender {
 
     func close() async { await snapshot.close() }
 
+    /// Goes on over another link to the same receiver.
+    mutating func redial(over line: CopyLine) { self.line = line }
+
     /// Returns when the receiver has it all on disk.
     mutating func run() async throws {
         try await begin()
-        while true {
-            let rows = try await snapshot.rows(after: cursor, byteLimit: RowBlock.bytes)
-            guard let last = rows.last else { break }
-            try await send(RowBlock(rows))
-            cursor = last.key
-            if await !host.mayHold(order.partition, for: takenAt.duration(to: .now)) { try await renew() }
+        if isByPages { try await sendPages() }
+        if !isByPages {
+            // Rows are brought on to later snapshots.
+            image = nil
+            try await sendRows()
         }
-        // Once at least: which keys are forgotten, the learner must know in any case.
-        var key: IdempotencyKey?
-        repeat {
-            let record = try await snapshot.writes(after: key, byteLimit: RowBlock.bytes)
-            try await send(RowBlock([], record))
-            key = record.writes.last?.key
-        } while key != nil
+        hasEnded = true
         try await line.say(.end)
         while true {
             switch try await line.hear() {
@@ -79,6 +87,62 @@ struct CopySender {
             default: throw CopyFailure.unexpected("no finish after the end")
             }
         }
+    }
+
+    private mutating func sendRows() async throws {
+        while true {
+            let rows = try await snapshot.rows(after: cursor, byteLimit: RowBlock.bytes)
+            guard let last = rows.last else { break }
+            try await send(RowBlock(rows))
+            cursor = last.key
+            let isHeld = await host.mayHold(order.partition, for: takenAt.duration(to: .now), isImage: false)
+            if !isHeld { try await renew() }
+        }
+        // Once at least: which keys are forgotten, the learner must know in any case.
+        var key: IdempotencyKey?
+        repeat {
+            let record = try await snapshot.writes(after: key, byteLimit: RowBlock.bytes)
+            try await send(RowBlock([], record))
+            key = record.writes.last?.key
+        } while key != nil
+    }
+
+    /// Sends all that the receiver lacks of the image, or begins anew by rows.
+    private mutating func sendPages() async throws {
+        guard let image else { return }
+        logger.info(
+            "copy goes page by page",
+            metadata: [
+                "partition": "\(order.partition)", "target": "\(order.target)", "pages": "\(image.pages)",
+                "chunks": "\(number)",
+            ])
+        while true {
+            let (before, isTooFar) = number.multipliedReportingOverflow(by: UInt64(PageRun.most))
+            guard !isTooFar, before < image.pages else { return }
+            let run: PageRun
+            do throws(EngineError) {
+                run = PageRun(first: before + 1, bytes: try await snapshot.pages(from: before + 1, limit: PageRun.most))
+            } catch {
+                // A page that is damaged, or was never written, may be one that nobody uses: rows tell.
+                return try await goOverToRows(because: "\(error)")
+            }
+            try await send(RowBlock(pages: run))
+            guard await host.mayHold(order.partition, for: takenAt.duration(to: .now), isImage: true) else {
+                return try await goOverToRows(because: "the snapshot has been held for too long")
+            }
+        }
+    }
+
+    private mutating func goOverToRows(because why: String) async throws {
+        logger.notice(
+            "copy goes over to rows",
+            metadata: ["partition": "\(order.partition)", "target": "\(order.target)", "cause": "\(why)"])
+        // Nor is it gone on with over another link.
+        (image, isByPages) = (nil, false)
+        try await settle()
+        snapshot = try await engine.renew(snapshot, in: order.storage)
+        takenAt = .now
+        try await begin()
     }
 
     /// Goes on where an earlier try has ended, or begins anew.
@@ -129,15 +193,17 @@ struct CopySender {
             .begin(
                 CopyStart(
                     partition: order.partition, epoch: order.epoch, term: order.term, storage: order.targetStorage,
-                    start: start, advances: true)))
+                    start: start, advances: true, image: image)))
         return try await hearResume()
     }
 
     private mutating func hearResume() async throws -> LogPoint? {
-        guard case .resume(let chunk, let after, let stands) = try await line.hear() else {
+        guard case .resume(let chunk, let after, let stands, let pages) = try await line.hear() else {
             throw CopyFailure.unexpected("no resume after begin")
         }
-        (number, stored, cursor) = (chunk, chunk, after)
+        guard !pages || image != nil && stands == nil else { throw CopyFailure.unexpected("pages that were not offered") }
+        (number, stored, cursor, isByPages) = (chunk, chunk, after, pages)
+        hasTriedPages = hasTriedPages || pages
         return stands == start ? nil : stands
     }
 
@@ -171,7 +237,8 @@ struct CopySender {
     private mutating func send(_ block: RowBlock) async throws {
         let block = block.serialized()
         try await pacer.pass(block.count)
-        let frame = try Frame.pack(block)
+        // Pages have checksums of their own.
+        let frame = try Frame.pack(block, FrameOptions(contentChecksum: !isByPages))
         try await line.say(.chunk(number, frame))
         number += 1
         progress.add(raw: block.count, wire: frame.count)

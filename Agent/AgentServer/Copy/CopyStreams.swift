@@ -1,5 +1,5 @@
-// A snapshot on its way from a primary to a learner: rows in key order, a chunk of about a mebibyte at a time, compressed, a few
-// chunks ahead of the receiver's disk. The copy stands at the position of the snapshot; what was written since follows as
+// A snapshot on its way from a primary to a learner: rows in key order, or its file's pages, a chunk of about a mebibyte at a time,
+// compressed, a few chunks ahead of the receiver's disk. The copy stands at the position of the snapshot; what was written since follows as
 // prepares, from a log that is kept back to there.
 
 import Compression
@@ -7,21 +7,39 @@ import Engine
 import Logging
 import Model
 import Replication
+import Synchronization
 import Transport
 import Wire
 
-struct CopyStreams: SnapshotStreams {
+final class CopyStreams: SnapshotStreams {
+    /// For how many seconds the snapshot of an image is held at most. What would take longer at the rate that is configured goes by rows.
+    static let imageHeld: UInt64 = 30
+    /// A smaller file is not worth it.
+    static let leastImage: UInt64 = 32 << 20
+    /// Links that are tried after one that broke, while the image's snapshot is held.
+    private static let redials = 3
+
+    private struct Direction: Hashable {
+        let partition: PartitionID
+        let target: NodeID
+    }
+
     let engine: any StorageEngine
     let endpoint: LinkEndpoint
     let host: any CopyHost
     let logger: Logger
     private let outgoing: CopyPacer
     private let incoming: CopyPacer
+    private let leastImage: UInt64
+    /// Where pages have failed, so that rows go next.
+    private let failed = Mutex<Set<Direction>>([])
 
+    /// - Parameter leastImage: how large a storage's file is whose pages are copied, at least, in bytes.
     init(
         engine: any StorageEngine, endpoint: LinkEndpoint, host: any CopyHost, meters: AgentMeters = AgentMeters(),
-        logger: Logger
+        leastImage: UInt64 = CopyStreams.leastImage, logger: Logger
     ) {
+        self.leastImage = leastImage
         self.engine = engine
         self.endpoint = endpoint
         self.host = host
@@ -33,25 +51,73 @@ struct CopyStreams: SnapshotStreams {
     // MARK: - Sending
 
     func send(_ order: CopyOrder) async throws {
+        let direction = Direction(partition: order.partition, target: order.target)
+        var sender: CopySender?
+        do {
+            var breaks = 0
+            while true {
+                do {
+                    try await send(order, by: &sender, offeringPages: !failed.withLock { $0.contains(direction) })
+                    break
+                } catch {
+                    // The receiver goes on with what it has of an image, as long as this one is held.
+                    guard let sender, sender.isByPages, !sender.hasEnded, Self.isBreak(error), !Task.isCancelled,
+                        breaks < Self.redials
+                    else { throw error }
+                    breaks += 1
+                    try await Task.sleep(for: .milliseconds(100 * breaks))
+                }
+            }
+        } catch {
+            if let sender, sender.hasTriedPages, !Task.isCancelled { failed.withLock { _ = $0.insert(direction) } }
+            await sender?.close()
+            throw error
+        }
+        await sender?.close()
+        failed.withLock { _ = $0.remove(direction) }
+    }
+
+    /// One link of a copy.
+    private func send(_ order: CopyOrder, by kept: inout CopySender?, offeringPages: Bool) async throws {
         let link = try await LinkDialer(endpoint: endpoint).connect(
             to: order.targetAddress, expecting: order.target, conversation: .copy)
         let line = CopyLine(link, silence: host.copySilence)
         do {
-            let snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
-            var sender = CopySender(
-                order: order, of: snapshot, out: engine, host: host, on: line, pacer: outgoing, logger: logger)
-            do {
-                try await line.guarded { try await sender.run() }
-            } catch {
-                await sender.close()
-                throw error
+            var sender: CopySender
+            if let begun = kept {
+                sender = begun
+                sender.redial(over: line)
+            } else {
+                sender = try await makeSender(order, on: line, offeringPages: offeringPages)
             }
-            await sender.close()
+            defer { kept = sender }
+            try await line.guarded { try await sender.run() }
         } catch {
             link.abort()
             throw error
         }
         await link.close()
+    }
+
+    private func makeSender(_ order: CopyOrder, on line: CopyLine, offeringPages: Bool) async throws -> CopySender {
+        // What can be sent while its snapshot may be held.
+        let (most, isAny) = UInt64(max(host.copyRate, 0)).multipliedReportingOverflow(by: Self.imageHeld)
+        let snapshot: any StorageSnapshot
+        if offeringPages, isAny || most >= leastImage {
+            snapshot = try await engine.imageSnapshot(
+                of: order.partition, in: order.storage, sizes: leastImage...(isAny ? .max : most))
+        } else {
+            snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
+        }
+        return CopySender(
+            order: order, of: snapshot, out: engine, host: host, on: line, pacer: outgoing, logger: logger)
+    }
+
+    private static func isBreak(_ error: any Error) -> Bool {
+        switch error {
+        case is LinkError, CopyFailure.ended: true
+        default: false
+        }
     }
 
     // MARK: - Receiving
@@ -71,26 +137,38 @@ struct CopyStreams: SnapshotStreams {
         guard case .begin(var copy) = try await line.hear() else {
             throw CopyFailure.unexpected("no begin")
         }
-        var begun = try await begin(copy, advancing: copy.advances, on: line)
+        var (begun, isByPages) = try await begin(copy, advancing: copy.advances, on: line)
         while true {
             switch try await line.hear() {
-            case .anew: begun = try await begin(copy, advancing: false, on: line)
+            case .anew: (begun, isByPages) = try await begin(copy, advancing: false, on: line)
             case .begin(let later):
                 guard later.partition == copy.partition, later.storage == copy.storage else {
                     throw CopyFailure.unexpected("another copy in the middle of one")
                 }
                 copy = later
-                begun = try await begin(copy, advancing: true, on: line)
+                (begun, isByPages) = try await begin(copy, advancing: true, on: line)
             case .chunk(let number, let frame):
                 let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
                 try await incoming.pass(bytes.count)
-                begun.state = try await store(try RowBlock(bytes: bytes), number, of: copy, into: begun.state)
+                let block = try RowBlock(bytes: bytes)
+                if isByPages {
+                    guard let run = block.pages else { throw CopyFailure.unexpected("rows between pages") }
+                    _ = try await noting(copy) { () async throws(EngineError) in
+                        try await engine.ingest(run, chunk: number, of: begun.state.start, into: copy.storage)
+                    }
+                } else {
+                    begun.state = try await store(block, number, of: copy, into: begun.state)
+                }
                 line.note { ($0.chunks, $0.bytes) = (number + 1, $0.bytes + UInt64(bytes.count)) }
                 try await line.say(.stored(number))
             case .end:
                 guard begun.state.point == copy.start else { throw CopyFailure.unexpected("an end elsewhere than it began") }
                 try await noting(copy) { () async throws(EngineError) in
-                    try await engine.finishImport(of: begun.state.start, in: copy.storage)
+                    if isByPages {
+                        try await engine.finishPages(of: begun.state.start, in: copy.storage)
+                    } else {
+                        try await engine.finishImport(of: begun.state.start, in: copy.storage)
+                    }
                 }
                 await host.finished(copy, number: begun.number)
                 return try await line.say(.finished)
@@ -99,16 +177,30 @@ struct CopyStreams: SnapshotStreams {
         }
     }
 
-    private func begin(_ copy: CopyStart, advancing: Bool, on line: CopyLine) async throws -> BegunCopy {
+    /// - Returns: what may arrive, and whether it is to come page by page.
+    private func begin(
+        _ copy: CopyStart, advancing: Bool, on line: CopyLine
+    ) async throws -> (copy: BegunCopy, isByPages: Bool) {
         // Another session's copy, or one that this node does not wait for, changes nothing here (rule M5).
         guard let begun = try await host.begin(copy, from: line.link.peer.node, advancing: advancing) else {
             throw CopyFailure.unexpected("partition \(copy.partition) is not expected into storage \(copy.storage)")
         }
-        line.note { $0.chunks = begun.state.chunks }
         let stands = begun.state.point
+        if let image = copy.image, stands == copy.start {
+            let (start, storage) = (begun.state.start, copy.storage)
+            let chunks = try await noting(copy) { () async throws(EngineError) in
+                try await engine.beginPages(image, of: start, into: storage)
+            }
+            if let chunks {
+                line.note { $0.chunks = chunks }
+                try await line.say(.resume(chunk: chunks, after: nil, pages: true))
+                return (begun, true)
+            }
+        }
+        line.note { $0.chunks = begun.state.chunks }
         try await line.say(
             .resume(chunk: begun.state.chunks, after: begun.state.last, stands: stands == copy.start ? nil : stands))
-        return begun
+        return (begun, false)
     }
 
     private func store(
@@ -122,6 +214,7 @@ struct CopyStreams: SnapshotStreams {
             }
             point = entry.point
         }
+        guard block.pages == nil else { throw CopyFailure.unexpected("pages between rows") }
         guard !block.entries.isEmpty || point == copy.start else {
             throw CopyFailure.unexpected("rows as of \(copy.start.position) for a copy that stands at \(point.position)")
         }

@@ -310,10 +310,11 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         runtime.inbox.put(.copyStands(partition, on: target, at: point.sequence))
     }
 
-    package func mayHold(_ partition: PartitionID, for span: Duration) async -> Bool {
+    package func mayHold(_ partition: PartitionID, for span: Duration, isImage: Bool) async -> Bool {
         // To take another one costs little, but not nothing.
         if span < .seconds(1) { return true }
-        return if span < .seconds(10) { await !runtime.isLogLong(of: partition) } else { false }
+        guard span < .seconds(isImage ? CopyStreams.imageHeld : 10) else { return false }
+        return await !runtime.isLogLong(of: partition)
     }
 
     package func finished(_ copy: CopyStart, number: UInt64) async {

@@ -30,6 +30,15 @@ typedef struct {
 /// The last one that was read on this thread; page 0: none.
 page_sums_fault page_sums_last_fault(void);
 
+/// Reads pages of a database with their checksums, as they stand in its file, whatever its write-ahead log holds.
+///
+/// - Parameter file: SQLite's file of a database that was opened through the layer.
+/// - Returns: an SQLite result code. A page that is not what was written is a fault, as when SQLite reads it.
+int page_sums_read(void *file, void *pages, int page_size, int64_t first, int count);
+
+/// The first of `count` pages from the one of number `first` on whose checksum is not its own; 0: none.
+int64_t page_sums_odd_page(const void *pages, int page_size, int64_t first, int64_t count);
+
 /// What came of looking at some pages of a file.
 typedef struct {
     /// Pages of the whole file; a last one that is cut short counts.
@@ -59,6 +68,9 @@ page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, i
 /// locks there.
 /// - Returns: the first frame that is not as it was written, counted from 1; 0: none; -1 with an error number.
 int64_t page_sums_lost_frame(const char *path);
+
+/// Has the system begin to write what is new in a part of the file, so that a flush of all of it has less to wait for.
+void page_sums_write_out(int file, int64_t offset, int64_t size);
 
 /// Has the system forget what it keeps of the file in memory, so that others too read it from the disk next.
 void page_sums_forget(int file);

@@ -694,11 +694,22 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     /// The sender can bring what an earlier try has stored up to `start`.
     package var advances: Bool = false
 
+    /// The sender offers pages in the place of rows.
+    package var image: ProtoPageImage {
+      get {_image ?? ProtoPageImage()}
+      set {_image = newValue}
+    }
+    /// Returns true if `image` has been explicitly set.
+    package var hasImage: Bool {self._image != nil}
+    /// Clears the value of `image`. Subsequent reads from it will return its default value.
+    package mutating func clearImage() {self._image = nil}
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
 
     fileprivate var _start: ProtoLogPoint? = nil
+    fileprivate var _image: ProtoPageImage? = nil
   }
 
   /// Receiver: go on after this key, with this chunk.
@@ -728,6 +739,9 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     /// Clears the value of `stands`. Subsequent reads from it will return its default value.
     package mutating func clearStands() {self._stands = nil}
 
+    /// The pages that were offered are wanted; chunks of them are counted.
+    package var pages: Bool = false
+
     package var unknownFields = SwiftProtobuf.UnknownStorage()
 
     package init() {}
@@ -736,7 +750,7 @@ package nonisolated struct ProtoCopyFrame: Sendable {
     fileprivate var _stands: ProtoLogPoint? = nil
   }
 
-  /// Sender: rows in key order, an LZ4 frame of a RowBlock.
+  /// Sender: rows in key order, or pages, an LZ4 frame of a RowBlock.
   package nonisolated struct Chunk: Sendable {
     // SwiftProtobuf.Message conformance is added in an extension below. See the
     // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -750,6 +764,22 @@ package nonisolated struct ProtoCopyFrame: Sendable {
 
     package init() {}
   }
+
+  package init() {}
+}
+
+/// The file of a storage that holds one partition and nothing else, as it stands where a copy starts.
+package nonisolated struct ProtoPageImage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Tells it from every other one: what is stored of this one can be gone on with.
+  package var number: UInt64 = 0
+
+  package var pages: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -773,6 +803,11 @@ package nonisolated struct ProtoRowBlock: Sendable {
 
   /// Instead: what happened since the rows were stored that an earlier try brought.
   package var entries: [ProtoLogEntry] = []
+
+  /// Instead: pages of the image that was offered, with their checksums, the first of which has this number, counted from 1.
+  package var firstPage: UInt64 = 0
+
+  package var pages: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1916,7 +1951,7 @@ nonisolated extension ProtoCopyFrame: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Begin"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0\u{3}term_epoch\0\u{3}term_run\0\u{1}advances\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{1}storage\0\u{1}start\0\u{3}term_epoch\0\u{3}term_run\0\u{1}advances\0\u{1}image\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1931,6 +1966,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
       case 5: try { try decoder.decodeSingularUInt64Field(value: &self.termEpoch) }()
       case 6: try { try decoder.decodeSingularUInt64Field(value: &self.termRun) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.advances) }()
+      case 8: try { try decoder.decodeSingularMessageField(value: &self._image) }()
       default: break
       }
     }
@@ -1962,6 +1998,9 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     if self.advances != false {
       try visitor.visitSingularBoolField(value: self.advances, fieldNumber: 7)
     }
+    try { if let v = self._image {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1973,6 +2012,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.termEpoch != rhs.termEpoch {return false}
     if lhs.termRun != rhs.termRun {return false}
     if lhs.advances != rhs.advances {return false}
+    if lhs._image != rhs._image {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1980,7 +2020,7 @@ nonisolated extension ProtoCopyFrame.Begin: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = ProtoCopyFrame.protoMessageName + ".Resume"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}chunk\0\u{1}after\0\u{1}stands\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}chunk\0\u{1}after\0\u{1}stands\0\u{1}pages\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1991,6 +2031,7 @@ nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobu
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.chunk) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self._after) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._stands) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.pages) }()
       default: break
       }
     }
@@ -2010,6 +2051,9 @@ nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobu
     try { if let v = self._stands {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.pages != false {
+      try visitor.visitSingularBoolField(value: self.pages, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2017,6 +2061,7 @@ nonisolated extension ProtoCopyFrame.Resume: SwiftProtobuf.Message, SwiftProtobu
     if lhs.chunk != rhs.chunk {return false}
     if lhs._after != rhs._after {return false}
     if lhs._stands != rhs._stands {return false}
+    if lhs.pages != rhs.pages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2057,9 +2102,44 @@ nonisolated extension ProtoCopyFrame.Chunk: SwiftProtobuf.Message, SwiftProtobuf
   }
 }
 
+nonisolated extension ProtoPageImage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PageImage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}pages\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.pages) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.number != 0 {
+      try visitor.visitSingularFixed64Field(value: self.number, fieldNumber: 1)
+    }
+    if self.pages != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pages, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoPageImage, rhs: ProtoPageImage) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.pages != rhs.pages {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RowBlock"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}record\0\u{1}entries\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}rows\0\u{1}record\0\u{1}entries\0\u{3}first_page\0\u{1}pages\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2070,6 +2150,8 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.rows) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._record) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.firstPage) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.pages) }()
       default: break
       }
     }
@@ -2089,6 +2171,12 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.entries.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 3)
     }
+    if self.firstPage != 0 {
+      try visitor.visitSingularUInt64Field(value: self.firstPage, fieldNumber: 4)
+    }
+    if !self.pages.isEmpty {
+      try visitor.visitSingularBytesField(value: self.pages, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2096,6 +2184,8 @@ nonisolated extension ProtoRowBlock: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.rows != rhs.rows {return false}
     if lhs._record != rhs._record {return false}
     if lhs.entries != rhs.entries {return false}
+    if lhs.firstPage != rhs.firstPage {return false}
+    if lhs.pages != rhs.pages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
