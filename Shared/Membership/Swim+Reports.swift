@@ -79,7 +79,7 @@ extension Swim {
         guard !findings.isEmpty else { return }
         // The topology may be about to name it; later, nobody will ever say that he knows.
         findings = findings.filter { finding in
-            guard let member = table[finding.slot], !member.inRoster, !mutated(.reportsStrangers) else { return true }
+            guard let member = table[finding.slot], !member.inRoster else { return true }
             return now - member.since <= SwimLimits.strangerReports
         }
         guard !findings.isEmpty else { return }

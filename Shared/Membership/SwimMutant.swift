@@ -122,8 +122,6 @@ package enum SwimMutant: String, CaseIterable, Sendable {
     case reportsSingly
     /// A death that the control plane knows is reported on. (rule F7)
     case reportsTheSettled
-    /// A death of somebody whom no topology names is reported for as long as it is remembered.
-    case reportsStrangers
     /// Who was never heard is reported as soon as it is held dead.
     case sparesNoLatecomers
     /// A member that says good-bye is held dead.
