@@ -157,7 +157,7 @@ extension Swim {
     }
 
     mutating func acknowledged(_ number: UInt64, by sender: NodeID, at now: LogicalInstant, _ actions: inout [Action]) {
-        guard number >= 1, number <= nextSequence else {
+        guard number > firstSequence, number <= nextSequence else {
             actions.append(.dropped(.late))
             return
         }

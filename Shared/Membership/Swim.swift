@@ -160,7 +160,10 @@ package struct Swim: Hashable, Sendable {
     var probe: Probe?
     var round = ProbeRound()
     var nextProbe: LogicalInstant
-    var nextSequence: UInt64 = 0
+    /// Pings are numbered from behind this on. It differs with each process, or answers that were given to another, or to an earlier
+    /// one of ours, and recorded, would be answers to us: whoever has a recording needs no key.
+    let firstSequence: UInt64
+    var nextSequence: UInt64
     var relays: [Relay] = []
     var refusals: [Refusal] = []
     /// Suspects to whom we are among the nearest: probed next.
@@ -206,6 +209,8 @@ package struct Swim: Hashable, Sendable {
         table = known
         table.leaveOut(node)
         generator = SeededGenerator(seed: seed)
+        firstSequence = mixed(seed) >> SwimLimits.sequenceShift
+        nextSequence = firstSequence
         startedAt = now
         lastTick = now
         tickDue = now + tuning.tick

@@ -133,6 +133,9 @@ enum SwimLimits {
     static let passedOver = 16
     /// Bytes below which no record fits.
     static let leastWeight = 84
+    /// Pings are numbered from a number of so many bits fewer than 64: of 28, four bytes each, of which a process uses one in a thousand
+    /// in a day.
+    static let sequenceShift = 36
     /// Relays kept at once: one helper serves few origins in a period; more is a flood.
     static let relays = 64
     /// Nodes that are told of their past, or asked who they are, in one period.

@@ -297,6 +297,44 @@ import Testing
         #expect(!second.contains(.identityInUse(newer)))
     }
 
+    @Test("an answer that another process was given, or an earlier one of ours, answers nothing that this one asks")
+    func othersAnswers() throws {
+        func knowing(seed: UInt64) throws -> Swim {
+            var swim = Swim(
+                node: try NodeID("n0"), generation: Generation(3), profile: World.profile(0), tuning: .fast, seed: seed,
+                at: .origin)
+            _ = swim.step(try gossip([try record(1, .alive)], from: 1), at: .origin)
+            return swim
+        }
+        func ack(_ number: UInt64) throws -> Swim.Input {
+            .received(
+                SwimMessage(
+                    from: try NodeID("n1"), life: Life(generation: Generation(1), incarnation: 0), revision: .none,
+                    body: .ack(sequence: number), rumours: []), from: World.address(1))
+        }
+        // What was recorded: n1 has answered each of these.
+        var recorded = Array(0...100 as ClosedRange<UInt64>)
+        var earlier = try knowing(seed: 1)
+        for tick in 1...400 {
+            let now = LogicalInstant.origin + earlier.tuning.tick * Int64(tick)
+            for case .send(let message, _) in earlier.step(.tick, at: now) {
+                guard case .ping(let number, _) = message.body else { continue }
+                recorded.append(number)
+                _ = earlier.step(try ack(number), at: now)
+            }
+        }
+        let other = try NodeID("n1")
+        #expect(recorded.count > 130 && earlier.status(of: other) == .alive)
+        var swim = try knowing(seed: 2)
+        for tick in 1...400 {
+            let now = LogicalInstant.origin + swim.tuning.tick * Int64(tick)
+            _ = swim.step(.tick, at: now)
+            guard tick % 4 == 0 else { continue }
+            for number in recorded { #expect(swim.step(try ack(number), at: now).contains(.dropped(.late))) }
+        }
+        #expect(swim.status(of: other) == .dead)
+    }
+
     @Test("a ping for another node is not answered")
     func misdirected() throws {
         var swim = try member()
