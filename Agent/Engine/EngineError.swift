@@ -25,8 +25,8 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What came for a storage page by page is not what was read at its source, or not for that storage.
     case strangePages(StorageID, detail: String)
     /// A storage's pages cannot be copied, or not any more: its file holds more than the one partition, is of a size that nobody asked for,
-    /// or its log grows too long meanwhile.
-    case imageGivenUp(StorageID)
+    /// somebody always reads what is not in it yet, or its log grows too long meanwhile.
+    case imageGivenUp(StorageID, detail: String)
     /// A chunk of an import comes out of turn; ask for the cursor.
     case notNextChunk(expected: UInt64, found: UInt64)
     /// The file does not hold what was written to it. Its replicas must be rebuilt from others (rule F6).
@@ -60,8 +60,7 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .rangeInUse(let range, let partition): "\(range) overlaps partition \(partition)"
         case .noImport(let storage): "no copy is coming into storage \(storage)"
         case .strangePages(let storage, let detail): "the pages that came for storage \(storage) are not taken: \(detail)"
-        case .imageGivenUp(let storage):
-            "the pages of storage \(storage) cannot be copied: it is shared, or its log grows too long"
+        case .imageGivenUp(let storage, let detail): "the pages of storage \(storage) cannot be copied: \(detail)"
         case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
         case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
         case .unreadable(let storage, let detail): "storage \(storage) cannot be read: \(detail)"

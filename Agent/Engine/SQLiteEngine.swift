@@ -192,23 +192,24 @@ package final class SQLiteEngine: StorageEngine {
         of partition: PartitionID, in id: StorageID, sizes: ClosedRange<UInt64>
     ) async throws(EngineError) -> any StorageSnapshot {
         let storage = try storage(id)
-        do throws(EngineError) {
-            for _ in 0..<Self.imageTries {
-                // It reads all there is, and may do so for long.
-                await storage.background.wait()
-                guard var snapshot = try await storage.writer.openImage(of: partition, sizes: sizes) else {
-                    // Requests read for moments only; another copy would do so for long.
-                    do { try await Task.sleep(for: .milliseconds(5)) } catch { break }
-                    continue
-                }
+        for _ in 0..<Self.imageTries {
+            // It reads all there is, and may do so for long.
+            await storage.background.wait()
+            guard var snapshot = try await storage.writer.openImage(of: partition, sizes: sizes) else {
+                // Requests read for moments only; another copy would do so for long.
+                do { try await Task.sleep(for: .milliseconds(5)) } catch { break }
+                continue
+            }
+            do throws(EngineError) {
                 snapshot.logLimit = try storage.file.logBytes() + logWhileImaged
                 snapshot.image = try await snapshot.reader.image(of: snapshot.state)
-                return snapshot
+            } catch {
+                await snapshot.close()
+                throw error
             }
-        } catch {
-            guard case .imageGivenUp = error else { throw error }
+            return snapshot
         }
-        return try await self.snapshot(of: partition, in: id)
+        throw .imageGivenUp(id, detail: "somebody always reads what is not in its file yet")
     }
 
     package func renew(_ snapshot: any StorageSnapshot, in id: StorageID) async throws(EngineError) -> any StorageSnapshot {

@@ -198,8 +198,8 @@ package protocol StorageEngine: Sendable {
         _ range: KeyRange, in storage: StorageID, rowLimit: Int, byteLimit: Int
     ) async throws(EngineError) -> RowPage
     func snapshot(of partition: PartitionID, in storage: StorageID) async throws(EngineError) -> any StorageSnapshot
-    /// A snapshot that has an image, if the storage holds nothing else and its file is of such a size, in bytes; it may take a while until
-    /// nobody reads from the file's log.
+    /// A snapshot that has an image; it may take a while until nobody reads from the file's log.
+    /// - Throws: `imageGivenUp` where the storage holds anything else, its file is not of such a size, in bytes, or the reading never ends.
     func imageSnapshot(
         of partition: PartitionID, in storage: StorageID, sizes: ClosedRange<UInt64>
     ) async throws(EngineError) -> any StorageSnapshot

@@ -129,18 +129,23 @@ actor StorageReader {
         return (StorageReader(file, schema, label: "snapshot", over: database), state)
     }
 
-    /// What a snapshot sees that began when all of the log was in the file, as that file; nil where other rows lie in it too. It stays as
-    /// it is until the snapshot ends: SQLite brings nothing from the log over what somebody reads in the file.
-    func image(of state: PartitionState) throws(EngineError) -> PageImage? {
+    /// What a snapshot sees that began when all of the log was in the file, as that file. It stays as it is until the snapshot ends:
+    /// SQLite brings nothing from the log over what somebody reads in the file.
+    /// - Throws: `imageGivenUp` where other rows lie in it too.
+    func image(of state: PartitionState) throws(EngineError) -> PageImage {
         let database = try connection()
-        guard try schema.holdsOnly(state.range, in: database) else { return nil }
+        guard try schema.holdsOnly(state.range, in: database) else {
+            throw .imageGivenUp(file.storage, detail: "rows of other ranges are in its file")
+        }
         return PageImage(number: .random(in: 1...UInt64.max), pages: try database.pageCount())
     }
 
     /// - Parameter logLimit: how large the write-ahead log may be: nothing of it goes into the file meanwhile.
     func pages(of image: PageImage, from first: UInt64, limit: Int, logLimit: UInt64) throws(EngineError) -> [UInt8] {
         guard first > 0, first <= image.pages else { return [] }
-        guard try file.logBytes() <= logLimit else { throw .imageGivenUp(file.storage) }
+        guard try file.logBytes() <= logLimit else {
+            throw .imageGivenUp(file.storage, detail: "its log has grown past \(logLimit) bytes meanwhile")
+        }
         return try connection().pages(from: first, count: min(limit, Int(clamping: image.pages - first + 1)))
     }
 

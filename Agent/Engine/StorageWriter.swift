@@ -204,9 +204,14 @@ actor StorageWriter {
     func openImage(of partition: PartitionID, sizes: ClosedRange<UInt64>) throws(EngineError) -> SQLiteSnapshot? {
         let (partitions, imported) = try records()
         let (database, schema) = try connection()
-        guard partitions.allSatisfy({ $0.partition == partition }), imported == nil,
-            sizes.contains(PageImage.bytes(of: try database.pageCount()))
-        else { throw .imageGivenUp(file.storage) }
+        guard partitions.allSatisfy({ $0.partition == partition }), imported == nil else {
+            throw .imageGivenUp(file.storage, detail: "its file is shared")
+        }
+        let bytes = PageImage.bytes(of: try database.pageCount())
+        guard sizes.contains(bytes) else {
+            throw .imageGivenUp(
+                file.storage, detail: "\(bytes) bytes, where \(sizes.lowerBound) to \(sizes.upperBound) are asked for")
+        }
         guard try database.emptyLog() else { return nil }
         let (reader, state) = try StorageReader.snapshot(of: partition, in: file, schema)
         return SQLiteSnapshot(state: state, reader: reader)

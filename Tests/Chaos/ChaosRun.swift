@@ -61,6 +61,7 @@ struct ChaosRun: Sendable {
     private func whole() async throws -> ChaosReport {
         try await cluster.start()
         try await makeTables()
+        try await filePapers()
         diary.note("three coordinators and six agents are healthy")
         let stopping = Stopping()
         await withTaskGroup(of: Void.self) { group in
@@ -114,6 +115,16 @@ struct ChaosRun: Sendable {
     private func makeTables() async throws {
         try await make(RowLoad.table, cuts: [250, 500, 750].map(RowLoad.bound), columns: ["id", "value", "filler"])
         try await make(BankLoad.table, cuts: [4].map(BankLoad.name), columns: ["id", "value", "balance"])
+    }
+
+    private func filePapers() async throws {
+        let client = cluster.client()
+        for paper in (0..<BankLoad.banks).flatMap(BankLoad.papers) {
+            let key = JSONValue.array([paper["id"] ?? .null]).text
+            _ = try await cluster.eventually("paper \(key) is filed", within: 30) {
+                try await client.put(paper, key: key, in: BankLoad.table)
+            }
+        }
     }
 
     private func make(_ name: String, cuts: [String], columns: [String]) async throws {

@@ -80,6 +80,14 @@ struct BankLoad: Sendable {
 
     static func name(_ bank: UInt64) -> String { "b\(bank)" }
 
+    /// Beside the accounts of each bank, out of the range that is read of it: old papers, that nobody asks for and every copy carries. With
+    /// them a partition of four banks is large enough to be copied page by page, as long as it is alone in its storage.
+    static func papers(of bank: UInt64) -> [JSONValue] {
+        (0..<10).map { paper in
+            .object(["id": .string("\(name(bank))/\(paper)"), "value": .string(String(repeating: "\(paper)", count: 900_000))])
+        }
+    }
+
     func run(as number: Int, _ client: CoxswainClient, _ seeded: SeededGenerator) async {
         var random = seeded
         var balances: [UInt64: [Int]] = [:]

@@ -56,8 +56,18 @@ struct Verdict: Sendable {
                 + "\(run.history.ledger.unknownCount) writes of unknown outcome, \(run.history.ledger.refusedCount) refused",
             "longest time without any acknowledged write: \(Int(silence.length.milliseconds)) ms at \(silence.began.seconds) s",
             "operations: \(run.diary.operations)",
+            "copies: \(said("copy goes page by page")) by pages, \(said("copy goes by rows")) by rows, "
+                + "\(said("copy goes over to rows")) of the former went over to rows",
         ]
         return report
+    }
+
+    /// How often agents have said something.
+    private func said(_ words: String) -> Int {
+        cluster.agentNames.reduce(0) { count, name in
+            let log = (try? String(contentsOfFile: "\(cluster.folder)/\(name).log", encoding: .utf8)) ?? ""
+            return count + log.split(separator: "\n").count { $0.contains(words) }
+        }
     }
 
     // MARK: - Health

@@ -100,17 +100,29 @@ final class CopyStreams: SnapshotStreams {
     }
 
     private func makeSender(_ order: CopyOrder, on line: CopyLine, offeringPages: Bool) async throws -> CopySender {
-        // What can be sent while its snapshot may be held.
-        let (most, isAny) = UInt64(max(host.copyRate, 0)).multipliedReportingOverflow(by: Self.imageHeld)
-        let snapshot: any StorageSnapshot
-        if offeringPages, isAny || most >= leastImage {
-            snapshot = try await engine.imageSnapshot(
-                of: order.partition, in: order.storage, sizes: leastImage...(isAny ? .max : most))
-        } else {
-            snapshot = try await engine.snapshot(of: order.partition, in: order.storage)
-        }
+        let snapshot =
+            if offeringPages, let snapshot = try await imageSnapshot(for: order) { snapshot } else {
+                try await engine.snapshot(of: order.partition, in: order.storage)
+            }
         return CopySender(
             order: order, of: snapshot, out: engine, host: host, on: line, pacer: outgoing, logger: logger)
+    }
+
+    /// - Returns: nil where there are no pages to offer.
+    private func imageSnapshot(for order: CopyOrder) async throws(EngineError) -> (any StorageSnapshot)? {
+        // What can be sent while its snapshot may be held.
+        let (most, isAny) = UInt64(max(host.copyRate, 0)).multipliedReportingOverflow(by: Self.imageHeld)
+        guard isAny || most >= leastImage else { return nil }
+        do throws(EngineError) {
+            return try await engine.imageSnapshot(
+                of: order.partition, in: order.storage, sizes: leastImage...(isAny ? .max : most))
+        } catch {
+            guard case .imageGivenUp = error else { throw error }
+            logger.info(
+                "copy goes by rows",
+                metadata: ["partition": "\(order.partition)", "target": "\(order.target)", "cause": "\(error)"])
+            return nil
+        }
     }
 
     private static func isBreak(_ error: any Error) -> Bool {

@@ -62,12 +62,16 @@ enum SwimBench {
         let isFast = profile == "fast"
         say("kill: first verdict", "s", \.firstDown)
         say("kill: all know", "s", \.allDown, ask: count == 100 ? (isFast ? 2.1 : 10.2) : nil)
-        report(
-            row(
-                "verdicts on members that were there, \(profile), \(count)", "", Samples(Double(ours.falseVerdicts)),
-                serf.map { Samples(Double($0.falseVerdicts)) }, ask: 0))
+        func none(_ name: String, _ figure: KeyPath<CrowdFigures, Int>) {
+            report(
+                row(
+                    "\(name), \(profile), \(count)", "", Samples(Double(ours[keyPath: figure])),
+                    serf.map { Samples(Double($0[keyPath: figure])) }, ask: 0))
+        }
+        none("verdicts on members that were there", \.falseVerdicts)
         say("restart: all know", "s", \.back, ask: 1)
         say("leave: all know", "s", \.left, ask: 0.8)
+        none("leaves that were not all members' belief in a minute", \.missedLeaves)
         say("join through one: all pairs", "s", \.joined, ask: count == 100 ? 3 : count == 200 ? 7 : nil)
         say("idle: packets sent by a member", "/s", \.packetsPerSecond, ask: isFast ? nil : 2)
         say("idle: payload sent by a member", "B/s", \.bytesPerSecond, ask: isFast ? nil : 140)

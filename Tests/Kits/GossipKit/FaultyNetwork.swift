@@ -58,6 +58,7 @@ package final class FaultyLine: DatagramSealing {
     private struct State {
         var loss = 0.0
         var stall: Duration?
+        var isStanding = false
         var sentBytes: UInt64 = 0
     }
 
@@ -78,6 +79,8 @@ package final class FaultyLine: DatagramSealing {
     package func lose(_ share: Double) { state.withLock { $0.loss = share } }
     /// From the next datagram on; that is soon.
     package func stall(for time: Duration) { state.withLock { $0.stall = time } }
+    /// Until that is over.
+    package var isStalled: Bool { state.withLock { $0.stall != nil || $0.isStanding } }
     package var sentBytes: UInt64 { state.withLock { $0.sentBytes } }
 
     package func seal(_ plain: [UInt8]) throws -> [UInt8] {
@@ -98,9 +101,11 @@ package final class FaultyLine: DatagramSealing {
     /// It blocks the member's own thread, as a stopped process would stand.
     private func standStill() {
         let time = state.withLock { state in
-            defer { state.stall = nil }
+            defer { (state.stall, state.isStanding) = (nil, state.stall != nil) }
             return state.stall
         }
-        if let time { usleep(UInt32(time / .microseconds(1))) }
+        guard let time else { return }
+        usleep(UInt32(time / .microseconds(1)))
+        state.withLock { $0.isStanding = false }
     }
 }

@@ -164,7 +164,8 @@ package final class GossipCrowd: Crowd {
 
     package func stall(_ members: [Int], for time: Duration) async throws {
         for member in members { lines[member].stall(for: time) }
-        try await Task.sleep(for: time)
+        // Each stands still from its next datagram on, and longer than was slept by as much.
+        while members.contains(where: { lines[$0].isStalled }) { try await Task.sleep(for: .milliseconds(2)) }
     }
 
     /// A host that is gone: it hears nothing, is not heard, and refuses nobody.
