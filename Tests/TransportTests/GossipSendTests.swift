@@ -4,8 +4,9 @@ import Model
 import NIOCore
 import Synchronization
 import Testing
-import Transport
 import Wire
+
+@testable import Transport
 
 /// What a kernel refuses.
 @Suite(.timeLimit(.minutes(5))) struct GossipSendTests {
@@ -42,11 +43,14 @@ import Wire
         let tasks = [sender, listener].map { socket in Task { try await socket.run() } }
         #expect(await eventually { sender.port != nil && listener.port != nil })
         let (own, port) = (try #require(sender.port), try #require(listener.port))
+        let channel = try #require(sender.channel)
         for _ in 0..<3 { sender.send(message, to: address) }
         #expect(sender.counters.unsent == 3)
         #expect(await hears(listener, at: port, from: sender))
         #expect(await hears(sender, at: own, from: listener))
         #expect(sender.port == own)
+        // And not another one at the same address.
+        #expect(sender.channel === channel)
         for task in tasks { task.cancel() }
         for task in tasks { try await task.value }
     }

@@ -25,7 +25,7 @@ package final class GossipService: Service {
     private let core: Mutex<Swim>
     private let roster: RosterBook
     private let logger: Logger
-    private let socket = Mutex<GossipSocket?>(nil)
+    let socket = Mutex<GossipSocket?>(nil)
     private let address: HostPort
     private let seal: any DatagramSealing
     private let streams: StreamProber?
@@ -159,6 +159,8 @@ package final class GossipService: Service {
                 // The good-bye needs the socket, so shutdown is awaited here and the socket's task is cancelled after it.
                 // Who is cancelled is gone without a word.
                 guard (try? await gracefulShutdown()) != nil else { return }
+                // Where there is no socket now, nobody would hear it, and no tick would come to end the wait.
+                guard socket.port != nil else { return }
                 self.step(.leave)
                 for await _ in self.departed.stream { break }
             }

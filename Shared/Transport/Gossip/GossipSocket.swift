@@ -75,46 +75,51 @@ package final class GossipSocket: Sendable {
     }
 
     package var counters: Counters { state.withLock { $0.counters } }
+    /// What is read now; nil while there is none.
+    var channel: (any Channel)? { state.withLock { $0.open?.channel } }
     /// The bound port, once `run` has bound it.
-    package var port: Int? { state.withLock { $0.open?.channel.localAddress?.port } }
+    package var port: Int? { channel?.localAddress?.port }
 
     /// Sends one message, without waiting; a lost one is as if the network had lost it.
     ///
     /// - Parameter address: `host:port`; a name is looked up, and again from time to time, while the last answer holds.
     package func send(_ message: SwimMessage, to address: String) {
-        let (open, literal) = state.withLock { ($0.open, $0.literals[address]) }
-        guard let (channel, sender) = open else { return count { $0.unsent += 1 } }
-        if let literal { return write(message, to: literal, over: sender) }
+        let (isOpen, literal) = state.withLock { ($0.open != nil, $0.literals[address]) }
+        guard isOpen else { return count { $0.unsent += 1 } }
+        if let literal { return write(message, to: literal) }
         guard let host = HostPort(address) else { return count { $0.unsent += 1 } }
         if let literal = try? SocketAddress(ipAddress: host.host, port: host.port) {
             state.withLock { state in
                 if state.literals.count >= GossipLimits.literals { state.literals = [:] }
                 state.literals[address] = literal
             }
-            return write(message, to: literal, over: sender)
+            return write(message, to: literal)
         }
         switch state.withLock({ $0.names.post(message, to: address, at: BootClock.now()) }) {
         case .send(let target, let asks):
-            write(message, to: target, over: sender)
-            if asks { lookUp(host, as: address, on: channel, over: sender) }
+            write(message, to: target)
+            if asks { lookUp(host, as: address) }
         case .waits(let asks, let displaces):
             if displaces { count { $0.unsent += 1 } }
-            if asks { lookUp(host, as: address, on: channel, over: sender) }
+            if asks { lookUp(host, as: address) }
         case .full: count { $0.unsent += 1 }
         }
     }
 
-    /// It may block, so it is not done on this thread.
-    private func lookUp(_ host: HostPort, as address: String, on channel: any Channel, over sender: DatagramSender) {
-        NIOThreadPool.singleton.runIfActive(eventLoop: channel.eventLoop) { [resolve] in try resolve(host) }
-            .whenComplete { [self] result in
-                let target = try? result.get()
-                guard let waiting = state.withLock({ $0.names.answer(target, for: address, at: BootClock.now()) }) else {
-                    return
-                }
-                guard let target else { return count { $0.unsent += 1 } }
-                write(waiting, to: target, over: sender)
+    /// It may block, so it is not done on this thread. It may also take longer than the socket lives, or its thread: so it holds
+    /// neither, or the address would be taken for as long.
+    private func lookUp(_ host: HostPort, as address: String) {
+        NIOThreadPool.singleton.runIfActive(eventLoop: MultiThreadedEventLoopGroup.singleton.any()) { [resolve] in
+            try resolve(host)
+        }
+        .whenComplete { [self] result in
+            let target = try? result.get()
+            guard let waiting = state.withLock({ $0.names.answer(target, for: address, at: BootClock.now()) }) else {
+                return
             }
+            guard let target else { return count { $0.unsent += 1 } }
+            write(waiting, to: target)
+        }
     }
 
     /// Binds and receives until it is cancelled; a shutdown is its owner's affair, who has a good-bye to send before. Whatever else ends
@@ -126,18 +131,23 @@ package final class GossipSocket: Sendable {
             try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
         }
         var wasOpen = false
+        // Whatever keeps it from being opened again may last, and is told of once.
+        var told: String?
         while !Task.isCancelled {
             do {
                 let (reading, sender) = try DatagramSender.bind(bound)
                 let channel = try await read(reading)
                 // One that was left to the system to choose stays the same.
                 bound.port = channel.localAddress?.port
-                wasOpen = true
+                (wasOpen, told) = (true, nil)
                 await serve(channel, sender)
                 if !Task.isCancelled { logger.error("gossip socket has closed, another one is opened") }
             } catch {
                 guard wasOpen else { throw error }
-                logger.error("gossip socket cannot be opened again", metadata: ["error": "\(error)"])
+                if told != "\(error)" {
+                    logger.error("gossip socket cannot be opened again", metadata: ["error": "\(error)"])
+                }
+                told = "\(error)"
             }
             // Cut short when it is cancelled, which is looked at next.
             try? await Task.sleep(for: GossipLimits.reopenPause)
@@ -146,18 +156,24 @@ package final class GossipSocket: Sendable {
 
     private func read(_ socket: NIOBSDSocket.Handle) async throws -> any Channel {
         try await DatagramBootstrap(group: group)
-            .channelOption(ChannelOptions.socketOption(.so_rcvbuf), value: GossipLimits.receiveBuffer)
-            .channelOption(ChannelOptions.maxMessagesPerRead, value: GossipLimits.datagramsAtOnce)
-            .channelOption(
-                ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: GossipLimits.datagramRead)
-            )
             .channelInitializer { [self] channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        DatagramHandler(receive: { self.receive($0, from: $1) }, logger: self.logger))
-                }
+                // From here on the channel owns the socket, and nobody else closes it where anything of this fails. So nothing of it is
+                // an option of the bootstrap.
+                let isReady = channel.eventLoop.makeCompletedFuture { try prepare(channel) }
+                isReady.whenFailure { _ in channel.close(promise: nil) }
+                return isReady
             }
             .withBoundSocket(socket).get()
+    }
+
+    private func prepare(_ channel: any Channel) throws {
+        guard let options = channel.syncOptions else { throw ChannelError.operationUnsupported }
+        try options.setOption(ChannelOptions.socketOption(.so_rcvbuf), value: GossipLimits.receiveBuffer)
+        try options.setOption(ChannelOptions.maxMessagesPerRead, value: GossipLimits.datagramsAtOnce)
+        try options.setOption(
+            ChannelOptions.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: GossipLimits.datagramRead))
+        try channel.pipeline.syncOperations.addHandler(
+            DatagramHandler(receive: { self.receive($0, from: $1) }, logger: logger))
     }
 
     /// Returns when the channel has closed.
@@ -236,9 +252,9 @@ package final class GossipSocket: Sendable {
         received(message, HostPort(host: sender.ipAddress ?? "", port: sender.port ?? 0).description)
     }
 
-    private func write(_ message: SwimMessage, to target: SocketAddress, over sender: DatagramSender) {
-        guard let sealed = try? seal.seal(message.serialized()), sealed.count <= Limits.datagramBytes,
-            sender.send(sealed, to: target)
+    private func write(_ message: SwimMessage, to target: SocketAddress) {
+        guard let sender = state.withLock({ $0.open })?.sender, let sealed = try? seal.seal(message.serialized()),
+            sealed.count <= Limits.datagramBytes, sender.send(sealed, to: target)
         else { return count { $0.unsent += 1 } }
         count { $0.sent += 1 }
     }
