@@ -71,4 +71,16 @@ import Testing
         let forgotten = notes(&beliefs, held[0])
         #expect(late.isEmpty && forgotten == [true])
     }
+
+    @Test("of one that was held alive and is held no more the core is told that it is not, once")
+    func forgottenAlive() throws {
+        var beliefs = ToldBeliefs()
+        let alive = [try record("n2", .alive), try record("n1", .alive)]
+        _ = beliefs.news(among: { alive }, at: at(0))
+        let gone = beliefs.news(among: { [] }, at: at(9))
+        #expect(gone.map(\.record.node.name) == ["n1", "n2"])
+        #expect(gone.allSatisfy { $0.record.status != .alive && !$0.isHeard })
+        let again = beliefs.news(among: { [] }, at: at(18))
+        #expect(again.isEmpty)
+    }
 }

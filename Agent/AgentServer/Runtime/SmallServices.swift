@@ -151,15 +151,14 @@ struct RumourService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            var told: [NodeID: SessionID] = [:]
+            var told = ToldDeaths()
             for await event in gossip.events {
                 switch event {
                 case .deathsFound(let deaths):
                     for found in deaths {
-                        // It is found again until it is committed; people need to read it once.
                         logger.log(
-                            level: told.updateValue(found.session, forKey: found.node) == found.session ? .debug : .warning,
-                            "death found", metadata: ["member": "\(found.node)", "session": "\(found.session)"])
+                            level: told.isNews(found) ? .warning : .debug, "death found",
+                            metadata: ["member": "\(found.node)", "session": "\(found.session)"])
                     }
                     session.report(deaths)
                 case .revisionHeard(let revision, let node):

@@ -127,10 +127,14 @@ extension CoordinatorRuntime {
         }
     }
 
+    func measureSuspicion(of suspect: NodeID) {
+        failovers.suspected(suspect, in: core.catalog.topology, at: BootClock.now())
+    }
+
     func measureReport(of dead: NodeID) {
-        guard core.catalog.topology.nodes[dead]?.status != .failed,
-            let span = failovers.accused(dead, at: BootClock.now()), core.raft.isLeader
-        else { return }
+        guard let span = failovers.accused(dead, in: core.catalog.topology, at: BootClock.now()), core.raft.isLeader else {
+            return
+        }
         detectTimer.recordNanoseconds(span.microseconds * 1_000)
     }
 }

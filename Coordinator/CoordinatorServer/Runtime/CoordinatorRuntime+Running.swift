@@ -107,14 +107,14 @@ extension CoordinatorRuntime: Service {
     }
 
     private func takeRumours() async {
-        var found: [NodeID: SessionID] = [:]
+        var told = ToldDeaths()
         for await event in gossip.events {
             switch event {
             case .memberChanged(let record):
                 guard record.profile.kind == .agent else { continue }
                 switch record.status {
                 case .alive: failovers.alive(record.node)
-                case .suspect: failovers.suspected(record.node, at: BootClock.now())
+                case .suspect: measureSuspicion(of: record.node)
                 case .dead, .left: break
                 }
                 // As it is now: where the reader is behind, this has been overtaken.
@@ -123,10 +123,9 @@ extension CoordinatorRuntime: Service {
                 tell(current)
             case .deathsFound(let deaths):
                 for death in deaths {
-                    // It is found again until it is committed; people need to read it once.
                     logger.log(
-                        level: found.updateValue(death.session, forKey: death.node) == death.session ? .debug : .warning,
-                        "death found", metadata: ["member": "\(death.node)", "session": "\(death.session)"])
+                        level: told.isNews(death) ? .warning : .debug, "death found",
+                        metadata: ["member": "\(death.node)", "session": "\(death.session)"])
                 }
                 noteDeaths(DeathReport(deaths, witness: node))
             case .revisionHeard, .identityInUse: break

@@ -17,6 +17,13 @@ struct ToldBeliefs: Sendable {
         }
 
         init(_ member: Member) { self.init(record: member.record, isHeard: member.heard) }
+
+        /// The same, whom nobody holds any more.
+        var asGone: Held {
+            var record = record
+            record.status = .left
+            return Held(record: record, isHeard: false)
+        }
     }
 
     private struct Belief: Hashable, Sendable {
@@ -33,25 +40,25 @@ struct ToldBeliefs: Sendable {
         }
     }
 
-    private var told: [NodeID: Belief] = [:]
+    private var told: [NodeID: Held] = [:]
     private var nextLook = LogicalInstant(microseconds: .min)
 
     /// - Returns: whether the core did not know this yet.
     @discardableResult
     mutating func note(_ member: Held) -> Bool {
         guard member.record.profile.kind == .agent else { return false }
-        let belief = Belief(member)
-        return told.updateValue(belief, forKey: member.record.node) != belief
+        return told.updateValue(member, forKey: member.record.node).map(Belief.init) != Belief(member)
     }
 
-    /// What of all that is held the core does not know, if it is time to look; who is held no more is forgotten.
+    /// What of all that is held the core does not know, if it is time to look; who is held no more is forgotten, there and here.
     mutating func news(among members: () -> [Held], at now: LogicalInstant) -> [Held] {
         guard now >= nextLook else { return [] }
         nextLook = now + Self.interval
         let members = members()
         let news = members.filter { note($0) }
         let held = Set(members.map(\.record.node))
-        told = told.filter { held.contains($0.key) }
-        return news
+        let gone = told.values.filter { !held.contains($0.record.node) }.sorted { $0.record.node < $1.record.node }
+        for member in gone { told[member.record.node] = nil }
+        return news + gone.filter { $0.record.status == .alive }.map(\.asGone)
     }
 }
