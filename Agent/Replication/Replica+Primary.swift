@@ -142,8 +142,9 @@ extension Replica {
         return nil
     }
 
-    /// Whether the log may grow. Entries stay in it until the engine has them on disk, and for learners, within a budget (rule R9).
-    var hasRoom: Bool { log.byteCount < settings.learnerBytes + settings.pendingBytes }
+    /// Whether the log may grow. Entries stay in it until the engine has them on disk, and beyond that for learners and for members that
+    /// come back soon, within a budget (rule R9). What is kept so never stops writers, or nothing would ever make it less.
+    var hasRoom: Bool { log.byteCount < settings.keptBytes + settings.pendingBytes }
 
     mutating func read(for caller: CallerID, at now: LogicalInstant, leases: LeaseBook) {
         if let refusal = refusalOfReads(at: now, leases: leases) {

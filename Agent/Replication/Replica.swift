@@ -323,15 +323,13 @@ package struct Replica: Hashable, Sendable {
     /// Whether the log holds no more than it may: a short history, what learners within their budget need, and what is in no engine yet
     /// (rule R9).
     package var isLogWithinBudget: Bool {
-        let most = max(settings.historyBytes + settings.historyBytes / 4, settings.learnerBytes)
-        return log.byteCount <= most || log.base.sequence >= synced || haltReason != nil
+        log.byteCount <= settings.keptBytes || log.base.sequence >= synced || haltReason != nil
     }
 
     /// Drops entries that the engine has on disk and that nobody needs (rule R9), but keeps a short history (rule F5).
     private mutating func forgetApplied() {
         let synced = settings.mutated(.forgetsUnsynced) ? applied : synced
-        // A quarter more than is kept, so that most steps forget nothing and one forgets a good deal.
-        guard log.base.sequence < synced, log.byteCount > settings.historyBytes + settings.historyBytes / 4 else { return }
+        guard log.base.sequence < synced, log.byteCount > settings.longestHistoryBytes else { return }
         var floor = synced
         if let primary, log.byteCount <= settings.learnerBytes || settings.mutated(.keepsLogForLearners) {
             for (_, peer) in primary.peers { floor = min(floor, peer.pin ?? (peer.mode == .snapshot ? floor : peer.received)) }

@@ -47,6 +47,11 @@ package struct ReplicationSettings: Hashable, Sendable {
     #endif
 
     package init() {}
+
+    /// A quarter more than is to be kept, so that most steps forget nothing and one forgets a good deal.
+    var longestHistoryBytes: Int { historyBytes + historyBytes / 4 }
+    /// The most that is kept of what the engine has on disk, for whomever (rule R9).
+    var keptBytes: Int { max(longestHistoryBytes, learnerBytes) }
 }
 
 extension ReplicationSettings {

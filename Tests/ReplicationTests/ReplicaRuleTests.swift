@@ -55,6 +55,22 @@ import Testing
         #expect(cluster.settle() == [])
     }
 
+    @Test("what the log keeps for those who come back never refuses a write, however little room there is beside it (R9, F5)")
+    func historyIsNoBacklog() throws {
+        var settings = ReplicationSettings()
+        (settings.historyBytes, settings.learnerBytes, settings.pendingBytes) = (4_000, 4_000, 400)
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, fault: .none, settings: settings)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        var most = 0
+        for _ in 0..<200 {
+            let caller = cluster.write(at: cluster.order[0])
+            try #require(cluster.run(until: { $0.acknowledged[caller] != nil }, atMost: .seconds(1)))
+            most = max(most, cluster.node(0).replica.log.byteCount)
+        }
+        #expect(most > 4_400)
+        #expect(cluster.settle() == [])
+    }
+
     @Test("what the engine has on disk can be given up on this disk, and is still in memory for who comes back (R9, F5)")
     func forgetsOnDisk() throws {
         let cluster = try ReplicaGroup(seed: 1, nodes: 3, fault: .none)
