@@ -10,7 +10,7 @@ extension Coordinator {
             ("waiting commands", waiting.queue.count), ("commands handed in", handedIn.values.reduce(0) { $0 + $1.count }),
             ("commands passed on", waiting.passedOn.count), ("fresh reads", freshReads.count),
             ("own proposals", underWay.count), ("wishes of operators", groupRequests.count),
-            ("absent nodes", absentSince.count),
+            ("absent nodes", absentSince.count), ("transfers under way", transfers.count),
         ]
         return own + raft.holdings
     }

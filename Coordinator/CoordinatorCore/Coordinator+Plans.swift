@@ -32,6 +32,7 @@ extension Coordinator {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
         settlingUntil = settlingUntil.filter { $0.value > now }
+        transfers.look(at: catalog.topology, settings, at: now)
         noteInventories(at: now)
         askToBeLetIn(at: now)
         repeatGossipKeys(at: now)
@@ -125,28 +126,6 @@ extension Coordinator {
         return MovePlans(
             basis: basis, repairs: repairs, cancellations: planCancellations(in: topology),
             drains: planDrains(in: topology, beside: repairs, except: basis.settling, limits: settings.repairs))
-    }
-
-    /// Evens out who leads what, one partition at a time. The transfer itself ends the calm, so the next one waits as long again.
-    private mutating func planSpreading(at now: LogicalInstant) {
-        let topology = catalog.topology
-        if leadershipPlan?.revision != topology.revision {
-            leadershipPlan = (topology.revision, planLeadership(in: topology))
-        }
-        guard let plan = leadershipPlan?.plan else {
-            unevenSince = nil
-            return
-        }
-        let since = unevenSince ?? now
-        unevenSince = since
-        let configured = catalog.topology.configured(ConfigurationRules.leadershipDelay)
-        guard now - since >= configured.map({ .seconds(Int64($0)) }) ?? settings.leadershipDelay,
-            settlingUntil[plan.partition] == nil
-        else { return }
-        proposeItself(
-            .beginTransfer(plan.partition, to: plan.target.node, session: plan.target.session, expecting: plan.epoch),
-            named: "spread-\(plan.partition)-\(plan.epoch)-\(plan.target.node)",
-            because: "its primary leads more partitions than others", at: now)
     }
 
     /// What a split or a merge has made stays where it is for a while, as far as the planners go: its replicas have yet to be

@@ -139,8 +139,10 @@ package struct Coordinator: Sendable {
     var settlingUntil: [PartitionID: LogicalInstant] = [:]
     /// What is to be copied and moved, found once for all that it follows from.
     var movePlans: MovePlans?
-    /// What would even out the primaries at that revision: looked for once, since it reads every partition.
-    var leadershipPlan: (revision: Revision, plan: TransferPlan?)?
+    /// What would even out the primaries: looked for once for all that it follows from, since it reads every partition.
+    var leadershipPlan: (basis: SpreadingBasis, plan: TransferPlan?)?
+    /// The transfers that planners began.
+    var transfers = TransferWatch()
     /// Since when this member plans: what was not told it before, it may not have been told at all.
     var leadingSince: LogicalInstant?
     /// Since when the primaries are spread unevenly and the cluster is calm.
@@ -329,6 +331,7 @@ package struct Coordinator: Sendable {
         marks.mix(bytes, applied)
         if let delta = applied.delta {
             noteSplits(in: delta, at: now)
+            for case .operation(let operation) in delta.changes { transfers.noteEnd(of: operation, settings, at: now) }
             actions.append(.publish(delta))
         }
         for handed in handedIn { answer(handed.item, .done(applied.result, catalog.topology.revision)) }

@@ -71,6 +71,12 @@ package struct CoordinatorSettings: Sendable {
     /// How long the cluster must have been calm before a primary role is transferred to even out the spread, and again before each
     /// further one.
     package var leadershipDelay: Span
+    /// How long a transfer that a planner began may take: most take less than a second, but the gate of one may never open.
+    package var transferPatience: Span
+    /// How long the planners leave a partition where it is led, after a transfer of theirs came to nothing; twice as long after each
+    /// further one, up to the longest.
+    package var transferRest: Span
+    package var longestTransferRest: Span
     /// How long what a split or a merge has made is neither drained nor led elsewhere by the planners.
     package var restAfterSplit: Span
     /// Entries between two snapshots.
@@ -93,6 +99,7 @@ package struct CoordinatorSettings: Sendable {
     package init(
         answerTime: Span = .milliseconds(900), planInterval: Span = .milliseconds(100), repairs: RepairLimits = RepairLimits(),
         leadershipDelay: Span = .seconds(Int64(ConfigurationRules.leadershipDelay.standard)),
+        transferPatience: Span = .seconds(60), transferRest: Span = .seconds(60), longestTransferRest: Span = .seconds(3_600),
         restAfterSplit: Span = .seconds(10), snapshotEntries: UInt64 = 5_000, snapshotRest: Span = .seconds(2),
         snapshotBytes: Int = 32 << 20, waitingCommands: Int = 16_384, groupRequests: Int = 64,
         handOverInterval: Span = .seconds(30)
@@ -101,6 +108,9 @@ package struct CoordinatorSettings: Sendable {
         self.planInterval = planInterval
         self.repairs = repairs
         self.leadershipDelay = leadershipDelay
+        self.transferPatience = transferPatience
+        self.transferRest = transferRest
+        self.longestTransferRest = longestTransferRest
         self.restAfterSplit = restAfterSplit
         self.snapshotEntries = snapshotEntries
         self.snapshotRest = snapshotRest

@@ -31,8 +31,9 @@ package func isCalm(_ topology: Topology) -> Bool {
 /// The transfer that makes the spread of primaries more even, from the node that leads most: nil when the cluster is not calm, or
 /// when no transfer would bring two nodes closer to each other.
 ///
+/// - Parameter left: partitions that are left where they are led for now.
 /// - Complexity: O(nodes) when the spread is even, O(partitions · replicas) when it is not.
-package func planLeadership(in topology: Topology) -> TransferPlan? {
+package func planLeadership(in topology: Topology, except left: Set<PartitionID> = []) -> TransferPlan? {
     guard isCalm(topology) else { return nil }
     let load = NodeLoad(of: topology)
     // One apart is as even as it gets; then no partition need be looked at.
@@ -40,7 +41,7 @@ package func planLeadership(in topology: Topology) -> TransferPlan? {
     guard let most = led.max(), let least = led.min(), most - least >= 2 else { return nil }
     var best: (gain: Int, plan: TransferPlan)?
     for partition in topology.partitions.values where partition.status == .active {
-        guard let primary = partition.primary else { continue }
+        guard let primary = partition.primary, !left.contains(partition.id) else { continue }
         for replica in partition.replicas where replica.node != primary {
             guard let node = topology.nodes[replica.node], node.status == .healthy, node.session != .none else { continue }
             let gain = load.primaries(on: primary) - load.primaries(on: node.id)

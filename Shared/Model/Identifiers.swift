@@ -73,6 +73,8 @@ package struct Principal: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// Whether an agent asked, on its own account.
     package var isNode: Bool { name.hasPrefix("node/") }
+    /// Whether a coordinator asked, on its own account.
+    package var isCoordinator: Bool { name.hasPrefix("coordinator/") }
 
     package static func < (a: Self, b: Self) -> Bool { a.name < b.name }
     package var description: String { name }

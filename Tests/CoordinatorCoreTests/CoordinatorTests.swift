@@ -181,65 +181,19 @@ import Testing
         for name in group.names { #expect(group.members[name]?.reports[node]?.report == report) }
     }
 
-    /// Two nodes in two zones, and an active table of three partitions that n1 leads.
-    private func unevenGroup() throws -> (group: CoordinatorGroup, leader: MemberID) {
-        var group = try CoordinatorGroup()
-        let leader = try #require(group.leader)
-        let nodes = try [NodeID("n1"), NodeID("n2")]
-        for (node, zone) in zip(nodes, ["a", "b"]) {
-            _ = try group.commit(
-                .registerNode(try CoordinatorGroup.registration(node.name, zone: zone)), as: "r-\(node)", at: leader)
-        }
-        let sessions = nodes.map { NodeSession(node: $0, session: group.topology(of: leader).nodes[$0]?.session ?? .none) }
-        let id = try RelationName("id")
-        let placement = Placement(primary: nodes[0], nodes: nodes)
-        _ = try group.commit(
-            .createTable(
-                TableCreation(
-                    name: try RelationName("t"), columns: [Column(name: id, type: .integer)], partitionKey: id, sortKey: nil,
-                    replicationFactor: 2, minInSync: 1, capacity: Capacity(mode: .onDemand),
-                    splitKeys: [Key([1]), Key([2])], placements: [placement, placement, placement], sessions: sessions)),
-            as: "table", at: leader)
-        for partition in group.topology(of: leader).partitions.values.sorted(by: { $0.id < $1.id }) {
-            for named in sessions {
-                _ = try group.commit(
-                    .partition(
-                        .replicaReady(partition.id, expecting: partition.epoch), from: named.node, session: named.session),
-                    as: "ready-\(partition.id)-\(named.node)", at: leader)
-            }
-        }
-        return (group, leader)
-    }
-
-    private func transfers(_ topology: Topology) -> Int {
-        topology.operations.values.count { if case .transferPrimary = $0.kind { true } else { false } }
-    }
-
-    @Test("primaries that stand on one node are spread, one at a time, and only after a long calm")
-    func spreads() throws {
-        var (group, leader) = try unevenGroup()
-        group.run(.seconds(25))
-        #expect(transfers(group.topology(of: leader)) == 0)
-        group.run(.seconds(10))
-        #expect(transfers(group.topology(of: leader)) == 1)
-        // It is under way: nothing is calm, and no other begins.
-        group.run(.seconds(60))
-        #expect(transfers(group.topology(of: leader)) == 1)
-    }
-
     @Test("a committed entry stands over a member's own setting at once, and gives way to it when it is removed")
     func configured() throws {
-        var (group, leader) = try unevenGroup()
+        var (group, leader) = try CoordinatorGroup.uneven()
         func configure(_ value: String?) throws {
             let write = ConfigurationWrite(key: "leadership_delay_seconds", value: value)
             _ = try group.commit(.configure(.global, [write]), as: "set-\(value ?? "nothing")", at: leader)
         }
         try configure("600")
         group.run(.seconds(60))
-        #expect(transfers(group.topology(of: leader)) == 0)
+        #expect(group.topology(of: leader).transfers.count == 0)
         try configure(nil)
         group.run(.seconds(1))
-        #expect(transfers(group.topology(of: leader)) == 1)
+        #expect(group.topology(of: leader).transfers.count == 1)
     }
 
     @Test("testimony about an earlier session counts for nothing")

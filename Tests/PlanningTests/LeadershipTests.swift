@@ -34,6 +34,15 @@ import Testing
         #expect(transfers == count - (led.first ?? 0))
     }
 
+    @Test("of the partitions that would even it out, one that is to be left where it is led is not chosen")
+    func leaves() throws {
+        let topology = try gathered(2)
+        let first = try #require(planLeadership(in: topology))
+        let other = try #require(planLeadership(in: topology, except: [first.partition]))
+        #expect(other.partition != first.partition)
+        #expect(planLeadership(in: topology, except: [first.partition, other.partition]) == nil)
+    }
+
     @Test("the plan names the epoch and the session that it saw")
     func guards() throws {
         let plan = try #require(planLeadership(in: try gathered(2)))
