@@ -6,8 +6,9 @@ import Replication
 extension AgentCore {
     /// Puts the children in the place of a parent that a split has ended, once it has applied the split (rule M2).
     ///
-    /// Children of which no copy is placed here any more, because they have moved on while this node was behind, are made
-    /// beside the others and then removed: nothing else would ever know of the rows that the parent left of them.
+    /// Children of which no copy is placed here any more, because they have moved on, or were split or merged in their turn,
+    /// while this node was behind, are made beside the others and then removed: nothing else would ever know of the rows that the
+    /// parent left of them.
     mutating func installChildren(of id: PartitionID, at now: LogicalInstant) {
         guard let retired = topology.retired[id], let local = locals[id], !local.isDamaged, local.installation == nil,
             !local.isDropping, var replica = local.replica
@@ -37,7 +38,26 @@ extension AgentCore {
         let gone = known.filter { child in
             child.replica(on: identity.node) == nil && locals[child.id] == nil && remnants[child.id] == nil
         }
-        prepareInstallation(of: (children + gone).sorted { $0.id < $1.id }, inPlaceOf: [id], at: now)
+        let ended = endedHalf(of: local, among: retired.children, beside: children)
+        let all = children + gone + (ended.map { [$0] } ?? [])
+        prepareInstallation(of: all.sorted { $0.id < $1.id }, inPlaceOf: [id], at: now)
+    }
+
+    /// The half of a split that was split or merged itself by now, without this node. The topology tells no more what it covered; but
+    /// that is what the parent covered and the other half does not.
+    ///
+    /// None of what came of it is to be installed here: each end needs the whole in-sync set, to which this node, without that half,
+    /// cannot have belonged.
+    private func endedHalf(
+        of parent: LocalReplica, among halves: [PartitionID], beside others: [PartitionDescriptor]
+    ) -> PartitionDescriptor? {
+        guard let id = halves.first(where: { topology.retired[$0] != nil }), let epoch = topology.retired[id]?.epoch,
+            locals[id] == nil, remnants[id] == nil, let other = others.first,
+            let range = parent.range?.remainder(beside: other.range)
+        else { return nil }
+        return PartitionDescriptor(
+            id: id, table: other.table, range: range, epoch: epoch, primary: nil, replicas: [], status: .deleting,
+            origin: other.origin, originChecksum: other.originChecksum)
     }
 
     /// Puts a partition in the place of those that were merged into it, once each has applied the entry at which it ended (rule M2).
@@ -139,7 +159,7 @@ extension AgentCore {
             let log = ReplicaLog(base: LogPoint(position: child.origin, checksum: child.originChecksum))
             let replica = Replica(
                 id: child.id, node: identity.node, incarnation: incarnation(), log: log, settings: settings.replication)
-            locals[child.id] = LocalReplica(storage: storage, replica: replica, driver: driver)
+            locals[child.id] = LocalReplica(storage: storage, range: child.range, replica: replica, driver: driver)
             if let what = damage ?? old?.damage {
                 // What was given up of it meanwhile stands in the log behind its first record.
                 append([Self.firstRecord(of: child)], for: child.id, 0, at: now)

@@ -162,7 +162,7 @@ extension AgentCore {
             actions.append(.askTopology)
             return
         }
-        var local = LocalReplica(storage: own.storage, replica: nil, driver: driver)
+        var local = LocalReplica(storage: own.storage, range: descriptor.range, replica: nil, driver: driver)
         if own.role == .inSync, descriptor.status != .creating {
             local.damage = "nothing of it is here"
             locals[descriptor.id] = local
@@ -175,7 +175,8 @@ extension AgentCore {
 
     /// Takes down that a copy is in a storage that cannot be read, with what the log has of it.
     mutating func place(_ id: PartitionID, in storage: StorageID) {
-        var local = LocalReplica(storage: storage, replica: nil, driver: driver)
+        var local = LocalReplica(
+            storage: storage, range: topology.partitions[id]?.range, replica: nil, driver: driver)
         local.provenEpoch = remnants[id]?.hard.epoch ?? Epoch(0)
         local.damage = unreadable[storage]
         // It is looked at until it goes, or is known to stay.
@@ -248,7 +249,7 @@ extension AgentCore {
 
     /// Puts together one replica out of the engine and the node's log.
     func recover(_ found: EngineReplica, _ recovered: RecoveredPartition?) -> LocalReplica {
-        var local = LocalReplica(storage: found.storage, replica: nil, driver: driver)
+        var local = LocalReplica(storage: found.storage, range: found.range, replica: nil, driver: driver)
         let descriptor = topology.partitions[found.partition]
         let isOver = topology.retired[found.partition] != nil
         let applied = found.applied.sequence

@@ -25,13 +25,17 @@ package struct AgentIdentity: Hashable, Sendable {
 package struct EngineReplica: Hashable, Sendable {
     package let partition: PartitionID
     package let storage: StorageID
+    package let range: KeyRange
     package let applied: Position
     /// It is part of a snapshot, which counts for nothing.
     package let isImporting: Bool
 
-    package init(partition: PartitionID, storage: StorageID, applied: Position, isImporting: Bool = false) {
+    package init(
+        partition: PartitionID, storage: StorageID, range: KeyRange, applied: Position, isImporting: Bool = false
+    ) {
         self.partition = partition
         self.storage = storage
+        self.range = range
         self.applied = applied
         self.isImporting = isImporting
     }

@@ -5,6 +5,8 @@ import Replication
 /// One replica on this node: a place in the engine, and the machine that keeps it.
 struct LocalReplica: Sendable {
     let storage: StorageID
+    /// What it covers. Nil where only the node's log, or a record of its removal, tells of it.
+    let range: KeyRange?
     /// Nil until the engine has made the storage, or when it is damaged.
     var replica: Replica?
     var driver: Driver
@@ -64,8 +66,9 @@ struct LocalReplica: Sendable {
         pauses[peer] = (backoff, now + wait)
     }
 
-    init(storage: StorageID, replica: Replica?, driver: Driver) {
+    init(storage: StorageID, range: KeyRange?, replica: Replica?, driver: Driver) {
         self.storage = storage
+        self.range = range
         self.replica = replica
         self.driver = driver
     }

@@ -58,5 +58,12 @@ package struct KeyRange: Hashable, Sendable, CustomStringConvertible {
         return (KeyRange(low: low, high: key), KeyRange(low: key, high: high))
     }
 
+    /// What of this range a split left to the other half, where `half` is one; nil when `half` is none.
+    package func remainder(beside half: KeyRange) -> KeyRange? {
+        if half.high == high { return split(at: half.low)?.lower }
+        guard half.low == low, let end = half.high else { return nil }
+        return split(at: end)?.upper
+    }
+
     package var description: String { "[\(low), \(high.map(\.description) ?? "+inf"))" }
 }

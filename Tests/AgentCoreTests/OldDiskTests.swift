@@ -236,7 +236,7 @@ import Testing
         for _ in 0..<3 {
             var recovered = RecoveredPartition()
             for record in records { recovered.add(record) }
-            let engine = [EngineReplica(partition: id, storage: pair.storage, applied: origin)]
+            let engine = [EngineReplica(partition: id, storage: pair.storage, range: .all, applied: origin)]
             let core = pair.start(topology, [id: recovered], engine: engine)
             #expect(core.damagedPartitions == [id])
             let forgotten = core.forgotten[id]
@@ -324,7 +324,7 @@ import Testing
         records.add(.hardState(id, HardState(epoch: Epoch(20), run: 1)))
         // The engine is behind what the log has cut, and the mirror on disk knows of no in-sync set with this copy in it.
         records.add(.reset(id, LogPoint(position: Position(epoch: Epoch(20), run: 1, sequence: 9), checksum: 3)))
-        let engine = [EngineReplica(partition: id, storage: pair.storage, applied: Position.zero)]
+        let engine = [EngineReplica(partition: id, storage: pair.storage, range: .all, applied: Position.zero)]
         var core = pair.start(try topology(20, .learner, isRegistered: false), [id: records], engine: engine)
         #expect(core.unvouched == [id])
         #expect(core.step([.persisted(ticket: 1)], at: .origin).contains(.drop(id, pair.storage)))
@@ -353,7 +353,9 @@ import Testing
             own.generation = Generation(generation)
             return pair.topology(index, partitions + [.node(own)])
         }
-        let engine = [alone, other].map { EngineReplica(partition: $0, storage: pair.storage, applied: Position.zero) }
+        let engine = [alone, other].map {
+            EngineReplica(partition: $0, storage: pair.storage, range: .all, applied: Position.zero)
+        }
         var core = pair.start(
             try topology(20, [.inSync, .inSync], generation: 3), [alone: RecoveredPartition(), other: RecoveredPartition()],
             engine: engine)

@@ -204,6 +204,41 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test(
+        "a half that moved away and was split again while a member was behind leaves no rows there, after a start in between too (M2)",
+        arguments: [1, 2, 3, 4], [false, true])
+    func lateInstallationOfEndedHalf(seed: UInt64, starts: Bool) throws {
+        let world = try World.active(seed: seed, nodes: 4)
+        world.write(for: .milliseconds(400))
+        let (parent, late, spare) = (world.partitions[0].id, world.order[2], world.order[3])
+        world.cut.insert([late, late])
+        world.catalog.split(parent, at: Key([0x80]))
+        #expect(world.run(until: { world.catalog.topology.retired[parent] != nil }), "\(world.describe())")
+        world.catalog.nodeFailed(late)
+        world.write(for: .seconds(2))
+        let halves = world.partitions.sorted { $0.range.low < $1.range.low }
+        // The lower one of the first seeds, the upper one of the others.
+        let (ended, kept) = seed % 2 == 0 ? (halves[0], halves[1]) : (halves[1], halves[0])
+        world.catalog.move(ended.id, from: late, to: spare)
+        #expect(world.run(until: { world.catalog.topology.partitions[ended.id]?.replica(on: late) == nil }))
+        world.write(for: .seconds(1))
+        world.catalog.split(ended.id, at: Key([seed % 2 == 0 ? 0x40 : 0xC0]))
+        #expect(world.run(until: { world.catalog.topology.retired[ended.id] != nil }), "\(world.describe())")
+        let machine = try #require(world.machines[late])
+        machine.holdsInstallations = starts
+        world.cut = []
+        if starts {
+            // Its disk shows that the parent is no more, and nothing but the engine shows what the parent covered.
+            #expect(world.run(until: { machine.savedTopology.retired[ended.id] != nil && !machine.waiting.isEmpty }))
+            world.crash(late)
+            machine.holdsInstallations = false
+            world.restart(late)
+        }
+        #expect(world.run(until: { machine.engine.keys.sorted() == [kept.id] }), "\(world.describe())")
+        #expect(world.abandonedRows == 0)
+        #expect(world.settle() == [])
+    }
+
     @Test("a primary whose engine has long found no room gives its role to one that has some, and its copy stays (F6)")
     func noRoomAtPrimary() throws {
         let world = try world(seed: 6)

@@ -197,7 +197,7 @@ extension OldDiskTests {
                 .partitionRetired(parent, epoch: Epoch(4), children: [child]),
                 .partition(pair.partition(child, epoch: 5, origin: origin)),
             ])
-        let engine = [EngineReplica(partition: parent, storage: pair.storage, applied: origin)]
+        let engine = [EngineReplica(partition: parent, storage: pair.storage, range: .all, applied: origin)]
         var core = pair.start(split, [parent: records], engine: engine)
         #expect(pair.exclusions(by: &core) == [])
     }

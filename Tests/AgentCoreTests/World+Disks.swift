@@ -80,7 +80,7 @@ extension World {
         let readable = machine.engine.filter { !machine.unreadable.contains($0.value.storage) }
         let found = readable.sorted { $0.key < $1.key }.map {
             EngineReplica(
-                partition: $0.key, storage: $0.value.storage, applied: $0.value.applied,
+                partition: $0.key, storage: $0.value.storage, range: $0.value.range, applied: $0.value.applied,
                 isImporting: machine.importing[$0.key] != nil)
         }
         machine.core = AgentCore(

@@ -256,13 +256,16 @@ package struct AgentParts {
     private static func replicas(in inventory: StorageInventory) -> [EngineReplica] {
         inventory.storages.flatMap { storage -> [EngineReplica] in
             let held = storage.partitions.map {
-                EngineReplica(partition: $0.partition, storage: storage.storage, applied: $0.applied)
+                EngineReplica(
+                    partition: $0.partition, storage: storage.storage, range: $0.range, applied: $0.applied)
             }
-            guard let begun = storage.imported?.start.partition, !held.contains(where: { $0.partition == begun }) else {
+            guard let begun = storage.imported?.start, !held.contains(where: { $0.partition == begun.partition }) else {
                 return held
             }
             // A copy that has not all arrived holds nothing yet that counts.
-            return held + [EngineReplica(partition: begun, storage: storage.storage, applied: .zero, isImporting: true)]
+            let copy = EngineReplica(
+                partition: begun.partition, storage: storage.storage, range: begun.range, applied: .zero, isImporting: true)
+            return held + [copy]
         }
     }
 

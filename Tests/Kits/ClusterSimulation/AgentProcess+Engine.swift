@@ -139,6 +139,12 @@ extension AgentProcess {
             violations.append("\(node) makes children of \(parent) out of nothing")
         }
         if let held {
+            let left = held.values.keys.filter { register in
+                !children.contains { $0.range.contains(ClusterOptions.key(register)) }
+            }
+            if let left = left.min() {
+                violations.append("\(node) cuts \(parent) in two, and leaves register \(left) in neither half")
+            }
             for child in children {
                 var half = EnginePartition(storage: storage, range: child.range)
                 half.values = held.values.filter { child.range.contains(ClusterOptions.key($0.key)) }

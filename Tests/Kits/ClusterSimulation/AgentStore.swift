@@ -195,7 +195,8 @@ struct AgentStore: Sendable {
     static func replicas(of engine: [PartitionID: EnginePartition]) -> [EngineReplica] {
         engine.sorted { $0.key < $1.key }.map {
             EngineReplica(
-                partition: $0.key, storage: $0.value.storage, applied: $0.value.applied, isImporting: $0.value.importing != nil)
+                partition: $0.key, storage: $0.value.storage, range: $0.value.range, applied: $0.value.applied,
+                isImporting: $0.value.importing != nil)
         }
     }
 
