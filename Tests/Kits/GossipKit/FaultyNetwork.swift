@@ -101,8 +101,9 @@ package final class FaultyLine: DatagramSealing {
     /// It blocks the member's own thread, as a stopped process would stand.
     private func standStill() {
         let time = state.withLock { state in
-            defer { (state.stall, state.isStanding) = (nil, state.stall != nil) }
-            return state.stall
+            let time = state.stall
+            if time != nil { (state.stall, state.isStanding) = (nil, true) }
+            return time
         }
         guard let time else { return }
         usleep(UInt32(time / .microseconds(1)))
