@@ -25,6 +25,8 @@ final class ScriptedBackend: SessionBackend {
         /// Proposals are taken, and nobody is told what became of them.
         var isMute = false
         var proposals: [PartitionProposal] = []
+        /// Under which they came, each once: whoever leaves a session and opens another asks again.
+        var requests: Set<RequestID> = []
         var registrations: [RequestID] = []
         var deaths: [[FoundDeath]] = []
         var reports: [NodeReport] = []
@@ -48,7 +50,10 @@ final class ScriptedBackend: SessionBackend {
     func propose(
         _ proposal: PartitionProposal, as request: RequestID, by node: NodeID, in session: SessionID
     ) async -> ProposalOutcome {
-        state.withLock { $0.proposals.append(proposal) }
+        state.withLock {
+            $0.proposals.append(proposal)
+            $0.requests.insert(request)
+        }
         while state.withLock({ $0.isMute }), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(5)) }
         return .refused(code: "test", detail: "\(node) \(session)")
     }
