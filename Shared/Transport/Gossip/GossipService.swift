@@ -159,14 +159,16 @@ package final class GossipService: Service {
                 // The good-bye needs the socket, so shutdown is awaited here and the socket's task is cancelled after it.
                 // Who is cancelled is gone without a word.
                 guard (try? await gracefulShutdown()) != nil else { return }
-                // Where there is no socket now, nobody would hear it, and no tick would come to end the wait.
-                guard socket.port != nil else { return }
+                // Without a socket nobody would hear it, and no tick would come to end the wait. One that is about to be opened for the
+                // first time is waited for: others may know of this life by then, over links.
+                guard !socket.isLost else { return }
                 self.step(.leave)
                 for await _ in self.departed.stream { break }
             }
             try await group.next()
             group.cancelAll()
-            try await group.waitForAll()
+            // Whoever was still about to open something had to be told so.
+            do { try await group.waitForAll() } catch is CancellationError {}
         }
     }
 

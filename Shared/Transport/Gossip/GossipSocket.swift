@@ -28,6 +28,8 @@ package final class GossipSocket: Sendable {
 
     private struct State {
         var counters = Counters()
+        /// It was open once; until then it is about to be.
+        var wasOpen = false
         /// What is read, and what sends from the same address.
         var open: (channel: any Channel, sender: DatagramSender)?
         /// Addresses that are their own names.
@@ -77,6 +79,8 @@ package final class GossipSocket: Sendable {
     package var counters: Counters { state.withLock { $0.counters } }
     /// What is read now; nil while there is none.
     var channel: (any Channel)? { state.withLock { $0.open?.channel } }
+    /// Whether what was open has ended, and nothing has come in its place yet.
+    var isLost: Bool { state.withLock { $0.wasOpen && $0.open == nil } }
     /// The bound port, once `run` has bound it.
     package var port: Int? { channel?.localAddress?.port }
 
@@ -130,7 +134,6 @@ package final class GossipSocket: Sendable {
         var bound = try await NIOThreadPool.singleton.runIfActive { [address] in
             try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
         }
-        var wasOpen = false
         // Whatever keeps it from being opened again may last, and is told of once.
         var told: String?
         while !Task.isCancelled {
@@ -139,11 +142,11 @@ package final class GossipSocket: Sendable {
                 let channel = try await read(reading)
                 // One that was left to the system to choose stays the same.
                 bound.port = channel.localAddress?.port
-                (wasOpen, told) = (true, nil)
+                told = nil
                 await serve(channel, sender)
                 if !Task.isCancelled { logger.error("gossip socket has closed, another one is opened") }
             } catch {
-                guard wasOpen else { throw error }
+                guard isLost else { throw error }
                 if told != "\(error)" {
                     logger.error("gossip socket cannot be opened again", metadata: ["error": "\(error)"])
                 }
@@ -178,7 +181,7 @@ package final class GossipSocket: Sendable {
 
     /// Returns when the channel has closed.
     private func serve(_ channel: any Channel, _ sender: DatagramSender) async {
-        state.withLock { $0.open = (channel, sender) }
+        state.withLock { ($0.open, $0.wasOpen) = ((channel, sender), true) }
         dueChanged()
         await withTaskCancellationHandler {
             // It ends only by being closed, so there is nothing to learn from how.
