@@ -88,7 +88,9 @@ extension ClusterTests {
         let storage = String(((UInt64(move.operation) ?? 0) << 16) | 65_535)
         #expect(!files.contains { $0.contains("storage-\(storage)") }, "\(files)")
         let route = try await cluster.route("cancelled", key: #"["r-1"]"#)
-        #expect(route["primary"]?.string == move.source)
+        // Who leads it may have changed meanwhile: an engine that stands still for long gives up the role.
+        let holders = route["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []
+        #expect(holders.contains(move.source) && !holders.contains(move.target), "\(holders)")
         let missing = try await coxctl(cluster, ["op", "cancel", "999999999"])
         #expect(missing.status == 3, "\(missing)")
         let creation = try await coxctl(cluster, ["op", "pause", move.operation])
