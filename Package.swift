@@ -240,7 +240,9 @@ if !coresOnly {
             ].map { .byName(name: $0) } + [arguments], path: "Tests/Chaos", swiftSettings: settings),
         .testTarget(
             name: "ChaosTests",
-            dependencies: ["Client", "LoadLedger", "Model", "ProcessKit", "SimulationKit", "chaos"].map { .byName(name: $0) },
+            dependencies: ["Client", "Launching", "LoadLedger", "Model", "ProcessKit", "SimulationKit", "chaos"].map {
+                .byName(name: $0)
+            },
             path: "Tests/ChaosTests", swiftSettings: settings),
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),

@@ -101,6 +101,7 @@ package final class Children: Sendable {
         }
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)
+        try keepNothingElse(&actions)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -122,6 +123,16 @@ package final class Children: Sendable {
             throw SpawnFailed(description: "cannot start \(program): \(String(cString: strerror(result)))")
         }
         return process
+    }
+
+    /// Closes, in the child, all but its three standard streams. A pipe to another program that it inherited would keep that program
+    /// waiting for an end of its input that comes only with ours: Foundation's pipes are passed on to whoever is started just then.
+    private static func keepNothingElse(_ actions: inout posix_spawn_file_actions_t) throws(SpawnFailed) {
+        // Declared for C with GNU extensions only, which Swift's module of the C library leaves out.
+        typealias AddCloseFrom = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32
+        guard let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"),
+            unsafeBitCast(symbol, to: AddCloseFrom.self)(&actions, STDERR_FILENO + 1) == 0
+        else { throw SpawnFailed(description: "this C library cannot keep open files from a child") }
     }
 
     package func process(of name: String) -> pid_t? { state.withLock { $0.running[name] } }
