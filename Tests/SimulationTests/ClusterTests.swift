@@ -54,6 +54,13 @@ import Testing
         #expect(summaries.reduce(0) { $0 + $1.lostDisks } > 2, "\(summaries.map(\.lostDisks))")
     }
 
+    @Test("nodes are drained and taken out while the cluster works")
+    func drainsNodes() throws {
+        let summaries = try (1...6).map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.reduce(0) { $0 + $1.drained } > 0, "\(summaries.map(\.drained))")
+        #expect(summaries.reduce(0) { $0 + $1.decommissioned } > 2, "\(summaries.map(\.decommissioned))")
+    }
+
     @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")
     func cutsLogs() throws {
         let summaries = try (1...4).map { try ClusterRun(seed: $0).run().get() }

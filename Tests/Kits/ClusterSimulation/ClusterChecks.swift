@@ -71,6 +71,16 @@ struct ClusterChecks: Sendable {
         truths[delta.to] = truth
         let found = Invariants.violations(in: truth) + Invariants.violations(from: before, to: truth)
         if let first = found.first { throw Violation("at \(delta.to): \(first)") }
+        for node in before.nodes.values.filter({ $0.status == .decommissioned }).sorted(by: { $0.id < $1.id }) {
+            guard truth.nodes[node.id] == node, held(by: node.id) == nil else {
+                throw Violation("at \(delta.to): \(node.id), which is gone for good, counts again")
+            }
+        }
+    }
+
+    /// A partition with a place on a node.
+    private func held(by node: NodeID) -> PartitionID? {
+        truth.partitions.values.filter { $0.replica(on: node) != nil || $0.primary == node }.map(\.id).min()
     }
 
     /// What an agent takes for the topology was committed so, and never goes back (rules T1, T3).
@@ -254,6 +264,9 @@ struct ClusterChecks: Sendable {
             if let unrest = unrest(of: partition, processes, at: now) {
                 return "\(partition.id) at \(partition.epoch): \(unrest)"
             }
+        }
+        for node in truth.nodes.values.filter(\.isDrainWanted).sorted(by: { $0.id < $1.id }) {
+            if let id = held(by: node.id) { return "\(node.id) is to be drained, and holds \(id)" }
         }
         return nil
     }

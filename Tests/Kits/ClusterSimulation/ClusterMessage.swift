@@ -108,6 +108,8 @@ enum Errand: Hashable, Sendable {
     case split(seed: UInt64)
     case merge(seed: UInt64)
     case drain(seed: UInt64)
+    /// As the API does it: a node is drained, and once it holds nothing, asked again, gone for good.
+    case decommission(seed: UInt64)
     case abdicate
     case pause(seed: UInt64)
     case cancel(seed: UInt64)
@@ -118,6 +120,8 @@ enum Errand: Hashable, Sendable {
     static let kinds = 11
     /// Those of them that bring no copy anywhere: splits, merges, and what gets in their way.
     static let kindsInPlace = [2, 3, 9, 9, 10, 10, 4, 6, 7, 8]
+    /// Those of an operator who takes nodes out.
+    static let departures = [5, 11, 11, 11]
 
     init(kind: Int, seed: UInt64) {
         self =
@@ -128,6 +132,7 @@ enum Errand: Hashable, Sendable {
             case 5: .drain(seed: seed)
             case 6: .abdicate
             case 9, 10: .merge(seed: seed)
+            case 11: .decommission(seed: seed)
             case 7: seed % 3 == 0 ? .resumeAll : .pause(seed: seed)
             default: .cancel(seed: seed)
             }

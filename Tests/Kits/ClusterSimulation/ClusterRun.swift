@@ -26,6 +26,9 @@ package struct ClusterRun {
         package var copyReads = 0
         /// Coordinators that came back with an empty disk.
         package var lostDisks = 0
+        /// Nodes of which a drain was wanted to the end, and those that are gone for good.
+        package var drained = 0
+        package var decommissioned = 0
         /// Segments that agents dropped from their logs, and snapshots that learners took in.
         package var droppedSegments = 0
         package var snapshots = 0
@@ -55,6 +58,11 @@ package struct ClusterRun {
         if random.next() % 2 == 0 { plan.faults = plan.faults.filter { _ in random.next() % 4 == 0 } }
         plan.faults += Self.errands(during: storm, &random)
         if random.next() % 2 == 0 { plan.faults += Self.losses(of: coordinators, during: storm, &random) }
+        // By lots of its own, so that what else a seed draws is the same with it and without it.
+        var departures = SeededGenerator(seed: seed ^ 0x00DE_9A27)
+        if departures.next() % 2 == 1 {
+            plan.faults += Self.occasions(for: Errand.departures, every: .seconds(5), during: storm, &departures)
+        }
         plan.faults.sort { $0.at < $1.at }
     }
 
@@ -68,6 +76,20 @@ package struct ClusterRun {
             let kind = kinds[Int(random.next() % UInt64(kinds.count))]
             errands.append(TimedFault(at: at, lasting: .zero, fault: .act(kind, seed: random.next())))
             at = at + .milliseconds(Int64(100 + random.next() % 2_000))
+        }
+        return errands
+    }
+
+    /// What an operator comes back to now and then.
+    private static func occasions(
+        for kinds: [Int], every span: Span, during storm: Span, _ random: inout SeededGenerator
+    ) -> [TimedFault] {
+        var errands: [TimedFault] = []
+        var at = LogicalInstant.origin + .seconds(2)
+        while at < .origin + storm {
+            let kind = kinds[Int(random.next() % UInt64(kinds.count))]
+            errands.append(TimedFault(at: at, lasting: .zero, fault: .act(kind, seed: random.next())))
+            at = at + .microseconds(Int64(random.next() % UInt64(2 * span.microseconds)))
         }
         return errands
     }
@@ -131,6 +153,8 @@ package struct ClusterRun {
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             summary.lostDisks = simulation.system.lostDisks
+            summary.drained = checks.truth.nodes.values.count(where: \.isDrainWanted)
+            summary.decommissioned = checks.truth.nodes.values.count { $0.status == .decommissioned }
             let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
             summary.operations = Set(done).sorted().map { kind in "\(done.count { $0 == kind }) \(kind)" }.joined(
                 separator: ", ")

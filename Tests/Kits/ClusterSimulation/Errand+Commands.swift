@@ -14,6 +14,7 @@ extension Errand {
         case .split(let seed): Self.split(topology, seed)
         case .merge(let seed): Self.merge(topology, seed)
         case .drain(let seed): Self.drain(topology, seed)
+        case .decommission(let seed): Self.decommission(topology, seed)
         case .abdicate: []
         case .exactly(let command): [command]
         case .pause(let seed): Self.pick(Self.running(topology), seed).map { [.pauseOperation($0)] } ?? []
@@ -88,6 +89,15 @@ extension Errand {
             let node = pick(able, seed)
         else { return [] }
         return [.drain(node.id)]
+    }
+
+    private static func decommission(_ topology: Topology, _ seed: UInt64) -> [Command] {
+        let leavers = topology.nodes.values.filter(\.isDrainWanted).map(\.id).sorted()
+        guard let node = pick(leavers, seed) else { return drain(topology, seed) }
+        let isHeld = topology.partitions.values.contains {
+            $0.inSync.contains(node) || $0.replica(on: node) != nil && $0.operation != nil
+        }
+        return [isHeld ? .drain(node) : .decommission(node)]
     }
 
     private static func creation(_ topology: Topology, _ copies: Int, _ splitKeys: [Key]) -> [Command] {
