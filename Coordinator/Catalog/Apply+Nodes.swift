@@ -281,6 +281,22 @@ extension Transaction {
         return .version(index)
     }
 
+    /// The node is as any other again, whether it was drained for a while or to be taken out. What has left it does not come back by this, and
+    /// what is under way goes on to its end. One that is failed returns healthy.
+    ///
+    /// Twice is once: a node that nobody drains stays as it is.
+    /// - Throws: `nodeNotFound`, `nodeDecommissioned`.
+    mutating func undrain(_ id: NodeID) throws(CatalogRejection) -> CommandPayload {
+        var node = try require(id, field: "node_id")
+        guard node.status != .decommissioned else {
+            throw CatalogRejection(.nodeDecommissioned, "node \(id) is decommissioned", field: "node_id")
+        }
+        node.isDrainWanted = false
+        if node.status == .draining { node.status = .healthy }
+        put(node)
+        return .version(index)
+    }
+
     /// The node is gone for good: its learners and what it had to clean are forgotten.
     /// - Throws: `nodeHoldsReplicas` while any of its replicas counts, or an operation names it.
     mutating func decommission(_ id: NodeID) throws(CatalogRejection) -> CommandPayload {
@@ -305,9 +321,6 @@ extension Transaction {
 }
 
 extension NodeDescriptor {
-    /// A catalog from before the wish had a field of its own knows it by the status alone.
-    fileprivate var wantsDrain: Bool { isDrainWanted || status == .draining }
-
     /// What it is when it answers.
     fileprivate var statusAlive: NodeStatus { isDrainWanted ? .draining : .healthy }
 }

@@ -27,6 +27,7 @@ extension Transaction {
             return try fail(node, session: session, witnesses: witnesses, silentZones: silentZones)
         case .nodeReturned(let node, let session): return try welcomeBack(node, session: session)
         case .drain(let node): return try drain(node)
+        case .undrain(let node): return try undrain(node)
         case .decommission(let node): return try decommission(node)
         case .setPolicy(let table, let principal, let actions, let effect):
             return try setPolicy(table: table, principal: principal, actions: actions, effect: effect)

@@ -40,6 +40,8 @@ package enum Command: Hashable, Sendable {
     case nodeReturned(NodeID, session: SessionID)
     /// No new replicas; planners move away what it has.
     case drain(NodeID)
+    /// The node is as any other again. Who does not know this command finds it unreadable in the log, as `beginMerge`.
+    case undrain(NodeID)
     /// The node is gone for good. Refused while it holds a replica that counts.
     case decommission(NodeID)
     case setPolicy(table: RelationName, principal: Principal, actions: [TableAction], effect: AccessPolicy.Effect)
@@ -94,6 +96,7 @@ package enum Command: Hashable, Sendable {
         case .nodeFailed: "node-failed"
         case .nodeReturned: "node-returned"
         case .drain: "drain-node"
+        case .undrain: "undrain-node"
         case .decommission: "decommission-node"
         case .setPolicy: "set-policy"
         case .removePolicy: "remove-policy"
@@ -120,7 +123,7 @@ package enum Command: Hashable, Sendable {
         switch self {
         case .registerNode(let registration): "nodes/\(registration.node)"
         case .declareNode(let node, _, _, _), .nodeFailed(let node, _, _, _), .nodeReturned(let node, _), .drain(let node),
-            .decommission(let node):
+            .undrain(let node), .decommission(let node):
             "nodes/\(node)"
         case .partition(let proposal, _, _): proposal.subject
         case .createTable(let creation): "tables/\(creation.name)"

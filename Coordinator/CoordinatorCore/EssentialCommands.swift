@@ -17,7 +17,7 @@ extension Command {
         // The ways out: who has room may lead, a member with room may come, one without may go.
         case .declareCoordinator, .dismissCoordinator, .forgetCoordinator, .steerGroup: true
         case .declareNode, .createTable, .dropTable, .setCapacity, .beginMove, .beginSplit, .beginMerge, .beginTransfer, .drain,
-            .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
+            .undrain, .decommission, .setPolicy, .removePolicy, .addSigningKey, .retireSigningKey, .grantRole, .configure,
             .pauseOperation, .resumeOperation, .removeOrphan,
             .createJoinToken, .useJoinToken, .seedGossipKeys, .rotateGossipKey, .advanceGossipRotation,
             .cancelGossipRotation:

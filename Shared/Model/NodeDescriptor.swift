@@ -31,6 +31,8 @@ package struct NodeDescriptor: Hashable, Sendable {
     package var status: NodeStatus
     /// An operator has had it drained: what a failure in between does not change, and a return does not end.
     package var isDrainWanted: Bool
+    /// Whether it is to be drained, failed meanwhile or not. What was written before the wish had a field of its own has it in the status.
+    package var wantsDrain: Bool { isDrainWanted || status == .draining }
     /// As the registrant said; empty when it did not.
     package var instanceType: String
     package var version: String

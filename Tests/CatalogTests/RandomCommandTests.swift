@@ -80,7 +80,10 @@ struct CommandSource {
         case 43..<45:
             let operation = pick(running)?.id ?? OperationID(3)
             return chance(60) ? .pauseOperation(operation) : .resumeOperation(operation)
-        case 42: return chance(90) ? .nodeReturned(node, session: session) : chance(70) ? .drain(node) : .decommission(node)
+        case 42:
+            guard !chance(90) else { return .nodeReturned(node, session: session) }
+            guard chance(70) else { return .decommission(node) }
+            return merges && topology.nodes[node]?.wantsDrain == true ? .undrain(node) : .drain(node)
         default:
             guard let proposal = try proposal(for: partitions, topology) else { return .nodeReturned(node, session: session) }
             return .partition(proposal.0, from: proposal.1, session: world.session(proposal.1))

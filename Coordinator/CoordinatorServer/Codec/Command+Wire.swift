@@ -102,6 +102,7 @@ extension Command: WireCodable {
             let node = try NodeSession(wire: it)
             self = .nodeReturned(node.node, session: node.session)
         case .drain(let name): self = .drain(try Check.node(name, "drain"))
+        case .undrain(let name): self = .undrain(try Check.node(name, "undrain"))
         case .decommission(let name): self = .decommission(try Check.node(name, "decommission"))
         case .setPolicy(let it):
             self = .setPolicy(
@@ -208,6 +209,7 @@ extension Command: WireCodable {
             wire.nodeFailed.silentZones = silentZones.map(\.name)
         case .nodeReturned(let node, let session): wire.nodeReturned = NodeSession(node: node, session: session).wire
         case .drain(let node): wire.drain = node.name
+        case .undrain(let node): wire.undrain = node.name
         case .decommission(let node): wire.decommission = node.name
         case .setPolicy(let table, let principal, let actions, let effect):
             wire.setPolicy.table = table.name

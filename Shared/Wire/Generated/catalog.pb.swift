@@ -432,6 +432,14 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     set {command = .forcePromotion(newValue)}
   }
 
+  package var undrain: String {
+    get {
+      if case .undrain(let v)? = command {return v}
+      return String()
+    }
+    set {command = .undrain(newValue)}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum OneOf_Command: Equatable, Sendable {
@@ -471,6 +479,7 @@ package nonisolated struct ProtoCatalogCommand: Sendable {
     case removeOrphan(ProtoCatalogCommand.RemoveOrphan)
     case beginMerge(ProtoCatalogCommand.BeginMerge)
     case forcePromotion(ProtoCatalogCommand.ForcePromotion)
+    case undrain(String)
 
   }
 
@@ -1511,7 +1520,7 @@ nonisolated extension ProtoCatalogCoordinator: SwiftProtobuf.Message, SwiftProto
 
 nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CatalogCommand"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0\u{3}begin_merge\0\u{3}force_promotion\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}register_node\0\u{3}declare_node\0\u{1}partition\0\u{3}create_table\0\u{3}drop_table\0\u{3}set_capacity\0\u{3}begin_move\0\u{3}begin_split\0\u{3}begin_transfer\0\u{3}abort_operation\0\u{3}node_failed\0\u{3}node_returned\0\u{1}drain\0\u{1}decommission\0\u{3}set_policy\0\u{3}remove_policy\0\u{3}add_signing_key\0\u{3}retire_signing_key\0\u{3}revoke_token\0\u{1}configure\0\u{3}create_join_token\0\u{3}use_join_token\0\u{3}grant_role\0\u{3}declare_coordinator\0\u{3}forget_coordinator\0\u{3}steer_group\0\u{3}dismiss_coordinator\0\u{3}seed_gossip_keys\0\u{3}rotate_gossip_key\0\u{3}advance_gossip_rotation\0\u{3}cancel_gossip_rotation\0\u{3}pause_operation\0\u{3}resume_operation\0\u{3}remove_orphan\0\u{3}begin_merge\0\u{3}force_promotion\0\u{1}undrain\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1947,6 +1956,14 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
           self.command = .forcePromotion(v)
         }
       }()
+      case 37: try {
+        var v: String?
+        try decoder.decodeSingularStringField(value: &v)
+        if let v = v {
+          if self.command != nil {try decoder.handleConflictingOneOf()}
+          self.command = .undrain(v)
+        }
+      }()
       default: break
       }
     }
@@ -2101,6 +2118,10 @@ nonisolated extension ProtoCatalogCommand: SwiftProtobuf.Message, SwiftProtobuf.
     case .forcePromotion?: try {
       guard case .forcePromotion(let v)? = self.command else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
+    }()
+    case .undrain?: try {
+      guard case .undrain(let v)? = self.command else { preconditionFailure() }
+      try visitor.visitSingularStringField(value: v, fieldNumber: 37)
     }()
     case nil: break
     }
