@@ -200,6 +200,8 @@ extension AgentCore {
         package let isPrimary: Bool
         package let isServing: Bool
         package let isFenced: Bool
+        /// For longer than a fence stands while the coordinators have a quorum (rule M4).
+        package let isFencedWithoutQuorum: Bool
         package let hasLease: Bool
         package let last: Position
         package let commit: UInt64
@@ -216,6 +218,7 @@ extension AgentCore {
             return ReplicaStatus(
                 partition: id, storage: local.storage, descriptor: replica?.descriptor, isPrimary: replica?.isPrimary ?? false,
                 isServing: replica?.isServing ?? false, isFenced: replica?.hard.fence != nil,
+                isFencedWithoutQuorum: replica?.isFencedWithoutQuorum(at: now) ?? false,
                 hasLease: replica?.refusalOfReads(at: now, leases: leases) != .noLease,
                 last: replica?.log.last.position ?? .zero, commit: replica?.commit ?? 0, applied: replica?.applied ?? 0,
                 damage: local.damage ?? replica?.haltReason.map { "\($0)" },

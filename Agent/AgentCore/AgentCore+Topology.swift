@@ -109,21 +109,26 @@ extension AgentCore {
             if locals[id] == nil { make(own, of: descriptor, at: now) }
         }
         guard let replica = locals[id]?.replica else { return }
-        if isForced(descriptor, onto: replica) {
-            if locals[id]?.damage == nil { fail(id, "an operator made it the only copy, and it is not whole", at: now) }
+        if let lack = lack(of: replica, countedBy: descriptor) {
+            if locals[id]?.damage == nil { fail(id, lack, at: now) }
             return
         }
         let minimum = topology.tables[descriptor.table]?.minInSync ?? 1
         give(id, .learned(descriptor, minInSync: minimum, grants: grants(continuing: continuing)))
     }
 
-    /// Whether an operator counts on a copy here that holds nothing, or half of a snapshot (rule R6). Nobody but this node knows that; it
-    /// would lead, and answer that rows are not there which were never brought.
-    private func isForced(_ descriptor: PartitionDescriptor, onto replica: Replica) -> Bool {
-        guard descriptor.forcedAt != nil, ownReplica(of: descriptor)?.role == .inSync,
+    /// Why a copy here that is counted in sync is none: it holds nothing, or half of a snapshot. Nobody but this node knows that; it would
+    /// lead, and answer that rows are not there which were never brought. An operator may count on it (rule R6), or a primary that has it
+    /// join for the log that it had before it was made anew (rules R4, E4): whoever is up to date has the entry that opened the term.
+    private func lack(of replica: Replica, countedBy descriptor: PartitionDescriptor) -> String? {
+        guard ownReplica(of: descriptor)?.role == .inSync, replica.isImporting || replica.isEmpty,
             !settings.mutated(.servesHalfCopies)
-        else { return false }
-        return replica.isImporting || replica.isEmpty
+        else { return nil }
+        if descriptor.forcedAt != nil { return "an operator made it the only copy, and it is not whole" }
+        // A topology from before it began to be copied says nothing of it.
+        guard descriptor.status == .active, descriptor.epoch >= replica.hard.epoch else { return nil }
+        let wasLearner = replica.descriptor?.replica(on: identity.node)?.role == .learner
+        return wasLearner || replica.isImporting ? "it was taken into the in-sync set, and is not whole" : nil
     }
 
     var driver: Driver { Driver(node: identity.node, settings: settings.movement) }
@@ -231,6 +236,9 @@ extension AgentCore {
         births += 1
         let replica = Replica(id: id, node: identity.node, incarnation: incarnation(), settings: settings.replication)
         locals[id]?.replica = replica
+        if let descriptor = topology.partitions[id], descriptor.status == .active, ownReplica(of: descriptor)?.role == .inSync {
+            return fail(id, "it was taken into the in-sync set before it was made", at: now)
+        }
         learn(id, continuing: false, at: now)
     }
 

@@ -51,6 +51,8 @@ package struct AgentStatus: Sendable {
     package var unreadable: [(storage: StorageID, detail: String)] = []
     /// Partitions led here that refuse writes behind a fence, and those that wait for a lease.
     package var fenced: [PartitionID]
+    /// Those of them whose fence has outlived its bound: nobody has a quorum to end it (rule M4).
+    package var fencedWithoutQuorum: [PartitionID] = []
     package var withoutLease: [PartitionID]
     /// Storages in which work waits for room on the disk, or for something else that may pass.
     package var waitingStorages: Int

@@ -269,8 +269,14 @@ package final class SQLiteEngine: StorageEngine {
                     return try await found.writer.restartImport(at: start, limit: limit)
                 }
             }
-            let isHeld = (partitions + [imported?.start].compactMap { $0 }).contains { $0.partition == start.partition }
-            if isHeld { guard try await remove(start.partition, from: id, limit: limit) else { return nil } }
+            if let imported, imported.start.partition != start.partition {
+                throw .rangeInUse(start.range, by: imported.start.partition)
+            }
+            let isWhole = partitions.contains { $0.partition == start.partition }
+            if isWhole, partitions.count > 1 { try await found.writer.giveUp(start.partition) }
+            if isWhole || imported != nil {
+                guard try await remove(start.partition, from: id, limit: limit) else { return nil }
+            }
         }
         // It may have been the storage's last partition.
         if let storage = storages.withLock({ $0[id] }) {

@@ -300,6 +300,20 @@ actor StorageWriter {
         return imported
     }
 
+    /// Makes a partition that is whole the beginning of a copy of it, of which all rows are still to be removed: whoever is cut off in the
+    /// midst of that shall find no partition that counts (rule M5).
+    func giveUp(_ partition: PartitionID) throws(EngineError) {
+        let (database, _) = try connection()
+        let table = PartitionTable(database: database)
+        guard let state = try table.state(of: partition) else { return }
+        let start = PartitionState(partition: partition, range: state.range, applied: .zero, checksum: 0)
+        try database.transaction { () throws(EngineError) in
+            try table.remove(partition)
+            try table.put(ImportState(start: start, chunks: 0, last: nil))
+        }
+        isDirty = true
+    }
+
     /// The cursor goes before the rows: whoever is cut off between would take them for stored.
     private func forgetCursor(of partition: PartitionID) throws(EngineError) {
         let (database, _) = try connection()

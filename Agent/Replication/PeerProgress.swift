@@ -32,7 +32,9 @@ struct PeerProgress: Hashable, Sendable {
     var sentCommit: UInt64 = 0
     /// Since when the peer owes progress; nil when it owes none.
     var stalledSince: LogicalInstant?
-    var heardAt: LogicalInstant?
+    private(set) var heardAt: LogicalInstant?
+    /// When the first thing was asked of it that nothing has been heard since.
+    var unansweredSince: LogicalInstant?
     /// When it last spoke, by its own clock.
     var spokenAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?
@@ -47,6 +49,11 @@ struct PeerProgress: Hashable, Sendable {
     init(next: UInt64) { self.next = next }
 
     var flightBytes: Int { flights.reduce(0) { $0 + $1.bytes } }
+
+    mutating func heard(at now: LogicalInstant) {
+        heardAt = now
+        unansweredSince = nil
+    }
 
     mutating func landed(through sequence: UInt64) {
         flights.removeAll { $0.through <= sequence }

@@ -41,6 +41,8 @@ struct PrimaryState: Hashable, Sendable {
     var joinTicket: UInt64 = 0
     var fenceTicket: UInt64 = 0
     var fencedAt: LogicalInstant?
+    /// Since when this node's log has been seen not to reach its disk.
+    var unfitSince: LogicalInstant?
 
     init(term: Term, runTicket: UInt64, waits: [NodeID: LogicalInstant], comparison: LogComparison) {
         self.comparison = comparison

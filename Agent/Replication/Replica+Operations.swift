@@ -85,6 +85,11 @@ extension Replica {
     /// The term in which this replica leads.
     package var term: Term? { primary?.term }
 
+    /// Whether its fence has stood for longer than it can while the coordinators have a quorum: `FENCED_NO_QUORUM` (rule M4).
+    package func isFencedWithoutQuorum(at now: LogicalInstant) -> Bool {
+        hard.fence != nil && primary?.fencedAt.map { now >= $0 + settings.fenceBound } ?? false
+    }
+
     /// Fenced on disk, nothing in flight: every member of the in-sync set has the whole log (rule M4).
     package var isDrained: Bool {
         guard let primary, primary.phase == .serving, hard.fence != nil, hard.pendingJoin == nil else { return false }

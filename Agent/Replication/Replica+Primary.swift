@@ -23,8 +23,8 @@ extension Replica {
         watchFence(at: now)
         for peer in (primary?.peers.keys).map({ $0.sorted() }) ?? [] { feed(peer, at: now, leases: leases) }
         evictTheHidden(at: now)
-        evictTheSilent(at: now)
-        yieldIfStuck(at: now)
+        evictTheSilent(at: now, leases: leases)
+        yieldIfStuck(at: now, leases: leases)
     }
 
     /// Opens the term with its first entry.
@@ -117,6 +117,11 @@ extension Replica {
             actions.append(.refuse(caller, .keyReused))
             return
         }
+        // One write may be asked for again and again while it waits for a member.
+        guard primary.map({ $0.writers.count < settings.pendingWrites }) ?? false else {
+            actions.append(.refuse(caller, .overloaded))
+            return
+        }
         let writer = PrimaryState.Writer(sequence: earlier.sequence, caller: caller)
         let place = primary?.writers.firstIndex { $0.sequence > writer.sequence } ?? primary?.writers.endIndex
         if let place { primary?.writers.insert(writer, at: place) }
@@ -139,6 +144,10 @@ extension Replica {
         guard leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
         let pending = log.lastSequence - commit
         guard pending < UInt64(settings.pendingWrites), hasRoom else { return .overloaded }
+        let silent = required.filter { !isSpare($0) && owesFor(settings.prepareTimeout, $0, at: now) }
+        if !silent.isEmpty {
+            return .notEnoughInSync(have: descriptor.inSync.filter { !silent.contains($0) }.count, need: minInSync)
+        }
         return nil
     }
 
@@ -151,6 +160,11 @@ extension Replica {
             actions.append(.refuse(caller, refusal))
         } else {
             let through = settings.mutated(.readsWithoutWaiting) ? 0 : commit
+            // Where the engine takes in nothing for long, those who asked have long been told that nobody answers.
+            guard primary.map({ $0.readers.count < settings.pendingReads }) ?? false else {
+                actions.append(.refuse(caller, .overloaded))
+                return
+            }
             primary?.readers.append(PrimaryState.Reader(caller: caller, through: through))
         }
     }
@@ -261,6 +275,7 @@ extension Replica {
             voucher: voucher(for: peer, at: now, leases: leases))
         actions.append(.send(message(.prepare(prepare)), to: id))
         peer.sentAt = now
+        if wantsReply, peer.unansweredSince == nil { peer.unansweredSince = now }
         peer.sentCommit = commit
         if let last = entries.last {
             let bytes = entries.reduce(0) { $0 + $1.body.byteCount }
@@ -282,7 +297,7 @@ extension Replica {
             halt(.behindAcknowledged(peer: id, acknowledged: ack.received, last: log.lastSequence))
             return
         }
-        peer.heardAt = now
+        peer.heard(at: now)
         peer.spokenAt = max(peer.spokenAt ?? ack.spokenAt, ack.spokenAt)
         peer.received = max(peer.received, ack.received)
         if ack.durable > peer.durable {
@@ -326,7 +341,7 @@ extension Replica {
         if isInSync, nack.hint.term > primary.term { return halt(.lacksCommitted(peer: id, committed: nack.hint)) }
         // A late one: the peer has acknowledged past it since.
         guard nack.refused > peer.received || peer.received == 0, nack.hint.sequence <= nack.refused else { return }
-        peer.heardAt = now
+        peer.heard(at: now)
         peer.flights = []
         if isInSync, nack.hint.sequence < min(commit, nack.refused) {
             // Every in-sync disk has what is committed; this one has lost some of it (rule E4).
@@ -376,32 +391,55 @@ extension Replica {
     /// Proposes to leave out whoever holds up the others (rule R3), unless the partition would then refuse writes anyway. A member that
     /// has lost what it acknowledged leaves in any case (rule E4). So does a learner whose join is pending: its removal raises the epoch,
     /// and whichever of the two is committed first settles the join (rule R4).
-    private mutating func evictTheSilent(at now: LogicalInstant) {
+    ///
+    /// Where nothing is written nobody owes anything, but without a word from a member there is no lease of its either, and no strong read
+    /// (rule L1). That costs no writer, so it is given longer.
+    private mutating func evictTheSilent(at now: LogicalInstant, leases: LeaseBook) {
         guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active,
             durable == log.lastSequence || durable > commit
         else { return }
         let patience = primary.phase == .serving ? settings.prepareTimeout : settings.openingTimeout
         for member in required {
             guard let peer = primary.peers[member] else { continue }
-            let isSpare = descriptor.inSync.count > max(1, minInSync) || !descriptor.inSync.contains(member)
-            let isSilent = peer.durable < durable && peer.stalledSince.map { now >= $0 + patience } ?? false
-            guard peer.hasLost || isSilent && isSpare else { continue }
+            // After a pause of this node answers of that time may still be on their way in.
+            let isMute =
+                leases.isFit(at: now) && peer.unansweredSince.map { now >= $0 + settings.openingTimeout } ?? false
+            guard peer.hasLost || isSpare(member) && (owesFor(patience, member, at: now) || isMute) else { continue }
             propose(.evict(id, node: member, expecting: descriptor.epoch), at: now)
             return
         }
     }
 
+    /// Whether the partition takes writes without this member.
+    private func isSpare(_ member: NodeID) -> Bool {
+        guard let descriptor else { return false }
+        return descriptor.inSync.count > max(1, minInSync) || !descriptor.inSync.contains(member)
+    }
+
+    /// Whether a member has for so long not taken in what is on this disk.
+    private func owesFor(_ span: Span, _ member: NodeID, at now: LogicalInstant) -> Bool {
+        guard let peer = primary?.peers[member], let stalled = peer.stalledSince else { return false }
+        return peer.durable < durable && now >= stalled + span
+    }
+
     /// Leaves the role, and the in-sync set for as long as it takes to be found up to date, where this node's engine has for long not
     /// taken in what is committed, as on a full disk, and another's has (rule F6): strong reads wait here for nothing. The copy is not
     /// damaged: it follows from its log, and is in sync again. Where nobody's engine goes on, nothing would be won.
-    private mutating func yieldIfStuck(at now: LogicalInstant) {
-        guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active,
-            primary.engine.isStuck(for: settings.enginePatience, at: now)
-        else { return }
+    ///
+    /// So too where nothing reaches the disk of this node's log: it has no lease meanwhile, and answers nobody (rule L3).
+    private mutating func yieldIfStuck(at now: LogicalInstant, leases: LeaseBook) {
+        // From when it was seen: after a pause of the process there was none to see it.
+        let unfitSince = leases.isFit(at: now) ? nil : primary?.unfitSince ?? now
+        primary?.unfitSince = unfitSince
+        guard let primary, primary.phase != .preparing, let descriptor, descriptor.status == .active else { return }
+        let isUnfit = unfitSince.map { now >= $0 + settings.enginePatience } ?? false
+        let isStuck = primary.engine.isStuck(for: settings.enginePatience, at: now)
+        guard isUnfit || isStuck else { return }
         let isSpared = descriptor.inSync.contains { member in
-            guard member != node, let peer = primary.peers[member], let heard = peer.heardAt else { return false }
-            return now < heard + settings.prepareTimeout && peer.engine.applied > applied
-                && !peer.engine.isStuck(for: settings.engineHiccup, at: now)
+            guard member != node, let peer = primary.peers[member], let heard = peer.heardAt,
+                now < heard + settings.prepareTimeout, !peer.engine.isStuck(for: settings.engineHiccup, at: now)
+            else { return false }
+            return isUnfit ? peer.durable >= log.lastSequence : peer.engine.applied > applied
         }
         if isSpared { propose(.evict(id, node: node, expecting: descriptor.epoch), at: now) }
     }

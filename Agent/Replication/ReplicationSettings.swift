@@ -14,6 +14,8 @@ package struct ReplicationSettings: Hashable, Sendable {
     package var proposalInterval: Span = .milliseconds(200)
     /// The holder of a fence asks for its end after so long (rule M4).
     package var fenceWatchdog: Span = .milliseconds(250)
+    /// With a quorum of the coordinators it has ended by then.
+    package var fenceBound: Span = .milliseconds(400)
     /// A comparison that somebody did not answer is taken again after so long; each further time after twice as long, up to a bound.
     package var verifyPatience: Span = .seconds(15)
     package var longestVerification: Span = .seconds(4 * 3_600)
@@ -33,6 +35,8 @@ package struct ReplicationSettings: Hashable, Sendable {
     /// Ordered but uncommitted: beyond it writes are refused rather than queued.
     package var pendingBytes = 32 * 1_024 * 1_024
     package var pendingWrites = 8_192
+    /// Strong reads that wait for the engine: beyond it they are refused.
+    package var pendingReads = 8_192
     /// Applied entries kept for a node that comes back soon (rule F5).
     package var historyBytes = 4 * 1_024 * 1_024
     /// Applied entries kept for a learner that still needs them; past it the learner starts with a new snapshot (rule R9).

@@ -9,7 +9,7 @@ actor RouteSource {
     private let clusterID: String
     /// Status endpoints of agents on this machine: `http://127.0.0.1:7471`.
     private let agents: [String]
-    private var gateways: [String]
+    private var gateways: KnownGateways
     private var routes: [String: TableRoute] = [:]
     private var asking: [String: Task<Result<TableRoute, ClientError>, Never>] = [:]
     private var random = SystemRandomNumberGenerator()
@@ -20,7 +20,7 @@ actor RouteSource {
         self.control = control
         self.clusterID = clusterID
         agents = seeds.filter { $0.hasPrefix("http://") }
-        gateways = seeds.filter { !$0.hasPrefix("http://") }
+        gateways = KnownGateways(seeds.filter { !$0.hasPrefix("http://") })
     }
 
     /// The table's route: the known one, or a new one.
@@ -53,7 +53,7 @@ actor RouteSource {
     /// Some gateway, when no route can be had: it will refuse what is not its own, and say whose it is.
     func anyGateway() async throws(ClientError) -> String {
         try await learnGateways()
-        guard let one = gateways.randomElement(using: &random) else { throw .unreachable("no gateway is known") }
+        guard let one = gateways.shuffled(using: &random).first else { throw .unreachable("no gateway is known") }
         return one
     }
 
@@ -84,9 +84,11 @@ actor RouteSource {
                     .get, "https://\(candidate)/v1/tables/\(table)/routes", headers: [("authorization", "Bearer \(token)")],
                     milliseconds: 1_000)
             } catch {
+                gateways.failed(candidate)
                 failure = .unreachable("\(candidate): \(error)")
                 continue
             }
+            gateways.answered(candidate)
             if answer.status == 200, let body = answer.body { return adopt(try TableRoute(body)) }
             let problem = Problem(status: answer.status, body: answer.body)
             failure = problem.isRetryable ? .unreachable(problem.detail) : .refused(problem)
@@ -96,22 +98,22 @@ actor RouteSource {
     }
 
     private func adopt(_ route: TableRoute) -> TableRoute {
-        for gateway in route.partitions.flatMap(\.replicas) where !gateways.contains(gateway) { gateways.append(gateway) }
+        gateways.add(route.partitions.flatMap(\.replicas))
         return route
     }
 
     private func learnGateways() async throws(ClientError) {
         guard gateways.isEmpty else { return }
         // Whoever named agents expects them to be nearer than the coordinators.
-        gateways = await gatewaysOfAgents()
-        if gateways.isEmpty { gateways = try await control.gateways(of: clusterID) }
+        gateways.replace(by: await gatewaysOfAgents())
+        if gateways.isEmpty { gateways.replace(by: try await control.gateways(of: clusterID)) }
     }
 
     /// After nobody of those that are known has answered.
     private func renewGateways() async {
         var fresh = await gatewaysOfAgents()
         if let known = try? await control.gateways(of: clusterID) { fresh += known.filter { !fresh.contains($0) } }
-        if !fresh.isEmpty { gateways = fresh }
+        if !fresh.isEmpty { gateways.replace(by: fresh) }
     }
 
     private func gatewaysOfAgents() async -> [String] {

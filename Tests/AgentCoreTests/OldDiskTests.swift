@@ -336,6 +336,13 @@ import Testing
         ] as [(UInt64, ReplicaRole, Bool, [PartitionID])] {
             _ = core.step([.topology(try topology(index, role, isRegistered: isRegistered))], at: .origin)
             #expect(core.unvouched == unvouched, "\(index)")
+            guard role == .learner else { continue }
+            let point = LogPoint(position: Position(epoch: Epoch(index), run: 1, sequence: index), checksum: 3)
+            _ = core.step(
+                [
+                    .snapshotBegun(id, pair.storage, copy: index),
+                    .snapshotInstalled(id, pair.storage, point, copy: index),
+                ], at: .origin)
         }
     }
 
@@ -353,11 +360,17 @@ import Testing
             own.generation = Generation(generation)
             return pair.topology(index, partitions + [.node(own)])
         }
+        let point = LogPoint(position: Position(epoch: Epoch(20), run: 1, sequence: 9), checksum: 3)
         let engine = [alone, other].map {
-            EngineReplica(partition: $0, storage: pair.storage, range: .all, applied: Position.zero)
+            EngineReplica(partition: $0, storage: pair.storage, range: .all, applied: point.position)
+        }
+        let records = [alone, other].map { id in
+            var records = RecoveredPartition()
+            records.add(.reset(id, point))
+            return records
         }
         var core = pair.start(
-            try topology(20, [.inSync, .inSync], generation: 3), [alone: RecoveredPartition(), other: RecoveredPartition()],
+            try topology(20, [.inSync, .inSync], generation: 3), [alone: records[0], other: records[1]],
             engine: engine)
         #expect(core.unvouched == [])
         core.wentBack(to: Generation(8))

@@ -119,6 +119,15 @@ struct TestCatalog {
             .evict(id, node: node, expecting: partition.epoch), request, from: primary, session: seen(primary).session)
     }
 
+    /// As its primary would propose it (rule R4).
+    mutating func join(_ id: PartitionID, _ node: NodeID) {
+        guard let partition = topology.partitions[id], let primary = partition.primary,
+            let replica = partition.replica(on: node), let request = try? RequestID("join-\(id)-\(node)")
+        else { return }
+        let proposal = PartitionProposal.joinInSync(id, node: node, store: replica.store, expecting: partition.epoch)
+        _ = decide(proposal, request, from: primary, session: seen(primary).session)
+    }
+
     /// Rule F2.
     mutating func nodeFailed(_ node: NodeID) {
         run(.nodeFailed(node, session: topology.nodes[node]?.session ?? .none, witnesses: witnesses))

@@ -103,6 +103,38 @@ import Testing
         await sample.engine.close()
     }
 
+    @Test("a copy in a shared file that is to be made anew counts for nothing from its first step on (M5)")
+    func cutOffBeforeAnImport() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        let ranges = try await halves(sample, staying: 300, going: 300, bytes: 400)
+        let kept = try await checksum(stays, sample.engine)
+        let start = PartitionState(partition: goes, range: ranges.going, applied: sample.position(90), checksum: 9)
+        for cut in 0..<4 {
+            let unfinished = try await sample.engine.beginImport(
+                storage, for: sample.table, at: start, advancing: false, limit: 40)
+            #expect(unfinished == nil)
+            let crashed = sample.folder.appending(path: "crashed-\(cut)")
+            try FileManager.default.createDirectory(at: crashed, withIntermediateDirectories: true)
+            for name in ["storage-7.sqlite", "storage-7.sqlite-wal"] {
+                try FileManager.default.copyItem(at: sample.folder.appending(path: name), to: crashed.appending(path: name))
+            }
+            let engine = SQLiteEngine(folder: crashed.path)
+            let found = try #require(try await engine.open().storages.first)
+            #expect(found.partitions.map(\.partition) == [stays] && found.imported?.start.partition == goes)
+            #expect(try await checksum(stays, engine) == kept)
+            await engine.close()
+        }
+        var begun: ImportState?
+        while begun == nil {
+            begun = try await sample.engine.beginImport(storage, for: sample.table, at: start, advancing: false, limit: 40)
+        }
+        #expect(begun == ImportState(start: start, chunks: 0, last: nil))
+        #expect(try await sample.engine.statistics(of: .all, in: storage).rows == 300)
+        #expect(try await checksum(stays, sample.engine) == kept)
+        await sample.engine.close()
+    }
+
     /// The key of the write of one row.
     private func writeKey(_ row: Int) -> IdempotencyKey {
         var random = SeededGenerator(seed: UInt64(row))

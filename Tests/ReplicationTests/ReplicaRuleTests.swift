@@ -309,6 +309,20 @@ import Testing
         #expect(cluster.run(until: { $0.acknowledged[caller] != nil }))
     }
 
+    @Test("a fence that outlives its bound, since nobody has a quorum to end it, is told of as such (M4)")
+    func fenceWithoutQuorum() throws {
+        let cluster = try cluster()
+        cluster.coordinatorsUp = false
+        cluster.commit { $0.operation = OperationID(40) }
+        cluster.push(.topology(cluster.descriptor, to: cluster.order[0]), after: .zero)
+        cluster.run(.milliseconds(50))
+        cluster.give(cluster.order[0], [.ordered(.fence(OperationID(40)))])
+        cluster.run(.milliseconds(390))
+        #expect(!cluster.node(0).replica.isFencedWithoutQuorum(at: cluster.now))
+        cluster.run(.milliseconds(20))
+        #expect(cluster.node(0).replica.isFencedWithoutQuorum(at: cluster.now))
+    }
+
     @Test("a fence survives a restart of its holder (M4)")
     func fenceIsDurable() throws {
         let cluster = try cluster()

@@ -56,6 +56,18 @@ import Testing
         #expect(cluster.acknowledged[901] == nil)
     }
 
+    @Test("one that is asked for again and again while it waits is refused when too many wait for it")
+    func boundedRepeats() throws {
+        var settings = ReplicationSettings()
+        settings.pendingWrites = 3
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, minInSync: 2, fault: .none, settings: settings)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        let request = try request(1, at: cluster.node(0).replica.applied)
+        for caller in 900..<905 { ask(cluster, UInt64(caller), 1, request) }
+        #expect((900..<905).map { cluster.refusals[CallerID($0)] } == [nil, nil, nil, .overloaded, .overloaded])
+        #expect(cluster.run(until: { $0.acknowledged[902] != nil }))
+    }
+
     @Test("another write under the same key is refused")
     func reused() throws {
         let cluster = try cluster()

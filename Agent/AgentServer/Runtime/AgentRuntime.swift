@@ -39,6 +39,8 @@ package actor AgentRuntime: Service {
         static let truncation = Span.seconds(15)
         /// Messages from peers beyond this are dropped; replication repeats them.
         static let peerMessages = 8_192
+        /// Leases are few, and in a flood of the others strong reads would end with them.
+        static let leaseMessages = 1_024
     }
 
     private var core: AgentCore
@@ -167,7 +169,12 @@ package actor AgentRuntime: Service {
         let input = AgentInput.received(message, from: peer)
         let bytes = input.entryBytes
         guard intake.take(bytes, for: .peers) else { return meters.droppedPrepares.increment(by: 1) }
-        if !inbox.offer(input, limit: Pace.peerMessages) { intake.release(bytes) }
+        let limit =
+            switch message {
+            case .replication: Pace.peerMessages
+            case .leaseRequest, .leaseGrant: Pace.peerMessages + Pace.leaseMessages
+            }
+        if !inbox.offer(input, limit: limit) { intake.release(bytes) }
     }
 
     // MARK: - Actions

@@ -135,6 +135,7 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             waitingStorages: troubles.count, inventory: await runtime.inventory, machine: machine.read(),
             fsyncs: log.syncs,
             logBytes: log.bytes)
+        status.fencedWithoutQuorum = replicas.filter(\.isFencedWithoutQuorum).map(\.partition)
         status.damaged = damaged
         status.unreadable = unreadable.map { (storage: $0.key, detail: $0.value) }
         return status

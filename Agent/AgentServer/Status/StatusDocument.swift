@@ -83,6 +83,8 @@ struct StatusDocument: Encodable {
         let last: String
         let applied: String
         let fenced: Bool
+        /// `FENCED_NO_QUORUM` where that is why writes are still refused.
+        let finding: String?
         let lease: Bool
 
         private enum CodingKeys: String, CodingKey {
@@ -90,7 +92,7 @@ struct StatusDocument: Encodable {
             case role, epoch
             case lagMs = "lag_ms"
             case operationsPerSecond = "ops_per_sec"
-            case rows, bytes, last, applied, fenced, lease
+            case rows, bytes, last, applied, fenced, finding, lease
         }
     }
 
@@ -197,7 +199,9 @@ struct StatusDocument: Encodable {
                 partitionID: report.partition.number, role: report.roleName, epoch: report.epoch.number,
                 lagMs: report.lag.milliseconds, operationsPerSecond: report.readsPerSecond + report.writesPerSecond,
                 rows: report.rows, bytes: report.bytes, last: report.last.description, applied: report.applied.description,
-                fenced: status.fenced.contains(report.partition), lease: !status.withoutLease.contains(report.partition))
+                fenced: status.fenced.contains(report.partition),
+                finding: status.fencedWithoutQuorum.contains(report.partition) ? "FENCED_NO_QUORUM" : nil,
+                lease: !status.withoutLease.contains(report.partition))
         }
         operations = status.operations.map {
             OperationEntry(

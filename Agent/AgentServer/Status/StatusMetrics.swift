@@ -130,6 +130,10 @@ struct StatusMetrics {
             [("", String(status.damaged.count))])
         family("partitions_fenced", "gauge", "Partitions led here that refuse writes.", [("", String(status.fenced.count))])
         family(
+            "partitions_fenced_no_quorum", "gauge",
+            "Partitions led here that refuse writes until the coordinators have a quorum again.",
+            [("", String(status.fencedWithoutQuorum.count))])
+        family(
             "partitions_without_lease", "gauge", "Partitions led here that wait for a lease.",
             [("", String(status.withoutLease.count))])
         family(

@@ -170,7 +170,7 @@ final class ReplicaGroup {
 
     private func tick(_ id: NodeID) {
         guard let node = nodes[id], node.isUp else { return }
-        node.leases.ownLogSynced(at: now)
+        if !node.diskStands { node.leases.ownLogSynced(at: now) }
         let peers = order.filter { $0 != id }
         for (peer, request) in node.leases.requests(
             to: peers, knowing: Revision(history: 1, index: node.knownEpoch.number), at: now)
@@ -313,10 +313,12 @@ final class ReplicaGroup {
         guard proposal.expectedEpoch == descriptor.epoch else { return .refused(code: "stale_epoch", detail: "") }
         switch proposal {
         case .evict(_, let node, _):
-            guard node != descriptor.primary, descriptor.replica(on: node) != nil else {
-                return .refused(code: "no", detail: "")
+            let heir = node == descriptor.primary ? descriptor.inSync.first { $0 != node } : descriptor.primary
+            guard heir != nil, descriptor.replica(on: node) != nil else { return .refused(code: "no", detail: "") }
+            commit {
+                $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 }
+                $0.primary = heir
             }
-            commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 } }
         case .joinInSync(_, let node, _, _):
             guard descriptor.learners.contains(node) else { return .refused(code: "no", detail: "") }
             // What was acknowledged since the proposal waited for the learner too (rule R4).
