@@ -64,8 +64,9 @@ package actor AgentRuntime: Service {
     private var fences: [PartitionID: OperationID] = [:]
     /// Copies begun here.
     private var copies: UInt64 = 0
-    /// Partitions of failed nodes that this one takes over, since when.
-    private var takenOver: [PartitionID: LogicalInstant] = [:]
+    /// Partitions of failed nodes that this one takes over, from whom and since when; and how long it took for those that are served.
+    private var takenOver: [PartitionID: (from: NodeID, since: LogicalInstant)] = [:]
+    private var recovered: [NodeID: [Span]] = [:]
 
     init(core: AgentCore, log: NodeLog, engine: any StorageEngine, meters: AgentMeters, logger: Logger) {
         self.core = core
@@ -151,16 +152,33 @@ package actor AgentRuntime: Service {
             guard let last = old.partitions[partition.id]?.primary, last != node,
                 core.topology.nodes[last]?.status == .failed
             else { continue }
-            takenOver[partition.id] = BootClock.now()
+            takenOver[partition.id] = (last, BootClock.now())
         }
     }
 
     private func measureRecoveries(at now: LogicalInstant) {
         guard !takenOver.isEmpty else { return }
-        for replica in core.replicas(at: now) {
-            guard let since = takenOver[replica.partition] else { continue }
-            if replica.isServing { meters.recovery.record(now - since) }
+        let replicas = core.replicas(at: now)
+        let present = Set(replicas.map(\.partition))
+        takenOver = takenOver.filter { present.contains($0.key) }
+        for replica in replicas {
+            guard let (lost, since) = takenOver[replica.partition] else { continue }
+            if replica.isServing {
+                meters.recovery.record(now - since)
+                recovered[lost, default: []].append(now - since)
+            }
             if replica.isServing || !replica.isPrimary { takenOver[replica.partition] = nil }
+        }
+        // One line for each failure, not for each partition.
+        for (lost, spans) in recovered.sorted(by: { $0.key < $1.key })
+        where !takenOver.contains(where: { $0.value.from == lost }) {
+            recovered[lost] = nil
+            logger.notice(
+                "partitions taken over",
+                metadata: [
+                    "member": "\(lost)", "partitions": "\(spans.count)",
+                    "recover_ms": "\(spans.max()?.milliseconds ?? 0)",
+                ])
         }
     }
 

@@ -124,6 +124,12 @@ extension CoordinatorRuntime {
         for case .node(let changed) in delta.changes where changed.status == .failed {
             guard let span = failovers.failed(changed.id, at: BootClock.now()), core.raft.isLeader else { continue }
             decideTimer.recordNanoseconds(span.microseconds * 1_000)
+            logger.notice(
+                "failure decided",
+                metadata: [
+                    "member": "\(changed.id)", "session": "\(changed.session)", "revision": "\(delta.to)",
+                    "decide_ms": "\(span.milliseconds)",
+                ])
         }
     }
 
@@ -136,5 +142,6 @@ extension CoordinatorRuntime {
             return
         }
         detectTimer.recordNanoseconds(span.microseconds * 1_000)
+        logger.notice("failure detected", metadata: ["member": "\(dead)", "detect_ms": "\(span.milliseconds)"])
     }
 }
