@@ -223,7 +223,7 @@ if !coresOnly {
         program(
             "Benchmarks", in: "Tests",
             uses: [
-                "Access", "AgentServer", "Client", "Compression", "DurableLog", "Engine", "GossipKit", "Identity",
+                "Access", "AgentServer", "CMalloc", "Client", "Compression", "DurableLog", "Engine", "GossipKit", "Identity",
                 "KeyEncoding",
                 "Launching", "LogStorage", "Membership", "Model", "RoutingTable", "Settings", "Transport",
             ],

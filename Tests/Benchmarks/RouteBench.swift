@@ -1,35 +1,65 @@
+import CMalloc
 import Model
 import RoutingTable
 
-/// Look-ups in a compiled routing table, one thread.
+/// A compiled routing table of many partitions: how long a look-up takes, one thread, and what memory a partition needs.
 enum RouteBench {
+    /// So many different keys that at a million partitions they do not find all that they need in the processor's cache.
+    private static let samples = 1 << 18
+
     static func run(_ settings: BenchSettings, report: Benchmarks.Report) async throws {
-        let count = settings.full ? 100_000 : 10_000
-        let routes = try Routes(try topology(partitions: count))
+        for (count, nanoseconds) in [(10_000, 100.0), (1_000_000, 250.0)] {
+            try measure(count, nanoseconds, rounds: settings.rounds + 2, report)
+        }
+    }
+
+    private static func measure(_ count: Int, _ nanoseconds: Double, rounds: Int, _ report: Benchmarks.Report) throws {
+        let step = UInt64.max / UInt64(count)
+        // Shared by all that holds them from here on, so that what is counted below is the rest.
+        let bounds = (1..<count).map { key(UInt64($0) * step) }
+        let empty = heapBytes()
+        let topology = try topology(cutAt: bounds)
+        let described = heapBytes()
+        let routes = try Routes(topology)
+        let compiled = heapBytes()
         let name = try RelationName("usertable")
         var generator = SeededGenerator(seed: 1)
-        let numbers = (0..<4_096).map { _ in UInt64.random(in: 0 ... .max, using: &generator) }
+        let numbers = (0..<samples).map { _ in UInt64.random(in: 0 ... .max, using: &generator) }
         let keys = numbers.map(key)
-        let step = UInt64.max / UInt64(count)
-        let bounds = (0..<count).map { UInt64($0) * step }
-        let (turns, rounds) = (100, settings.rounds + 2)
+        let integers = (0..<count).map { UInt64($0) * step }
+        let turns = 4
         var (ours, peer) = (Samples(), Samples())
         for _ in 0..<rounds {
             ours.add(
-                rates(rounds: 1) {
-                    for _ in 0..<turns { for key in keys { keep(routes.route(name, key)) } }
-                    return turns * keys.count
-                })
+                1e9
+                    * seconds(forEachOf: turns * keys.count) {
+                        for _ in 0..<turns { for key in keys { keep(routes.route(name, key)) } }
+                    })
             peer.add(
-                rates(rounds: 1) {
-                    for _ in 0..<turns { for number in numbers { keep(place(of: number, in: bounds)) } }
-                    return turns * numbers.count
-                })
+                1e9
+                    * seconds(forEachOf: turns * keys.count) {
+                        for _ in 0..<turns { for number in numbers { keep(place(of: number, in: integers)) } }
+                    })
         }
         report(
             BenchRow(
-                bench: "route", row: "look-ups, \(count) partitions, one thread", unit: "1/s", of: ours, peer: peer,
-                peerName: "binary search of as many integers"))
+                bench: "route", row: "look-up, \(count) partitions, one thread", unit: "ns", of: ours, peer: peer,
+                peerName: "binary search of as many integers", ask: .atMost(nanoseconds)))
+        let each = { (bytes: Int) in Double(bytes) / Double(count) }
+        report(
+            BenchRow(
+                bench: "route", row: "what look-ups need beyond the keys, each of \(count)", unit: "B",
+                ours: each(compiled - described), ask: .atMost(64)))
+        report(
+            BenchRow(
+                bench: "route", row: "the descriptors beside it, each of \(count)", unit: "B", ours: each(described - empty),
+                note: "three replicas, without their keys"))
+    }
+
+    /// Bytes of this process's heap that are in use.
+    private static func heapBytes() -> Int {
+        let figures = mallinfo2()
+        return Int(figures.uordblks + figures.hblkhd)
     }
 
     /// What cannot be avoided: finding a number among sorted ones.
@@ -46,20 +76,22 @@ enum RouteBench {
         Key((0..<8).map { UInt8(truncatingIfNeeded: number >> UInt64(56 - 8 * $0)) })
     }
 
-    private static func topology(partitions count: Int) throws -> Topology {
+    /// A table whose partitions meet at `bounds`.
+    private static func topology(cutAt bounds: [Key]) throws -> Topology {
         let node = try NodeID("n1")
         let column = Column(name: try RelationName("id"), type: .integer)
         let table = TableDescriptor(
             id: TableID(1), name: try RelationName("usertable"), columns: [column], partitionKey: column.name, sortKey: nil,
             replicationFactor: 3, minInSync: 2, status: .active, capacity: Capacity(mode: .onDemand),
             createdAt: WallTime(milliseconds: 0))
-        let replicas = try (1...3).map {
-            ReplicaDescriptor(node: try NodeID("n\($0)"), store: StoreID(UInt64($0)), storage: StorageID(1), role: .inSync)
-        }
-        let step = UInt64.max / UInt64(count)
-        let partitions = (0..<count).map { index -> TopologyChange in
-            let low = index == 0 ? Key.least : key(UInt64(index) * step)
-            let high = index + 1 == count ? nil : key(UInt64(index + 1) * step)
+        let nodes = try (1...3).map { try NodeID("n\($0)") }
+        let partitions = (0...bounds.count).map { index -> TopologyChange in
+            // Each has an array of its own, as each that comes over the network has.
+            let replicas = nodes.enumerated().map { number, node in
+                ReplicaDescriptor(node: node, store: StoreID(UInt64(number + 1)), storage: StorageID(1), role: .inSync)
+            }
+            let low = index == 0 ? Key.least : bounds[index - 1]
+            let high = index == bounds.count ? nil : bounds[index]
             return .partition(
                 PartitionDescriptor(
                     id: PartitionID(madeAt: 1 + UInt64(index / 65_536), ordinal: index % 65_536), table: table.id,

@@ -22,16 +22,11 @@ extension Duration {
     var inMilliseconds: Double { inSeconds * 1_000 }
 }
 
-/// The rates of `rounds` runs of `work`, which says how much it did.
-func rates(rounds: Int, _ work: () throws -> Int) rethrows -> Samples {
-    var rates = Samples()
-    for _ in 0..<rounds {
-        let clock = ContinuousClock()
-        let start = clock.now
-        let done = try work()
-        rates.add(Double(done) / (clock.now - start).inSeconds)
-    }
-    return rates
+/// How many seconds of `work` fall on each of the `count` that it does.
+func seconds(forEachOf count: Int, _ work: () throws -> Void) rethrows -> Double {
+    let start = ContinuousClock.now
+    try work()
+    return (ContinuousClock.now - start).inSeconds / Double(count)
 }
 
 /// Keeps the optimiser from dropping work whose result nobody reads.
