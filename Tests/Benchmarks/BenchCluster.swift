@@ -138,6 +138,56 @@ struct BenchCluster: Sendable {
         }
     }
 
+    /// Until no operation is under way, and none has anything left to remove.
+    func waitUntilClean() async throws {
+        try await eventually("the end of all operations and cleanups", within: 60) { () async throws -> Void? in
+            let answer = try await control.call(.get, "/operations", milliseconds: 5_000).body
+            guard let operations = answer.array ?? answer["operations"]?.array else {
+                throw BenchFailure("no list of operations: \(answer.text)")
+            }
+            return operations.allSatisfy { $0["phase"]?.string != "running" && $0["cleanups_left"]?.unsigned == 0 } ? () : nil
+        }
+    }
+
+    /// Until every agent is healthy and each partition has `count` copies in sync.
+    func waitUntilWhole(copies count: Int = 3) async throws {
+        try await waitUntilHealthy()
+        try await eventually("\(count) copies in sync", within: 120) { () async throws -> Void? in
+            let topology = try await control.call(.get, "/cluster/topology", milliseconds: 5_000).body
+            let partitions = topology["partitions"]?.array ?? []
+            return !partitions.isEmpty && partitions.allSatisfy { $0["in_sync"]?.array?.count == count } ? () : nil
+        }
+    }
+
+    /// A partition as the coordinators have it.
+    struct Placement: Sendable {
+        let id: UInt64
+        let primary: String
+        /// Names of agents, as the primary is.
+        let replicas: [String]
+        let inSync: [String]
+    }
+
+    /// The table's partitions in key order, once each has a primary.
+    func placements(of table: String) async throws -> [Placement] {
+        try await eventually("primaries of \(table)") {
+            let topology = try await control.call(.get, "/cluster/topology", milliseconds: 5_000).body
+            let partitions = (topology["partitions"]?.array ?? []).filter { $0["table"]?.string == table }
+            let placements = partitions.compactMap { partition -> Placement? in
+                guard let id = partition["id"]?.unsigned, let primary = partition["primary"]?.string else { return nil }
+                return Placement(
+                    id: id, primary: primary, replicas: partition["replicas"]?.array?.compactMap { $0["node"]?.string } ?? [],
+                    inSync: partition["in_sync"]?.array?.compactMap { $0.string } ?? [])
+            }
+            return placements.count == partitions.count && !placements.isEmpty ? placements : nil
+        }
+    }
+
+    /// Sets an entry of the configuration that holds for all.
+    func configure(_ name: String, _ value: Int) async throws {
+        _ = try await control.call(.put, "/config/global/entries/\(name)", body: .object(["value": .number(value)]))
+    }
+
     // MARK: - Tables
 
     /// Makes a table of a text key and a text column, which the operator may read and write.

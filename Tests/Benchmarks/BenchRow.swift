@@ -4,12 +4,14 @@ import Glibc
 enum Ask: Hashable, Sendable {
     /// In the row's unit.
     case atMost(Double)
+    case atLeast(Double)
     case timesPeerAtMost(Double)
     case timesPeerAtLeast(Double)
 
     var text: String {
         switch self {
         case .atMost(let value): "≤ \(value)"
+        case .atLeast(let value): "≥ \(value)"
         case .timesPeerAtMost(let value): "≤ \(value)×"
         case .timesPeerAtLeast(let value): "≥ \(value)×"
         }
@@ -19,6 +21,7 @@ enum Ask: Hashable, Sendable {
     func isMet(ours: Double?, ratio: Double?) -> Bool? {
         switch self {
         case .atMost(let value): ours.map { $0 <= value }
+        case .atLeast(let value): ours.map { $0 >= value }
         case .timesPeerAtMost(let value): ratio.map { $0 <= value }
         case .timesPeerAtLeast(let value): ratio.map { $0 >= value }
         }

@@ -46,6 +46,12 @@ enum DiskLimit {
         }
         return Measured(rate: Double(times.values.count * group) / (last - start).inSeconds, times: times)
     }
+
+    /// Seconds in which `dd` makes a durable copy of a file beside it, which is removed.
+    static func copy(of path: String) throws -> Double {
+        defer { unlink("\(path).copy") }
+        return try BenchProgram.run("/bin/dd", ["if=\(path)", "of=\(path).copy", "bs=1M", "conv=fsync"])
+    }
 }
 
 struct BenchFailure: Error, CustomStringConvertible {

@@ -1,34 +1,33 @@
 import Client
-import FoundationEssentials
 import Glibc
 import KeyEncoding
 import Launching
 import Model
-import Synchronization
 
 /// One partition moved between agents, beside what `lz4` and `dd` make of the same rows in a file.
 enum MoveBench {
-    private static let rowBytes = 1_000
     private static let limit = 60.0
 
     static func run(_ settings: BenchSettings, report: @escaping Benchmarks.Report) async throws {
         try await BenchCluster.with(agents: 4, settings) { cluster in
             try await cluster.makeTable("bulk", cuts: [])
             // What is measured is what could be had, and not what clients are spared.
-            _ = try await cluster.control.call(
-                .put, "/config/global/entries/copy_mib_per_second", body: .object(["value": .number(10_000)]))
-            let rows = (settings.full ? 400 : 128) * 1_000_000 / rowBytes
+            try await cluster.configure("copy_mib_per_second", 10_000)
+            let rows = BulkRows(table: "bulk", count: (settings.full ? 400 : 128) * 1_000_000 / BulkRows.rowBytes)
             let export = "\(cluster.local.folder)/export"
-            let loading = ContinuousClock.now
-            let bytes = try await load(rows, into: cluster, exportingTo: export)
-            let loaded = (ContinuousClock.now - loading).inSeconds
-            var (packing, copying, packed) = (Samples(), Samples(), Samples())
+            let load = try await rows.put(by: cluster.client(), exportingTo: export)
+            let bytes = load.megabytes
+            var (packing, copying, looping, slowest, packed) = (Samples(), Samples(), Samples(), Samples(), Samples())
             func measurePeers() throws {
-                packing.add(bytes / (try BenchProgram.run("/usr/bin/lz4", ["-1", "-f", "-q", export, "\(export).lz4"])))
+                let lz4 = bytes / (try BenchProgram.run("/usr/bin/lz4", ["-1", "-f", "-q", export, "\(export).lz4"]))
                 packed.add(Double(try size(of: "\(export).lz4")) / (bytes * 1e6))
-                copying.add(
-                    bytes / (try BenchProgram.run("/bin/dd", ["if=\(export)", "of=\(export).copy", "bs=1M", "conv=fsync"])))
-                for suffix in ["lz4", "copy"] { unlink("\(export).\(suffix)") }
+                unlink("\(export).lz4")
+                let dd = bytes / (try DiskLimit.copy(of: export))
+                let loopback = try LoopbackLimit.rate(megabytes: Int(bytes))
+                packing.add(lz4)
+                copying.add(dd)
+                looping.add(loopback)
+                slowest.add(min(lz4, dd, loopback))
             }
             var results: [(how: String, moves: Moves)] = []
             for how in ["by pages", "by rows"] {
@@ -43,22 +42,29 @@ enum MoveBench {
                 // An empty half in the same file: from here on pages are refused.
                 if how == "by pages" { try await split(cluster) }
             }
-            let extent = "\(Int(bytes)) MB"
+            let megabytes = "\(Int(bytes)) MB"
+            let parts = { (moves: Moves) in
+                [("the copy alone", moves.copies), ("begin to end of the operation", moves.rates)]
+            }
+            let peers = [(packing, "lz4 -1"), (copying, "dd conv=fsync"), (looping, "TCP on loopback")]
             report(
                 BenchRow(
-                    bench: "move", row: "\(extent) loaded in batches of 200, three replicas", unit: "MB/s",
-                    ours: bytes / loaded, peer: copying.median, peerName: "dd conv=fsync"))
+                    bench: "move", row: "\(megabytes) loaded in batches of 200, three replicas", unit: "MB/s",
+                    ours: bytes / load.seconds, peer: copying.median, peerName: "dd conv=fsync"))
             for (how, moves) in results {
                 let note = moves.failures.isEmpty ? nil : moves.failures.joined(separator: "; ")
-                for (peer, name) in [(packing, "lz4 -1"), (copying, "dd conv=fsync")] {
-                    report(
-                        BenchRow(
-                            bench: "move", row: "\(extent) \(how), the copy alone", unit: "MB/s", of: moves.copies, peer: peer,
-                            peerName: name, note: note))
-                    report(
-                        BenchRow(
-                            bench: "move", row: "\(extent) \(how), begin to end of the operation", unit: "MB/s",
-                            of: moves.rates, peer: peer, peerName: name, note: note))
+                report(
+                    BenchRow(
+                        bench: "move", row: "\(megabytes) \(how), the copy alone", unit: "MB/s", of: moves.copies,
+                        peer: slowest, peerName: "the slowest of \(peers.map(\.1).joined(separator: ", "))",
+                        ask: how == "by pages" ? .timesPeerAtLeast(0.7) : .atLeast(100), note: note))
+                for (peer, name) in peers {
+                    for (part, rates) in parts(moves) {
+                        report(
+                            BenchRow(
+                                bench: "move", row: "\(megabytes) \(how), \(part)", unit: "MB/s", of: rates, peer: peer,
+                                peerName: name))
+                    }
                 }
                 report(
                     BenchRow(
@@ -129,59 +135,6 @@ enum MoveBench {
         }
         return Move(
             outcome: outcome, seconds: (ContinuousClock.now - start).inSeconds, copySeconds: copySeconds, wireBytes: wireBytes)
-    }
-
-    // MARK: - Rows
-
-    /// Text that compresses about as well as names, addresses and numbers do: words, and digits between them.
-    private static func body(_ number: Int) -> String {
-        let words = ["harbour", "keel", "rudder", "anchor", "mast", "tiller", "compass", "lantern", "galley", "rope"]
-        var random = SeededGenerator(seed: UInt64(number))
-        var text = ""
-        while text.utf8.count < rowBytes - 60 {
-            text += words[Int.random(in: 0..<words.count, using: &random)] + " "
-            text += String(UInt64.random(in: 0...0xFFFF_FFFF, using: &random), radix: 16) + " "
-        }
-        return text
-    }
-
-    /// Puts the rows, and writes the same rows into a file as lines.
-    /// - Returns: the size of the file in megabytes.
-    private static func load(_ count: Int, into cluster: BenchCluster, exportingTo path: String) async throws -> Double {
-        guard let file = fopen(path, "w") else { throw BenchFailure("\(path): \(String(cString: strerror(errno)))") }
-        defer { fclose(file) }
-        let client = cluster.client()
-        let batch = 200
-        var written = 0
-        try await withThrowingTaskGroup(of: String.self) { group in
-            var next = 0
-            func add() {
-                guard next < count else { return }
-                let numbers = next..<min(count, next + batch)
-                next = numbers.upperBound
-                group.addTask {
-                    var lines = ""
-                    var operations: [String] = []
-                    for number in numbers {
-                        let (key, body) = ("row-" + String(10_000_000 + number), body(number))
-                        lines += "\(key),\(body)\n"
-                        let row = JSONValue.object(["id": .string(key), "body": .string(body)])
-                        operations.append("{\"op\":\"put\",\"row\":\(row.text)}")
-                    }
-                    let first = JSONValue.array([.string("row-" + String(10_000_000 + numbers.lowerBound))]).text
-                    _ = try await client.batch(operations, firstKey: first, in: "bulk")
-                    return lines
-                }
-            }
-            for _ in 0..<8 { add() }
-            while let lines = try await group.next() {
-                written += fputs(lines, file) < 0 ? 0 : lines.utf8.count
-                add()
-            }
-        }
-        fflush(file)
-        fsync(fileno(file))
-        return Double(written) / 1e6
     }
 
     // MARK: - Peers
