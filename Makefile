@@ -101,10 +101,10 @@ bench: release
 	.build/release/Benchmarks $(if $(JSON),--json) $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
 
 ## bench-data: rows written and read, beside the disk and Debian's PostgreSQL with a synchronous standby; then moves, splits, failovers,
-## routes and tokens; JSON=1 and FULL=1 as above
+## catching up, routes and tokens; JSON=1 and FULL=1 as above
 bench-data: release
 	swift build -c release --product Benchmarks
-	.build/release/Benchmarks --only data log move split failover route token $(if $(JSON),--json) $(if $(FULL),--full)
+	.build/release/Benchmarks --only data log move gap failover catch-up route token $(if $(JSON),--json) $(if $(FULL),--full)
 
 ## bench-raft: our coordinators beside Debian's etcd-server, by turns, then ours on a slower disk; JSON=1 and FULL=1 as above
 bench-raft: release

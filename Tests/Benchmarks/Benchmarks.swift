@@ -36,7 +36,8 @@ struct BenchSettings: Sendable {
         Part(name: "route", run: RouteBench.run), Part(name: "token", run: TokenBench.run),
         Part(name: "log", run: LogBench.run), Part(name: "commit", run: CommitBench.run),
         Part(name: "gateway", run: GatewayBench.run), Part(name: "move", run: MoveBench.run),
-        Part(name: "split", run: SplitBench.run), Part(name: "failover", run: FailoverBench.run),
+        Part(name: "gap", run: GapBench.run), Part(name: "failover", run: FailoverBench.run),
+        Part(name: "catch-up", run: CatchUpBench.run),
         Part(name: "data", isExtra: true, run: DataBench.run), Part(name: "swim", isExtra: true, run: SwimBench.run),
         Part(name: "raft", isExtra: true, run: RaftBench.run), Part(name: "raft-slow", isExtra: true, run: SlowDiskBench.run),
     ]

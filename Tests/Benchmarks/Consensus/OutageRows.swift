@@ -12,7 +12,7 @@ enum OutageRows {
                 let leader = try await group.leader()
                 let others = group.members.filter { $0 != leader }
                 let successor = others[round % others.count]
-                let writers = RestlessWriters(group, at: group.members, patience: 3_000)
+                let writers = RestlessClients(group, at: group.members, patience: 3_000)
                 try await writers.around {
                     try await Task.sleep(for: .milliseconds(500))
                     let before = ContinuousClock.now
@@ -58,7 +58,7 @@ enum OutageRows {
     private static func failover(_ group: any ComparedGroup, _ end: ProcessEnd) async throws -> Double {
         let children = group.cluster.local.children
         let leader = try await group.leader()
-        let writers = RestlessWriters(group, at: group.members.filter { $0 != leader }, patience: 300)
+        let writers = RestlessClients(group, at: group.members.filter { $0 != leader }, patience: 300)
         let time = try await writers.around {
             try await Task.sleep(for: .milliseconds(500))
             let start = ContinuousClock.now
