@@ -13,12 +13,15 @@ struct MoveBasis: Hashable, Sendable {
     let gone: Set<NodeID>
     /// What splits and merges have just made.
     let settling: Set<PartitionID>
+    /// Partitions of which transfers have come to nothing lately.
+    let resting: Set<PartitionID>
 }
 
 struct MovePlans: Sendable {
     let basis: MoveBasis
     let repairs: [MovePlan]
     let cancellations: [OperationID]
+    let handOvers: [TransferPlan]
     let drains: [MovePlan]
 }
 
@@ -94,7 +97,7 @@ extension Coordinator {
         let basis = MoveBasis(
             revision: topology.revision, breakerHolds: breakerHolds,
             gone: nodesGone(in: topology, absentSince: absentSince, now: now, limits: settings.repairs),
-            settling: Set(settlingUntil.keys))
+            settling: Set(settlingUntil.keys), resting: transfers.resting(at: now))
         // Kept, and proposed again: the fate of the last proposal may not be known.
         let plans = movePlans.flatMap { $0.basis == basis ? $0 : nil } ?? planMoves(on: basis)
         movePlans = plans
@@ -112,6 +115,12 @@ extension Coordinator {
                 .abortOperation(operation, reason: reason), named: "cancel-\(operation)-\(revision)",
                 because: reason, at: now)
         }
+        for plan in plans.handOvers {
+            proposeItself(
+                .beginTransfer(plan.partition, to: plan.target.node, session: plan.target.session, expecting: plan.epoch),
+                named: "hand-over-\(plan.partition)-\(plan.epoch)-\(plan.target.node)-\(revision)",
+                because: "its primary is being drained", at: now)
+        }
         for plan in plans.drains {
             proposeItself(
                 .beginMove(plan), named: "drain-\(plan.partition)-\(plan.epoch)-\(plan.target.node)-\(revision)",
@@ -123,9 +132,13 @@ extension Coordinator {
         let topology = catalog.topology
         let repairs = planRepairs(
             in: topology, gone: basis.gone, breakerHolds: basis.breakerHolds, limits: settings.repairs)
+        let still = basis.settling.union(repairs.map(\.partition))
+        let handOvers = planHandOvers(in: topology, except: still.union(basis.resting), limits: settings.repairs)
         return MovePlans(
-            basis: basis, repairs: repairs, cancellations: planCancellations(in: topology),
-            drains: planDrains(in: topology, beside: repairs, except: basis.settling, limits: settings.repairs))
+            basis: basis, repairs: repairs, cancellations: planCancellations(in: topology), handOvers: handOvers.transfers,
+            drains: planDrains(
+                in: topology, beside: repairs, except: still.union(handOvers.transfers.map(\.partition)),
+                after: handOvers.givers, limits: settings.repairs))
     }
 
     /// What a split or a merge has made stays where it is for a while, as far as the planners go: its replicas have yet to be

@@ -22,8 +22,15 @@ package struct TransferPlan: Hashable, Sendable {
 }
 
 /// Whether the cluster has nothing better to do than to be tidied: every node is there, every copy is in sync, nothing is under way.
+/// A node that is drained and holds nothing any more may stay so for as long as people like: nobody waits for it.
 package func isCalm(_ topology: Topology) -> Bool {
-    topology.nodes.values.allSatisfy { $0.status == .healthy || $0.status == .decommissioned }
+    topology.nodes.values.allSatisfy { node in
+        switch node.status {
+        case .healthy, .decommissioned: true
+        case .draining: topology.tally.replicas[node.id] == nil
+        case .suspected, .failed: false
+        }
+    }
         && topology.operations.values.allSatisfy { $0.phase != .running }
         && topology.tally.unsettled.isEmpty
 }

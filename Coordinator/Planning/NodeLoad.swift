@@ -23,6 +23,11 @@ package struct NodeLoad: Sendable {
     mutating func addReplica(on node: NodeID) { replicas[node, default: 0] += 1 }
     mutating func addPrimary(on node: NodeID) { primaries[node, default: 0] += 1 }
 
+    /// Counts a transfer at both of its nodes. The catalog bounds moves and repairs only; who plans several transfers bounds them alike.
+    mutating func addTransfer(from giver: NodeID, to taker: NodeID) {
+        for node in [giver, taker] { operations[node, default: 0] += 1 }
+    }
+
     /// Counts what is planned as if it had begun.
     mutating func add(_ plan: MovePlan) {
         addReplica(on: plan.target.node)

@@ -130,15 +130,18 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 /// - Parameters:
 ///   - repairs: those that are proposed at the same time. They come first, and take up the room that they need.
 ///   - settling: partitions that are left where they are for now.
+///   - givers: nodes that have yet to give away what they lead (`planHandOvers`): nothing else leaves them before.
 /// - Complexity: O(nodes) when nothing is to be moved, or there is no room for it; else O(partitions · log partitions).
 package func planDrains(
     in topology: Topology, beside repairs: [MovePlan] = [], except settling: Set<PartitionID> = [],
-    limits: RepairLimits = RepairLimits()
+    after givers: Set<NodeID> = [], limits: RepairLimits = RepairLimits()
 ) -> [MovePlan] {
     var load = NodeLoad(of: topology)
     for repair in repairs { load.add(repair) }
     let repaired = Set(repairs.map(\.partition))
-    let leavers = topology.nodes.values.filter { $0.status == .draining && load.replicas(on: $0.id) > 0 }
+    let leavers = topology.nodes.values.filter {
+        $0.status == .draining && !givers.contains($0.id) && load.replicas(on: $0.id) > 0
+    }
     // A handful at most: to compare names is cheaper than to hash them.
     let draining = limits.free(leavers, load, in: topology).map(\.id)
     let eligible = eligibleNodes(in: topology)

@@ -115,6 +115,41 @@ import Testing
         #expect(moving() == children + [partitions[1].id])
     }
 
+    @Test("a drained node gives away what it leads before its copies move, and one that is taken back keeps what it has left")
+    func primariesFirst() throws {
+        var (group, leader, partitions) = try group()
+        func now(_ id: PartitionID) throws -> PartitionDescriptor {
+            try #require(group.topology(of: leader).partitions[id])
+        }
+        func running() -> [String] {
+            let all = group.topology(of: leader).operations.values.filter { $0.phase == .running }
+            return all.sorted { $0.id < $1.id }.map(\.kind.name)
+        }
+        _ = try group.commit(.drain(nodes[0]), as: "drain", at: leader)
+        // Its nodes take part in one operation at a time.
+        for partition in partitions {
+            group.run(.milliseconds(500))
+            #expect(running() == ["transfer-primary"])
+            let current = try now(partition.id)
+            let operation = try #require(current.operation)
+            guard case .transferPrimary(_, let heir)? = group.topology(of: leader).operations[operation]?.kind else { continue }
+            let store = try #require(group.topology(of: leader).nodes[heir]?.store)
+            _ = try group.commit(
+                .partition(
+                    .switchPrimary(partition.id, to: heir, store: store, operation: operation, expecting: current.epoch),
+                    from: nodes[0], session: session(nodes[0], group)), as: "switch-\(partition.id)", at: leader)
+        }
+        #expect(Set(try partitions.map { try now($0.id).primary }) == [nodes[1], nodes[2]])
+        group.run(.milliseconds(500))
+        #expect(running() == ["move"])
+        _ = try group.commit(.undrain(nodes[0]), as: "undrain", at: leader)
+        let operation = try #require(try now(partitions[0].id).operation)
+        _ = try group.commit(.abortOperation(operation, reason: "no more"), as: "abort", at: leader)
+        group.run(.seconds(2))
+        #expect(running() == [])
+        #expect(try partitions.allSatisfy { try now($0.id).replica(on: nodes[0]) != nil })
+    }
+
     @Test("a drain that is refused for want of room is not asked for again while nothing changes, and is when there is room")
     func drainWithoutRoom() throws {
         var (group, leader, partitions) = try group()

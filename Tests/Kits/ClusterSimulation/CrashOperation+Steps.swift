@@ -33,7 +33,8 @@ extension CrashOperation {
                 "cleaned",
                 "step done",
             ]
-        case .move:
+        // A drain of one partition is a transfer of its primary role, as below, and then a move of a copy that does not lead.
+        case .move, .drain:
             [
                 "step copy",
                 "create at target",
@@ -59,8 +60,7 @@ extension CrashOperation {
                 "propose cleaned at source",
                 "step done",
             ]
-        // A drain of one partition is a move of it, with its primary role.
-        case .movePrimary, .drain:
+        case .movePrimary:
             [
                 "step copy",
                 "create at target",

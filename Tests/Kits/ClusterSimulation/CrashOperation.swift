@@ -17,7 +17,7 @@ package enum CrashOperation: String, CaseIterable, Sendable {
     /// Of the halves of a split.
     case merge
     case transfer = "transfer-primary"
-    /// The node that leads is drained: its first copy moves away.
+    /// The node that leads is drained: once it has given the role away, its copy moves.
     case drain
     case removeOrphan = "remove-orphan"
     case cancelCopy = "cancel-copying-move"
