@@ -4,22 +4,29 @@ import Client
 struct TextTable {
     struct Column {
         let heading: String
-        /// Names to follow from the row, `a.b` going inward; the first that is there wins.
-        let paths: [String]
+        private let cell: @Sendable (JSONValue) -> String
 
+        /// - Parameter paths: names to follow from the row, `a.b` going inward; the first that is there wins.
         init(_ heading: String, _ paths: String...) {
-            self.heading = heading
-            self.paths = paths
+            self.init(
+                heading,
+                of: { row in
+                    for path in paths {
+                        var value: JSONValue? = row
+                        for name in path.split(separator: ".") { value = value?[String(name)] }
+                        if let value, value != .null { return Self.text(value) }
+                    }
+                    return "-"
+                })
         }
 
-        func text(of row: JSONValue) -> String {
-            for path in paths {
-                var value: JSONValue? = row
-                for name in path.split(separator: ".") { value = value?[String(name)] }
-                if let value, value != .null { return Self.text(value) }
-            }
-            return "-"
+        /// What is said of a row as a whole.
+        init(_ heading: String, of cell: @escaping @Sendable (JSONValue) -> String) {
+            self.heading = heading
+            self.cell = cell
         }
+
+        func text(of row: JSONValue) -> String { cell(row) }
 
         private static func text(_ value: JSONValue) -> String {
             switch value {

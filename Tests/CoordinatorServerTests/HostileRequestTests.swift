@@ -81,6 +81,8 @@ import Testing
             (.put, "/tables/t/access-policies/app", #"{"actions":["read"]}"#),
             (.post, "/nodes/register", #"{"node_id":"n9","zone":"a","host":"h"}"#),
             (.post, "/nodes/decommission", #"{"node_id":"n1"}"#),
+            (.post, "/nodes/drain", #"{"node_id":"n1"}"#),
+            (.post, "/nodes/undrain", #"{"node_id":"n1"}"#),
             (.post, "/nodes/join-tokens", "{}"),
             (.post, "/credentials:revoke", #"{"jti":"one"}"#),
             (.delete, "/tables/t", ""),

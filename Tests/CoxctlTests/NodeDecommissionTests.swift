@@ -23,6 +23,10 @@ import Testing
     func standing() {
         #expect(NodeDecommission.standing("n2", answer("DRAINING", left: 3)) == "n2 is draining: 3 replicas are left")
         #expect(NodeDecommission.standing("n2", answer("DECOMMISSIONED", left: 0)) == "n2 is decommissioned")
+        let stuck = JSONValue.object([
+            "status": .string("DRAINING"), "replicas_left": .number(3), "obstacle": .string("no node: add one"),
+        ])
+        #expect(NodeDecommission.standing("n2", stuck) == "n2 is draining: 3 replicas are left (no node: add one)")
     }
 
     @Test("nobody waits for ever")

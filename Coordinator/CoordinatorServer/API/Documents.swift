@@ -25,6 +25,7 @@ enum Documents {
         let report = reading.flatMap { $0.isFresh ? $0.report : nil }
         return .object([
             "node_id": .string(node.id.name), "endpoint": .string(node.addresses.service), "status": .string(status(node)),
+            "drain": drain(node, in: topology),
             "partitions_owned": .number(topology.tally.primaries[node.id] ?? 0),
             "replicas": .number(topology.tally.replicas[node.id] ?? 0),
             "zone": .string(node.zone.name), "instance_type": .string(node.instanceType), "version": .string(node.version),

@@ -132,36 +132,6 @@ extension Handlers {
             ]), status: .created)
     }
 
-    /// Drains the node; once it holds nothing, asked again, it is gone for good.
-    func decommissionNode(_ call: Call) async throws(Problem) -> Response {
-        var fields = try call.document()
-        let id = try fields.text("node_id")
-        try fields.finish()
-        let node = try call.checked { () throws(InvalidValue) in try NodeID(id) }
-        let request = try requestID(call)
-        var held = try await replicasThatCount(on: node, call)
-        do throws(Problem) { _ = try await propose(held == 0 ? .decommission(node) : .drain(node), call, as: request) } catch {
-            guard error.code == CatalogRejection.Code.nodeHoldsReplicas.rawValue else { throw error }
-            // One came between the look and the entry: the node is as any other that holds something.
-            held = max(1, try await replicasThatCount(on: node, call))
-            let next = try call.checked { () throws(InvalidValue) in try Model.RequestID("\(request)-drain") }
-            _ = try await propose(.drain(node), call, as: next)
-        }
-        let members: [String: JSONNode] = [
-            "node_id": .string(node.name), "status": .string(held == 0 ? "DECOMMISSIONED" : "DRAINING"),
-            "replicas_left": .number(held),
-        ]
-        if try call.isDryRun { return .rehearsed(members) }
-        return Response(json: .object(members), status: held == 0 ? .ok : .accepted)
-    }
-
-    /// Those that keep a node from being taken out.
-    private func replicasThatCount(on node: NodeID, _ call: Call) async throws(Problem) -> Int {
-        try await catalog(call).topology.partitions.values.count {
-            $0.inSync.contains(node) || $0.replica(on: node) != nil && $0.operation != nil
-        }
-    }
-
     func createJoinToken(_ call: Call) async throws(Problem) -> Response {
         var fields = try call.document()
         let ttl = try fields.optionalInteger("ttl_seconds") ?? 3_600

@@ -27,6 +27,8 @@ struct Handlers: Sendable {
             Route(.get, v1 + "/cluster/topology", .permission(.readCluster), reads: freshness, handler: topology),
             Route(.get, v1 + "/clusters/{id}/nodes", .permission(.readCluster), reads: freshness, handler: nodes),
             Route(.post, v1 + "/nodes/register", .permission(.registerNode), handler: registerNode),
+            Route(.post, v1 + "/nodes/drain", .permission(.changeNodes), handler: drainNode),
+            Route(.post, v1 + "/nodes/undrain", .permission(.changeNodes), handler: undrainNode),
             Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
             Route(.get, v1 + "/orphans", .permission(.readCluster), handler: orphans),
             Route(.post, v1 + "/orphans:remove", .permission(.changeNodes), handler: removeOrphan),

@@ -7,21 +7,45 @@ struct Node: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Database nodes and their agents.",
         subcommands: [
-            NodeList.self, NodeInit.self, NodeWait.self, NodeDecommission.self, NodeOrphans.self, NodeRemoveOrphan.self,
-            JoinToken.self,
+            NodeList.self, NodeInit.self, NodeWait.self,
+            NodeDrain.self, NodeUndrain.self, NodeDecommission.self, NodeOrphans.self,
+            NodeRemoveOrphan.self, JoinToken.self,
         ])
 }
 
 struct NodeList: ClusterCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "The nodes, their zones and their load.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "The nodes, their zones and their load.",
+        discussion: """
+            ST: U up, S suspected, F failed, - not started yet or out for good; then N normal, J joining, D draining, R drained, \
+            - out for good.
+            """)
     @OptionGroup var global: GlobalOptions
 
     static let columns: [TextTable.Column] = [
-        .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"), .init("GOSSIP", "gossip.status"),
+        .init("ST", of: state), .init("NODE", "node_id"), .init("ZONE", "zone"), .init("STATUS", "status"),
+        .init("GOSSIP", "gossip.status"),
         .init("ACCUSED BY", "gossip.accusers"), .init("ENDPOINT", "endpoint"),
         .init("PARTITIONS", "partitions_owned"), .init("OPS/S", "metrics.ops_per_sec"),
         .init("LAG ms", "metrics.replication_lag_ms"), .init("DISK %", "metrics.disk_pct"),
     ]
+
+    /// Two letters: whether it is up, and what it is there for.
+    static func state(of node: JSONValue) -> String {
+        let status = node["status"]?.string?.uppercased()
+        let isSuspected = ["suspect", "dead"].contains(node["gossip"]?["status"]?.string)
+        switch status {
+        case "DECOMMISSIONED"?: return "--"
+        case "JOINING"?: return "-J"
+        default: break
+        }
+        let life = status == "FAILED" ? "F" : status == "SUSPECTED" || isSuspected ? "S" : "U"
+        switch node["drain"]?.string {
+        case "DRAINED"?: return life + "R"
+        case "DRAINING"?: return life + "D"
+        default: return life + "N"
+        }
+    }
 
     func act(_ session: Session) async throws {
         let answer = try await session.ask(.get, "/clusters/\(ControlClient.encode(session.context.clusterID))/nodes")
@@ -34,8 +58,8 @@ struct NodeDecommission: ClusterCommand {
         commandName: "decommission", abstract: "Move everything away from a node, and take it out of the cluster for good.",
         discussion: """
             Its replicas are moved to others, a few at a time, under live writes; those of a node that is lost are made anew. Once it holds \
-            nothing it is taken out: no agent joins under its name again. There is no way back. Ctrl-C, or --no-wait, leaves it \
-            draining; give the command again to go on.
+            nothing it is taken out: no agent joins under its name again, and there is no way back. Until then `coxctl node undrain` \
+            keeps it. Ctrl-C, or --no-wait, leaves it draining; give the command again to go on.
             """)
     @OptionGroup var global: GlobalOptions
     @Argument(help: "The node's name.") var name: String
@@ -46,34 +70,16 @@ struct NodeDecommission: ClusterCommand {
     func validate() throws { try Seconds.check(waitSeconds, "--wait-seconds") }
 
     func act(_ session: Session) async throws {
-        let plan = try await ask(session, isRehearsal: true)
+        let request = DrainRequest(session: session, verb: "decommission", name: name)
+        let plan = try await request.ask(isRehearsal: true)
         if dryRun { return show(plan, in: session, would: true) }
         try session.confirm(Self.question(name, plan), typing: name)
-        let start = ContinuousClock.now
-        var answer = try await ask(session)
-        var told = start
+        var answer = try await request.ask()
         while wait, !Self.isOver(answer) {
-            guard ContinuousClock.now - start < .seconds(waitSeconds) else {
-                throw CommandFailure(
-                    status: .waitTimedOut,
-                    message: "\(Self.standing(name, answer)) and goes on: coxctl node decommission \(name)")
-            }
-            if ContinuousClock.now - told > .seconds(10) {
-                say(Self.standing(name, answer))
-                told = .now
-            }
-            try await Task.sleep(for: .milliseconds(500))
-            // To look costs the coordinators no entry.
-            let seen = try await ask(session, isRehearsal: true)
-            answer = Self.isOver(seen) ? try await ask(session) : seen
+            _ = try await request.follow(answer, seconds: waitSeconds, isOver: Self.isOver, standing: Self.standing)
+            answer = try await request.ask()
         }
         show(answer, in: session)
-    }
-
-    private func ask(_ session: Session, isRehearsal: Bool = false) async throws -> JSONValue {
-        try await session.ask(
-            .post, "/nodes/decommission" + (isRehearsal ? "?dry_run=true" : ""), body: .object(["node_id": .string(name)])
-        ).body
     }
 
     private func show(_ answer: JSONValue, in session: Session, would: Bool = false) {
@@ -87,7 +93,9 @@ struct NodeDecommission: ClusterCommand {
 
     static func standing(_ name: String, _ answer: JSONValue) -> String {
         isOver(answer)
-            ? "\(name) is decommissioned" : "\(name) is draining: \(answer["replicas_left"]?.plain ?? "some") replicas are left"
+            ? "\(name) is decommissioned"
+            : "\(name) is draining: \(answer["replicas_left"]?.plain ?? "some") replicas are left"
+                + DrainRequest.obstacle(answer)
     }
 
     /// What is about to be done.
