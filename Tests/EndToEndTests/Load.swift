@@ -22,6 +22,12 @@ final class Load: Sendable {
     /// How many writes were acknowledged after that moment.
     func writes(after moment: ContinuousClock.Instant) -> Int { book.withLock { $0.times.count { $0 > moment } } }
 
+    /// The longest time between two acknowledgements, to whomever, since that moment.
+    func longestGap(after moment: ContinuousClock.Instant) -> Duration {
+        let times = book.withLock { $0.times.filter { $0 > moment }.sorted() }
+        return zip([moment] + times, times).map { $1 - $0 }.max() ?? .zero
+    }
+
     /// Runs `body` while `writers` tasks write, and checks every acknowledged write afterwards.
     /// - Returns: how many rows were checked.
     func during(writers: Int = 8, prefix: String, _ body: () async throws -> Void) async throws -> Int {
