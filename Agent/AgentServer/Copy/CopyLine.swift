@@ -21,6 +21,8 @@ struct CopyExtent: Hashable, Sendable, CustomStringConvertible {
 enum CopyFailure: Error, Hashable, Sendable, CustomStringConvertible {
     case refused(String)
     case unexpected(String)
+    /// A chunk is not taken: it is not what was sent, does not belong here, or could not be stored.
+    case chunk(UInt64, of: PartitionID, because: String)
     /// The link to the peer ended in the middle.
     case ended(NodeID, CopyExtent)
     /// The peer neither sent a frame nor took one for as long as that; the link was given up.
@@ -30,6 +32,7 @@ enum CopyFailure: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .refused(let why): "refused: \(why)"
         case .unexpected(let what): what
+        case .chunk(let number, let partition, let why): "chunk \(number) of partition \(partition) is not taken: \(why)"
         case .ended(let peer, let extent): "the link to \(peer) ended: \(extent)"
         case .silent(let peer, let span, let extent): "\(peer) was silent for \(span): \(extent)"
         }

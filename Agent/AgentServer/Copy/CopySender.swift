@@ -20,6 +20,8 @@ import Wire
 struct CopySender {
     /// Chunks that may be on their way before the receiver has stored them.
     private static let credit: UInt64 = 4
+    /// Frames that it says at most without hearing one: those chunks, one more that waits for room, and an end.
+    static let ahead = credit + 2
 
     private let order: CopyOrder
     private let engine: any StorageEngine

@@ -141,8 +141,14 @@ final class CopyStreams: SnapshotStreams {
         } catch {
             logger.warning("a copy did not arrive", metadata: ["sender": "\(link.peer.node)", "error": "\(error)"])
             // Where the link still stands, the sender had better know why.
-            if !link.isClosed { try? await line.guarded { try await line.say(.refused("\(error)")) } }
+            if !link.isClosed { try? await line.guarded { try await refuse("\(error)", on: line) } }
         }
+    }
+
+    /// Says so, and takes what is on its way until the sender has heard it: a link that is closed before would lose it.
+    private func refuse(_ why: String, on line: CopyLine) async throws {
+        try await line.say(.refused(why))
+        for _ in 0..<CopySender.ahead { _ = try await line.hear() }
     }
 
     private func store(from line: CopyLine) async throws {
@@ -160,18 +166,8 @@ final class CopyStreams: SnapshotStreams {
                 copy = later
                 (begun, isByPages) = try await begin(copy, advancing: true, on: line)
             case .chunk(let number, let frame):
-                let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
-                try await incoming.pass(bytes.count)
-                let block = try RowBlock(bytes: bytes)
-                if isByPages {
-                    guard let run = block.pages else { throw CopyFailure.unexpected("rows between pages") }
-                    _ = try await noting(copy) { () async throws(EngineError) in
-                        try await engine.ingest(run, chunk: number, of: begun.state.start, into: copy.storage)
-                    }
-                } else {
-                    begun.state = try await store(block, number, of: copy, into: begun.state)
-                }
-                line.note { ($0.chunks, $0.bytes) = (number + 1, $0.bytes + UInt64(bytes.count)) }
+                let bytes = try await take(frame, number, of: copy, into: &begun, isByPages: isByPages)
+                line.note { ($0.chunks, $0.bytes) = (number + 1, $0.bytes + UInt64(bytes)) }
                 try await line.say(.stored(number))
             case .end:
                 guard begun.state.point == copy.start else { throw CopyFailure.unexpected("an end elsewhere than it began") }
@@ -213,6 +209,30 @@ final class CopyStreams: SnapshotStreams {
         try await line.say(
             .resume(chunk: begun.state.chunks, after: begun.state.last, stands: stands == copy.start ? nil : stands))
         return (begun, false)
+    }
+
+    /// - Returns: how many bytes it was, unpacked.
+    /// - Throws: `CopyFailure.chunk`, and nothing of it is stored.
+    private func take(
+        _ frame: [UInt8], _ number: UInt64, of copy: CopyStart, into begun: inout BegunCopy, isByPages: Bool
+    ) async throws -> Int {
+        do {
+            let bytes = try Frame.unpack(frame, limit: RowBlock.limit)
+            try await incoming.pass(bytes.count)
+            let block = try RowBlock(bytes: bytes)
+            if isByPages {
+                guard let run = block.pages else { throw CopyFailure.unexpected("rows between pages") }
+                let (start, storage) = (begun.state.start, copy.storage)
+                _ = try await noting(copy) { () async throws(EngineError) in
+                    try await engine.ingest(run, chunk: number, of: start, into: storage)
+                }
+            } else {
+                begun.state = try await store(block, number, of: copy, into: begun.state)
+            }
+            return bytes.count
+        } catch let error where !(error is CancellationError) {
+            throw CopyFailure.chunk(number, of: copy.partition, because: "\(error)")
+        }
     }
 
     private func store(
