@@ -47,6 +47,10 @@ enum {
     database_header = 100,
     // Where a database's header says how large its pages are.
     page_size_place = 16,
+    // And how many there are, since which change, and for which one that was written.
+    change_place = 24,
+    pages_place = 28,
+    valid_for_place = 92,
     locked_byte = 0x40000000,
     // What SQLite >= 3.48 asks for before it reads parts of pages.
     reads_parts = 0x00008000,
@@ -414,6 +418,41 @@ int page_sums_open(const char *path) {
     return file < 0 && errno == EINVAL ? open(path, O_RDONLY | O_CLOEXEC) : file;
 }
 
+static void look(page_sums_inspection *found, int file, int page_size, int64_t first, int64_t count) {
+    void *buffer = NULL;
+    found->error = posix_memalign(&buffer, disk_block, (size_t)(count * page_size));
+    if (found->error != 0) return;
+    int64_t offset = (first - 1) * page_size;
+    int64_t size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
+    if (size < 0 && errno == EINVAL) {
+        // A file system that takes the wish, and refuses to fulfil it.
+        (void)fcntl(file, F_SETFL, 0);
+        size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
+    }
+    if (size < 0) found->error = errno;
+    for (int64_t at = 0; at < size && found->damaged == 0; at += page_size, found->inspected++) {
+        int is_cut = at + page_size > size;
+        const unsigned char *page = (const unsigned char *)buffer + at;
+        if (is_cut || judge(page, page_size, offset + at) != page_sums_whole) found->damaged = first + found->inspected;
+    }
+    free(buffer);
+}
+
+/// How many pages the database has by the word of its first page; 0: it does not say.
+static int64_t said_pages(int file, int page_size) {
+    void *buffer = NULL;
+    if (posix_memalign(&buffer, disk_block, (size_t)page_size) != 0) return 0;
+    const unsigned char *page = buffer;
+    int64_t pages = 0;
+    if (read_up_to(file, buffer, (size_t)page_size, 0) == page_size && judge(page, page_size, 0) == page_sums_whole) {
+        // Only where it was written with the change that was counted last (sqlite.org/fileformat.html, 1.3.7).
+        int is_valid = memcmp(page + change_place, page + valid_for_place, 4) == 0;
+        pages = is_valid ? word(page + pages_place, 1) : 0;
+    }
+    free(buffer);
+    return pages;
+}
+
 page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, int64_t count) {
     page_sums_inspection found = {0};
     struct stat status;
@@ -422,25 +461,15 @@ page_sums_inspection page_sums_inspect(int file, int page_size, int64_t first, i
         return found;
     }
     found.pages = (status.st_size + page_size - 1) / page_size;
+    // An end that was cut off leaves no page that could fail.
+    int64_t missing = found.pages + 1;
+    int is_asked = count > 0 && first <= missing && missing - first < count;
     if (count > found.pages - first + 1) count = found.pages - first + 1;
-    if (count <= 0) return found;
-    void *buffer = NULL;
-    found.error = posix_memalign(&buffer, disk_block, (size_t)(count * page_size));
-    if (found.error != 0) return found;
-    int64_t offset = (first - 1) * page_size;
-    int64_t size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
-    if (size < 0 && errno == EINVAL) {
-        // A file system that takes the wish, and refuses to fulfil it.
-        (void)fcntl(file, F_SETFL, 0);
-        size = read_up_to(file, buffer, (size_t)(count * page_size), offset);
+    if (count > 0) look(&found, file, page_size, first, count);
+    if (is_asked && found.error == 0 && found.damaged == 0 && (missing == 1 || said_pages(file, page_size) >= missing)) {
+        found.damaged = missing;
+        found.inspected++;
     }
-    if (size < 0) found.error = errno;
-    for (int64_t at = 0; at < size && found.damaged == 0; at += page_size, found.inspected++) {
-        int is_cut = at + page_size > size;
-        const unsigned char *page = (const unsigned char *)buffer + at;
-        if (is_cut || judge(page, page_size, offset + at) != page_sums_whole) found.damaged = first + found.inspected;
-    }
-    free(buffer);
     return found;
 }
 

@@ -43,6 +43,32 @@ import Testing
         await engine.close()
     }
 
+    @Test("an end that an open file has lost is found, at the border of a page too, and nothing of the file is readable then")
+    func lostEnd() async throws {
+        let sample = try Sample()
+        defer { sample.remove() }
+        try await sample.filled(2_000)
+        await sample.engine.close()
+        let engine = SQLiteEngine(folder: sample.folder.path)
+        _ = try await engine.open()
+        for _ in 0..<4 { _ = try await engine.scan(.all, in: storage, rowLimit: .max, byteLimit: .max) }
+        let whole = try Data(contentsOf: sample.database)
+        let pages = UInt64(whole.count / 8_192)
+        for lost in [pages - 1, pages / 2, 1] {
+            #expect(truncate(sample.database.path, off_t((pages - lost) * 8_192)) == 0)
+            // The first of them is named; there is nothing to look at behind it.
+            #expect(try await damagedPages(engine) == [pages - lost + 1], "\(lost) lost")
+            #expect(try await engine.inspect(storage, from: pages - lost + 2, limit: 9).inspected == 0)
+            do throws(EngineError) {
+                _ = try await engine.unreadablePartitions(in: storage)
+                Issue.record("\(lost) pages were not missed")
+            } catch { #expect(error.isDamage, "\(error)") }
+            try whole.write(to: sample.database, options: [])
+            #expect(try await damagedPages(engine) == [])
+        }
+        await engine.close()
+    }
+
     @Test("a partition whose rows cannot be removed leaves its storage, which takes nothing new, and goes with the last one")
     func goesWithTheFile() async throws {
         let sample = try Sample()

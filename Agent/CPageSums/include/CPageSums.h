@@ -45,7 +45,8 @@ typedef struct {
     int64_t pages;
     /// How many of them were looked at.
     int64_t inspected;
-    /// The first that failed, counted from 1; those behind it were not looked at. 0: none.
+    /// The first that failed, counted from 1; those behind it were not looked at. The first of those that the file has lost with its end
+    /// counts, and the rest of them does not. 0: none.
     int64_t damaged;
     /// An error number, and then the rest means nothing.
     int error;
