@@ -62,8 +62,9 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
         case .strangePages(let storage, let detail): "the pages that came for storage \(storage) are not taken: \(detail)"
         case .imageGivenUp(let storage, let detail): "the pages of storage \(storage) cannot be copied: \(detail)"
         case .notNextChunk(let expected, let found): "chunk \(found) came where \(expected) was due"
-        case .damaged(let storage, let detail): "storage \(storage) is damaged: \(detail)"
-        case .unreadable(let storage, let detail): "storage \(storage) cannot be read: \(detail)"
+        case .damaged(let storage, let detail): "storage \(storage) (\(StorageFile.name(of: storage))) is damaged: \(detail)"
+        case .unreadable(let storage, let detail):
+            "storage \(storage) (\(StorageFile.name(of: storage))) cannot be read: \(detail)"
         case .diskFull(let storage): "no room left on the disk of storage \(storage)"
         case .syncFailed(let storage, let detail): "storage \(storage) could not be made durable: \(detail)"
         case .busy(let storage, let detail): "storage \(storage) is busy: \(detail)"

@@ -23,7 +23,10 @@ struct StorageFile: Sendable {
         self.onDiskFailure = onDiskFailure
     }
 
-    var path: String { "\(folder)/storage-\(storage).sqlite\(suffix)" }
+    var path: String { "\(folder)/\(Self.name(of: storage))\(suffix)" }
+
+    /// What a storage's database is called in its folder.
+    static func name(of storage: StorageID) -> String { "storage-\(storage).sqlite" }
 
     /// Beside it: what comes in page by page to take its place. What stands there at a start goes.
     var arriving: StorageFile {

@@ -21,7 +21,7 @@ package struct RecoveredPartition: Hashable, Sendable {
     package var isEmpty: Bool { entries.isEmpty && (base ?? .start) == .start }
 
     /// Why a partition's records do not make a log. The replica is damaged: it must leave every in-sync set (rule E4).
-    package enum Damage: Error, Hashable, Sendable {
+    package enum Damage: Error, Hashable, Sendable, CustomStringConvertible {
         /// An entry is missing between these two sequences.
         case hole(after: UInt64, found: UInt64)
         /// The chain breaks at this entry.
@@ -33,6 +33,16 @@ package struct RecoveredPartition: Hashable, Sendable {
         /// Where the engine stands, the log holds another entry: it has lost the record that took it back, and with it whatever came
         /// after.
         case otherHistory(applied: Position, logged: Position)
+
+        package var description: String {
+            switch self {
+            case .hole(let last, let found): "its log has entry \(found) after \(last)"
+            case .brokenChain(let position): "the entry at \(position) in its log does not follow the one before it"
+            case .engineAhead(let applied, let last): "its log ends at \(last), and the engine has applied \(applied)"
+            case .logAhead(let applied, let base): "its log begins after \(base), and the engine has applied \(applied)"
+            case .otherHistory(let applied, let logged): "the engine has applied \(applied), and its log has \(logged) there"
+            }
+        }
     }
 
     package mutating func add(_ record: PartitionRecord) {

@@ -130,14 +130,15 @@ import Testing
             do throws(EngineError) {
                 _ = try await engine.snapshot(of: partition, in: storage).checksum()
                 Issue.record("nothing was missed of \(whole.count) bytes in \(part)")
-            } catch { #expect(error.isDamage) }
+            } catch { #expect(error.isDamage && "\(error)".contains("storage-7.sqlite"), "\(error)") }
             try whole.write(to: sample.database, options: [])
         }
         await engine.close()
         for part in [whole.count / 2, whole.count - 8_192, 5_000, 100] {
             #expect(truncate(sample.database.path, off_t(part)) == 0)
             let next = SQLiteEngine(folder: sample.folder.path)
-            #expect(try await next.open().damaged.first?.error.isDamage ?? false, "\(part) bytes")
+            let error = try #require(try await next.open().damaged.first?.error, "\(part) bytes")
+            #expect(error.isDamage && "\(error)".contains("storage-7.sqlite"), "\(error)")
             await next.close()
             try whole.write(to: sample.database, options: [])
         }
