@@ -138,7 +138,7 @@ extension Coordinator {
             basis: basis, repairs: repairs, cancellations: planCancellations(in: topology), handOvers: handOvers.transfers,
             drains: planDrains(
                 in: topology, beside: repairs, except: still.union(handOvers.transfers.map(\.partition)),
-                after: handOvers.givers, limits: settings.repairs))
+                after: handOvers.givers, breakerHolds: basis.breakerHolds, limits: settings.repairs))
     }
 
     /// What a split or a merge has made stays where it is for a while, as far as the planners go: its replicas have yet to be

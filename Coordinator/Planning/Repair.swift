@@ -131,11 +131,13 @@ package func planCancellations(in topology: Topology) -> [OperationID] {
 ///   - repairs: those that are proposed at the same time. They come first, and take up the room that they need.
 ///   - settling: partitions that are left where they are for now.
 ///   - givers: nodes that have yet to give away what they lead (`planHandOvers`): nothing else leaves them before.
+///   - breakerHolds: nothing is copied then (rule F4); what somebody leads can be handed over all the same.
 /// - Complexity: O(nodes) when nothing is to be moved, or there is no room for it; else O(partitions · log partitions).
 package func planDrains(
     in topology: Topology, beside repairs: [MovePlan] = [], except settling: Set<PartitionID> = [],
-    after givers: Set<NodeID> = [], limits: RepairLimits = RepairLimits()
+    after givers: Set<NodeID> = [], breakerHolds: Bool = false, limits: RepairLimits = RepairLimits()
 ) -> [MovePlan] {
+    guard !breakerHolds else { return [] }
     var load = NodeLoad(of: topology)
     for repair in repairs { load.add(repair) }
     let repaired = Set(repairs.map(\.partition))

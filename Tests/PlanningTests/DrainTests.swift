@@ -34,6 +34,12 @@ import Testing
         #expect(plans.allSatisfy { $0.source?.name == "n3" } && plans.map(\.target.node.name) == ["n4", "n5"])
     }
 
+    @Test("F4: no copy leaves what is drained while the breaker holds")
+    func breaker() throws {
+        let topology = try leaving(try (1...5).map { try partition($0, on: [1, 2, 3]) })
+        #expect(planDrains(in: topology, breakerHolds: true, limits: limits) == [])
+    }
+
     @Test("a drain takes the room that the repairs planned beside it leave, and leaves their partitions alone")
     func besideRepairs() throws {
         // n1 is gone; partitions 1 and 2 lack the copy that it had, and can have it on n4 only, or beside another in a zone.
