@@ -1,7 +1,8 @@
+import LogStorage
 package import Model
 
 /// Why the engine did not do what it was asked. Unless the case says otherwise, nothing was changed.
-package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum EngineError: SpaceError, Hashable, Sendable, CustomStringConvertible {
     /// This node has no such storage.
     case unknownStorage(StorageID)
     /// A storage of that number holds another table.
@@ -44,6 +45,10 @@ package enum EngineError: Error, Hashable, Sendable, CustomStringConvertible {
     case inputOutput(StorageID, detail: String)
     /// SQLite refused for another reason.
     case failed(StorageID, detail: String)
+
+    package var isForLackOfSpace: Bool {
+        if case .diskFull = self { true } else { false }
+    }
 
     package var description: String {
         switch self {

@@ -1,5 +1,10 @@
 import Glibc
 
+/// An error that may have a disk behind it that is full.
+package protocol SpaceError: Error {
+    var isForLackOfSpace: Bool { get }
+}
+
 /// What becomes of the process when the disk fails while something is being made durable.
 ///
 /// Rule C3: such a failure is never retried, because the kernel marks the pages clean and the next sync succeeds without having

@@ -2,7 +2,7 @@ package import DurableLog
 import Model
 
 /// Why a file, folder or log could not be used. After each of these nothing was half-written, except where a case says otherwise.
-package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
+package enum StorageError: SpaceError, Hashable, Sendable, CustomStringConvertible {
     /// The disk is full. Nothing of the request was written; it may be repeated once there is space.
     case noSpace(path: String, bytes: Int)
     /// A system call failed. `code` is its `errno`.
@@ -36,6 +36,10 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
         } else {
             self = .damaged(path: path, damage)
         }
+    }
+
+    package var isForLackOfSpace: Bool {
+        if case .noSpace = self { true } else { false }
     }
 
     package var description: String {

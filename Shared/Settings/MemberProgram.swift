@@ -2,6 +2,7 @@
 
 package import ArgumentParser
 package import Logging
+import LogStorage
 package import Model
 
 /// What is running, as `--version` says it and as a node tells the cluster.
@@ -9,8 +10,8 @@ package enum Product {
     package static let version = "0.1.0"
 }
 
-/// A command that runs a member. A wrong command line and wrong settings end with 2, everything else that is wrong with 1, and the
-/// reason is one line on standard error.
+/// A command that runs a member. A wrong command line and wrong settings end with 2, a full disk as any disk that fails
+/// (`DiskFailureResponse.exitStatus`), everything else that is wrong with 1, and the reason is one line on standard error.
 package protocol MemberProgram: AsyncParsableCommand {}
 
 extension MemberProgram {
@@ -34,9 +35,16 @@ extension MemberProgram {
                 exit(withError: ExitCode(2))
             default:
                 StandardError.write("\(_commandName): \(error)\n")
-                exit(withError: ExitCode(1))
+                exit(withError: ExitCode(MemberExit.status(after: error)))
             }
         }
+    }
+}
+
+package enum MemberExit {
+    /// What a program ends with after an error of its work: whoever starts it again can tell what may pass from what does not.
+    package static func status(after error: any Error) -> Int32 {
+        (error as? any SpaceError)?.isForLackOfSpace == true ? DiskFailureResponse.exitStatus : 1
     }
 }
 

@@ -1,9 +1,12 @@
-import AgentServer
+import Engine
 import Foundation
+import LogStorage
 import Logging
 import Model
 import Settings
 import Testing
+
+@testable import AgentServer
 
 @Suite struct AgentConfigurationTests {
     /// A file with everything in it; `edit` replaces one text by another.
@@ -19,6 +22,16 @@ import Testing
             """
         let edited = old.isEmpty ? text : text.replacingOccurrences(of: old, with: new)
         return try AgentConfiguration(json: Data(edited.utf8), folder: "/etc/coxswain")
+    }
+
+    @Test("an agent that cannot start for lack of space does not end as one whose store is damaged")
+    func ends() {
+        for full in [StorageError.noSpace(path: "/data", bytes: 1), EngineError.diskFull(StorageID(1))] as [any Error] {
+            #expect(MemberExit.status(after: full) == DiskFailureResponse.exitStatus)
+        }
+        for other in [DamagedStore(folder: "/data", findings: []), StorageError.locked(path: "/data")] as [any Error] {
+            #expect(MemberExit.status(after: other) == 1)
+        }
     }
 
     @Test("a whole file is read, with paths from its folder")

@@ -190,6 +190,23 @@ import Testing
         await rig.stopAll()
     }
 
+    @Test("an agent whose storages cannot be opened for lack of space does not take them for damaged")
+    func fullAtStart() async throws {
+        let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])
+        let node = rig.nodes[0]
+        try await rig.start(node)
+        await rig.stopAll()
+        await #expect(throws: EngineError.diskFull(StorageID(11))) {
+            try await rig.start(node) { sound in
+                let engine = SickEngine(sound)
+                engine.set { call in call == .open ? .diskFull(StorageID(11)) : nil }
+                return engine
+            }
+        }
+        try await rig.start(node)
+        await rig.stopAll()
+    }
+
     @Test("damage that is met by nobody but who looks for an earlier write is said, and nothing is ordered for it (F6, R8)")
     func damagedWriteRecords() async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])

@@ -13,7 +13,7 @@ import Wire
 
 /// An engine that fails, or waits, where a test says so.
 final class SickEngine: StorageEngine {
-    enum Call: Hashable, Sendable { case create, apply, recall, snapshot, hash, sync, remove, beginImport }
+    enum Call: Hashable, Sendable { case open, create, apply, recall, snapshot, hash, sync, remove, beginImport }
     typealias Fault = @Sendable (Call) async -> EngineError?
 
     let sound: SQLiteEngine
@@ -31,7 +31,14 @@ final class SickEngine: StorageEngine {
         if let error = await fault(call) { throw error }
     }
 
-    func open() async throws(EngineError) -> StorageInventory { try await sound.open() }
+    /// No storage can be opened, where it fails.
+    func open() async throws(EngineError) -> StorageInventory {
+        let inventory = try await sound.open()
+        do { try await meet(.open) } catch {
+            return StorageInventory(storages: [], damaged: inventory.storages.map { (storage: $0.storage, error: error) })
+        }
+        return inventory
+    }
     func create(
         _ storage: StorageID, for table: TableDescriptor, holding partition: PartitionState, limit: Int
     ) async throws(EngineError) -> Bool {

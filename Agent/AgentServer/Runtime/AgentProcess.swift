@@ -122,6 +122,10 @@ package struct AgentParts {
         let engine = wrapping(
             SQLiteEngine(folder: try folder.folder("storages"), onDiskFailure: configuration.log.onDiskFailure))
         let inventory = try await engine.open()
+        do { try StoreCheck.requireSpace(inventory) } catch {
+            await engine.close()
+            throw error
+        }
         let core = AgentCore(
             identity: AgentIdentity(node: configuration.node, store: folder.store, generation: folder.generation),
             topology: topology, recovered: recovered.partitions, engine: Self.replicas(in: inventory),

@@ -40,6 +40,13 @@ enum StoreCheck {
         return refused.sorted() + missing.sorted()
     }
 
+    /// A full disk is no damage: what is there is whole, and is opened by a later start.
+    ///
+    /// - Throws: why a storage could not be opened, if it was for lack of space.
+    static func requireSpace(_ inventory: StorageInventory) throws(EngineError) {
+        for (_, error) in inventory.damaged where error.isForLackOfSpace { throw error }
+    }
+
     /// Reads the mirror of the topology, or says what is wrong with it. Without it this node would not know which leases it must not give,
     /// nor what it held.
     static func topology(in file: TopologyFile, of folder: DataFolder) throws -> Topology {
