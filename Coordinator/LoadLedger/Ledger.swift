@@ -25,10 +25,16 @@ package struct Ledger: Sendable {
 
     package enum Finding: Hashable, Sendable {
         case kept
-        /// The row has the value of a write whose outcome was unknown: it happened after all.
+        /// The row has the value of a write whose outcome is unknown still: it happened after all, and before or behind what was
+        /// acknowledged, so that nothing is known of that.
         case unknownHappened
         /// An acknowledged write is not there.
         case lost(expected: Entry, found: String?)
+    }
+
+    private struct PlaceOfKey: Hashable {
+        let key: String
+        let position: Position
     }
 
     /// Of each key, the acknowledged write that stands last in the order of its partition: the one that must be readable.
@@ -36,6 +42,7 @@ package struct Ledger: Sendable {
     /// Sent, and neither acknowledged nor refused.
     private var open: [String: Set<String>] = [:]
     private var places: Set<CoxswainClient.Receipt> = []
+    private var placesOfKeys: Set<PlaceOfKey> = []
     private var acknowledged: [String: Int] = [:]
     package private(set) var acknowledgedCount = 0
     package private(set) var refusedCount = 0
@@ -44,6 +51,7 @@ package struct Ledger: Sendable {
 
     package init() {}
 
+    /// Sent, and nobody ever said what became of them.
     package var unknownCount: Int { open.values.reduce(0) { $0 + $1.count } }
     /// The keys of which at least one write was acknowledged, sorted.
     package var keys: [String] { newest.keys.sorted() }
@@ -57,7 +65,11 @@ package struct Ledger: Sendable {
             settle(key, value)
             acknowledgedCount += 1
             acknowledged[key, default: 0] += 1
-            if !places.insert(receipt).inserted { conflicts.append(key) }
+            // The positions of one key rise through splits and merges. Of a partition they are told apart only where the partition is the
+            // one that gave them: after a merge, two writes of its halves may stand at the same.
+            let isNewOfKey = placesOfKeys.insert(PlaceOfKey(key: key, position: receipt.position)).inserted
+            let isNew = receipt.mayBeEarlier || places.insert(receipt).inserted
+            if !isNewOfKey || !isNew { conflicts.append(key) }
             // Acknowledgements may arrive in another order than the writes have; epochs rise over splits and moves too.
             if newest[key].map({ $0.receipt.position < receipt.position }) ?? true {
                 newest[key] = Entry(value: value, receipt: receipt)

@@ -26,10 +26,13 @@ package actor CoxswainClient {
     package struct Receipt: Hashable, Sendable {
         package let partition: UInt64
         package let position: Position
+        /// Whether an earlier try may have done it: then the position is of whichever partition the row was in at that time.
+        package let mayBeEarlier: Bool
 
-        package init(partition: UInt64, position: Position) {
+        package init(partition: UInt64, position: Position, mayBeEarlier: Bool = false) {
             self.partition = partition
             self.position = position
+            self.mayBeEarlier = mayBeEarlier
         }
     }
 
@@ -70,13 +73,24 @@ package actor CoxswainClient {
 
     // MARK: - Rows
 
-    /// - Parameter key: a JSON array of the key columns' values.
-    package func put(_ row: JSONValue, key: String, in table: String) async throws(ClientError) -> Receipt {
-        try receipt(of: try await write(.put, table, key: key, body: row.text))
+    /// A key under which one write happens once (rule R8), for whoever wants to ask again what became of it.
+    package static func onceKey() -> IdempotencyKey {
+        var random = SystemRandomNumberGenerator()
+        return IdempotencyKey(madeAt: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), random: &random)
+    }
+
+    /// - Parameters:
+    ///   - key: a JSON array of the key columns' values.
+    ///   - once: a fresh one unless it is given. Who gives it may ask again after `outcomeUnknown`: he is told of the write that was done,
+    ///     or it is done now.
+    package func put(
+        _ row: JSONValue, key: String, in table: String, once: IdempotencyKey? = nil
+    ) async throws(ClientError) -> Receipt {
+        try await write(.put, table, key: key, body: row.text, once: once)
     }
 
     package func delete(key: String, in table: String) async throws(ClientError) -> Receipt {
-        try receipt(of: try await write(.delete, table, key: key))
+        try await write(.delete, table, key: key)
     }
 
     /// The row, or nil when there is none.
@@ -115,9 +129,12 @@ package actor CoxswainClient {
     /// - Parameters:
     ///   - operations: each `{"op":"put","row":{…}}` or `{"op":"delete","key":[…]}`, as JSON text.
     ///   - firstKey: the key of one of them, by which the partition is found.
-    package func batch(_ operations: [String], firstKey: String, in table: String) async throws(ClientError) -> Receipt {
+    ///   - once: as for `put`.
+    package func batch(
+        _ operations: [String], firstKey: String, in table: String, once: IdempotencyKey? = nil
+    ) async throws(ClientError) -> Receipt {
         let body = "{\"operations\":[" + operations.joined(separator: ",") + "]}"
-        return try receipt(of: try await write(.post, table, key: firstKey, path: "rows:batch", body: body))
+        return try await write(.post, table, key: firstKey, path: "rows:batch", body: body, once: once)
     }
 
     private static func query(_ consistency: RowConsistency?, _ maxStaleness: Span?) -> String {
@@ -125,24 +142,28 @@ package actor CoxswainClient {
             + (maxStaleness.map { "&max_staleness_ms=\($0.milliseconds)" } ?? "")
     }
 
-    private func receipt(of answer: JSONValue) throws(ClientError) -> Receipt {
+    private func receipt(of answer: JSONValue, mayBeEarlier: Bool) throws(ClientError) -> Receipt {
         guard let partition = answer["partition"]?.unsigned, let position = answer["position"],
             let epoch = position["epoch"]?.unsigned, let run = position["run"]?.unsigned,
             let sequence = position["sequence"]?.unsigned
         else { throw .unexpectedAnswer("an acknowledgement without its position: \(answer.text)") }
-        return Receipt(partition: partition, position: Position(epoch: Epoch(epoch), run: run, sequence: sequence))
+        return Receipt(
+            partition: partition, position: Position(epoch: Epoch(epoch), run: run, sequence: sequence),
+            mayBeEarlier: mayBeEarlier)
     }
 
     // MARK: - Sending
 
     /// A refusal in the end says nothing of an earlier try that nobody answered.
     private func write(
-        _ method: HTTPCalls.Method, _ table: String, key: String, path: String = "rows", body: String? = nil
-    ) async throws(ClientError) -> JSONValue {
-        let once = IdempotencyKey(madeAt: WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000)), random: &random)
+        _ method: HTTPCalls.Method, _ table: String, key: String, path: String = "rows", body: String? = nil,
+        once given: IdempotencyKey? = nil
+    ) async throws(ClientError) -> Receipt {
+        let once = given ?? Self.onceKey()
         var open: String?
         do throws(ClientError) {
-            return try await send(method, table, key: key, once: once, open: &open, path: path, body: body)
+            let answer = try await send(method, table, key: key, once: once, open: &open, path: path, body: body)
+            return try receipt(of: answer, mayBeEarlier: open != nil)
         } catch {
             if let open { throw .outcomeUnknown(open) }
             throw error

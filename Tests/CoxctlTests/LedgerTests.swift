@@ -50,6 +50,35 @@ import LoadLedger
         #expect(ledger.conflicts == ["c"])
     }
 
+    @Test("what is asked for again may stand where a write of another partition does, but not where one of its own key does")
+    func afterMerge() {
+        var ledger = Ledger()
+        ledger.note(.acknowledged(key: "a", value: "1", at: receipt(1, 1)))
+        let earlier = CoxswainClient.Receipt(partition: 7, position: receipt(1, 1).position, mayBeEarlier: true)
+        ledger.note(.acknowledged(key: "b", value: "2", at: earlier))
+        #expect(ledger.conflicts.isEmpty)
+        ledger.note(.acknowledged(key: "a", value: "3", at: earlier))
+        #expect(ledger.conflicts == ["a"])
+    }
+
+    @Test("a write of unknown outcome is asked for again, and its place is known then")
+    func asking() async throws {
+        var answers: [Result<CoxswainClient.Receipt, ClientError>] = []
+        func ask() async throws(ClientError) -> CoxswainClient.Receipt {
+            try await Ledger.asking(times: 3) { () async throws(ClientError) in try answers.removeFirst().get() }
+        }
+        let (unknown, refused) = (ClientError.outcomeUnknown("first"), ClientError.unreachable("nobody"))
+        answers = [.success(receipt(1, 1))]
+        #expect(try await ask().mayBeEarlier == false)
+        answers = [.failure(unknown), .failure(refused), .success(receipt(1, 2))]
+        let late = try await ask()
+        #expect(late.position == receipt(1, 2).position && late.mayBeEarlier)
+        answers = [.failure(refused)]
+        await #expect(throws: refused) { try await ask() }
+        answers = [.failure(unknown), .failure(refused), .failure(refused)]
+        await #expect(throws: unknown) { try await ask() }
+    }
+
     private static let subject = LedgerSubject(table: "usertable", keyColumn: "id", valueColumn: "field0")
 
     private func inFolder(_ body: (String) throws -> Void) throws {
@@ -77,7 +106,10 @@ import LoadLedger
 
             let (file, earlier) = try LedgerFile.open(path, for: Self.subject)
             let next = LedgerBook(earlier, file: file)
-            try next.note(.acknowledged(key: "a", value: "3", at: receipt(3, 5)))
+            let again = CoxswainClient.Receipt(partition: 7, position: receipt(3, 5).position, mayBeEarlier: true)
+            let last = Ledger.Event.acknowledged(key: "a", value: "3", at: again)
+            #expect(Ledger.Event(line: Substring(last.line)) == last)
+            try next.note(last)
             #expect(try LedgerFile.load(path).ledger.acknowledgedCount == 2)
             #expect(next.current.judge("a", found: "3") == .kept)
         }

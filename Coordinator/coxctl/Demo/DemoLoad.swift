@@ -154,7 +154,11 @@ final class DemoLoad: Sendable {
         let key = table.keys[number]
         try table.book.note(.sent(key: key, value: value))
         do throws(ClientError) {
-            let receipt = try await client.put(table.row(number, value), key: table.keyText(number), in: table.subject.table)
+            let once = CoxswainClient.onceKey()
+            let receipt = try await Ledger.asking { () async throws(ClientError) in
+                try await client.put(
+                    table.row(number, value), key: table.keyText(number), in: table.subject.table, once: once)
+            }
             try? table.book.note(.acknowledged(key: key, value: value, at: receipt))
             return receipt
         } catch {

@@ -5,7 +5,7 @@ import LoadLedger
 struct LedgerAudit: Sendable {
     /// The newest acknowledged write is there.
     private(set) var kept = 0
-    /// A write of unknown outcome is there in its place: it happened later than what was acknowledged.
+    /// A write whose outcome is unknown still is there in its place: it happened, and nothing is known of what was acknowledged.
     private(set) var unknownHappened = 0
     /// Acknowledged and gone, each with what was found; sorted.
     private(set) var lost: [String] = []

@@ -3,7 +3,7 @@
 //
 //   coxswain-ledger 1 <tab> table <tab> key column <tab> value column
 //   sent              <tab> key   <tab> value
-//   acknowledged      <tab> key   <tab> value <tab> partition <tab> epoch <tab> run <tab> sequence
+//   acknowledged      <tab> key   <tab> value <tab> partition <tab> epoch <tab> run <tab> sequence [<tab> earlier]
 //   refused           <tab> key   <tab> value
 
 import Client
@@ -42,7 +42,7 @@ extension Ledger.Event {
         case .acknowledged(let key, let value, let receipt):
             let position = receipt.position
             let place = "\(receipt.partition)\t\(position.epoch.number)\t\(position.run)\t\(position.sequence)"
-            return "acknowledged\t\(key)\t\(value)\t\(place)"
+            return "acknowledged\t\(key)\t\(value)\t\(place)" + (receipt.mayBeEarlier ? "\tearlier" : "")
         }
     }
 
@@ -51,11 +51,13 @@ extension Ledger.Event {
         switch (parts.first, parts.count) {
         case ("sent", 3): self = .sent(key: parts[1], value: parts[2])
         case ("refused", 3): self = .refused(key: parts[1], value: parts[2])
-        case ("acknowledged", 7):
-            let numbers = parts[3...].compactMap { UInt64($0) }
-            guard numbers.count == 4 else { return nil }
+        case ("acknowledged", 7), ("acknowledged", 8):
+            let numbers = parts[3..<7].compactMap { UInt64($0) }
+            guard numbers.count == 4, parts.count == 7 || parts[7] == "earlier" else { return nil }
             let position = Position(epoch: Epoch(numbers[1]), run: numbers[2], sequence: numbers[3])
-            self = .acknowledged(key: parts[1], value: parts[2], at: .init(partition: numbers[0], position: position))
+            self = .acknowledged(
+                key: parts[1], value: parts[2],
+                at: .init(partition: numbers[0], position: position, mayBeEarlier: parts.count == 8))
         default: return nil
         }
     }

@@ -111,7 +111,10 @@ struct WorkloadRunner: Sendable {
         try book.note(.sent(key: key, value: value))
         let receipt: CoxswainClient.Receipt
         do throws(ClientError) {
-            receipt = try await client.put(row, key: plan.keyText(item), in: plan.table)
+            let once = CoxswainClient.onceKey()
+            receipt = try await Ledger.asking { () async throws(ClientError) in
+                try await client.put(row, key: plan.keyText(item), in: plan.table, once: once)
+            }
         } catch {
             switch error {
             case .outcomeUnknown, .unexpectedAnswer: return
