@@ -235,12 +235,12 @@ if !coresOnly {
         .executableTarget(
             name: "chaos",
             dependencies: [
-                "Client", "DiskKit", "Identity", "KeyEncoding", "Launching", "LoadLedger", "Model", "ProcessKit", "Settings",
-                "SimulationKit",
+                "Client", "DiskKit", "Identity", "KeyEncoding", "Launching", "LoadLedger", "LogStorage", "Model", "ProcessKit",
+                "Settings", "SimulationKit",
             ].map { .byName(name: $0) } + [arguments], path: "Tests/Chaos", swiftSettings: settings),
         .testTarget(
             name: "ChaosTests",
-            dependencies: ["Client", "Launching", "LoadLedger", "Model", "ProcessKit", "SimulationKit", "chaos"].map {
+            dependencies: ["Client", "Launching", "LoadLedger", "LogStorage", "Model", "ProcessKit", "SimulationKit", "chaos"].map {
                 .byName(name: $0)
             },
             path: "Tests/ChaosTests", swiftSettings: settings),

@@ -111,8 +111,11 @@ final class ChaosCluster: Sendable {
 
     func kill(_ name: String) { children.kill(name) }
 
-    func signal(_ name: String, _ number: Int32) {
-        if let process = children.process(of: name) { Glibc.kill(process, number) }
+    /// - Returns: whether there is a process that got it.
+    @discardableResult
+    func signal(_ name: String, _ number: Int32) -> Bool {
+        guard let process = children.process(of: name) else { return false }
+        return Glibc.kill(process, number) == 0
     }
 
     func end() async {

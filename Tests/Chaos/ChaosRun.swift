@@ -5,6 +5,7 @@ import Dispatch
 import FoundationEssentials
 import Glibc
 import Launching
+import LogStorage
 import Model
 
 struct ChaosReport: Sendable {
@@ -16,7 +17,8 @@ struct ChaosReport: Sendable {
     /// Where the run's folder is, if it was kept.
     var kept: String?
 
-    var isClean: Bool { lost == 0 && audited == acknowledged && findings.isEmpty }
+    /// A run in which nothing was written has shown nothing.
+    var isClean: Bool { lost == 0 && acknowledged > 0 && audited == acknowledged && findings.isEmpty }
 }
 
 struct ChaosRun: Sendable {
@@ -35,7 +37,10 @@ struct ChaosRun: Sendable {
         guard !FileManager.default.fileExists(atPath: path) else { throw ChaosFailure("there is a \(path) already") }
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         let run = ChaosRun(plan: plan, cluster: try await ChaosCluster(in: path))
-        let signals = run.cluster.children.endOnSignals {}
+        let signals = run.cluster.children.endOnSignals {
+            print("cut short: nothing was audited")
+            exit(130)
+        }
         defer { for signal in signals { signal.cancel() } }
         print("seed \(plan.seed): \(plan.kinds.map(\.rawValue).joined(separator: ", ")) for \(plan.span.inWords)")
         var report: ChaosReport
@@ -79,12 +84,24 @@ struct ChaosRun: Sendable {
                 }
             }
             group.addTask { [self] in await supervise(until: stopping) }
+            group.addTask { [self] in await askAgain(until: stopping) }
             await Troubles(cluster: cluster, plan: plan, diary: diary).run()
             diary.note("trouble is over; the clients go on for a while")
             try? await Task.sleep(for: .seconds(5))
             stopping.ask()
         }
+        for kind in plan.kinds where plan.isDue(kind) && diary.count(of: kind) == 0 {
+            diary.finding("there was no \(kind.rawValue)")
+        }
         return await Verdict(run: self).reach()
+    }
+
+    /// While writes are remembered under their keys: soon.
+    private func askAgain(until stopping: Stopping) async {
+        while !stopping.isAsked {
+            await history.resolve()
+            try? await Task.sleep(for: .milliseconds(200))
+        }
     }
 
     /// As an init system does: whoever ended by itself is started again. Nobody should, but where there was no space.
@@ -99,13 +116,18 @@ struct ChaosRun: Sendable {
         for name in cluster.names where !diary.isDown(name) {
             guard let status = cluster.children.endStatus(of: name) else { continue }
             let words = Self.words(status)
-            if diary.wasFull(name), words == "code 74" || words == "code 1" {
+            if Self.isForLackOfSpace(status), diary.wasFull(name) {
                 diary.note("\(name) ended with \(words), out of space; started again")
             } else {
                 diary.finding("\(name) ended by itself: \(words)")
             }
             do { try cluster.start(name) } catch { diary.finding("\(name) cannot be started: \(error)") }
         }
+    }
+
+    /// Whether a member ended as it does when its disk is full; a damaged store ends it otherwise, whatever its disk has been.
+    static func isForLackOfSpace(_ status: Int32) -> Bool {
+        status & 0x7F == 0 && status >> 8 & 0xFF == DiskFailureResponse.exitStatus
     }
 
     private static func words(_ status: Int32) -> String {

@@ -14,6 +14,7 @@ final class Diary: Sendable {
         /// Disks that have been full: what a process without space ends with is no surprise.
         var wasFull: Set<String> = []
         var operations: [String: Int] = [:]
+        var made: [Trouble: Int] = [:]
     }
 
     private let state = Mutex(State())
@@ -36,6 +37,10 @@ final class Diary: Sendable {
 
     /// How operations of the operator ended.
     func operation(_ outcome: String) { state.withLock { $0.operations[outcome, default: 0] += 1 } }
+
+    /// Something was broken, or an operation begun.
+    func made(_ kind: Trouble) { state.withLock { $0.made[kind, default: 0] += 1 } }
+    func count(of kind: Trouble) -> Int { state.withLock { $0.made[kind] ?? 0 } }
 
     var text: String { state.withLock { $0.lines }.map { $0 + "\n" }.joined() }
     var findings: [String] { state.withLock { $0.findings } }

@@ -19,6 +19,7 @@ struct RowLoad: Sendable {
     static let table = "usertable"
     static let items: UInt64 = 1_000
     private static let generation = Duration.seconds(15)
+    private static let bounds = [Span.milliseconds(300), .seconds(2)]
     private static let filler = String(repeating: "x", count: 100)
 
     let history: History
@@ -43,24 +44,40 @@ struct RowLoad: Sendable {
             let generation = history.now.microseconds / Int64(Self.generation / .microseconds(1))
             let key = Self.key(zipfian.item(&random), generation: generation)
             if Bool.random(using: &random) {
-                await history.read(key, as: number) { try await Self.read(key, client) }
+                await read(key, as: number, client)
             } else {
                 await update(key, as: number, client)
             }
         }
     }
 
+    /// Some clients are content with what any copy knows, or with what was so a while ago.
+    private func read(_ key: String, as number: Int, _ client: CoxswainClient) async {
+        switch number % 6 {
+        case 4:
+            await history.readCopy(key, within: nil) { try await Self.read(key, client, .eventual) }
+        case 5:
+            let bound = Self.bounds[number / 6 % Self.bounds.count]
+            await history.readCopy(key, within: bound) { try await Self.read(key, client, .bounded, within: bound) }
+        default: await history.read(key, as: number) { try await Self.read(key, client) }
+        }
+    }
+
     private func update(_ key: String, as number: Int, _ client: CoxswainClient) async {
         let value = history.nextValue()
         let row = JSONValue.object(["id": .string(key), "value": .string(String(value)), "filler": .string(Self.filler)])
+        let once = CoxswainClient.onceKey()
         await history.write(value, to: key, as: number) { () async throws(ClientError) in
-            try await client.put(row, key: JSONValue.array([.string(key)]).text, in: Self.table)
+            try await client.put(row, key: JSONValue.array([.string(key)]).text, in: Self.table, once: once)
         }
     }
 
     /// What a row holds; zero for none.
-    static func read(_ key: String, _ client: CoxswainClient) async throws -> UInt64 {
-        let row = try await client.get(key: JSONValue.array([.string(key)]).text, in: table)
+    static func read(
+        _ key: String, _ client: CoxswainClient, _ consistency: RowConsistency = .strong, within bound: Span? = nil
+    ) async throws -> UInt64 {
+        let row = try await client.get(
+            key: JSONValue.array([.string(key)]).text, in: table, consistency: consistency, maxStaleness: bound)
         guard let row else { return 0 }
         guard let value = row["value"]?.unsigned else { throw ChaosFailure("\(key) has no value: \(row.text)") }
         return value
@@ -118,9 +135,10 @@ struct BankLoad: Sendable {
             ])
             return JSONValue.object(["op": .string("put"), "row": row]).text
         }
+        let once = CoxswainClient.onceKey()
         await history.write(value, to: Self.name(bank), as: number) { () async throws(ClientError) in
             try await client.batch(
-                operations, firstKey: JSONValue.array([.string("\(Self.name(bank))-0")]).text, in: Self.table)
+                operations, firstKey: JSONValue.array([.string("\(Self.name(bank))-0")]).text, in: Self.table, once: once)
         }
     }
 

@@ -1,5 +1,5 @@
-// An operator who knows nothing of the trouble: asks for a split, a move or a transfer of some partition, waits for its end, and at
-// times thinks better of it.
+// An operator who knows nothing of the trouble, nor of the other operators: asks for a split, a merge, a move or a transfer of some
+// partition, waits for its end, and at times thinks better of it.
 
 import Client
 import KeyEncoding
@@ -28,7 +28,7 @@ struct Operator: Sendable {
         let regret: Duration?
 
         init(_ random: inout SeededGenerator) {
-            kind = Int.random(in: 0..<10, using: &random)
+            kind = Int.random(in: 0..<12, using: &random)
             (place, first, second) = (random.next(), random.next(), random.next())
             regret = Int.random(in: 0..<10, using: &random) == 0 ? random.span(0.05...5) : nil
         }
@@ -45,10 +45,14 @@ struct Operator: Sendable {
             guard let operation = answer.location?.split(separator: "/").last.map(String.init) else {
                 return diary.operation("\(wish.name) without an operation")
             }
+            diary.made(.operators)
             diary.note("\(wish.name) of partition \(id), operation \(operation): \(wish.body.text)")
             await follow(operation, wish.name, draw.regret)
         } catch {
             switch error {
+            // What nobody is ever granted is no trouble for anybody.
+            case .refused(let problem) where [401, 403, 405, 500].contains(problem.status):
+                throw ChaosFailure("\(wish.name) of partition \(id): \(problem)")
             case .refused(let problem): diary.operation("\(wish.name) refused \(problem.code)")
             default: diary.operation("\(wish.name) unanswered")
             }
@@ -67,6 +71,7 @@ struct Operator: Sendable {
             }
             return Wish(name: "split", partition: partition, body: .object(["key": .array([.string(key)])]))
         }
+        if draw.kind > 9 { return merge(draw, among: partitions) }
         let partition = partitions[Int(draw.place % UInt64(partitions.count))]
         let holders = (partition["replicas"]?.array ?? []).compactMap { $0["node"]?.string }
         let others = cluster.agentNames.filter { !holders.contains($0) }
@@ -77,6 +82,32 @@ struct Operator: Sendable {
         }
         let target = JSONValue.string(others[Int(draw.second % UInt64(others.count))])
         return Wish(name: "move", partition: partition, body: .object(["source": holder, "target": target]))
+    }
+
+    /// Two neighbours, whose copies are on the same nodes as far as there are such: others are refused.
+    private func merge(_ draw: Draw, among partitions: [JSONValue]) -> Wish? {
+        let pairs = Self.neighbours(among: partitions)
+        let alike = pairs.filter { Self.seats(of: $0.left) == Self.seats(of: $0.right) }
+        let choices = alike.isEmpty ? pairs : alike
+        guard !choices.isEmpty else { return nil }
+        let pair = choices[Int(draw.place % UInt64(choices.count))]
+        guard let right = pair.right["id"]?.unsigned else { return nil }
+        return Wish(name: "merge", partition: pair.left, body: .object(["with": .string(String(right))]))
+    }
+
+    /// Partitions of one table of which the second begins where the first ends.
+    static func neighbours(among partitions: [JSONValue]) -> [(left: JSONValue, right: JSONValue)] {
+        partitions.flatMap { left in
+            partitions.filter { right in
+                left["table"] == right["table"] && left["high"] != nil && left["high"] != .null && left["high"] == right["low"]
+            }.map { (left: left, right: $0) }
+        }
+    }
+
+    /// The nodes of a partition, its primary's first.
+    private static func seats(of partition: JSONValue) -> [String] {
+        [partition["primary"]?.string ?? "none"]
+            + (partition["replicas"]?.array ?? []).compactMap { $0["node"]?.string }.sorted()
     }
 
     /// Whether a partition can be cut in two at a key.

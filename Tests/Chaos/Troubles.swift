@@ -17,53 +17,45 @@ struct Troubles: Sendable {
     func run() async {
         let end = ContinuousClock.now + plan.span
         await withTaskGroup(of: Void.self) { group in
-            for kind in plan.kinds {
+            for (kind, maker) in plan.kinds.flatMap({ kind in kind.makers.map { (kind, $0) } }) {
                 group.addTask { [self] in
-                    var random = plan.random(for: kind.rawValue)
+                    var random = plan.random(for: maker)
                     while true {
-                        let pause = random.span(Self.pause(kind))
+                        let pause = random.span(kind.pause)
                         guard ContinuousClock.now + pause < end else { return }
                         try? await Task.sleep(for: pause)
-                        do { try await make(kind, &random, until: end) } catch { diary.note("\(kind.rawValue): \(error)") }
+                        // What cannot be made is not survived either.
+                        do { try await make(kind, &random, until: end) } catch { diary.finding("\(maker): \(error)") }
                     }
                 }
             }
         }
     }
 
-    /// How long nothing of a kind happens before the next, in seconds.
-    private static func pause(_ kind: Trouble) -> ClosedRange<Double> {
-        switch kind {
-        case .kill: 1...12
-        case .stop: 1...15
-        case .cut: 1...15
-        case .zone: 15...60
-        case .disk: 10...40
-        case .restart: 40...120
-        case .operators: 0.3...4
-        }
-    }
-
     private func make(_ kind: Trouble, _ random: inout SeededGenerator, until end: ContinuousClock.Instant) async throws {
         switch kind {
-        case .kill: try await kill(random.one(of: cluster.names).map { [$0] } ?? [], for: random.span(0.2...25), until: end)
+        case .kill:
+            try await kill(.kill, random.one(of: cluster.names).map { [$0] } ?? [], for: random.span(0.2...25), until: end)
         case .restart:
             let groups = [cluster.agentNames, cluster.coordinatorNames, cluster.names]
-            try await kill(random.one(of: groups) ?? [], for: random.span(0.1...5), until: end)
+            try await kill(.restart, random.one(of: groups) ?? [], for: random.span(0.1...5), until: end)
         case .stop: await stop(random.one(of: cluster.names) ?? "n1", for: random.span(0.1...30), until: end)
         case .cut:
             let cuts = cuts(&random)
-            try await cut(cuts, Self.words(cuts), for: random.span(0.3...20), until: end)
+            try await cut(.cut, cuts, Self.words(cuts), for: random.span(0.3...20), until: end)
         case .zone:
             let zone = random.one(of: ["a", "b", "c"]) ?? "a"
             let inside = cluster.names.filter { cluster.zone(of: $0) == zone }
             let outside = cluster.names.filter { cluster.zone(of: $0) != zone }
             try await cut(
-                ChaosCluster.between(inside, outside), "zone \(zone) cut off", for: random.span(1...25), until: end)
+                .zone, ChaosCluster.between(inside, outside), "zone \(zone) cut off", for: random.span(1...25), until: end)
         case .disk: try await fill(random.one(of: cluster.disks.keys.sorted()) ?? "n6", for: random.span(1...15), until: end)
         case .operators: try await Operator(cluster: cluster, diary: diary).act(&random)
         }
     }
+
+    /// What an agent may have freed since a disk was full.
+    private static let hardlyAnything = 32 << 20
 
     private func pass(_ span: Duration, until end: ContinuousClock.Instant) async {
         try? await Task.sleep(until: min(end, .now + span), clock: .continuous)
@@ -71,8 +63,11 @@ struct Troubles: Sendable {
 
     // MARK: - Processes
 
-    private func kill(_ names: [String], for span: Duration, until end: ContinuousClock.Instant) async throws {
+    private func kill(
+        _ kind: Trouble, _ names: [String], for span: Duration, until end: ContinuousClock.Instant
+    ) async throws {
         diary.note("kill -9 \(names.joined(separator: " ")) for \(span.inWords)")
+        if !names.allSatisfy(diary.isDown) { diary.made(kind) }
         diary.down(names)
         for name in names { cluster.kill(name) }
         await pass(span, until: end)
@@ -81,7 +76,7 @@ struct Troubles: Sendable {
 
     private func stop(_ name: String, for span: Duration, until end: ContinuousClock.Instant) async {
         diary.note("SIGSTOP \(name) for \(span.inWords)")
-        cluster.signal(name, SIGSTOP)
+        if cluster.signal(name, SIGSTOP) { diary.made(.stop) }
         await pass(span, until: end)
         cluster.signal(name, SIGCONT)
     }
@@ -112,11 +107,13 @@ struct Troubles: Sendable {
     }
 
     private func cut(
-        _ cuts: [ChaosCluster.Cut], _ words: String, for span: Duration, until end: ContinuousClock.Instant
+        _ kind: Trouble, _ cuts: [ChaosCluster.Cut], _ words: String, for span: Duration,
+        until end: ContinuousClock.Instant
     ) async throws {
         diary.note("\(words) for \(span.inWords)")
         let fresh = diary.cut(cuts)
         try cluster.network.cut(fresh)
+        if !cuts.isEmpty { diary.made(kind) }
         await pass(span, until: end)
         try cluster.network.heal(diary.heal(cuts))
     }
@@ -127,6 +124,7 @@ struct Troubles: Sendable {
         diary.full(name, true)
         defer { diary.full(name, false) }
         try disk.fill()
+        if disk.free < Self.hardlyAnything { diary.made(.disk) }
         await pass(span, until: end)
         try disk.makeRoom()
     }

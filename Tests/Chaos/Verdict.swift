@@ -35,6 +35,7 @@ struct Verdict: Sendable {
             run.diary.finding("\(error)")
             await keepEvidence()
         }
+        await resolve()
         await audit(into: &report)
         do {
             try await cluster.eventually("replicas are equal", within: 30) { () async throws -> Void? in
@@ -52,8 +53,11 @@ struct Verdict: Sendable {
         judge()
         let silence = run.history.longestSilence
         report.figures += [
-            "\(run.history.readCount) strong reads, \(run.history.failedReads) unanswered; "
-                + "\(run.history.ledger.unknownCount) writes of unknown outcome, \(run.history.ledger.refusedCount) refused",
+            "\(run.history.readCount) strong reads, \(run.history.copyReadCount) of any copy, \(run.history.failedReads) unanswered; "
+                + "\(run.history.ledger.refusedCount) writes refused",
+            "outcome unknown of \(run.history.resolvedCount) writes until they were asked for again, of "
+                + "\(run.history.ledger.unknownCount) still",
+            "troubles made: \(run.plan.kinds.map { "\($0.rawValue) \(run.diary.count(of: $0))" }.joined(separator: ", "))",
             "longest time without any acknowledged write: \(Int(silence.length.milliseconds)) ms at \(silence.began.seconds) s",
             "operations: \(run.diary.operations)",
             "copies: \(said("copy goes page by page")) by pages, \(said("copy goes by rows")) by rows, "
@@ -124,15 +128,24 @@ struct Verdict: Sendable {
         }
         for (key, value) in found.sorted(by: { $0.0 < $1.0 }) {
             report.audited += ledger.acknowledged(of: key)
-            if case .lost(let expected, _) = ledger.judge(key, found: value == 0 ? nil : String(value)) {
-                report.lost += 1
-                run.diary.finding(
-                    "\(key) holds \(value), and \(expected.value) was acknowledged at \(expected.receipt.position)")
-            }
+            guard let finding = Self.finding(key, holding: value, in: ledger) else { continue }
+            if finding.isLost { report.lost += 1 }
+            run.diary.finding(finding.words)
         }
         report.acknowledged = ledger.acknowledgedCount
         if found.count < keys.count { run.diary.finding("\(keys.count - found.count) of \(keys.count) keys cannot be read") }
         for key in ledger.conflicts { run.diary.finding("two writes were acknowledged at one position, one of them of \(key)") }
+    }
+
+    /// What is wrong with a key that holds a value at the end; zero for none.
+    static func finding(_ key: String, holding value: UInt64, in ledger: Ledger) -> (words: String, isLost: Bool)? {
+        switch ledger.judge(key, found: value == 0 ? nil : String(value)) {
+        case .lost(let expected, _):
+            ("\(key) holds \(value), and \(expected.value) was acknowledged at \(expected.receipt.position)", true)
+        case .unknownHappened:
+            ("\(key) holds \(value), whose outcome nobody told: nothing is known of what was acknowledged", false)
+        case .kept, nil: nil
+        }
     }
 
     private func read(_ key: String, _ client: CoxswainClient) async -> UInt64? {
@@ -148,15 +161,31 @@ struct Verdict: Sendable {
         return nil
     }
 
-    private func judge() {
-        for what in run.history.strange { run.diary.finding(what) }
-        switch run.history.judge() {
-        case .linearizable: break
-        case .undecided(keys: let keys): run.diary.note("no verdict within the limit on \(keys.map(run.history.name(of:)))")
-        case .violated(key: let key, placed: let placed, stuck: let stuck):
-            run.diary.finding(
-                "\(run.history.name(of: key)) has no order: \(placed) operations placed, then stuck at \(stuck)")
+    /// Asks for what is open until it is known, now that everybody is well. What is not known by then stays a figure, unless the audit
+    /// hangs on it.
+    private func resolve() async {
+        try? await cluster.eventually("no outcome is unknown", within: 60) { () async throws -> Void? in
+            await run.history.resolve() == 0 ? () : nil
         }
+    }
+
+    private func judge() {
+        for what in Self.findings(in: run.history) { run.diary.finding(what) }
+        let undecided = run.history.judgeCopies().undecided
+        if undecided > 0 { run.diary.note("\(undecided) bounded reads saw a write of unknown outcome") }
+    }
+
+    /// What the clients saw that may not be, or that cannot be told from what may not be.
+    static func findings(in history: History, limit: Int = 5_000_000) -> [String] {
+        let order: [String] =
+            switch history.judge(limit: limit) {
+            case .linearizable: []
+            case .undecided(keys: let keys):
+                ["no verdict within the limit on \(keys.map(history.name(of:)).joined(separator: " "))"]
+            case .violated(key: let key, placed: let placed, stuck: let stuck):
+                ["\(history.name(of: key)) has no order: \(placed) operations placed, then stuck at \(stuck)"]
+            }
+        return history.strange + history.disorders + history.judgeCopies().wrong + order
     }
 
     // MARK: - Replicas
@@ -164,18 +193,13 @@ struct Verdict: Sendable {
     /// Partitions whose replicas do not hold the same rows, by what each of their gateways reads locally.
     private func differences() async throws -> [String] {
         let topology = try await cluster.topology()
-        let gateways = Dictionary(
-            (topology["nodes"]?.array ?? []).compactMap { node in
-                node["node_id"]?.string.flatMap { name in node["endpoint"]?.string.map { (name, $0) } }
-            }, uniquingKeysWith: { first, _ in first })
         var different: [String] = []
-        for partition in topology["partitions"]?.array ?? [] {
-            guard let table = partition["table"]?.string else { continue }
+        for partition in try Self.partitions(of: topology) {
+            guard let table = partition["table"]?.string else { throw ChaosFailure("no table: \(partition.text)") }
             let token = try await cluster.control.token(
                 table: table, principal: cluster.context.principal, seconds: 600)
             var copies: [String: [String]] = [:]
-            for replica in partition["replicas"]?.array ?? [] {
-                guard let name = replica["node"]?.string, let gateway = gateways[name] else { continue }
+            for (name, gateway) in try Self.gateways(of: partition, in: topology) {
                 copies[name] = try await rows(of: partition, in: table, at: gateway, token)
             }
             guard let first = copies.values.first, !copies.values.allSatisfy({ $0 == first }) else { continue }
@@ -188,6 +212,28 @@ struct Verdict: Sendable {
             )
         }
         return different
+    }
+
+    /// - Throws: when there are none: whoever looks at nothing finds nothing.
+    static func partitions(of topology: JSONValue) throws -> [JSONValue] {
+        guard let partitions = topology["partitions"]?.array, !partitions.isEmpty else {
+            throw ChaosFailure("there is no partition")
+        }
+        return partitions
+    }
+
+    /// Where each copy of a partition is read.
+    /// - Throws: when there is none, or one that cannot be asked.
+    static func gateways(of partition: JSONValue, in topology: JSONValue) throws -> [(node: String, gateway: String)] {
+        let nodes = topology["nodes"]?.array ?? []
+        let found = try (partition["replicas"]?.array ?? []).map { replica -> (node: String, gateway: String) in
+            guard let name = replica["node"]?.string,
+                let gateway = nodes.first(where: { $0["node_id"]?.string == name })?["endpoint"]?.string
+            else { throw ChaosFailure("nobody knows where to read \(replica.text)") }
+            return (name, gateway)
+        }
+        guard !found.isEmpty else { throw ChaosFailure("partition \(partition["id"]?.unsigned ?? 0) has no copy to read") }
+        return found
     }
 
     /// All rows of a partition as one replica has them.
@@ -217,9 +263,11 @@ struct Verdict: Sendable {
     /// Storages on a disk that no replica is said to have there, and the other way round.
     private func leftovers() async throws -> [String] {
         var wanted: [String: Set<String>] = [:]
-        for partition in try await cluster.topology()["partitions"]?.array ?? [] {
+        for partition in try Self.partitions(of: await cluster.topology()) {
             for replica in partition["replicas"]?.array ?? [] {
-                guard let name = replica["node"]?.string, let storage = replica["storage"]?.unsigned else { continue }
+                guard let name = replica["node"]?.string, let storage = replica["storage"]?.unsigned else {
+                    throw ChaosFailure("nobody knows where \(replica.text) is")
+                }
                 wanted[name, default: []].insert("storage-\(storage).sqlite")
             }
         }
