@@ -172,9 +172,15 @@ extension Coordinator {
     /// How often a store asks to be let in.
     private static let askInterval = Span.milliseconds(500)
 
+    /// After so long without a leader a store asks although it takes itself for a member's: who was removed while nobody reached it, hears
+    /// that from nobody, and would not be found when its node is declared anew.
+    private static let askPatience = Span.seconds(5)
+
     /// Whoever belongs to no member says so, until the leader lets it in.
     mutating func askToBeLetIn(at now: LogicalInstant) {
-        guard !raft.isMember, now >= askDue else { return }
+        leaderlessSince = raft.leader == nil ? leaderlessSince ?? now : nil
+        let isForgotten = leaderlessSince.map { now - $0 >= Self.askPatience } ?? false
+        guard !raft.isMember || isForgotten, now >= askDue else { return }
         askDue = now + Self.askInterval
         actions.append(.askToBeLetIn)
     }

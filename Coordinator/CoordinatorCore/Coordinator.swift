@@ -54,7 +54,7 @@ package struct Coordinator: Sendable {
         /// The state is now as new as the read asks; or it will not be.
         case readAnswered(caller: UInt64, isFresh: Bool)
         case groupAnswered(caller: UInt64, GroupOutcome)
-        /// To be said to every coordinator that can be reached: this store belongs to no member.
+        /// To be said to every coordinator that can be reached: this store belongs to no member, or was forgotten.
         case askToBeLetIn
         case publish(TopologyDelta)
         /// The topology came from a snapshot.
@@ -154,6 +154,8 @@ package struct Coordinator: Sendable {
     var groupRequests: [GroupRequest] = []
     /// When this store asks again to be let in.
     var askDue: LogicalInstant
+    /// Since when it knows of nobody who leads.
+    var leaderlessSince: LogicalInstant?
     /// The store with which each node was there last.
     var present: [NodeID: MemberID] = [:]
     var handOver: HandOver?

@@ -95,6 +95,21 @@ struct GroupMembersTests {
         }
     }
 
+    @Test("a node that was removed while nobody reached it is let in again when it is declared anew")
+    func removedUnheard() throws {
+        var (group, leader, newcomer) = try Self.grown()
+        group.down.insert(newcomer)
+        _ = try group.commit(.dismissCoordinator(newcomer.node), as: "dismiss", at: leader)
+        group.step(.changeMembers([.remove(newcomer)], caller: 1), at: leader)
+        group.run(.seconds(2))
+        group.down.remove(newcomer)
+        group.run(.seconds(1))
+        #expect(group.members[newcomer]?.raft.isMember == true, "it has heard of its removal: the test shows nothing")
+        try group.declare(newcomer.node, as: "declare-again", at: leader)
+        group.run(.seconds(10))
+        #expect(Self.configuration(group)?.learners == [newcomer])
+    }
+
     @Test("where a coordinator is reached stays known until it is out: the others may need its word to be rid of it")
     func removalNeedsTheRemoved() throws {
         var (group, leader, newcomer) = try Self.grown()
