@@ -61,6 +61,12 @@ import Testing
         #expect(summaries.reduce(0) { $0 + $1.decommissioned } > 2, "\(summaries.map(\.decommissioned))")
     }
 
+    @Test("coordinators are taken in, made voters and sent away while the cluster works")
+    func changesGroups() throws {
+        let summaries = try [1, 3, 4, 5].map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.allSatisfy { $0.groupChanges > 3 }, "\(summaries.map(\.groupChanges))")
+    }
+
     @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")
     func cutsLogs() throws {
         let summaries = try (1...4).map { try ClusterRun(seed: $0).run().get() }

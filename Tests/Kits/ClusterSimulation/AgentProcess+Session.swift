@@ -76,7 +76,8 @@ extension AgentProcess {
     /// For the next one, and not to come back soon.
     private mutating func leave(at now: LogicalInstant) {
         session.avoided[session.coordinator] = now + Pace.avoidance
-        change(to: (session.coordinator + 1) % places.members.count, at: now)
+        let all = places.coordinators
+        change(to: all.first { $0 > session.coordinator } ?? all[0], at: now)
     }
 
     private mutating func change(to coordinator: Int, at now: LogicalInstant) {

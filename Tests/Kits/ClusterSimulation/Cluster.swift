@@ -31,9 +31,9 @@ struct Cluster: SimulatedSystem {
     /// How often each host has started.
     private var starts: [UInt64]
     /// Whom each coordinator knows for certain to be the voters, and nobody else to be on the way to it; nil while it is not certain.
-    private var groups: [[MemberID]?]
-    /// The store that each coordinator has now.
-    private var stores: [MemberID]
+    private var groups: [MemberID: [MemberID]] = [:]
+    /// The store that each coordinator's host has now.
+    private var stores: [Int: MemberID]
     /// Disks of coordinators that were lost.
     private(set) var lostDisks = 0
 
@@ -44,15 +44,14 @@ struct Cluster: SimulatedSystem {
         clients = ClusterClients(options, places: places, seed: seed)
         checks = ClusterChecks(places)
         starts = Array(repeating: 0, count: options.hosts)
-        groups = Array(repeating: nil, count: places.members.count)
-        stores = places.members
+        stores = Dictionary(uniqueKeysWithValues: places.coordinators.map { [places] in ($0, places.member($0)) })
     }
 
     func initialDisk(_ host: Int) -> SimulatedDisk {
         var disk = SimulatedDisk()
         let steps =
             places.isCoordinator(host)
-            ? LogStore.make(places.members[host], store: places.store(host)).steps : AgentStore.make(places.store(host))
+            ? LogStore.make(places.member(host), store: places.store(host)).steps : AgentStore.make(places.store(host))
         let orphan = EnginePartition(storage: CrashOperation.orphanStorage, range: .all)
         let isStray = options.hasOrphan && host == ClusterOptions.orphanHost
         let engine = isStray ? AgentStore.replacing("engine", with: [archive.keep([CrashOperation.orphan: orphan])]) : []
@@ -115,10 +114,11 @@ struct Cluster: SimulatedSystem {
                 try checks.committed(delta)
                 if before.revision < checks.truth.revision { watch?.committed(from: before, to: checks.truth, at: now) }
             }
-            if let log = process.coordinator?.core.raft.log {
-                let group = log.configuration
-                let isCertain = !group.isJoint && group.learners.isEmpty && log.configurationIndex <= log.commit
-                groups[host] = isCertain ? group.voters : nil
+            if let core = process.coordinator?.core {
+                let (log, group) = (core.raft.log, core.raft.configuration)
+                let isCommitted = log.configurationIndex <= log.commit
+                if isCommitted { try checks.agreed(group, at: log.configurationIndex) }
+                groups[core.id] = isCommitted && !group.isJoint && group.learners.isEmpty ? group.voters : nil
             }
             watch?.leads(host, process.coordinator?.core.raft.hasCommittedInTerm ?? false, at: now)
             process.coordinator?.published.removeAll(keepingCapacity: true)
@@ -153,12 +153,14 @@ struct Cluster: SimulatedSystem {
         if !agent.removed.isEmpty { process.agent?.removed.removeAll() }
     }
 
-    /// A coordinator's disk may be lost when all know that the group is whole: the other two have all that is committed, and nobody counts
-    /// on a store that is no more. Agents' disks, and damaged ones, are other simulations' matter: here they keep what they synced.
+    /// A coordinator's disk may be lost when all members know that the group is whole: the others have all that is committed, and nobody
+    /// counts on a store that is no more. Agents' disks, and damaged ones, are other simulations' matter: here they keep what they synced.
     mutating func maySacrifice(_ host: Int) -> Bool {
-        guard options.losesDisks, places.isCoordinator(host), groups.allSatisfy({ $0 == stores.sorted() }) else { return false }
+        guard options.losesDisks, let store = stores[host] else { return false }
+        let voters = checks.group?.voters ?? places.members
+        guard voters.allSatisfy({ groups[$0] == voters && stores.values.contains($0) }) else { return false }
         lostDisks += 1
-        groups[host] = nil
+        groups[store] = nil
         return true
     }
 
@@ -192,7 +194,7 @@ struct Cluster: SimulatedSystem {
 
     /// To all coordinators: whoever leads does it.
     func order(_ errand: Errand, _ outside: inout Outside) {
-        for host in places.members.indices { outside.send(.errand(errand), from: 99, to: host) }
+        for host in places.coordinators { outside.send(.errand(errand), from: 99, to: host) }
     }
 
     // MARK: - The trace

@@ -21,6 +21,11 @@ struct ClusterChecks: Sendable {
     /// Each agent's session, and the newest of its earlier starts.
     private var sessions: [(now: SessionID, before: SessionID)]
 
+    /// What was committed of the coordinators' group, at its place in the log.
+    private var groups: [LogIndex: MemberConfiguration] = [:]
+    /// The last of it; nil: what it was founded with.
+    private(set) var group: MemberConfiguration?
+
     private struct Reign: Hashable {
         let partition: PartitionID
         let epoch: Epoch
@@ -107,6 +112,23 @@ struct ClusterChecks: Sendable {
         }
         sessions[host].now = session
     }
+
+    // MARK: - The coordinators' group
+
+    /// A coordinator knows of a configuration that is committed: there is one at each place.
+    mutating func agreed(_ group: MemberConfiguration, at index: LogIndex) throws(Violation) {
+        if let known = groups[index] {
+            guard known == group else {
+                throw Violation("both \(known) and \(group) are the group as it is committed at \(index)")
+            }
+            return
+        }
+        groups[index] = group
+        if groups.keys.max() == index { self.group = group }
+    }
+
+    /// How often an operator's wish or a new store has changed it.
+    var groupChanges: Int { groups.values.count { !$0.isJoint } - 1 }
 
     // MARK: - Copies
 
@@ -247,19 +269,14 @@ struct ClusterChecks: Sendable {
         }
         for (host, process) in processes.enumerated() {
             guard let process else { return "\(places.node(host)) is down" }
+            if let id = process.coordinator?.id, !isMember(id) { continue }
             let revision = process.agent?.core.topology.revision ?? process.coordinator?.core.catalog.topology.revision
             guard revision == truth.revision else { return "\(places.node(host)) is behind, at \(revision ?? Revision.none)" }
             if let agent = process.agent, agent.store.segmentCount > Self.segments {
                 return "\(agent.node) keeps \(agent.store.segmentCount) segments of its log"
             }
         }
-        let members = processes.compactMap { $0?.coordinator }
-        for member in members {
-            let group = member.core.raft.configuration
-            guard group.voters == members.map(\.id).sorted(), group.learners.isEmpty, !group.isJoint else {
-                return "\(member.id) takes \(group) for the group"
-            }
-        }
+        if let unrest = unrest(of: processes.compactMap { $0?.coordinator }.filter { isMember($0.id) }) { return unrest }
         for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {
             if let unrest = unrest(of: partition, processes, at: now) {
                 return "\(partition.id) at \(partition.epoch): \(unrest)"
@@ -267,6 +284,27 @@ struct ClusterChecks: Sendable {
         }
         for node in truth.nodes.values.filter(\.isDrainWanted).sorted(by: { $0.id < $1.id }) {
             if let id = held(by: node.id) { return "\(node.id) is to be drained, and holds \(id)" }
+        }
+        return nil
+    }
+
+    private func isMember(_ id: MemberID) -> Bool { group?.members.contains(id) ?? true }
+
+    /// All members are there, take the same for the group, and hold the same; and who was to come has come.
+    private func unrest(of members: [CoordinatorProcess]) -> String? {
+        for member in members {
+            let group = member.core.raft.configuration
+            guard group.voters == members.map(\.id).sorted(), group.learners.isEmpty, !group.isJoint, self.group == group else {
+                return "\(member.id) takes \(group) for the group, not \(self.group, default: "the founding one")"
+            }
+            let declared = member.core.catalog.coordinators.values.sorted { $0.node < $1.node }
+            for node in declared where node.isLeaving || !group.voters.contains(where: { $0.node == node.node }) {
+                return
+                    "\(node.node) is \(node.isLeaving ? "leaving" : "declared") and not \(node.isLeaving ? "gone" : "a voter")"
+            }
+            if member.core.catalog.snapshot != members[0].core.catalog.snapshot {
+                return "\(member.id) does not hold what \(members[0].id) holds"
+            }
         }
         return nil
     }

@@ -111,6 +111,13 @@ enum Errand: Hashable, Sendable {
     /// As the API does it: a node is drained, and once it holds nothing, asked again, gone for good.
     case decommission(seed: UInt64)
     case abdicate
+    /// Declares a coordinator that belongs to no group: it is let in as a learner.
+    case addCoordinator(seed: UInt64)
+    case promoteCoordinator(seed: UInt64)
+    case demoteCoordinator(seed: UInt64)
+    case removeCoordinator(seed: UInt64)
+    /// Brings to its end what was begun of those.
+    case settleGroup
     case pause(seed: UInt64)
     case cancel(seed: UInt64)
     /// This and nothing else.
@@ -122,6 +129,8 @@ enum Errand: Hashable, Sendable {
     static let kindsInPlace = [2, 3, 9, 9, 10, 10, 4, 6, 7, 8]
     /// Those of an operator who takes nodes out.
     static let departures = [5, 11, 11, 11]
+    /// Those that change the coordinators' group.
+    static let groupChanges = [12, 12, 12, 13, 13, 13, 13, 14, 15, 15]
 
     init(kind: Int, seed: UInt64) {
         self =
@@ -133,6 +142,10 @@ enum Errand: Hashable, Sendable {
             case 6: .abdicate
             case 9, 10: .merge(seed: seed)
             case 11: .decommission(seed: seed)
+            case 12: .addCoordinator(seed: seed)
+            case 13: .promoteCoordinator(seed: seed)
+            case 14: .demoteCoordinator(seed: seed)
+            case 15: .removeCoordinator(seed: seed)
             case 7: seed % 3 == 0 ? .resumeAll : .pause(seed: seed)
             default: .cancel(seed: seed)
             }

@@ -10,7 +10,9 @@ import Replication
 package struct ClusterOptions: Sendable {
     package let coordinators = 3
     package var agents: Int
-    package var hosts: Int { coordinators + agents }
+    /// Coordinators that belong to no group before an operator has them taken in.
+    package var spares = 0
+    package var hosts: Int { coordinators + agents + spares }
     package var zones: Int
     package var copies: Int
     package var clients: Int
@@ -87,10 +89,12 @@ package struct ClusterOptions: Sendable {
     }
 }
 
-/// Who is where: the coordinators are the first hosts, the agents those behind them.
+/// Who is where: the founding coordinators are the first hosts, the agents those behind them, and the spare coordinators the last.
 struct ClusterPlaces: Sendable {
+    /// Those who found the group.
     let members: [MemberID]
     let agents: [NodeID]
+    private let spares: [MemberID]
     let zones: [ZoneName]
 
     init(_ options: ClusterOptions) throws(InvalidValue) {
@@ -99,12 +103,21 @@ struct ClusterPlaces: Sendable {
         var zones: [ZoneName] = []
         for index in 0..<options.coordinators { members.append(MemberID(try NodeID("c\(index)"))) }
         for index in 0..<options.agents { agents.append(try NodeID("n\(index + options.coordinators)")) }
+        var spares: [MemberID] = []
+        for host in options.coordinators + options.agents..<options.hosts {
+            spares.append(MemberID(try NodeID("c\(host)"), store: StoreID(UInt64(host) + 1)))
+        }
+        self.spares = spares
         for index in 0..<options.hosts { zones.append(try ZoneName("z\(index % options.zones)")) }
         (self.members, self.agents, self.zones) = (members, agents, zones)
     }
 
-    func isCoordinator(_ host: Int) -> Bool { host < members.count }
-    func node(_ host: Int) -> NodeID { isCoordinator(host) ? members[host].node : agents[host - members.count] }
+    func isCoordinator(_ host: Int) -> Bool { host < members.count || host >= members.count + agents.count }
+    /// The hosts of all of them.
+    var coordinators: [Int] { Array(members.indices) + spares.indices.map { members.count + agents.count + $0 } }
+    /// The coordinator with the store with which it begins.
+    func member(_ host: Int) -> MemberID { host < members.count ? members[host] : spares[host - members.count - agents.count] }
+    func node(_ host: Int) -> NodeID { isCoordinator(host) ? member(host).node : agents[host - members.count] }
     /// The number is the host's.
     func host(of node: NodeID) -> Int? { Int(node.name.dropFirst()) }
     func store(_ host: Int) -> StoreID { StoreID(UInt64(host) + 1) }

@@ -18,8 +18,8 @@ extension ClusterPlaces {
 
     /// Who should be there, which revision is known, and which deaths are settled.
     func news(of topology: Topology, for host: Int) -> [Swim.Input] {
-        let coordinators = members.indices.filter { $0 != host }.map {
-            RosterEntry(node: members[$0].node, generation: Generation(0), profile: profile($0))
+        let coordinators = coordinators.filter { $0 != host }.map {
+            RosterEntry(node: node($0), generation: Generation(0), profile: profile($0))
         }
         let nodes = topology.nodes.values.filter { $0.status != .decommissioned }.sorted { $0.id < $1.id }
         let agents = nodes.compactMap { node -> RosterEntry? in

@@ -2,6 +2,7 @@
 // must work again, and come to rest, within a bound.
 
 import AgentCore
+import Consensus
 import CoordinatorCore
 package import Model
 import Replication
@@ -26,6 +27,8 @@ package struct ClusterRun {
         package var copyReads = 0
         /// Coordinators that came back with an empty disk.
         package var lostDisks = 0
+        /// How often the coordinators' group has changed.
+        package var groupChanges = 0
         /// Nodes of which a drain was wanted to the end, and those that are gone for good.
         package var drained = 0
         package var decommissioned = 0
@@ -49,6 +52,10 @@ package struct ClusterRun {
         self.seed = seed
         self.storm = storm
         options = ClusterOptions(seed: seed)
+        // By lots of their own, so that what else a seed draws is the same with them and without them.
+        var changes = SeededGenerator(seed: seed ^ 0x006A_0C4D)
+        let changesGroup = changes.next() % 2 == 1
+        if changesGroup { options.spares = 1 + Int(changes.next() % 2) }
         options.plant(bug)
         plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: storm)
         let coordinators = options.coordinators
@@ -58,7 +65,9 @@ package struct ClusterRun {
         if random.next() % 2 == 0 { plan.faults = plan.faults.filter { _ in random.next() % 4 == 0 } }
         plan.faults += Self.errands(during: storm, &random)
         if random.next() % 2 == 0 { plan.faults += Self.losses(of: coordinators, during: storm, &random) }
-        // By lots of its own, so that what else a seed draws is the same with it and without it.
+        if changesGroup {
+            plan.faults += Self.occasions(for: Errand.groupChanges, every: .seconds(1), during: storm, &changes)
+        }
         var departures = SeededGenerator(seed: seed ^ 0x00DE_9A27)
         if departures.next() % 2 == 1 {
             plan.faults += Self.occasions(for: Errand.departures, every: .seconds(5), during: storm, &departures)
@@ -153,6 +162,7 @@ package struct ClusterRun {
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             summary.lostDisks = simulation.system.lostDisks
+            summary.groupChanges = checks.groupChanges
             summary.drained = checks.truth.nodes.values.count(where: \.isDrainWanted)
             summary.decommissioned = checks.truth.nodes.values.count { $0.status == .decommissioned }
             let done = checks.truth.operations.values.filter { $0.phase == .succeeded }.map(\.kind.name)
@@ -206,10 +216,18 @@ extension Simulation where System == Cluster {
     }
 
     mutating func order(_ errand: Errand) {
-        for host in system.places.members.indices { tell(.errand(errand), to: host) }
+        for host in system.places.coordinators { tell(.errand(errand), to: host) }
     }
 
-    /// Looks ten times a second whether nothing is missing any more. What an operator has paused goes on.
+    /// Of whose coming or going an operator has to be reminded.
+    private var isGroupUnsettled: Bool {
+        let leader = processes.lazy.compactMap { $0?.coordinator?.core }.first { $0.raft.isLeader }
+        guard let leader, system.options.spares > 0, !leader.raft.isChangeUnderWay else { return false }
+        return Errand.settleGroup.order(at: leader, system.places, present: [:]) != nil
+    }
+
+    /// Looks ten times a second whether nothing is missing any more. What an operator has paused goes on, and what he has begun with the
+    /// group is brought to its end.
     mutating func waits(
         _ what: String, atMost bound: Span, _ lack: (Self) -> String?
     ) throws(Violation) {
@@ -217,6 +235,7 @@ extension Simulation where System == Cluster {
         while let missing = lack(self) {
             guard now < end else { throw Violation("\(what) not within \(bound) of calm: \(missing)") }
             if system.checks.truth.operations.values.contains(where: { $0.pause != nil }) { order(.resumeAll) }
+            if isGroupUnsettled { order(.settleGroup) }
             try run(until: now + .milliseconds(100))
         }
     }

@@ -27,17 +27,21 @@ struct CoordinatorProcess: Sendable {
     private enum Caller {
         case registration(host: Int, link: UInt64)
         case proposal(RequestID, PartitionProposal, host: Int, link: UInt64)
+        /// An operator, who asks the group next.
+        case group([MemberChange])
         case nobody
     }
     /// With which store each host was heard last.
-    private var peers: [MemberID]
+    private var peers: [Int: MemberID]
     /// Whom this process has heard since, over a connection that stands.
     private var linked: Set<Int> = []
     private var callers: [UInt64: Caller] = [:]
     private var readers: [UInt64: (host: Int, link: UInt64, number: UInt64)] = [:]
     private var lastCaller: UInt64 = 0
+    /// Operators who have asked the group.
+    private var wishes: Set<UInt64> = []
     /// Callers whom the core owes an answer.
-    var unanswered: Int { callers.count + readers.count }
+    var unanswered: Int { callers.count + readers.count + wishes.count }
 
     /// An agent whose session is here, and the revision that it has been told.
     private struct Watcher {
@@ -64,7 +68,7 @@ struct CoordinatorProcess: Sendable {
         id = found.member
         log = found.log
         codec = archive.codec
-        peers = places.members
+        peers = Dictionary(uniqueKeysWithValues: places.coordinators.map { ($0, places.member($0)) })
         let raft = Raft(
             id: found.member, settings: options.raft, hardState: found.hardState,
             snapshot: found.snapshot ?? .founding(founding), entries: found.entries, seed: seed, at: now)
@@ -113,7 +117,7 @@ struct CoordinatorProcess: Sendable {
     private mutating func connectionLost(to gone: Int, at now: LogicalInstant, _ effects: inout Sending) {
         gossip([.linkRefused(places.node(gone))], at: now, &effects)
         linked.remove(gone)
-        if places.isCoordinator(gone) { give(.connectionLost(peers[gone]), at: now, &effects) }
+        if let peer = peers[gone] { give(.connectionLost(peer), at: now, &effects) }
         watchers[gone] = nil
     }
 
@@ -155,7 +159,7 @@ struct CoordinatorProcess: Sendable {
                 case .persist(let write): line.add(write)
                 case .encodeSnapshot(let state, let index):
                     inputs.append(.snapshotEncoded(codec.encodeSnapshot(state), at: index))
-                case .answer(let caller, let outcome): answer(caller, outcome, &effects)
+                case .answer(let caller, let outcome): if let next = answer(caller, outcome, &effects) { inputs.append(next) }
                 case .readAnswered(let caller, let isFresh):
                     guard let reader = readers.removeValue(forKey: caller), isFresh else { continue }
                     let answer = SessionAnswer.quorumConfirmed(reader.number, core.catalog.topology.revision)
@@ -168,10 +172,12 @@ struct CoordinatorProcess: Sendable {
                 case .stateDiffers(let other, let index): violations.append("\(id) and \(other) differ at \(index)")
                 case .unreadable(let index): violations.append("\(id) cannot read \(index)")
                 case .askToBeLetIn:
-                    for other in peers.indices where other != host {
-                        effects.send(.coordinators(.waiting(id), from: id, to: peers[other]), to: other)
+                    for (other, peer) in peers.sorted(by: { $0.key < $1.key }) where other != host {
+                        effects.send(.coordinators(.waiting(id), from: id, to: peer), to: other)
                     }
-                case .groupAnswered, .mayStop: break
+                case .groupAnswered(let caller, _):
+                    if wishes.remove(caller) == nil { violations.append("\(id) answers \(caller) again, or for nothing") }
+                case .mayStop: break
                 }
             }
         }
@@ -248,7 +254,10 @@ struct CoordinatorProcess: Sendable {
         give(.propose(proposed, caller: lastCaller), at: now, &effects)
     }
 
-    private mutating func answer(_ caller: UInt64, _ outcome: CommandOutcome, _ effects: inout Sending) {
+    /// - Returns: what whoever is answered asks next.
+    private mutating func answer(
+        _ caller: UInt64, _ outcome: CommandOutcome, _ effects: inout Sending
+    ) -> Coordinator.Input? {
         switch callers.removeValue(forKey: caller) {
         case .registration(let host, let link)?:
             switch outcome {
@@ -265,8 +274,16 @@ struct CoordinatorProcess: Sendable {
                 case .noLeader, .unknown, .overloaded, .diskFull: .unavailable
                 }
             effects.send(.answer(.outcome(request, proposal, told), link: link), to: host)
+        case .group(let changes)?:
+            guard case .done(.accepted, _) = outcome, Errand.isBearable(changes, in: core.raft.configuration) else {
+                return nil
+            }
+            lastCaller += 1
+            wishes.insert(lastCaller)
+            return .changeMembers(changes, caller: lastCaller)
         case .nobody?, nil: break
         }
+        return nil
     }
 
     private mutating func publish(_ delta: TopologyDelta, at now: LogicalInstant, _ effects: inout Sending) {
@@ -317,7 +334,16 @@ struct CoordinatorProcess: Sendable {
     private mutating func run(_ errand: Errand, at now: LogicalInstant, _ effects: inout Sending) {
         guard core.raft.isLeader else { return }
         lastCaller += 1
-        if case .abdicate = errand { return give(.transferLeadership(to: nil, caller: lastCaller), at: now, &effects) }
+        if case .abdicate = errand {
+            wishes.insert(lastCaller)
+            return give(.transferLeadership(to: nil, caller: lastCaller), at: now, &effects)
+        }
+        let order = errand.order(at: core, places, present: peers)
+        if let order, order.changes.isEmpty || Errand.isBearable(order.changes, in: core.raft.configuration) {
+            propose(
+                order.command, as: try? RequestID("errand-\(id)-\(core.raft.term)-\(lastCaller)"), by: "operator",
+                for: .group(order.changes), at: now, &effects)
+        }
         for (number, command) in errand.commands(in: core.catalog.topology, places).enumerated() {
             propose(
                 command, as: try? RequestID("errand-\(id)-\(core.raft.term)-\(lastCaller)-\(number)"), by: "operator",

@@ -15,7 +15,7 @@ extension Errand {
         case .merge(let seed): Self.merge(topology, seed)
         case .drain(let seed): Self.drain(topology, seed)
         case .decommission(let seed): Self.decommission(topology, seed)
-        case .abdicate: []
+        case .abdicate, .addCoordinator, .promoteCoordinator, .demoteCoordinator, .removeCoordinator, .settleGroup: []
         case .exactly(let command): [command]
         case .pause(let seed): Self.pick(Self.running(topology), seed).map { [.pauseOperation($0)] } ?? []
         case .cancel(let seed):
@@ -23,7 +23,7 @@ extension Errand {
         }
     }
 
-    private static func pick<Element>(_ some: [Element], _ seed: UInt64) -> Element? {
+    static func pick<Element>(_ some: [Element], _ seed: UInt64) -> Element? {
         some.isEmpty ? nil : some[Int(seed % UInt64(some.count))]
     }
 
