@@ -76,8 +76,8 @@ var targets: [Target] = [
     kit(
         "ClusterSimulation",
         uses: [
-            "AgentCore", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Membership", "Model", "Movement", "Planning",
-            "RaftSimulation", "Replication", "ReplicationSimulation", "SimulationKit",
+            "Access", "AgentCore", "Catalog", "Consensus", "CoordinatorCore", "DurableLog", "Membership", "Model", "Movement",
+            "Planning", "RaftSimulation", "Replication", "ReplicationSimulation", "SimulationKit",
         ]),
     .executableTarget(
         name: "simulate",

@@ -9,7 +9,9 @@ import Testing
         "no promise breaks in any of the fixed seeds, and calm brings every register back and all to rest",
         arguments: Array(1...12) + [
             // A history that is as long as what may wait beside it.
-            807_400_199_621
+            807_400_199_621,
+            // A coordinator that was removed unheard, and is declared anew.
+            18,
         ])
     func fixedSeeds(seed: UInt64) {
         switch ClusterRun(seed: seed).run() {
@@ -65,6 +67,13 @@ import Testing
     func changesGroups() throws {
         let summaries = try [1, 3, 4, 5].map { try ClusterRun(seed: $0).run().get() }
         #expect(summaries.allSatisfy { $0.groupChanges > 3 }, "\(summaries.map(\.groupChanges))")
+    }
+
+    @Test("the keys of tokens and of gossip are exchanged while the cluster works")
+    func exchangesKeys() throws {
+        let summaries = try [3, 4, 5, 8].map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.reduce(0) { $0 + $1.tokenKeysExchanged } > 3, "\(summaries.map(\.tokenKeysExchanged))")
+        #expect(summaries.reduce(0) { $0 + $1.gossipKeysExchanged } > 3, "\(summaries.map(\.gossipKeysExchanged))")
     }
 
     @Test("the log's segments go while agents run, and learners for whom it does not reach back far enough take snapshots")

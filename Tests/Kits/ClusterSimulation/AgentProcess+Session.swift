@@ -20,6 +20,8 @@ struct SessionState: Sendable {
     var heardAt: LogicalInstant
     var watchedAt: LogicalInstant?
     var reportedAt: LogicalInstant
+    /// What was last said of the keys of gossip.
+    var toldKeys: HeldGossipKeys?
     var leaderlessSince: LogicalInstant?
     var avoided: [Int: LogicalInstant] = [:]
     var quorumAsked: (number: UInt64, at: LogicalInstant)
@@ -63,12 +65,13 @@ extension AgentProcess {
                 ask(.register(request, generation: session.generation, store: session.store), &effects)
             }
         }
-        if session.session != .none, now - session.reportedAt >= Pace.report {
-            session.reportedAt = now
+        let keys = isSealed ? ring.held : nil
+        if session.session != .none, now - session.reportedAt >= Pace.report || keys != session.toldKeys {
+            (session.reportedAt, session.toldKeys) = (now, keys)
             let report = NodeReport(
                 node: node, session: session.session, revision: core.topology.revision, machine: MachineLoad(),
                 operationsPerSecond: 0, replicationLag: .zero, engine: .healthy, partitions: [], operations: [],
-                inventory: core.inventory)
+                gossipKeys: keys, inventory: core.inventory)
             ask(.load(report), &effects)
         }
     }
@@ -167,7 +170,9 @@ extension AgentProcess {
         for action in inputs.flatMap({ swim.step($0, at: now) }) {
             switch action {
             case .send(let message, let address):
-                if let to = ClusterPlaces.host(at: address) { effects.send(.gossip(message), to: to) }
+                if let to = ClusterPlaces.host(at: address) {
+                    effects.send(.gossip(message, sealedBy: isSealed ? ring.held.primary : nil), to: to)
+                }
             case .stream(_, let address, let number):
                 if let to = ClusterPlaces.host(at: address) { effects.send(.linkPing(number, from: node), to: to) }
             case .reportDeaths(let findings): ask(.deaths(findings.found), &effects)

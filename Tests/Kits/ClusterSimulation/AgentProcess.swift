@@ -89,6 +89,8 @@ struct AgentProcess: Sendable {
     var random: SeededGenerator
     var store: AgentStore
     var isOpen = false
+    var ring: GossipRing
+    let isSealed: Bool
 
     var line = DiskLine<DiskWork>()
     /// Inputs that follow from what is being carried out.
@@ -131,6 +133,8 @@ struct AgentProcess: Sendable {
     /// Segments that were removed, and snapshots taken in.
     var droppedSegments = 0
     var snapshots = 0
+    /// Of tokens that were refused because of them.
+    var unknownKeys: [String] = []
 
     init(
         host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, archive: ClusterArchive,
@@ -145,6 +149,8 @@ struct AgentProcess: Sendable {
         importTime = options.importTime
         writeKeyAge = options.writeKeyAge
         store = found.store
+        ring = GossipRing(found.topology.gossipKeys)
+        isSealed = options.exchangesKeys
         random = SeededGenerator(seed: seed)
         engine = found.engine
         swim = places.member(host, generation: found.generation, seed: seed ^ 0x5717, at: now)
@@ -216,7 +222,9 @@ struct AgentProcess: Sendable {
     ) {
         switch message {
         case .agents(let message, let peer): soon.append(.received(message, from: peer))
-        case .gossip(let message): gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
+        case .gossip(let message, let key):
+            guard key.map(ring.opens) ?? true else { return }
+            gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
         case .linkPing(let number, _): effects.send(.linkPong(number, from: node), to: sender)
         case .linkPong(let number, let other): gossip([.streamAnswered(other, sequence: number)], at: now, &effects)
         case .answer(let answer, let link): if link == session.link { take(answer, at: now, &effects) }
@@ -239,7 +247,7 @@ struct AgentProcess: Sendable {
     private mutating func take(
         _ request: ClusterRequest, from address: Int, at now: LogicalInstant, _ effects: inout Sending
     ) {
-        guard let partition = core.topology.partitions[request.partition],
+        guard knowsKey(of: request), let partition = core.topology.partitions[request.partition],
             partition.range.contains(ClusterOptions.key(request.key))
         else { return reply(.refused, to: Caller(address: address, request: request), &effects) }
         lastCaller += 1
@@ -378,7 +386,9 @@ struct AgentProcess: Sendable {
             isOnLog(records)
             line.add(.dropSegments(below: needed))
         case .dropSegments: (isTruncating, hasTruncated) = (false, true)
-        case .mirror(let topology): soon.append(.topologySaved(topology.revision))
+        case .mirror(let topology):
+            soon.append(.topologySaved(topology.revision))
+            if let record = topology.gossipKeys { ring.take(record) }
         case .engine(let image, let afterwards):
             for (id, held) in image.sorted(by: { $0.key < $1.key }) where held.importing == nil {
                 soon.append(.synced(id, held.applied.sequence))

@@ -18,6 +18,8 @@ struct Cluster: SimulatedSystem {
         case prepare
         /// An operator wants something.
         case order(Errand)
+        /// Whoever exchanges keys looks how far it has come.
+        case lookAtKeys
     }
 
     let options: ClusterOptions
@@ -26,6 +28,7 @@ struct Cluster: SimulatedSystem {
     let archive = ClusterArchive()
     var clients: ClusterClients
     var checks: ClusterChecks
+    private(set) var keys = TokenKeys()
     /// Looks on while an operation goes its way.
     var watch: CrashWatch?
     /// How often each host has started.
@@ -70,6 +73,7 @@ struct Cluster: SimulatedSystem {
             stores[host] = found.member
             let process = CoordinatorProcess(
                 host: host, places: places, options: options, found: found, making: making, founding: founding,
+                record: AgentStore.mirror(on: disk, archive)?.gossipKeys,
                 archive: archive, generation: Generation(starts[host]), seed: seed, at: now, &effects)
             return ClusterProcess(coordinator: process)
         }
@@ -126,6 +130,7 @@ struct Cluster: SimulatedSystem {
         guard let agent = process.agent else { return }
         if let violation = agent.violations.first { throw Violation(violation) }
         try checks.follows(agent)
+        checks.gossip.holds(agent.ring.held, agent.node)
         try checks.saves(agent, AgentStore.mirror(on: disk, archive))
         try checks.isOwn(agent.session.session, of: host)
         try checks.isSaid(effects, by: agent, from: AgentStore.engine(on: disk, archive))
@@ -138,6 +143,8 @@ struct Cluster: SimulatedSystem {
             process.agent?.hasTruncated = false
             try checks.survives(agent, disk: disk, archive, settings: options.agent, at: now)
         }
+        for id in agent.unknownKeys { try keys.refused(id, by: agent.node) }
+        if !agent.unknownKeys.isEmpty { process.agent?.unknownKeys.removeAll() }
         if !agent.applied.isEmpty { try checks.isWithinBudget(agent) }
         checks.count(of: agent)
         if agent.droppedSegments > 0 { process.agent?.droppedSegments = 0 }
@@ -185,11 +192,16 @@ struct Cluster: SimulatedSystem {
             order(.createTable(copies: options.copies, splitKeys: options.splitKeys), &outside)
             outside.schedule(.prepare, after: .seconds(1))
         case .order(let errand): order(errand, &outside)
+        case .lookAtKeys:
+            if let command = keys.look(at: checks, now: now) { order(.exactly(command), &outside) }
+            clients.tokenKey = keys.signing
+            outside.schedule(.lookAtKeys, after: .milliseconds(200))
         }
     }
 
     mutating func perform(act kind: Int, seed: UInt64, now: LogicalInstant, _ outside: inout Outside) throws(Violation) {
-        order(Errand(kind: kind, seed: seed), &outside)
+        let errand = Errand(kind: kind, seed: seed)
+        if errand == .exchangeTokenKey { keys.exchange() } else { order(errand, &outside) }
     }
 
     /// To all coordinators: whoever leads does it.
@@ -203,7 +215,7 @@ struct Cluster: SimulatedSystem {
         switch message {
         case .coordinators(let message, _, _): "\(message)"
         case .agents(let message, _): "\(message)"
-        case .gossip(let message): "gossip \(message.body)"
+        case .gossip(let message, _): "gossip \(message.body)"
         case .question(let question, _, _): "\(question)"
         case .answer(.topology(let topology), _): "topology \(topology.revision)"
         case .answer(let answer, _): "\(answer)"
@@ -220,7 +232,7 @@ struct Cluster: SimulatedSystem {
             case .agents(.replication(let message), _): (2, message.partition.number << 8 ^ message.epoch.number)
             case .agents(.leaseRequest(let request), _): (3, request.number)
             case .agents(.leaseGrant(let grant), _): (4, grant.number)
-            case .gossip(let message): (5, message.life.incarnation)
+            case .gossip(let message, _): (5, message.life.incarnation)
             case .question(_, let link, _): (6, link)
             case .answer(_, let link): (7, link)
             case .snapshot(let parcel): (8, parcel.number)

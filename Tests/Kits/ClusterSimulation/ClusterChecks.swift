@@ -37,6 +37,7 @@ struct ClusterChecks: Sendable {
     private var writers: [Reign: Int] = [:]
     private var values: [Place: UInt64] = [:]
     private var ledger = WriteLedger()
+    var gossip = GossipRingChecks()
     private(set) var acknowledgements = 0
     /// Of all agents, in all their lives.
     private(set) var droppedSegments = 0
@@ -76,6 +77,7 @@ struct ClusterChecks: Sendable {
         truths[delta.to] = truth
         let found = Invariants.violations(in: truth) + Invariants.violations(from: before, to: truth)
         if let first = found.first { throw Violation("at \(delta.to): \(first)") }
+        try gossip.committed(from: before, to: truth)
         for node in before.nodes.values.filter({ $0.status == .decommissioned }).sorted(by: { $0.id < $1.id }) {
             guard truth.nodes[node.id] == node, held(by: node.id) == nil else {
                 throw Violation("at \(delta.to): \(node.id), which is gone for good, counts again")
@@ -86,6 +88,11 @@ struct ClusterChecks: Sendable {
     /// A partition with a place on a node.
     private func held(by node: NodeID) -> PartitionID? {
         truth.partitions.values.filter { $0.replica(on: node) != nil || $0.primary == node }.map(\.id).min()
+    }
+
+    /// Whether each agent's disk holds a topology of which this is so.
+    func allHave(_ isSo: (Topology) -> Bool) -> Bool {
+        places.agents.indices.allSatisfy { truths[saved[places.members.count + $0]].map(isSo) ?? false }
     }
 
     /// What an agent takes for the topology was committed so, and never goes back (rules T1, T3).
@@ -276,7 +283,8 @@ struct ClusterChecks: Sendable {
                 return "\(agent.node) keeps \(agent.store.segmentCount) segments of its log"
             }
         }
-        if let unrest = unrest(of: processes.compactMap { $0?.coordinator }.filter { isMember($0.id) }) { return unrest }
+        let members = processes.compactMap { $0?.coordinator }.filter { isMember($0.id) }
+        if let unrest = unrest(of: members) ?? gossip.unrest(truth, members) { return unrest }
         for partition in truth.partitions.values.sorted(by: { $0.id < $1.id }) {
             if let unrest = unrest(of: partition, processes, at: now) {
                 return "\(partition.id) at \(partition.epoch): \(unrest)"

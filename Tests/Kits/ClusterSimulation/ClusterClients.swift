@@ -62,6 +62,8 @@ struct ClusterClients: Sendable {
     private(set) var repeats = 0
     /// Registers that were written, and acknowledged, since calm returned.
     private(set) var writtenInCalm: Set<Int> = []
+    /// Which key signs the tokens that are given out now.
+    var tokenKey: String?
     var isCalm = false
     var isStopped = false
 
@@ -158,7 +160,7 @@ struct ClusterClients: Sendable {
         if pending.isInDoubt { repeats += 1 }
         let request = ClusterRequest(
             number: pending.number, attempt: pending.attempt, partition: route.id, epoch: route.epoch, key: pending.key,
-            operation: pending.operation)
+            operation: pending.operation, tokenKey: tokenKey)
         outside.send(.request(request), from: Self.address(of: client), to: host)
         outside.schedule(
             .client(.timeout(client, number: pending.number, attempt: pending.attempt)),
@@ -172,7 +174,7 @@ struct ClusterClients: Sendable {
         repeats += 1
         let request = ClusterRequest(
             number: echo.number, attempt: 1_000, partition: route.id, epoch: route.epoch, key: echo.key,
-            operation: echo.operation)
+            operation: echo.operation, tokenKey: tokenKey)
         outside.send(.request(request), from: Self.address(of: client), to: host)
     }
 

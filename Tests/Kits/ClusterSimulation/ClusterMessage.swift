@@ -11,7 +11,8 @@ import Replication
 enum ClusterMessage: Sendable {
     case coordinators(CoordinatorMessage, from: MemberID, to: MemberID)
     case agents(PeerMessage, from: NodeID)
-    case gossip(SwimMessage)
+    /// The key that seals it; nil where none does.
+    case gossip(SwimMessage, sealedBy: GossipKeyID?)
     /// Gossip's ping over a link, and its answer.
     case linkPing(UInt64, from: NodeID)
     case linkPong(UInt64, from: NodeID)
@@ -81,6 +82,8 @@ struct ClusterRequest: Hashable, Sendable {
     let epoch: Epoch
     let key: Int
     let operation: Operation
+    /// Which key has signed the caller's token; nil where callers need none.
+    var tokenKey: String?
 }
 
 struct ClusterReply: Hashable, Sendable {
@@ -118,6 +121,10 @@ enum Errand: Hashable, Sendable {
     case removeCoordinator(seed: UInt64)
     /// Brings to its end what was begun of those.
     case settleGroup
+    /// Somebody exchanges the key that signs tokens.
+    case exchangeTokenKey
+    case rotateGossipKey(seed: UInt64)
+    case cancelGossipRotation
     case pause(seed: UInt64)
     case cancel(seed: UInt64)
     /// This and nothing else.
@@ -131,6 +138,8 @@ enum Errand: Hashable, Sendable {
     static let departures = [5, 11, 11, 11]
     /// Those that change the coordinators' group.
     static let groupChanges = [12, 12, 12, 13, 13, 13, 13, 14, 15, 15]
+    /// Those that exchange keys.
+    static let keyChanges = [16, 16, 17, 17, 18]
 
     init(kind: Int, seed: UInt64) {
         self =
@@ -146,6 +155,9 @@ enum Errand: Hashable, Sendable {
             case 13: .promoteCoordinator(seed: seed)
             case 14: .demoteCoordinator(seed: seed)
             case 15: .removeCoordinator(seed: seed)
+            case 16: .exchangeTokenKey
+            case 17: .rotateGossipKey(seed: seed)
+            case 18: .cancelGossipRotation
             case 7: seed % 3 == 0 ? .resumeAll : .pause(seed: seed)
             default: .cancel(seed: seed)
             }

@@ -36,6 +36,8 @@ package struct ClusterOptions: Sendable {
     var isPlain = false
     /// A host's disk holds a copy from elsewhere, of which nobody knows.
     var hasOrphan = false
+    /// Clients show tokens and gossip is sealed, and the keys of both are exchanged.
+    var exchangesKeys = false
     static let orphanHost = 5
 
     /// How many registers clients use.

@@ -27,6 +27,9 @@ package struct ClusterRun {
         package var copyReads = 0
         /// Coordinators that came back with an empty disk.
         package var lostDisks = 0
+        /// How often the key of tokens was exchanged, and that of gossip.
+        package var tokenKeysExchanged = 0
+        package var gossipKeysExchanged = 0
         /// How often the coordinators' group has changed.
         package var groupChanges = 0
         /// Nodes of which a drain was wanted to the end, and those that are gone for good.
@@ -56,6 +59,8 @@ package struct ClusterRun {
         var changes = SeededGenerator(seed: seed ^ 0x006A_0C4D)
         let changesGroup = changes.next() % 2 == 1
         if changesGroup { options.spares = 1 + Int(changes.next() % 2) }
+        var keyChanges = SeededGenerator(seed: seed ^ 0x00C4_A9EC)
+        options.exchangesKeys = keyChanges.next() % 2 == 1
         options.plant(bug)
         plan = FaultPlan.drawn(seed: seed, hosts: options.hosts, during: storm)
         let coordinators = options.coordinators
@@ -67,6 +72,9 @@ package struct ClusterRun {
         if random.next() % 2 == 0 { plan.faults += Self.losses(of: coordinators, during: storm, &random) }
         if changesGroup {
             plan.faults += Self.occasions(for: Errand.groupChanges, every: .seconds(1), during: storm, &changes)
+        }
+        if options.exchangesKeys {
+            plan.faults += Self.occasions(for: Errand.keyChanges, every: .seconds(2), during: storm, &keyChanges)
         }
         var departures = SeededGenerator(seed: seed ^ 0x00DE_9A27)
         if departures.next() % 2 == 1 {
@@ -162,6 +170,8 @@ package struct ClusterRun {
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             summary.lostDisks = simulation.system.lostDisks
+            summary.tokenKeysExchanged = simulation.system.keys.exchanged
+            summary.gossipKeysExchanged = checks.gossip.exchanged
             summary.groupChanges = checks.groupChanges
             summary.drained = checks.truth.nodes.values.count(where: \.isDrainWanted)
             summary.decommissioned = checks.truth.nodes.values.count { $0.status == .decommissioned }
@@ -180,6 +190,7 @@ package struct ClusterRun {
     /// - Returns: on how many registers the verdict is open.
     private func live(_ simulation: inout Simulation<Cluster>) throws(Violation) -> Int {
         simulation.schedule(.prepare, after: .milliseconds(500))
+        if options.exchangesKeys { simulation.schedule(.lookAtKeys, after: .milliseconds(500)) }
         for event in simulation.system.clients.firstEvents { simulation.schedule(.client(event), after: .milliseconds(1)) }
         try simulation.run(until: .origin + storm)
         try simulation.calm(core: Array(0..<options.hosts))
@@ -199,7 +210,8 @@ extension Simulation where System == Cluster {
     var processes: [ClusterProcess?] { (0..<hostCount).map { process($0) } }
 
     var unrest: String? {
-        system.clients.isQuiet || !system.clients.isStopped ? system.checks.unrest(processes, at: now) : "clients wait"
+        if system.keys.isUnderWay { return "a key is being exchanged" }
+        return system.clients.isQuiet || !system.clients.isStopped ? system.checks.unrest(processes, at: now) : "clients wait"
     }
 
     var remains: String? { system.checks.remains(in: processes, system.options) }

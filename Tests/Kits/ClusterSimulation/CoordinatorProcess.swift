@@ -21,7 +21,18 @@ struct CoordinatorProcess: Sendable {
     private(set) var swim: Swim
     private let codec: CoordinatorCodec
     private var log: LogStore
-    private var line = DiskLine<Persist>()
+    private enum DiskWork: Sendable {
+        case log(Persist)
+        /// The record with the keys of gossip, which are read back before the log is.
+        case record(Topology)
+
+        var write: Persist? { if case .log(let write) = self { write } else { nil } }
+    }
+    private var line = DiskLine<DiskWork>()
+    private let archive: ClusterArchive
+    private(set) var ring: GossipRing
+    private var ringOnItsWay: Revision?
+    private let isSealed: Bool
     private(set) var isOpen = false
 
     private enum Caller {
@@ -59,7 +70,8 @@ struct CoordinatorProcess: Sendable {
 
     init(
         host: Int, places: ClusterPlaces, options: ClusterOptions, found: LogStore.Recovered, making: [DiskStep],
-        founding: MemberConfiguration, archive: ClusterArchive, generation: Generation, seed: UInt64, at now: LogicalInstant,
+        founding: MemberConfiguration, record: GossipKeys?, archive: ClusterArchive, generation: Generation, seed: UInt64,
+        at now: LogicalInstant,
         _ effects: inout Sending
     ) {
         self.host = host
@@ -68,6 +80,9 @@ struct CoordinatorProcess: Sendable {
         id = found.member
         log = found.log
         codec = archive.codec
+        self.archive = archive
+        ring = GossipRing(record)
+        isSealed = options.exchangesKeys
         peers = Dictionary(uniqueKeysWithValues: places.coordinators.map { ($0, places.member($0)) })
         let raft = Raft(
             id: found.member, settings: options.raft, hardState: found.hardState,
@@ -75,7 +90,7 @@ struct CoordinatorProcess: Sendable {
         let zones = Dictionary(uniqueKeysWithValues: places.members.enumerated().map { ($1.node, places.zones[$0]) })
         core = Coordinator(
             id: found.member, raft: raft, codec: codec, memberZones: zones, settings: options.coordinator,
-            numbersAfter: seed >> 1, at: now)
+            gossipSeed: isSealed ? GossipRing.founding : nil, numbersAfter: seed >> 1, at: now)
         swim = places.member(host, generation: generation, seed: seed ^ 0x5717, at: now)
         effects.jobs.append(DiskJob(ticket: 0, steps: making + found.opening))
     }
@@ -102,10 +117,23 @@ struct CoordinatorProcess: Sendable {
         if adopted != core.catalog.topology.revision {
             adopted = core.catalog.topology.revision
             gossip(places.news(of: core.catalog.topology, for: host), at: now, &effects)
+            if let record = core.catalog.topology.gossipKeys, ring.isOlder(than: record), ringOnItsWay != record.version {
+                ringOnItsWay = record.version
+                line.add(.record(core.catalog.topology))
+            }
         }
-        guard line.isIdle, !line.waiting.isEmpty else { return }
-        let batch = line.take(line.waiting.count)
-        effects.jobs.append(line.begin(batch, log.steps(for: batch)))
+        beginDisk(&effects)
+    }
+
+    private mutating func beginDisk(_ effects: inout Sending) {
+        guard line.isIdle, let first = line.waiting.first else { return }
+        switch first {
+        case .log:
+            let batch = line.take(line.waiting.prefix { $0.write != nil }.count)
+            effects.jobs.append(line.begin(batch, log.steps(for: batch.compactMap(\.write))))
+        case .record(let topology):
+            effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("topology", with: [archive.keep(topology)])))
+        }
     }
 
     private mutating func tick(at now: LogicalInstant, _ effects: inout Sending) {
@@ -128,7 +156,9 @@ struct CoordinatorProcess: Sendable {
         case .coordinators(let message, let from, let to):
             meet(from, at: sender, now, &effects)
             if to == id { give(.received(message, from: from), at: now, &effects) }
-        case .gossip(let message): gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
+        case .gossip(let message, let key):
+            guard key.map(ring.opens) ?? true else { return }
+            gossip([.received(message, from: places.addresses(sender).gossip)], at: now, &effects)
         case .linkPing(let number, _): effects.send(.linkPong(number, from: id.node), to: sender)
         case .linkPong(let number, let node): gossip([.streamAnswered(node, sequence: number)], at: now, &effects)
         case .question(let question, let link, let node): answer(question, link, of: node, at: sender, now, &effects)
@@ -156,7 +186,7 @@ struct CoordinatorProcess: Sendable {
                     if let to = places.host(of: peer.node) {
                         effects.send(.coordinators(message, from: id, to: peer), to: to)
                     }
-                case .persist(let write): line.add(write)
+                case .persist(let write): line.add(.log(write))
                 case .encodeSnapshot(let state, let index):
                     inputs.append(.snapshotEncoded(codec.encodeSnapshot(state), at: index))
                 case .answer(let caller, let outcome): if let next = answer(caller, outcome, &effects) { inputs.append(next) }
@@ -189,13 +219,20 @@ struct CoordinatorProcess: Sendable {
         _ ticket: UInt64, _ failure: DiskFailure?, at now: LogicalInstant, _ effects: inout Sending
     ) {
         guard isOpen else {
-            if let failure { effects.exit = "the disk is \(failure) at the start" } else { isOpen = true }
+            if let failure { return effects.exit = "the disk is \(failure) at the start" }
+            isOpen = true
+            if isSealed { give(.gossipKeysHeld(ring.held), at: now, &effects) }
             return
         }
         switch line.finished(ticket, failure, at: now) {
         case .waits: break
         case .broken: effects.exit = "the disk failed"
-        case .done(let writes):
+        case .done(let works):
+            for case .record(let topology) in works {
+                if let record = topology.gossipKeys { ring.take(record) }
+                give(.gossipKeysHeld(ring.held), at: now, &effects)
+            }
+            let writes = works.compactMap(\.write)
             for write in writes {
                 for envelope in write.answers {
                     if let to = places.host(of: envelope.to.node) {
@@ -314,7 +351,9 @@ struct CoordinatorProcess: Sendable {
         for action in inputs.flatMap({ swim.step($0, at: now) }) {
             switch action {
             case .send(let message, let address):
-                if let to = ClusterPlaces.host(at: address) { effects.send(.gossip(message), to: to) }
+                if let to = ClusterPlaces.host(at: address) {
+                    effects.send(.gossip(message, sealedBy: isSealed ? ring.held.primary : nil), to: to)
+                }
             case .stream(_, let address, let number):
                 if let to = ClusterPlaces.host(at: address) { effects.send(.linkPing(number, from: id.node), to: to) }
             case .memberChanged(let record) where record.profile.kind == .agent:

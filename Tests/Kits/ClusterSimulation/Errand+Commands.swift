@@ -15,7 +15,10 @@ extension Errand {
         case .merge(let seed): Self.merge(topology, seed)
         case .drain(let seed): Self.drain(topology, seed)
         case .decommission(let seed): Self.decommission(topology, seed)
-        case .abdicate, .addCoordinator, .promoteCoordinator, .demoteCoordinator, .removeCoordinator, .settleGroup: []
+        case .rotateGossipKey(let seed): [.rotateGossipKey(GossipRing.secret(seed))]
+        case .cancelGossipRotation: topology.gossipKeys?.rotation.map { [.cancelGossipRotation($0.key)] } ?? []
+        case .abdicate, .exchangeTokenKey: []
+        case .addCoordinator, .promoteCoordinator, .demoteCoordinator, .removeCoordinator, .settleGroup: []
         case .exactly(let command): [command]
         case .pause(let seed): Self.pick(Self.running(topology), seed).map { [.pauseOperation($0)] } ?? []
         case .cancel(let seed):
