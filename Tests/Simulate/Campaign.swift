@@ -21,8 +21,16 @@ struct Campaign {
         var failures: [(seed: UInt64, violation: String)] = []
     }
 
+    /// What came of it, and the code that says so.
+    enum Verdict: Int32 {
+        case holds = 0
+        case breaks = 1
+        /// Nothing was found broken, but the calls of some fresh seed were not judged.
+        case isOpen = 3
+    }
+
     /// First the fixed seeds of the one, then of the other; then fresh ones of both by turns.
-    func run() async throws -> Bool {
+    func run() async throws -> Verdict {
         var tallies = Dictionary(uniqueKeysWithValues: Subject.campaign.map { ($0, Tally()) })
         try await withThrowingTaskGroup(of: (Subject, Chunk.Outcome).self) { group in
             var next = Dictionary(uniqueKeysWithValues: Subject.campaign.map { ($0, UInt64(0)) })
@@ -35,21 +43,23 @@ struct Campaign {
             for _ in 0..<options.jobs { add() }
             while let (subject, outcome) = try await group.next() {
                 tallies[subject]?.add(outcome)
-                for failure in outcome.failures { Chunk.say("✘ \(subject) seed \(failure.seed): \(failure.violation)") }
+                for (seed, what) in outcome.flaws { Chunk.say("✘ \(subject) seed \(seed): \(what)") }
                 if tallies.values.reduce(0, { $0 + $1.failures.count }) < 20 { add() }
             }
         }
-        var holds = true
+        var (holds, isJudged) = (true, true)
         for subject in Subject.campaign {
             guard let tally = tallies[subject] else { continue }
             report(tally, subject)
-            // Of fresh seeds an open verdict is only told; the fixed ones are known to be judged, every call of them.
+            // The fixed ones are known to be judged, every call of them.
             holds = holds && tally.failures.isEmpty && !tally.undecided.contains { $0 <= fixed(subject) }
+            isJudged = isJudged && tally.undecided.isEmpty
         }
         for subject in Subject.campaign {
             if let first = tallies[subject]?.failures.first { try Chunk.explain(subject, first.seed) }
         }
-        return holds
+        guard holds else { return .breaks }
+        return isJudged ? .holds : .isOpen
     }
 
     private func fixed(_ subject: Subject) -> UInt64 { subject == .group ? options.seeds : options.clusters }
@@ -84,10 +94,10 @@ struct Campaign {
 
 extension Campaign.Tally {
     fileprivate mutating func add(_ outcome: Chunk.Outcome) {
-        seeds += outcome.summaries.count + outcome.failures.count
+        seeds += outcome.summaries.count + outcome.failures.count + outcome.untold.count
         simulated += outcome.summaries.reduce(0) { $0 + $1.simulated }
         committed += outcome.summaries.reduce(0) { $0 + $1.committed }
         undecided += outcome.summaries.filter { $0.undecided > 0 }.map(\.seed)
-        failures += outcome.failures
+        failures += outcome.flaws
     }
 }

@@ -17,6 +17,32 @@ struct Chunk: Sendable {
     struct Outcome: Sendable {
         var summaries: [Line] = []
         var failures: [(seed: UInt64, violation: String)] = []
+        /// Seeds of which nobody can say what came of them, since the process that played them has ended otherwise; and how it has.
+        var untold: [(seed: UInt64, reason: String)] = []
+
+        var flaws: [(seed: UInt64, violation: String)] { failures + untold.map { ($0.seed, $0.reason) } }
+    }
+
+    /// How a process of their own has ended.
+    enum Ending: Hashable, Sendable, CustomStringConvertible {
+        case exited(Int32)
+        /// By an instruction that Swift puts where something must hold.
+        case trapped
+        /// By any other signal: one that says that memory has run out, say.
+        case killed(Int32)
+
+        var description: String {
+            switch self {
+            case .exited(let code): "it ended with \(code)"
+            case .trapped: "it trapped"
+            case .killed(let signal): "signal \(signal) ended it"
+            }
+        }
+    }
+
+    /// A process of their own did not do what it is for.
+    struct Untold: Error, CustomStringConvertible {
+        let description: String
     }
 
     struct Line: Sendable {
@@ -84,7 +110,8 @@ struct Chunk: Sendable {
         var outcome = Outcome()
         var first = seeds.lowerBound
         while first <= seeds.upperBound {
-            let (output, trapped) = try await child(from: first)
+            let (output, ending) = try await child(from: first)
+            let told = outcome.summaries.count + outcome.failures.count
             var current = first
             for line in output.split(separator: "\n") {
                 let words = line.split(separator: " ", maxSplits: 1)
@@ -99,10 +126,14 @@ struct Chunk: Sendable {
                 default: break
                 }
             }
-            guard trapped else { break }
-            outcome.failures.append((current, Self.trap))
+            let next = first + UInt64(outcome.summaries.count + outcome.failures.count - told)
+            if next > seeds.upperBound || stopsAtFailure && !outcome.failures.isEmpty { break }
+            switch ending {
+            case .trapped: outcome.failures.append((next, Self.trap))
+            case .exited, .killed: outcome.untold.append((next, "nothing is known of it, for \(ending)"))
+            }
             if stopsAtFailure { break }
-            first = current + 1
+            first = next + 1
         }
         return outcome
     }
@@ -116,14 +147,14 @@ struct Chunk: Sendable {
         process.waitUntilExit()
     }
 
-    private func child(from first: UInt64) async throws -> (output: String, trapped: Bool) {
+    private func child(from first: UInt64) async throws -> (output: String, ending: Ending) {
         var arguments = ["--chunk", "\(first)", "\(seeds.upperBound)"] + subject.arguments
         if stopsAtFailure { arguments.append("--stops") }
         return try await Self.child(arguments, bug: bug)
     }
 
-    /// What this program says in a process of its own, and whether it trapped.
-    static func child(_ arguments: [String], bug: String?) async throws -> (output: String, trapped: Bool) {
+    /// What this program says in a process of its own, and how that ends.
+    static func child(_ arguments: [String], bug: String?) async throws -> (output: String, ending: Ending) {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         process.arguments = arguments + (bug.map { ["--bug", $0] } ?? [])
@@ -139,6 +170,13 @@ struct Chunk: Sendable {
             DispatchQueue.global().async { continuation.resume(returning: reader.readDataToEndOfFile()) }
         }
         process.waitUntilExit()
-        return (String(decoding: output, as: UTF8.self), process.terminationReason == .uncaughtSignal)
+        let (reason, status) = (process.terminationReason, process.terminationStatus)
+        let ending: Ending =
+            switch reason {
+            case .uncaughtSignal: [SIGILL, SIGTRAP].contains(status) ? .trapped : .killed(status)
+            case .exit: .exited(status)
+            @unknown default: .exited(status)
+            }
+        return (String(decoding: output, as: UTF8.self), ending)
     }
 }

@@ -13,6 +13,8 @@ struct Crashes {
     private struct Told {
         var lines: [Row] = []
         var failures: [(cell: String, violation: String)] = []
+        /// Why it is not known what came of all cells.
+        var untold: String?
     }
 
     private struct Row {
@@ -35,11 +37,13 @@ struct Crashes {
 
     // MARK: - In a process of its own
 
-    /// Prints a line when a cell begins and one when it ends.
-    static func work(_ operation: CrashOperation, seed: UInt64, cell wanted: String?, lines: Int) -> Bool {
-        var matrix = CrashMatrix(operation: operation, seed: seed)
-        matrix.lines = lines
-        var holds = true
+    /// Prints a line when a cell begins and one when it ends, and behind all how many there were.
+    static func work(_ operation: CrashOperation, _ options: Options, cell wanted: String?) -> Bool {
+        var bug: ClusterBug?
+        if case .cluster(let planted)? = options.bug { bug = planted }
+        var matrix = CrashMatrix(operation: operation, seed: options.crashSeed, bug: bug)
+        matrix.lines = options.lines
+        var (holds, cells) = (true, 0)
         do {
             if wanted == "steps" {
                 let rehearsal = try matrix.rehearsal()
@@ -47,9 +51,13 @@ struct Crashes {
                 Chunk.say("\(rehearsal.result)")
                 return true
             }
-            try matrix.play(where: { cell in wanted.map { cell.description.contains($0) } ?? true }) { cell in
+            try matrix.play(where: { cell in
+                guard holds || !options.stops else { return false }
+                return wanted.map { cell.description.contains($0) } ?? true
+            }) { cell in
                 Chunk.say(["begins", word(cell), cell.description].joined(separator: "\t"))
             } ends: { cell, result, lines in
+                cells += 1
                 for line in lines { Chunk.say("    \(line.prefix(1_000))") }
                 switch result {
                 case .success(let result):
@@ -65,6 +73,7 @@ struct Crashes {
             Chunk.say(["breaks", "\(error)"].joined(separator: "\t"))
             return false
         }
+        Chunk.say(["played", "\(cells)"].joined(separator: "\t"))
         return holds
     }
 
@@ -96,15 +105,31 @@ struct Crashes {
         }
         let cells = told.compactMap(\.self).reduce(0) { $0 + $1.lines.count }
         let failures = told.compactMap(\.self).flatMap(\.failures)
+        let untold = told.compactMap { $0?.untold }
         Chunk.say("\(cells) cells of \(operations.count) operations, seed \(seed), \(failures.count) failed")
         for failure in failures { Chunk.say("✘ \(failure.cell): \(failure.violation)") }
-        return failures.isEmpty && cells > 0
+        for reason in untold { Chunk.say("✘ \(reason)") }
+        return failures.isEmpty && untold.isEmpty && cells > 0
+    }
+
+    /// The first cell in which a planted bug is noticed, and how; nil where every cell of the operation holds.
+    static func failure(of operation: CrashOperation, with bug: String) async throws -> (cell: String, violation: String)? {
+        let (output, ending) = try await Chunk.child(["--crash-cells", operation.rawValue, "--stops"], bug: bug)
+        let told = read(output, of: operation, ending)
+        if let failure = told.failures.first { return failure }
+        guard let reason = told.untold else { return nil }
+        throw Chunk.Untold(description: reason)
     }
 
     private func play(_ operation: CrashOperation) async throws -> Told {
-        let (output, trapped) = try await Chunk.child(
+        let (output, ending) = try await Chunk.child(
             ["--crash-cells", operation.rawValue, "--seed", "\(seed)"], bug: nil)
+        return Self.read(output, of: operation, ending)
+    }
+
+    private static func read(_ output: String, of operation: CrashOperation, _ ending: Chunk.Ending) -> Told {
         var told = Told()
+        var played: Int?
         var cell: (word: [String], name: String)?
         func end(_ result: String, _ violation: String?) {
             guard let ended = cell else { return }
@@ -124,10 +149,18 @@ struct Crashes {
             case "begins" where fields.count == 3: cell = (fields[1].split(separator: "|").map(String.init), fields[2])
             case "holds" where fields.count == 2: end(fields[1], nil)
             case "breaks" where fields.count == 2: end("FAILS", fields[1])
+            case "played" where fields.count == 2: played = Int(fields[1])
             default: break
             }
         }
-        if trapped { end("TRAPS", Chunk.trap) }
+        if ending == .trapped {
+            // Without a cell it was the rehearsal, or the way to the next cell.
+            cell = cell ?? ([], "\(operation.rawValue): between cells")
+            end("TRAPS", Chunk.trap)
+        } else if told.failures.isEmpty, played != told.lines.count || told.lines.isEmpty {
+            let said = played.map { "\($0)" } ?? "nobody says how many"
+            told.untold = "\(operation.rawValue): \(told.lines.count) cells were told of, and \(said) were played: \(ending)"
+        }
         return told
     }
 

@@ -37,7 +37,7 @@ enum Rehearsal {
 
     /// The first scenario that fails, and how; nil when all hold.
     static func failure(with bug: String) async throws -> (scenario: String, violation: String)? {
-        let (output, trapped) = try await Chunk.child(["--scenarios"], bug: bug)
+        let (output, ending) = try await Chunk.child(["--scenarios"], bug: bug)
         var scenario = ""
         for line in output.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 1).map(String.init)
@@ -47,6 +47,10 @@ enum Rehearsal {
             default: break
             }
         }
-        return trapped ? (scenario, Chunk.trap) : nil
+        switch ending {
+        case .exited(0): return nil
+        case .trapped: return (scenario, Chunk.trap)
+        case .exited, .killed: throw Chunk.Untold(description: "nothing is known of '\(scenario)', for \(ending)")
+        }
     }
 }

@@ -123,6 +123,10 @@ struct AgentProcess: Sendable {
     var lastCaller: UInt64 = 0
 
     // What the checks look at after each step, and clear.
+    /// Entries that were given to the log, whoever ordered them.
+    var logged: [(partition: PartitionID, point: LogPoint)] = []
+    /// What the log on disk says of a partition, by a record that is there now; nil: that it was given up.
+    var stated: [(partition: PartitionID, state: HardState?)] = []
     var acknowledged: [AcknowledgedWrite] = []
     var applied: [AppliedWrite] = []
     var removed: [(partition: PartitionID, storage: StorageID)] = []
@@ -164,6 +168,7 @@ struct AgentProcess: Sendable {
             recovered: recovered, engine: AgentStore.replicas(of: found.engine), startedAt: now, settings: options.agent)
         onLog = Set(recovered.filter { !$0.value.isDropped }.keys)
         hardOnLog = recovered.filter { !$0.value.isDropped }.mapValues(\.hard)
+        stated = hardOnLog.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         nextTick = now
         engineSyncDue = now
         lastCopy = found.generation.number << 32
@@ -282,6 +287,7 @@ struct AgentProcess: Sendable {
             switch action {
             case .append(let records, let ticket):
                 for record in records { marks.add(record) }
+                for case .entry(let id, let entry) in records { logged.append((id, entry.point)) }
                 if mutant == .readsLog { noteTails(of: records) }
                 line.add(.log(records, ticket: ticket))
                 if mutant == .takesHandedOverForDurable { soon.append(.persisted(ticket: ticket)) }
@@ -402,9 +408,13 @@ struct AgentProcess: Sendable {
             if case .dropped(let id) = record {
                 onLog.remove(id)
                 hardOnLog[id] = nil
+                stated.append((id, nil))
             } else if let id = record.partition {
                 onLog.insert(id)
-                if case .hardState(_, let state) = record { hardOnLog[id] = state }
+                if case .hardState(_, let state) = record {
+                    hardOnLog[id] = state
+                    stated.append((id, state))
+                }
             }
         }
     }

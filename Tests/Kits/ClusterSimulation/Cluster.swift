@@ -135,6 +135,8 @@ struct Cluster: SimulatedSystem {
         try checks.isOwn(agent.session.session, of: host)
         try checks.isSaid(effects, by: agent, from: AgentStore.engine(on: disk, archive))
         for copy in agent.removed { try checks.removed(copy, by: agent, AgentStore.mirror(on: disk, archive)) }
+        for entry in agent.logged { try checks.logged(entry.point, of: entry.partition, by: host) }
+        for known in agent.stated { try checks.states(known.state, of: known.partition, by: host) }
         for done in agent.acknowledged {
             try checks.acknowledged(done, by: host, at: now)
             watch?.wrote(done.partition, at: now)
@@ -155,6 +157,8 @@ struct Cluster: SimulatedSystem {
             try checks.applied(write)
             clients.tookEffect(write.value, at: now)
         }
+        if !agent.logged.isEmpty { process.agent?.logged.removeAll(keepingCapacity: true) }
+        if !agent.stated.isEmpty { process.agent?.stated.removeAll(keepingCapacity: true) }
         if !agent.acknowledged.isEmpty { process.agent?.acknowledged.removeAll(keepingCapacity: true) }
         if !agent.applied.isEmpty { process.agent?.applied.removeAll(keepingCapacity: true) }
         if !agent.removed.isEmpty { process.agent?.removed.removeAll() }

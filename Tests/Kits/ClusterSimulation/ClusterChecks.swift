@@ -16,7 +16,7 @@ struct ClusterChecks: Sendable {
     private var truths: [Revision: Topology] = [:]
     /// The revision at which each agent stood last, in this life.
     private var seen: [Revision]
-    /// The revision that each agent took last for one that its disk holds.
+    /// The revision that each agent took last for one that its disk holds, in all its lives.
     private var saved: [Revision]
     /// Each agent's session, and the newest of its earlier starts.
     private var sessions: [(now: SessionID, before: SessionID)]
@@ -34,8 +34,15 @@ struct ClusterChecks: Sendable {
         let partition: PartitionID
         let position: Position
     }
+    private struct Copy: Hashable {
+        let host: Int
+        let partition: PartitionID
+    }
     private var writers: [Reign: Int] = [:]
     private var values: [Place: UInt64] = [:]
+    private var entries: [Place: LogPoint] = [:]
+    /// Of each copy, the epoch and the run of which its log on disk told last.
+    private var terms: [Copy: Replication.Term] = [:]
     private var ledger = WriteLedger()
     var gossip = GossipRingChecks()
     private(set) var acknowledgements = 0
@@ -143,6 +150,9 @@ struct ClusterChecks: Sendable {
     mutating func saves(_ agent: AgentProcess, _ mirror: @autoclosure () -> Topology?) throws(Violation) {
         let revision = agent.core.savedRevision
         guard revision != saved[agent.host] else { return }
+        guard revision > saved[agent.host] else {
+            throw Violation("\(agent.node) had \(saved[agent.host]) on its disk, and takes \(revision) for saved")
+        }
         saved[agent.host] = revision
         guard let found = mirror()?.revision, found >= revision else {
             throw Violation("\(agent.node) takes \(revision) for saved, which its disk does not hold")
@@ -191,18 +201,51 @@ struct ClusterChecks: Sendable {
         ledger.note(done, at: now)
         if done.isRepeated { return try ledger.answered(done) }
         try ledger.stands(done.value, of: done.register, at: done.position, in: done.partition)
-        let reign = Reign(partition: done.partition, epoch: done.position.epoch)
-        if let other = writers.updateValue(host, forKey: reign), other != host {
-            throw Violation(
-                "\(places.node(other)) and \(places.node(host)) both wrote \(done.partition) at \(done.position.epoch)")
-        }
+        try writes(done.partition, at: done.position.epoch, by: host)
         try holds(done.value, at: done.position, of: done.partition)
+    }
+
+    private mutating func writes(_ partition: PartitionID, at epoch: Epoch, by host: Int) throws(Violation) {
+        let reign = Reign(partition: partition, epoch: epoch)
+        guard let other = writers.updateValue(host, forKey: reign), other != host else { return }
+        throw Violation("\(places.node(other)) and \(places.node(host)) both wrote \(partition) at \(epoch)")
+    }
+
+    /// An entry goes to an agent's log. Whoever has it first has ordered it: acknowledged or not, one node does so in an epoch (rule E1),
+    /// and one entry stands at a position.
+    mutating func logged(_ point: LogPoint, of partition: PartitionID, by host: Int) throws(Violation) {
+        let place = Place(partition: partition, position: point.position)
+        if let other = entries[place] {
+            guard other != point else { return }
+            throw Violation(
+                "\(places.node(host)) has an entry of \(partition) at \(point.position) that others do not have there")
+        }
+        entries[place] = point
+        try writes(partition, at: point.position.epoch, by: host)
+    }
+
+    /// What the disk says of a copy's epoch and run never goes back, over starts too, until the copy is given up (rules E1, R1).
+    mutating func states(_ state: Replication.HardState?, of partition: PartitionID, by host: Int) throws(Violation) {
+        let copy = Copy(host: host, partition: partition)
+        let term = state.map { Replication.Term(epoch: $0.epoch, run: $0.run) }
+        if let before = terms[copy], let term, term < before {
+            throw Violation("\(places.node(host)) went back from \(before) to \(term) in \(partition), on its disk")
+        }
+        terms[copy] = term
     }
 
     /// What is applied at a position is the same everywhere, and nothing is applied at two.
     mutating func applied(_ write: AgentProcess.AppliedWrite) throws(Violation) {
         try ledger.stands(write.value, of: write.register, at: write.position, in: write.partition)
         try holds(write.value, at: write.position, of: write.partition)
+    }
+
+    /// An operator has given up what was acknowledged before.
+    mutating func beginAnew() { ledger.beginAnew() }
+
+    /// At rest, with what the primaries hold: every acknowledged write is there, or what was written behind it.
+    func keepAcknowledged(_ registers: [Int: UInt64]) throws(Violation) {
+        for register in 0..<ClusterOptions.keys { try ledger.isKept(in: register, holding: registers[register]) }
     }
 
     /// A copy has answered by itself with what it may.

@@ -202,6 +202,7 @@ package struct ClusterRun {
         try simulation.waits("all comes to rest", atMost: Self.restBound) { $0.unrest }
         try simulation.waits("nothing is kept of what has ended", atMost: Self.forgettingBound) { $0.remains }
         try simulation.system.checks.verdict(simulation.processes)
+        try simulation.system.checks.keepAcknowledged(simulation.registers)
         return try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
     }
 }

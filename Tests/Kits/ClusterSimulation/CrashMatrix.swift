@@ -16,6 +16,7 @@ package struct CrashMatrix {
     package let seed: UInt64
     /// The last lines of what happened in a cell that fails.
     package var lines = 0
+    private let bug: ClusterBug?
 
     /// A step that came in the rehearsal, and in which event after the order.
     private struct Mark {
@@ -33,9 +34,10 @@ package struct CrashMatrix {
     /// After so long an order that nobody has carried out is one that was never given.
     private static let orderBound = Span.seconds(5)
 
-    package init(operation: CrashOperation, seed: UInt64) {
+    package init(operation: CrashOperation, seed: UInt64, bug: ClusterBug? = nil) {
         self.operation = operation
         self.seed = seed
+        self.bug = bug
     }
 
     // MARK: - The matrix
@@ -114,6 +116,7 @@ package struct CrashMatrix {
         options.agent.replication.replayedEntries = 4
         options.agent.replication.learnerBytes = ReplicationSettings().learnerBytes
         options.agent.replication.pendingBytes = ReplicationSettings().pendingBytes
+        options.plant(bug)
         return options
     }
 
@@ -240,6 +243,7 @@ package struct CrashMatrix {
     private func judge(_ simulation: inout Simulation<Cluster>, _ cell: CrashCell?) throws(Violation) -> CrashResult {
         let system = simulation.system
         try system.checks.verdict(simulation.processes)
+        try system.checks.keepAcknowledged(simulation.registers)
         try system.checks.nothingIsLeft(simulation.processes, at: simulation.now)
         guard try system.clients.verdict(simulation.registers, at: simulation.now) == 0 else {
             throw Violation("the calls were not judged")

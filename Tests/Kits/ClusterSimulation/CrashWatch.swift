@@ -68,11 +68,12 @@ struct CrashWatch: Sendable {
 
     mutating func committed(from old: Topology, to new: Topology, at now: LogicalInstant) {
         topology = new
+        // A child's writes go on from its parents': of two that become one, from the one that has waited for longer.
+        let ended = lastWrite.filter { new.partitions[$0.key] == nil }
         for partition in new.partitions.values where partition.table == table && old.partitions[partition.id] == nil {
-            // A child's writes go on from its parent's.
-            lastWrite[partition.id] = lastWrite.values.max() ?? now
+            lastWrite[partition.id] = ended.values.min() ?? now
         }
-        for id in lastWrite.keys where new.partitions[id] == nil { lastWrite[id] = nil }
+        for id in ended.keys { lastWrite[id] = nil }
         if let victim { self.victim(victim, in: new) }
         if operation == nil { begin(in: new, after: old) }
         guard let operation else { return }

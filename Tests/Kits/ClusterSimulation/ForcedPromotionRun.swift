@@ -69,6 +69,7 @@ package struct ForcedPromotionRun {
         simulation.system.clients.isStopped = true
         try simulation.waits("all comes to rest", atMost: ClusterRun.restBound) { $0.unrest }
         try simulation.system.checks.verdict(simulation.processes)
+        try simulation.system.checks.keepAcknowledged(simulation.registers)
         let undecided = try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
         guard undecided == 0 else { throw Violation("the calls on \(undecided) registers were not judged") }
         (summary.answered, summary.digest) = (simulation.system.clients.answered, simulation.trace.digest)
@@ -166,6 +167,7 @@ package struct ForcedPromotionRun {
         let held = simulation.process(roles.heir)?.agent?.engine[roles.partition]?.values ?? [:]
         let lost = simulation.process(roles.primary)?.agent?.engine[roles.partition]?.values ?? [:]
         simulation.system.clients.beginAnew(from: held, at: simulation.now)
+        simulation.system.checks.beginAnew()
         return (0..<ClusterOptions.keys).count { held[$0] != lost[$0] }
     }
 }

@@ -52,6 +52,20 @@ struct WriteLedger: Sendable {
         if before < done.position { acknowledged[done.register, default: []].append((now, done.position)) }
     }
 
+    /// An operator has given up what was acknowledged before.
+    mutating func beginAnew() { acknowledged = [:] }
+
+    /// Nothing that was acknowledged is missing (rule R1): what a register holds at rest was written where the last acknowledged write
+    /// stands, or behind it. Said of each register by itself, whether or not an order is found that explains all calls.
+    func isKept(in register: Int, holding value: UInt64?) throws(Violation) {
+        guard let last = acknowledged[register]?.last?.furthest else { return }
+        let place = value.flatMap { places[$0] }
+        guard let place, place.register == register, place.position >= last else {
+            let held = place.map { "\(value ?? 0), written at \($0)" } ?? "\(value ?? 0), which nobody wrote"
+            throw Violation("a write of register \(register) was acknowledged at \(last), and the register holds \(held)")
+        }
+    }
+
     /// The furthest of a register that was acknowledged before `instant`.
     private func furthest(of register: Int, before instant: LogicalInstant) -> Position {
         acknowledged[register]?.last { $0.at < instant }?.furthest ?? .zero

@@ -40,6 +40,20 @@ final class ReplicaGroup {
             self.replica = replica
             self.leases = leases
         }
+
+        /// Whether no crash can take the entry there: the engine has it on disk, or the log has and has not taken it back.
+        func holds(_ position: Position) -> Bool {
+            if position <= synced { return true }
+            for (_, record) in disk.prefix(persistedRecords).reversed() {
+                switch record {
+                case .entry(_, let entry): if entry.position == position { return true }
+                case .cut(_, let through): if through < position.sequence { return false }
+                case .reset, .dropped: return false
+                case .hardState, .checkpoint, .beat: break
+                }
+            }
+            return false
+        }
     }
 
     enum Event {
@@ -223,6 +237,7 @@ final class ReplicaGroup {
                 push(.applied(node.id, generation: node.generation, entries), after: node.engineFreeAt - now)
             case .checksum: break
             case .acknowledge(let caller, let position):
+                checkCopies(of: position, acknowledgedBy: node)
                 acknowledged[caller.number] = position
                 acknowledgedUntil.note(position.sequence, at: now)
             case .readable(let caller):
@@ -237,6 +252,18 @@ final class ReplicaGroup {
                 if coordinatorsUp { push(.topology(descriptor, to: node.id), after: delay(fault.maxDelay)) }
             case .halted(let reason): halts.append("\(node.id) \(reason)")
             }
+        }
+    }
+
+    /// Whoever counts in sync, and whoever the primary counts on, has on its disk what is acknowledged (rules R1, R4).
+    private func checkCopies(of position: Position, acknowledgedBy primary: Node) {
+        let own = primary.replica
+        let counted = (own.descriptor?.inSync ?? []) + (own.hard.pendingJoin.map { [$0.node] } ?? []) + descriptor.inSync
+        for id in Set(counted).sorted() where nodes[id]?.holds(position) != true {
+            violations.append("\(primary.id) acknowledges \(position), which is not on the disk of \(id)")
+        }
+        if let known = own.descriptor, known.inSync.count < minInSync {
+            violations.append("\(primary.id) acknowledges \(position) with \(known.inSync.count) of \(minInSync) copies")
         }
     }
 
