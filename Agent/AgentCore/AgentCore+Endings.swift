@@ -28,7 +28,7 @@ extension AgentCore {
         if locals[id]?.damage == nil { actions.append(.damaged(id, what)) }
         locals[id]?.damage = what
         locals[id]?.retryAt = now + settings.enginePause
-        give(id, .retired)
+        if !settings.mutated(.servesDamaged) { give(id, .retired) }
     }
 
     /// A file that holds one unreadable partition is not to hold the next copy of it: it goes with the last partition in it. So those

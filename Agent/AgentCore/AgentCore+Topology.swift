@@ -24,7 +24,8 @@ extension AgentCore {
 
     mutating func apply(_ delta: TopologyDelta, at now: LogicalInstant) {
         do {
-            try topology.apply(delta)
+            let from = settings.mutated(.takesGaps) ? topology.revision : delta.from
+            try topology.apply(TopologyDelta(from: from, to: delta.to, changes: delta.changes))
         } catch {
             if case .gap = error {
                 noteOvertaken(by: delta)

@@ -141,7 +141,7 @@ package struct Driver: Hashable, Sendable {
         guard peer.isFollowing, peer.lagBytes <= settings.smallLag else { return [] }
         obstacle = .comparing(learner)
         // A member that only fell behind has the primary's own log, chained entry by entry: that is comparison enough.
-        if operation != nil || peer.cameBySnapshot {
+        if operation != nil || peer.cameBySnapshot, !settings.mutated(.skipsComparison) {
             let comparison = operation ?? OperationID(0)
             switch peer.isEqual {
             case nil: return [.verify(comparison)]

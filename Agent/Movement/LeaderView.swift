@@ -123,5 +123,18 @@ package struct MovementSettings: Hashable, Sendable {
     /// else begins on its partition.
     package var gatePatience: Span = .seconds(60)
 
+    #if MUTANTS
+        /// The planted bug.
+        package var mutant: RuleMutant?
+    #endif
+
     package init() {}
+}
+
+extension MovementSettings {
+    #if MUTANTS
+        func mutated(_ mutant: RuleMutant) -> Bool { self.mutant == mutant }
+    #else
+        @inline(__always) func mutated(_ mutant: RuleMutant) -> Bool { false }
+    #endif
 }

@@ -111,7 +111,9 @@ package struct LeaseBook: Hashable, Sendable {
     package mutating func ownLogSynced(at now: LogicalInstant) { lastOwnSync = max(lastOwnSync, now) }
 
     /// Whether this node's own log still proves itself (rule L3).
-    package func isFit(at now: LogicalInstant) -> Bool { now - lastOwnSync < settings.ownSyncBound }
+    package func isFit(at now: LogicalInstant) -> Bool {
+        now - lastOwnSync < settings.ownSyncBound || settings.mutated(.holdsLeasesOnStalledDisk)
+    }
 
     /// The requests that are due, in the order of `peers`.
     package mutating func requests(to peers: [NodeID], knowing revision: Revision, at now: LogicalInstant)

@@ -50,7 +50,7 @@ extension Replica {
         guard let fence = hard.fence, let descriptor else { return }
         let since = primary?.fencedAt ?? now
         primary?.fencedAt = since
-        guard now >= since + settings.fenceWatchdog else { return }
+        guard now >= since + settings.fenceWatchdog, !settings.mutated(.neverAborts) else { return }
         if settings.mutated(.liftsFenceByItself) {
             hard.fence = nil
             return saveHardState()

@@ -49,8 +49,14 @@ extension Replica {
     private mutating func advanceCommit(at now: LogicalInstant, leases: LeaseBook) {
         guard var primary, primary.phase != .preparing, let descriptor else { return }
         var everywhere = durable
-        for member in required where !settings.mutated(.acknowledgesAlone) {
+        let counted = required.dropFirst(settings.mutated(.acknowledgesOneShort) ? 1 : 0)
+        for member in counted where !settings.mutated(.acknowledgesAlone) {
             let peer = primary.peers[member]
+            if settings.mutated(.acknowledgesBeforeEviction), let since = peer?.stalledSince,
+                now >= since + settings.prepareTimeout
+            {
+                continue
+            }
             let held = settings.mutated(.countsReceivedForDurable) ? peer?.received : peer?.durable
             everywhere = min(everywhere, held ?? 0)
         }
@@ -59,7 +65,7 @@ extension Replica {
         guard !done.isEmpty else { return }
         // Too few copies now: it is committed here, and may yet be lost. Without the right to serve alone nobody is told yet; it comes
         // in a moment, or with a member that joins, or the role goes and takes the answer with it.
-        let isKept = descriptor.inSync.count >= minInSync
+        let isKept = descriptor.inSync.count >= minInSync || settings.mutated(.servesBelowMinimum)
         if isKept, !mayServeAlone(at: now, leases: leases) {
             self.primary = primary
             return
@@ -138,7 +144,7 @@ extension Replica {
         guard let primary, let descriptor, !isRetired else { return .notPrimary }
         guard primary.phase == .serving, descriptor.status == .active else { return .recovering }
         guard hard.fence == nil else { return .fenced }
-        guard descriptor.inSync.count >= minInSync else {
+        guard descriptor.inSync.count >= minInSync || settings.mutated(.servesBelowMinimum) else {
             return .notEnoughInSync(have: descriptor.inSync.count, need: minInSync)
         }
         guard leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
@@ -343,7 +349,7 @@ extension Replica {
         guard nack.refused > peer.received || peer.received == 0, nack.hint.sequence <= nack.refused else { return }
         peer.heard(at: now)
         peer.flights = []
-        if isInSync, nack.hint.sequence < min(commit, nack.refused) {
+        if isInSync, nack.hint.sequence < min(commit, nack.refused), !settings.mutated(.believesShortLogs) {
             // Every in-sync disk has what is committed; this one has lost some of it (rule E4).
             peer.hasLost = true
         }

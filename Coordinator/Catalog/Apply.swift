@@ -106,7 +106,7 @@ extension Transaction {
         guard node.status == .healthy, node.session != .none else {
             throw CatalogRejection(.nodeUnavailable, "node \(node.id) is \(node.status.rawValue)", field: field)
         }
-        guard node.session == seen.session else {
+        guard node.session == seen.session || mutated(.ignoresPlannedSessions) else {
             throw CatalogRejection(.stalePlan, "node \(node.id) has started again since", field: field)
         }
         return node

@@ -5,6 +5,8 @@
 package enum RuleMutant: String, CaseIterable, Sendable {
     /// A write is acknowledged as soon as the primary has it on disk. (R1)
     case acknowledgesAlone
+    /// One member is not waited for. (R1)
+    case acknowledgesOneShort
     /// What a member has received counts as what it has on disk. (R1)
     case countsReceivedForDurable
     /// A primary that starts again goes on in the run that it was in. (R1)
@@ -13,6 +15,10 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case appliesUncommitted
     /// A strong read does not wait for the engine. (R2)
     case readsWithoutWaiting
+    /// Who is silent for too long is waited for no more, and is in sync still. (R3)
+    case acknowledgesBeforeEviction
+    /// A write is taken with fewer members than the table asks for. (R3)
+    case servesBelowMinimum
     /// A pending learner is not waited for. (R4)
     case forgetsPendingJoin
     /// A join is settled by whatever answer comes first. (R4)
@@ -39,12 +45,18 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case countsGrantFromArrival
     /// A start has granted nothing. (L2)
     case startForgetsGrants
+    /// A node whose disk stands still asks for leases, and uses them. (L3)
+    case holdsLeasesOnStalledDisk
     /// A last member serves without anybody's leave. (R6)
     case servesAlone
     /// A fence that has stood too long is lifted where it stands. (M4)
     case liftsFenceByItself
+    /// Nobody asks for the end of a fence that has stood too long. (M4)
+    case neverAborts
     /// A fence does not outlive the process. (M4)
     case forgetsFence
+    /// A copy joins whatever its rows are. (M6)
+    case skipsComparison
     /// A snapshot is taken whoever sends it, for whatever term. (M5)
     case takesAnySnapshot
     /// Rows are replaced by a snapshot while the log still counts for them. (M5)
@@ -71,6 +83,12 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case checkpointsNoState
     /// A learner is waited for, however long the log becomes. (R9)
     case keepsLogForLearners
+    /// A member whose log has lost what it acknowledged is sent it again, and stays in sync. (E4)
+    case believesShortLogs
+    /// A copy that the engine found damaged goes on. (F6)
+    case servesDamaged
+    /// A change of the topology is applied to another one than it was made from. (T3)
+    case takesGaps
     /// A descriptor older than what the disk has acknowledged under gives a role. (E1)
     case takesOlderDescriptors
 
@@ -80,6 +98,8 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case keepsEpoch
     /// A proposal of a process that was replaced is taken. (E6)
     case ignoresSessions
+    /// A plan is carried out, though a node that it counts on has started again since. (M7)
+    case ignoresPlannedSessions
     /// Any replica may be promoted. (R6)
     case promotesAnybody
     /// A copy is forced into the lead while an in-sync member is there. (R6)

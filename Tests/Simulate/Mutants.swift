@@ -1,6 +1,9 @@
 // The proof that the simulators see: every known bug, planted by itself, is noticed by a scenario, or within 1,000 seeds of a group, 200
 // of a partition or 60 of a cluster. Scenarios come first, for they are quick.
 
+import ClusterSimulation
+import Model
+
 struct Mutants {
     let jobs: Int
     /// Only bugs whose name holds this.
@@ -14,27 +17,52 @@ struct Mutants {
         }
     }
 
+    /// One bug, and what has to notice it.
+    private struct Hunt {
+        let bug: Bug
+        /// The operations at whose steps everybody dies; none: stories, then seeds.
+        var operations: [CrashOperation] = []
+
+        var name: String { operations.isEmpty ? bug.description : "\(bug) (matrix)" }
+    }
+
     private struct Verdict {
-        let bug: String
-        /// The scenario, or whose seed.
+        let name: String
+        /// The scenario, or whose seed, or which cell.
         let noticedBy: String
-        /// Nil: nothing noticed it.
-        let violation: String?
+        let what: String
+        let isNoticed: Bool
         let took: Duration
     }
 
+    /// The bounds on fences and pauses, and what an operation may leave behind, are looked at in the matrix alone: it has to notice bugs by
+    /// itself too.
+    private static let crashes: [(RuleMutant, [CrashOperation])] = [
+        (.neverAborts, [.movePrimary]), (.forgetsFence, [.movePrimary, .split]), (.recordsNoCleanup, [.movePrimary]),
+        (.dropsBeforeSwitch, [.movePrimary]),
+    ]
+
+    private var hunts: [Hunt] {
+        var hunts = Bug.all.map { Hunt(bug: $0) }
+        for (mutant, operations) in Self.crashes {
+            let bug = Bug.cluster(.rule(mutant))
+            if Bug.all.contains(bug) { hunts.append(Hunt(bug: bug, operations: operations)) }
+        }
+        return hunts.filter { hunt in only.map { hunt.name.contains($0) } ?? true }
+    }
+
     func run() async throws -> Bool {
-        let bugs = Bug.all.filter { bug in only.map { bug.description.contains($0) } ?? true }
-        let width = bugs.map(\.description.count).max() ?? 0
+        let hunts = hunts
+        let width = hunts.map(\.name.count).max() ?? 0
         Chunk.say("\(pad("mutation", width))  \(pad("noticed by", 30))  seconds  broken promise")
         // Told in the order in which they are named, whichever was noticed first.
-        var verdicts: [Verdict?] = Array(repeating: nil, count: bugs.count)
+        var verdicts: [Verdict?] = Array(repeating: nil, count: hunts.count)
         var told = 0
         try await withThrowingTaskGroup(of: (Int, Verdict).self) { group in
-            var waiting = bugs.indices
+            var waiting = hunts.indices
             func add() {
                 guard let at = waiting.popFirst() else { return }
-                group.addTask { (at, try await hunt(bugs[at])) }
+                group.addTask { (at, try await verdict(on: hunts[at])) }
             }
             for _ in 0..<jobs { add() }
             while let (at, verdict) = try await group.next() {
@@ -42,32 +70,46 @@ struct Mutants {
                 verdicts[at] = verdict
                 while told < verdicts.count, let next = verdicts[told] {
                     let seconds = pad("\(next.took.components.seconds)", 7)
-                    let promise = (next.violation ?? "none").prefix(120)
-                    Chunk.say("\(pad(next.bug, width))  \(pad(next.noticedBy, 30))  \(seconds)  \(promise)")
+                    Chunk.say("\(pad(next.name, width))  \(pad(next.noticedBy, 30))  \(seconds)  \(next.what.prefix(120))")
                     told += 1
                 }
             }
         }
-        let caught = verdicts.count { $0?.violation != nil }
-        Chunk.say("\(bugs.count) mutants, \(caught) noticed")
-        return caught == bugs.count
+        let caught = verdicts.count { $0?.isNoticed ?? false }
+        Chunk.say("\(hunts.count) mutants, \(caught) noticed")
+        return caught == hunts.count
     }
 
-    private func hunt(_ planted: Bug) async throws -> Verdict {
-        let (bug, start) = (planted.description, ContinuousClock.now)
-        func verdict(_ noticedBy: String, _ violation: String?) -> Verdict {
-            Verdict(bug: bug, noticedBy: noticedBy, violation: violation, took: start.duration(to: .now))
+    private func verdict(on hunt: Hunt) async throws -> Verdict {
+        let start = ContinuousClock.now
+        func verdict(_ noticedBy: String, _ what: String, isNoticed: Bool) -> Verdict {
+            Verdict(
+                name: hunt.name, noticedBy: noticedBy, what: what, isNoticed: isNoticed, took: start.duration(to: .now))
         }
-        if let failure = try await Rehearsal.failure(with: bug) {
-            return verdict("story '\(failure.scenario)'", failure.violation)
+        do {
+            let found = try await find(hunt)
+            return verdict(found?.by ?? "nothing", found?.violation ?? "none", isNoticed: found != nil)
+        } catch let error as Chunk.Untold {
+            return verdict("nobody knows", error.description, isNoticed: false)
         }
-        for subject in planted.subjects {
-            let chunk = Chunk(subject: subject, seeds: 1...Self.seeds(subject), bug: bug, stopsAtFailure: true)
-            if let failure = try await chunk.run().failures.first {
-                return verdict("\(subject) seed \(failure.seed)", failure.violation)
+    }
+
+    private func find(_ hunt: Hunt) async throws -> (by: String, violation: String)? {
+        let name = hunt.bug.description
+        for operation in hunt.operations {
+            if let failure = try await Crashes.failure(of: operation, with: name) { return (failure.cell, failure.violation) }
+        }
+        guard hunt.operations.isEmpty else { return nil }
+        if let failure = try await Rehearsal.failure(with: name) { return ("story '\(failure.scenario)'", failure.violation) }
+        for subject in hunt.bug.subjects {
+            let chunk = Chunk(subject: subject, seeds: 1...Self.seeds(subject), bug: name, stopsAtFailure: true)
+            let outcome = try await chunk.run()
+            if let failure = outcome.failures.first { return ("\(subject) seed \(failure.seed)", failure.violation) }
+            if let (seed, reason) = outcome.untold.first {
+                throw Chunk.Untold(description: "\(subject) seed \(seed): \(reason)")
             }
         }
-        return verdict("nothing", nil)
+        return nil
     }
 
     private func pad(_ text: String, _ width: Int) -> String {

@@ -44,6 +44,8 @@ extension AgentProcess {
             held.storage = parcel.storage
             held.importing = nil
             if mutant == .copiesNoWrites { held.writes = [:] }
+            // Of a register that nobody writes, or it would be right again soon.
+            if spoilsSnapshots { held.values[ClusterOptions.keys] = 1 }
             engine[parcel.partition] = held
             snapshots += 1
             wait(for: .imported(parcel, copy: copy, host: host), at: now)

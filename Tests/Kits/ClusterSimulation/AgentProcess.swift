@@ -82,6 +82,7 @@ struct AgentProcess: Sendable {
     let mutant: ClusterMutant?
     private let isWatched: Bool
     let importTime: Span
+    let spoilsSnapshots: Bool
     let writeKeyAge: Span
     let archive: ClusterArchive
     var core: AgentCore
@@ -151,6 +152,7 @@ struct AgentProcess: Sendable {
         mutant = options.mutant
         isWatched = options.isWatched
         importTime = options.importTime
+        spoilsSnapshots = options.spoilsSnapshots
         writeKeyAge = options.writeKeyAge
         store = found.store
         ring = GossipRing(found.topology.gossipKeys)

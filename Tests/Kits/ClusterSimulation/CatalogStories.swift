@@ -36,6 +36,22 @@ enum CatalogStories {
         }
     }
 
+    /// A node that is to have a copy has started again since that was planned.
+    static func plannedBeforeStart(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let target = catalog.places.agents[2]
+        try catalog.createTable(on: [3, 4])
+        try catalog.finishTable()
+        let partition = try catalog.partition
+        let move = MovePlan(
+            partition: partition.id, source: nil, target: NodeSession(node: target, session: catalog.session(target)),
+            epoch: partition.epoch)
+        try catalog.start(5, store: catalog.places.store(5), generation: 2)
+        if try catalog.run(.beginMove(move)) {
+            throw Violation("a copy is begun on a node that has started again since that was planned")
+        }
+    }
+
     /// A node comes back with an empty disk under its name.
     static func otherStore(_ bug: ClusterBug?) throws(Violation) {
         var catalog = try HandDrivenCatalog(bug)

@@ -4,6 +4,7 @@ import AgentCore
 import Consensus
 import CoordinatorCore
 package import Model
+import Movement
 import Planning
 import Replication
 
@@ -34,6 +35,8 @@ package struct ClusterOptions: Sendable {
     var losesDisks = true
     /// Clients write without keys, and give up what is not answered.
     var isPlain = false
+    /// Every snapshot comes with a row that its sender does not have.
+    var spoilsSnapshots = false
     /// A host's disk holds a copy from elsewhere, of which nobody knows.
     var hasOrphan = false
     /// Clients show tokens and gossip is sealed, and the keys of both are exchanged.
@@ -82,6 +85,7 @@ package struct ClusterOptions: Sendable {
                 agent.mutant = mutant
                 agent.replication.mutant = mutant
                 agent.leases.mutant = mutant
+                agent.movement.mutant = mutant
                 coordinator.mutant = mutant
             #else
                 preconditionFailure("\(mutant) needs a build with MUTANTS")

@@ -51,6 +51,15 @@ package struct ClusterStory: Sendable {
         ClusterStory("forced beside learners", CatalogStories.forcedBesideLearners),
         ClusterStory("forced onto nothing", ProcessStories.forcedOntoNothing),
         ClusterStory("forced promotion", ForcedPromotionRun.story),
+        ClusterStory("forgotten fence") { (bug) throws(Violation) in try ReplicaStories.forgottenFence(bug?.rule) },
+        ClusterStory("silent member") { (bug) throws(Violation) in try ReplicaStories.silentMember(bug?.rule) },
+        ClusterStory("too few copies") { (bug) throws(Violation) in try ReplicaStories.tooFewCopies(bug?.rule) },
+        ClusterStory("stalled primary") { (bug) throws(Violation) in try ReplicaStories.stalledPrimary(bug?.rule) },
+        ClusterStory("short log") { (bug) throws(Violation) in try ReplicaStories.shortLog(bug?.rule) },
+        ClusterStory("planned before a start", CatalogStories.plannedBeforeStart),
+        ClusterStory("damaged copy", ProcessStories.damagedCopy),
+        ClusterStory("missed change", ProcessStories.missedChange),
+        ClusterStory("spoilt copy", SpoiltCopy.story),
     ]
 
     private init(_ name: String, _ story: @escaping @Sendable (ClusterBug?) throws(Violation) -> Void) {

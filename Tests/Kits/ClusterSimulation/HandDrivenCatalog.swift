@@ -9,6 +9,8 @@ struct HandDrivenCatalog {
     private var state: CatalogState
     private var checks: ClusterChecks
     private var index: UInt64 = 0
+    /// What the last command that changed the topology has changed.
+    private(set) var lastDelta: TopologyDelta?
 
     /// Four agents, all of them registered.
     init(_ bug: ClusterBug?) throws(Violation) {
@@ -44,7 +46,10 @@ struct HandDrivenCatalog {
         let entry = CatalogEntry(
             command: command, actor: actor, requestID: request, time: WallTime(milliseconds: Int64(index)))
         let applied = state.apply(entry, at: index)
-        if let delta = applied.delta { try checks.committed(delta) }
+        if let delta = applied.delta {
+            try checks.committed(delta)
+            lastDelta = delta
+        }
         return if case .accepted = applied.result { true } else { false }
     }
 

@@ -1,5 +1,6 @@
 // One process of a cluster, whose peers, callers and clock are played by hand; its disk is prompt.
 
+import AgentCore
 import Model
 import SimulationKit
 
@@ -55,6 +56,12 @@ struct HandDrivenProcess {
             now = min(now + pace, end)
             try step(.tick)
         }
+    }
+
+    /// Its engine cannot go on with a partition.
+    mutating func fail(_ partition: PartitionID) throws(Violation) {
+        process.agent?.soon.append(.failed(partition, "a page cannot be read"))
+        try pass(.milliseconds(20))
     }
 
     /// It stands still.

@@ -9,9 +9,11 @@ import SimulationKit
 
 enum ProcessStories {
     /// An agent that leads the only copy of a partition, and the partition.
-    private static func owner(_ bug: ClusterBug?) throws(Violation) -> (HandDrivenProcess, HandDrivenCatalog) {
+    private static func owner(
+        _ bug: ClusterBug?, mayDamage: Bool = false
+    ) throws(Violation) -> (HandDrivenProcess, HandDrivenCatalog) {
         var catalog = try HandDrivenCatalog(bug)
-        var agent = try HandDrivenProcess(3, bug)
+        var agent = try HandDrivenProcess(3, bug, mayDamage: mayDamage)
         try catalog.createTable(on: [3])
         try agent.learn(catalog.topology)
         try catalog.finishTable()
@@ -37,6 +39,33 @@ enum ProcessStories {
         agent.stall(.seconds(2))
         try agent.step(.tick)
         if case .value? = agent.answer() { throw Violation("an agent answers a read when its right to is over") }
+    }
+
+    /// The engine finds that it cannot read what it holds.
+    static func damagedCopy(_ bug: ClusterBug?) throws(Violation) {
+        let (started, catalog) = try owner(bug, mayDamage: true)
+        var agent = started
+        let partition = try catalog.partition
+        try agent.fail(partition.id)
+        if case .value? = try agent.read(partition.id, at: partition.epoch) {
+            throw Violation("an agent answers out of a copy that is damaged")
+        }
+    }
+
+    /// Of two changes of the topology the second comes alone.
+    static func missedChange(_ bug: ClusterBug?) throws(Violation) {
+        let (started, known) = try owner(bug)
+        var (agent, catalog) = (started, known)
+        try catalog.start(4, store: catalog.places.store(4), generation: 2)
+        let between = catalog.topology.revision
+        try catalog.start(5, store: catalog.places.store(5), generation: 2)
+        guard let link = agent.process.agent?.session.link, let delta = catalog.lastDelta, delta.from == between else {
+            throw Violation("there is no second change")
+        }
+        try agent.hear(.answer(.delta(delta), link: link), from: 0)
+        guard agent.process.agent?.core.topology.revision == known.topology.revision else {
+            throw Violation("an agent takes a change of a topology that it does not have")
+        }
     }
 
     /// A client asks by a route of long ago.

@@ -54,6 +54,63 @@ package enum ReplicaStories {
         if group.acknowledged[caller] != nil { throw Violation("a write is acknowledged that one member has not on its disk") }
     }
 
+    /// A member is silent for long, and no coordinator is in reach that could leave it out.
+    package static func silentMember(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        group.coordinatorsUp = false
+        isolate(2, in: group)
+        let caller = group.write(at: group.order[0])
+        group.run(.seconds(2))
+        if group.acknowledged[caller] != nil { throw Violation("a write is acknowledged without a member that is in sync") }
+    }
+
+    /// Two of three are learners: the table asks for two members.
+    package static func tooFewCopies(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        for index in 1...2 {
+            group.nodeFailed(group.order[index])
+            group.run(.milliseconds(200))
+        }
+        let caller = group.write(at: group.order[0])
+        group.run(.milliseconds(400))
+        if group.acknowledged[caller] != nil { throw Violation("a write is acknowledged with one copy, and two are asked for") }
+    }
+
+    /// The primary's own disk takes no writes, and says nothing of it.
+    package static func stalledPrimary(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        group.node(0).diskStands = true
+        group.run(.seconds(1))
+        let caller = CallerID(group.read(at: group.order[0]))
+        group.run(.milliseconds(100))
+        if group.refusals[caller] == nil { throw Violation("a primary whose disk stands still answers reads by its leases") }
+    }
+
+    /// A member's disk comes back as it once was, and its primary finds its log short.
+    package static func shortLog(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        let node = group.node(2)
+        func write() {
+            for _ in 0..<10 {
+                group.write(at: group.order[0])
+                group.run(.milliseconds(10))
+            }
+            group.run(.milliseconds(100))
+        }
+        write()
+        let image = (disk: Array(node.disk.prefix(node.persistedRecords)), rows: node.syncedRows, synced: node.synced)
+        write()
+        group.crash(node.id)
+        node.disk = image.disk
+        node.persistedRecords = image.disk.count
+        (node.rows, node.syncedRows, node.applied, node.synced) = (image.rows, image.rows, image.synced, image.synced)
+        group.restart(node.id)
+        group.run(.milliseconds(400))
+        if group.descriptor.inSync.contains(node.id) {
+            throw Violation("a member that has lost what it acknowledged stays in sync")
+        }
+    }
+
     // MARK: - Joins
 
     /// A learner that has been proposed may be in sync already: nobody here can know, while no coordinator is in reach.
@@ -206,6 +263,20 @@ package enum ReplicaStories {
         group.run(.milliseconds(400))
         if group.acknowledged[caller] != nil {
             throw Violation("a fenced primary acknowledges a write, while the switch may be committed already")
+        }
+    }
+
+    /// The coordinators are there, and nothing comes of the operation: its target has died, say.
+    package static func forgottenFence(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try serving(mutant)
+        group.commit { $0.operation = OperationID(40) }
+        group.run(.milliseconds(50))
+        group.give(group.order[0], [.ordered(.fence(OperationID(40)))])
+        group.run(.milliseconds(400))
+        let caller = group.write(at: group.order[0])
+        group.run(.milliseconds(100))
+        if group.acknowledged[caller] == nil {
+            throw Violation("a fence stands for longer than 400 ms under a leader")
         }
     }
 
