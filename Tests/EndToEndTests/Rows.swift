@@ -20,8 +20,10 @@ struct Rows: Sendable {
     private var headers: [(String, String)] { [("authorization", "Bearer \(token)")] }
 
     /// Repeats until a gateway acknowledges, or the time is over. The value is the same each time, so repeating is harmless.
-    func put(_ name: String, _ value: Int, within seconds: Double = 20) async throws -> Outcome {
-        let body = "{\"name\":\"\(name)\",\"value\":\(value)}"
+    ///
+    /// - Parameter more: other columns, as JSON behind a comma.
+    func put(_ name: String, _ value: Int, more: String = "", within seconds: Double = 20) async throws -> Outcome {
+        let body = "{\"name\":\"\(name)\",\"value\":\(value)\(more)}"
         let answer = try await atPrimary("[\"\(name)\"]", within: seconds) { gateway, key in
             try await cluster.clients.send(.PUT, url(gateway, key), body: body, headers: headers, within: 2)
         }
