@@ -240,9 +240,10 @@ if !coresOnly {
             ].map { .byName(name: $0) } + [arguments], path: "Tests/Chaos", swiftSettings: settings),
         .testTarget(
             name: "ChaosTests",
-            dependencies: ["Client", "Launching", "LoadLedger", "LogStorage", "Model", "ProcessKit", "SimulationKit", "chaos"].map {
-                .byName(name: $0)
-            },
+            dependencies: ["Client", "Launching", "LoadLedger", "LogStorage", "Model", "ProcessKit", "SimulationKit", "chaos"]
+                .map {
+                    .byName(name: $0)
+                },
             path: "Tests/ChaosTests", swiftSettings: settings),
         shellTests("LogStorage", uses: ["DiskKit", "DurableLog", "Model"]),
         shellTests("Compression"),
