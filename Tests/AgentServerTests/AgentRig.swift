@@ -100,10 +100,23 @@ final class AgentRig: @unchecked Sendable {
         var logger = Logger(label: "rig") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .error
         logger[metadataKey: "node"] = "\(node)"
-        let parts = try await AgentParts.open(configuration, logger: logger, wrapping: wrapping)
+        let parts = try await open(configuration, logger, wrapping)
         // Ended as a signal would end it: in order, each service after those that need it.
         let group = ServiceGroup(services: [Process(parts: parts, logger: logger)], logger: logger)
         running[node] = (parts.agent, group, Task { try await group.run() })
+    }
+
+    /// The folder of one that has ended is free as soon as the last of its tasks has let go of it.
+    private func open(
+        _ configuration: AgentConfiguration, _ logger: Logger, _ wrapping: (SQLiteEngine) -> any StorageEngine
+    ) async throws -> AgentParts {
+        let end = ContinuousClock.now + .seconds(10)
+        while true {
+            do { return try await AgentParts.open(configuration, logger: logger, wrapping: wrapping) } catch {
+                guard case .locked? = error as? StorageError, ContinuousClock.now < end else { throw error }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
     }
 
     func stop(_ node: NodeID) async {
