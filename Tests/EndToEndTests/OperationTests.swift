@@ -90,14 +90,9 @@ extension ClusterTests {
         let route = try await cluster.route("cancelled", key: #"["r-1"]"#)
         let holders = route["replicas"]?.array.compactMap { $0["node_id"]?.string } ?? []
         #expect(holders.contains(move.source) && !holders.contains(move.target), "\(holders)")
-        // As soon as the move is over the leader may even out who leads what, which is an operation of its own.
-        let primary = try #require(route["primary"]?.string)
-        let operations = try await cluster.api(.GET, "/operations").json["operations"]?.array ?? []
-        let isEvenedOut = operations.contains {
-            $0["kind"]?.string == "transfer-primary" && $0["partition"]?.number.map { "\(Int64($0))" } == move.partition
-                && $0["target"]?.string == primary
-        }
-        #expect(primary == move.source || isEvenedOut, "\(primary) leads, as no operation of \(operations) asked")
+        // The role may have gone to another meanwhile: the leader evens out who leads what, and a primary whose engine has taken in nothing
+        // for five seconds, as while it reads a copy on a busy machine, leaves it by itself (rule F6).
+        #expect(route["primary"]?.string.map { $0 != move.target && holders.contains($0) } ?? false, "\(route)")
         let missing = try await coxctl(cluster, ["op", "cancel", "999999999"])
         #expect(missing.status == 3, "\(missing)")
         let creation = try await coxctl(cluster, ["op", "pause", move.operation])
