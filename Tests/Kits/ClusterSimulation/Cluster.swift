@@ -93,14 +93,14 @@ struct Cluster: SimulatedSystem {
         case .store(let found): return (found, [])
         case .empty where lostDisks > 0:
             let store = StoreID(seed >> 16 | 1 << 20)
-            let making =
-                disk.files.map(DiskStep.remove) + LogStore.make(MemberID(places.node(host), store: store), store: store).steps
-            var made = disk
+            let making = LogStore.make(MemberID(places.node(host), store: store), store: store).steps
+            // Not on this disk, which may be about to fail: the process does that when it gets there.
+            var made = SimulatedDisk()
             for step in making { try? made.perform(step) }
             guard case .store(let found) = LogStore.find(on: made) else {
                 throw Violation("a new store cannot be read back")
             }
-            return (found, making)
+            return (found, disk.files.map(DiskStep.remove) + making)
         case .empty, .damaged: throw Violation("the disk of \(places.node(host)) cannot be read back")
         }
     }
