@@ -53,9 +53,14 @@ extension AgentCore {
             guard let partition = topology.partitions[id], partition.inSync.count > 1,
                 ownReplica(of: partition)?.role == .inSync
             else { continue }
-            let proposal = PartitionProposal.evict(id, node: identity.node, expecting: partition.epoch)
-            if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+            leave(partition, because: .isDamaged, at: now)
         }
+    }
+
+    private mutating func leave(_ partition: PartitionDescriptor, because cause: EvictionCause, at now: LogicalInstant) {
+        let proposal = PartitionProposal.evict(partition.id, node: identity.node, expecting: partition.epoch)
+        if !proposals.knows(proposal) { actions.append(.evicting(partition.id, identity.node, cause)) }
+        if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
     }
 
     /// A member whose engine has for long not made what a committed split or merge has left here leaves the in-sync set of that (rule F6):
@@ -80,8 +85,7 @@ extension AgentCore {
                 ownReplica(of: partition)?.role == .inSync,
                 partition.inSync.count > max(1, topology.tables[partition.table]?.minInSync ?? 1)
             else { continue }
-            let proposal = PartitionProposal.evict(child, node: identity.node, expecting: partition.epoch)
-            if let request = proposals.want(proposal, at: now) { actions.append(.propose(proposal, request)) }
+            leave(partition, because: .isNotInstalled, at: now)
         }
     }
 

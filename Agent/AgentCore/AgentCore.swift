@@ -309,6 +309,7 @@ package struct AgentCore: Sendable {
             case .refuse(let caller, .notPrimary): actions.append(.refuse(caller, .notHere(topology.partitions[id])))
             case .refuse(let caller, let refusal): actions.append(.refuse(caller, .replica(refusal)))
             case .propose(let proposal, let request): actions.append(.propose(proposal, request))
+            case .evicting(let member, let cause): actions.append(.evicting(id, member, cause))
             case .askTopology: actions.append(.askTopology)
             case .halted(let reason):
                 actions.append(.damaged(id, "\(reason)"))

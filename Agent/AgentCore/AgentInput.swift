@@ -74,6 +74,8 @@ package enum AgentAction: Hashable, Sendable {
     case readable(CallerID)
     case refuse(CallerID, RequestRefusal)
     case propose(PartitionProposal, RequestID)
+    /// For the node's log: this member is asked to leave the in-sync set, in the proposal that follows.
+    case evicting(PartitionID, NodeID, EvictionCause)
     /// Make an empty replica, on disk.
     case create(PartitionDescriptor, StorageID)
     /// Put the children in the parent's place, on disk, in one transaction; or a single one that names its parents in theirs, of which this

@@ -49,6 +49,9 @@ package struct ProposalBook: Hashable, Sendable {
 
     package var count: Int { wants.count }
 
+    /// Whether it was asked for before, and still applies.
+    package func knows(_ proposal: PartitionProposal) -> Bool { wants[proposal] != nil }
+
     /// Forgets what no longer applies.
     package mutating func forget(where isOver: (PartitionProposal) -> Bool) {
         wants = wants.filter { !isOver($0.key) }

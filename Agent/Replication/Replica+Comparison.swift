@@ -141,6 +141,6 @@ extension Replica {
         guard others.contains(where: primary.comparison.answered.contains),
             let hidden = others.first(where: { !primary.comparison.answered.contains($0) })
         else { return }
-        propose(.evict(id, node: hidden, expecting: descriptor.epoch), at: now)
+        evict(hidden, because: .isHidden, from: descriptor, at: now)
     }
 }

@@ -410,9 +410,10 @@ extension Replica {
             // After a pause of this node answers of that time may still be on their way in.
             let isMute =
                 leases.isFit(at: now) && peer.unansweredSince.map { now >= $0 + settings.openingTimeout } ?? false
-            guard peer.hasLost || isSpare(member) && (owesFor(patience, member, at: now) || isMute) else { continue }
-            propose(.evict(id, node: member, expecting: descriptor.epoch), at: now)
-            return
+            let owes = owesFor(patience, member, at: now)
+            guard peer.hasLost || isSpare(member) && (owes || isMute) else { continue }
+            let cause: EvictionCause = peer.hasLost ? .hasLost : isMute ? .isMute : .owes
+            return evict(member, because: cause, from: descriptor, at: now)
         }
     }
 
@@ -447,7 +448,15 @@ extension Replica {
             else { return false }
             return isUnfit ? peer.durable >= log.lastSequence : peer.engine.applied > applied
         }
-        if isSpared { propose(.evict(id, node: node, expecting: descriptor.epoch), at: now) }
+        if isSpared { evict(node, because: isUnfit ? .logIsStuck : .engineIsStuck, from: descriptor, at: now) }
+    }
+
+    mutating func evict(
+        _ member: NodeID, because cause: EvictionCause, from descriptor: PartitionDescriptor, at now: LogicalInstant
+    ) {
+        let proposal = PartitionProposal.evict(id, node: member, expecting: descriptor.epoch)
+        if !proposals.knows(proposal) { actions.append(.evicting(member, cause)) }
+        propose(proposal, at: now)
     }
 
     mutating func propose(_ proposal: PartitionProposal, at now: LogicalInstant) {

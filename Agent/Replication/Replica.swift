@@ -63,6 +63,8 @@ package struct Replica: Hashable, Sendable {
         case readable(CallerID)
         case refuse(CallerID, Refusal)
         case propose(PartitionProposal, RequestID)
+        /// For the node's log: this member is asked to leave, in the proposal that follows.
+        case evicting(NodeID, EvictionCause)
         /// Somebody knows an epoch that this node has not seen committed: ask for the topology (rule E2).
         case askTopology(Epoch)
         case halted(HaltReason)

@@ -55,7 +55,7 @@ extension World {
                 splitKeysAsked += 1
                 let key = splitKey.flatMap { range.split(at: $0) == nil ? nil : $0 }
                 push(.input(.splitKeyFound(id, key), to: machine.id, life: machine.start), after: delay(50_000))
-            case .askTopology: break
+            case .askTopology, .evicting: break
             case .damaged(let id, let what): if !mayDamage { damages.append("\(machine.id) \(id) \(what)") }
             }
         }

@@ -34,6 +34,7 @@ import Testing
         #expect(cluster.acknowledged[caller] == nil)
         #expect(cluster.run(until: { $0.acknowledged[caller] != nil }, atMost: .seconds(2)))
         #expect(cluster.descriptor.inSync == [cluster.order[0], cluster.order[1]])
+        #expect(cluster.evictionsAsked == [cluster.order[2]: [.owes]])
     }
 
     @Test("a member whose engine takes in nothing keeps no more of the log than a primary, and is left out (R3, R9)")

@@ -25,6 +25,7 @@ import Testing
         #expect(cluster.descriptor.inSync == cluster.order)
         cluster.run(.seconds(3))
         #expect(cluster.descriptor.inSync == [cluster.order[0], cluster.order[2]])
+        #expect(cluster.evictionsAsked == [cluster.order[1]: [.isMute]])
         let read = cluster.read(at: cluster.order[0])
         cluster.run(.milliseconds(100))
         #expect(cluster.refusals[CallerID(read)] == nil)
@@ -68,6 +69,7 @@ import Testing
         #expect(cluster.descriptor.primary == cluster.order[0])
         cluster.run(.seconds(3))
         #expect(cluster.descriptor.primary == cluster.order[1] && cluster.descriptor.inSync == Array(cluster.order[1...]))
+        #expect(cluster.evictionsAsked == [cluster.order[0]: [.logIsStuck]])
         let caller = cluster.write(at: cluster.order[1])
         #expect(cluster.run(until: { $0.acknowledged[caller] != nil }, atMost: .seconds(2)))
     }

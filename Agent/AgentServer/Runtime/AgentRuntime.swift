@@ -209,6 +209,10 @@ package actor AgentRuntime: Service {
             case .readable(let caller): callers.readable(caller)
             case .refuse(let caller, let refusal): callers.refuse(caller, DataRefusal(refusal))
             case .propose(let proposal, let request): hands.propose(proposal, request)
+            case .evicting(let id, let member, let cause):
+                logger.warning(
+                    "asks that a member leaves the in-sync set",
+                    metadata: ["partition": "\(id)", "member": "\(member)", "reason": "\(cause)"])
             case .create(let descriptor, let storage):
                 guard let table = core.topology.tables[descriptor.table] else { continue }
                 hands.engine.submit(.create(descriptor, table), to: storage)

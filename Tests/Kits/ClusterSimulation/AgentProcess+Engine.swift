@@ -96,7 +96,7 @@ extension AgentProcess {
             wait(for: .tell(.dropped(id, storage)), at: now)
         case .copy(let id, _, let peer, let storage, let term): send(id, to: peer, storage, term, at: now, &effects)
         case .append, .send, .acknowledge, .readable, .refuse, .propose, .stopCopy, .confirmQuorum, .findSplitKey,
-            .topologyChanged, .askTopology, .damaged:
+            .topologyChanged, .askTopology, .evicting, .damaged:
             break
         }
     }

@@ -315,6 +315,7 @@ struct AgentProcess: Sendable {
             case .topologyChanged: learned(at: now, &effects)
             case .confirmQuorum: confirmQuorum(at: now, &effects)
             case .askTopology: askTopology(at: now, &effects)
+            case .evicting: break
             // Nothing is measured here: splits are an operator's.
             case .findSplitKey(let id, _, _, _): soon.append(.splitKeyFound(id, nil))
             case .damaged(let id, let what): violations.append("\(node) finds \(id) damaged: \(what)")

@@ -93,7 +93,7 @@ package enum AgentAct: Hashable, Sendable, CustomStringConvertible {
         // What every write and every beat does too; a copy is stopped for what is seen at another place; quorum is asked for by nobody in
         // particular; an operation that begins with a key that is found is not there yet.
         case .send, .apply, .acknowledge, .readable, .refuse, .stopCopy, .confirmQuorum, .findSplitKey, .topologyChanged,
-            .askTopology, .damaged:
+            .askTopology, .evicting, .damaged:
             []
         }
     }

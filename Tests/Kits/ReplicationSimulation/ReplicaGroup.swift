@@ -104,6 +104,8 @@ final class ReplicaGroup {
     var violations: [String] = []
     var halts: [String] = []
     var proposalsSeen: [PartitionProposal] = []
+    /// Why members were asked to leave, as the nodes' logs would tell.
+    var evictionsAsked: [NodeID: [EvictionCause]] = [:]
 
     init(
         seed: UInt64, nodes count: Int, inSync: Int? = nil, minInSync: Int = 2, fault: LinkFaults = LinkFaults(),
@@ -248,6 +250,7 @@ final class ReplicaGroup {
             case .propose(let proposal, let request):
                 proposalsSeen.append(proposal)
                 if coordinatorsUp { push(.proposal(proposal, request, from: node.id), after: delay(fault.maxDelay)) }
+            case .evicting(let member, let cause): evictionsAsked[member, default: []].append(cause)
             case .askTopology:
                 if coordinatorsUp { push(.topology(descriptor, to: node.id), after: delay(fault.maxDelay)) }
             case .halted(let reason): halts.append("\(node.id) \(reason)")
