@@ -1,4 +1,4 @@
-import Consensus
+@testable import Consensus
 import Model
 @testable import RaftSimulation
 import SimulationKit
@@ -7,9 +7,11 @@ import Testing
 @Suite struct LogStoreTests {
     private let member: MemberID
     private let founding: MemberConfiguration
+    private let vote: HardState
 
     init() throws {
         member = MemberID(try NodeID("m0"))
+        vote = HardState(term: Term(1), vote: member)
         founding = try MemberConfiguration(
             voters: [member, MemberID(try NodeID("m1"))], learners: [MemberID(try NodeID("m2"))])
     }
@@ -65,6 +67,66 @@ import Testing
             if found.entries.last?.id == last { whole += 1 } else { torn += 1 }
         }
         #expect(torn > 10 && whole > 10, "\(torn) torn, \(whole) whole")
+    }
+
+    /// Seed 1064018220111 told of it.
+    @Test(
+        "a snapshot that made the log void is said in it before anything follows: two starts later the new entries are there",
+        // Up to the snapshot, beyond it, and not as far; with room behind them, and with none.
+        arguments: [5, 8, 2] as [UInt64], [8, 9_000])
+    func voidLog(count: UInt64, bytes: Int) throws {
+        var disk = SimulatedDisk()
+        var (log, steps) = LogStore.make(member, store: StoreID(1))
+        steps += log.steps(for: [persist(entries(1...count, term: 1, bytes: bytes), isNewVote: true)])
+        for step in steps { try disk.perform(step) }
+        // The snapshot is durable, and the process dies before the record that says that it took the log's place.
+        let taken = snapshot(term: 2)
+        for step in log.steps(for: [persist(snapshot: taken, replacesLog: true)]).dropLast(2) { try disk.perform(step) }
+
+        var found = try recovered(from: disk)
+        #expect(found.snapshot == taken && found.entries.isEmpty && found.hardState == vote)
+        for step in found.opening { try disk.perform(step) }
+        let fresh = entries(6...7, term: 2, bytes: 8)
+        for step in found.log.steps(for: [persist(fresh)]) { try disk.perform(step) }
+
+        found = try recovered(from: disk)
+        #expect(found.snapshot == taken && found.entries == fresh && found.hardState == vote)
+    }
+
+    @Test("a log that begins behind its snapshot is damage: what is between them is nowhere")
+    func gap() throws {
+        var disk = SimulatedDisk()
+        var (log, steps) = LogStore.make(member, store: StoreID(1))
+        steps += log.steps(for: [persist(entries(7...8, term: 1, bytes: 8))])
+        steps += log.steps(for: [persist(snapshot: snapshot(term: 1))])
+        for step in steps { try disk.perform(step) }
+        #expect(throws: Violation.self) { try recovered(from: disk) }
+    }
+
+    private func recovered(from disk: SimulatedDisk) throws -> LogStore.Recovered {
+        guard case .store(let found) = LogStore.find(on: disk) else { throw Violation("it cannot be read back") }
+        return found
+    }
+
+    private func entries(_ indices: ClosedRange<UInt64>, term: UInt64, bytes: Int) -> [Entry] {
+        indices.map { index in
+            let id = EntryID(term: Term(term), index: LogIndex(index))
+            return Entry(id: id, content: .command(Array(repeating: UInt8(truncatingIfNeeded: index), count: bytes)))
+        }
+    }
+
+    private func snapshot(term: UInt64) -> Snapshot {
+        Snapshot(
+            id: EntryID(term: Term(term), index: LogIndex(5)), configuration: founding, configurationIndex: .zero,
+            data: [1, 2, 3])
+    }
+
+    private func persist(
+        _ entries: [Entry] = [], isNewVote: Bool = false, snapshot: Snapshot? = nil, replacesLog: Bool = false
+    ) -> Persist {
+        Persist(
+            sequence: 1, hardState: vote, hardStateChanged: isNewVote, snapshot: snapshot, replacesLog: replacesLog,
+            entries: entries, answers: [])
     }
 
     /// What a follower writes of some entries of its leader, of which the ones before are committed.

@@ -104,7 +104,17 @@ package struct LogStore: Sendable {
             lines += write.entries.map(LogLine.entry)
             last = max(last, write.entries.last?.id.index ?? .zero)
         }
-        guard !lines.isEmpty else { return steps }
+        if !lines.isEmpty { steps += appending(lines, behind: former, last: last) }
+        return steps
+    }
+
+    /// The steps that make `lines` durable together.
+    ///
+    /// - Parameters:
+    ///   - former: what was in force before them.
+    ///   - last: the highest index among them.
+    private mutating func appending(_ lines: [LogLine], behind former: HardState, last: LogIndex) -> [DiskStep] {
+        var steps: [DiskStep] = []
         var bytes: [UInt8] = []
         var next = tail
         let records = lines.map(\.record)
@@ -128,6 +138,13 @@ package struct LogStore: Sendable {
         steps.append(.write(file: file, at: place, bytes))
         if mutant != .neverSyncs { steps.append(.sync(file: file)) }
         return steps
+    }
+
+    /// Says in the log that what stands in it is void, before anything is added to it: the next start would take what follows for void
+    /// as well.
+    private mutating func resetting(at snapshot: EntryID) -> [DiskStep] {
+        owesHardState = false
+        return appending([.reset(snapshot), .hardState(hardState)], behind: hardState, last: .zero)
     }
 
     private mutating func saving(_ snapshot: Snapshot) -> [DiskStep] {
@@ -167,7 +184,7 @@ package struct LogStore: Sendable {
             guard let found = Snapshot(encoded: disk.bytes(of: newest) ?? []) else { return .damaged }
             snapshot = found
         }
-        guard var replay = Replay(files: files, disk: disk, store: StoreID(number), mutant: mutant), let tail = replay.tail
+        guard let replay = Replay(files: files, disk: disk, store: StoreID(number), mutant: mutant), let tail = replay.tail
         else {
             return .damaged
         }
@@ -176,14 +193,15 @@ package struct LogStore: Sendable {
             // A process that died between a write and its sync, or a rename and the folder's, left what can be read and is not durable.
             opening += files.filter { !$0.hasSuffix(".tmp") }.map { DiskStep.sync(file: $0) } + [.syncFolder]
         }
-        guard let entries = replay.finish(snapshot, mutant) else { return .damaged }
+        guard let (entries, mustReset) = replay.finish(snapshot, mutant) else { return .damaged }
         // What is known to be committed was on disk before that was written down.
         let end = max(entries.last?.id.index ?? .zero, snapshot?.id.index ?? .zero)
         guard replay.hardState.commit <= end || mutant == .cutsAtDamage else { return .damaged }
-        let log = LogStore(
+        var log = LogStore(
             tail: tail, segments: replay.segments, hardState: replay.hardState,
             owesHardState: !replay.lastSegmentHasHardState && mutant != .dropsVote,
             snapshots: snapshot.map { [$0.id.index] } ?? [], mutant: mutant)
+        if let snapshot, mustReset { opening += log.resetting(at: snapshot.id) }
         return .store(
             Recovered(
                 log: log, member: member, hardState: replay.hardState, snapshot: snapshot, entries: entries, opening: opening))
@@ -263,15 +281,16 @@ private struct Replay {
         }
     }
 
-    /// The entries behind the snapshot. One that contradicts it at its index ends the log there: the snapshot came from a leader, and
-    /// the process died before the record that says so was durable. Nil when something is missing between them.
-    mutating func finish(_ snapshot: Snapshot?, _ mutant: ShellMutant?) -> [Entry]? {
+    /// The entries behind the snapshot. One that contradicts it at its index ends the log there, and so does a log that ends before it:
+    /// the snapshot came from a leader, and the process died before the record that says so was durable. It must be said then.
+    /// Nil when something is missing between them.
+    func finish(_ snapshot: Snapshot?, _ mutant: ShellMutant?) -> (entries: [Entry], mustReset: Bool)? {
         let covered = snapshot?.id ?? .zero
         if snapshot == nil, beginsLate { return nil }
-        let contradicts =
-            mutant != .forgetsReset && entries.contains { $0.id.index == covered.index && $0.id.term != covered.term }
-        let behind = contradicts ? [] : entries.filter { $0.id.index > covered.index }
-        guard behind.first.map({ $0.id.index == covered.index.next }) ?? true else { return snapshot == nil ? nil : [] }
-        return behind
+        guard let first = entries.first?.id.index, let last = entries.last?.id.index else { return ([], false) }
+        guard first <= covered.index.next else { return nil }
+        let contradicts = entries.contains { $0.id.index == covered.index && $0.id.term != covered.term }
+        if contradicts || last < covered.index, mutant != .forgetsReset { return ([], true) }
+        return (entries.filter { $0.id.index > covered.index }, false)
     }
 }
