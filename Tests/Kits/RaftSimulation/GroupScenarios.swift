@@ -91,6 +91,39 @@ enum GroupScenarios {
         try group.demandProgress()
     }
 
+    /// As before, but it dies when the snapshot is durable, and the record is not that makes its tail void. What it then acknowledges is
+    /// behind that tail on its disk, and another start later it has to be the one who remembers.
+    static func deathBehindSnapshot(_ group: inout HandDrivenGroup) throws(Violation) {
+        group.isolate(0)
+        for _ in 0..<8 { try group.put(at: 0) }
+        try group.settle()
+        try group.elect(1)
+        for _ in 0..<2 { try group.commit(at: 1) }
+        group.heal()
+        group.stallDisk(of: 0)
+        try group.pass(.milliseconds(200), at: 1)
+        try group.settle()
+        try group.kill(0) { step in if case .rename("snapshot.tmp", _) = step { true } else { false } }
+        try group.start(0)
+        try group.resumeDisk(of: 0)
+        let raft = group.raft(0)
+        try group.stage(
+            raft.map { $0.snapshot.id.index > .zero && $0.log.last == $0.snapshot.id } == true,
+            "the snapshot takes the tail's place")
+        group.isolate(2)
+        // Heartbeats, by which its leader hears that it is back.
+        for _ in 0..<3 {
+            try group.pass(.milliseconds(200), at: 1)
+            try group.settle()
+        }
+        try group.commit(at: 1)
+        try group.stage(group.lastIsAnswered, "it acknowledges what follows")
+        group.kill(0)
+        try group.start(0)
+        group.kill(1)
+        try group.demandProgress()
+    }
+
     // MARK: - Members (Raft §6; CONSENSUS D26, D27)
 
     /// A change that reached nobody is cut by the next leader.

@@ -109,6 +109,21 @@ struct HandDrivenGroup {
         hosts[host].jobs = []
     }
 
+    /// A stalled disk goes on up to the first step that `isLast` picks; then the process dies.
+    mutating func kill(_ host: Int, after isLast: (DiskStep) -> Bool) throws(Violation) {
+        while let job = hosts[host].jobs.first {
+            guard let last = job.steps.firstIndex(where: isLast) else {
+                try finishOneJob(of: host)
+                continue
+            }
+            for step in job.steps[...last] {
+                do { try hosts[host].disk.perform(step) } catch { throw Violation("a sound disk failed: \(error)") }
+            }
+            return kill(host)
+        }
+        try stage(false, "the disk comes to the step at which the process dies")
+    }
+
     mutating func start(_ host: Int) throws(Violation) {
         var effects = Effects<GroupMessage>()
         lives += 1

@@ -201,7 +201,7 @@ package struct LogStore: Sendable {
             tail: tail, segments: replay.segments, hardState: replay.hardState,
             owesHardState: !replay.lastSegmentHasHardState && mutant != .dropsVote,
             snapshots: snapshot.map { [$0.id.index] } ?? [], mutant: mutant)
-        if let snapshot, mustReset { opening += log.resetting(at: snapshot.id) }
+        if let snapshot, mustReset, mutant != .forgetsVoidLog { opening += log.resetting(at: snapshot.id) }
         return .store(
             Recovered(
                 log: log, member: member, hardState: replay.hardState, snapshot: snapshot, entries: entries, opening: opening))

@@ -20,6 +20,7 @@ package struct Scenario: Sendable {
         Scenario("late read answer", GroupScenarios.lateReadAnswer),
         Scenario("write outlives entries", GroupScenarios.writeOutlivesEntries),
         Scenario("snapshot within tail", snapshotEvery: 4, GroupScenarios.snapshotWithinTail),
+        Scenario("death behind snapshot", snapshotEvery: 4, GroupScenarios.deathBehindSnapshot),
         Scenario("change is cut", GroupScenarios.changeIsCut),
         Scenario("half-committed change", members: 5, GroupScenarios.halfCommittedChange),
         Scenario("leaver has longest log", members: 4, GroupScenarios.leaverHasLongestLog),

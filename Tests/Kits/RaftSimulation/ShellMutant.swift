@@ -44,4 +44,6 @@ package enum ShellMutant: String, CaseIterable, Sendable {
     case answersByIndex
     /// The log after a snapshot from the leader still holds what stood before it. (C23, A7)
     case forgetsReset
+    /// A start goes by a snapshot that has made the log void, and does not say so in it. (C23, A7)
+    case forgetsVoidLog
 }
