@@ -120,7 +120,9 @@ struct GroupChecks {
         if let before = told[member], raft.term < before {
             throw Violation("\(member) comes back in \(raft.term) and has spoken in \(before)")
         }
-        watched[host].log = Self.shadow(of: raft.log)
+        let log = Self.shadow(of: raft.log)
+        try checkKept(member, log, of: watched[host].durable)
+        watched[host].log = log
         watched[host].term = raft.term
         watched[host].commit = raft.log.commit
         watched[host].applied = .zero
@@ -134,6 +136,14 @@ struct GroupChecks {
         }
         try checkNew(host, raft, from: raft.log.base.index.next)
         try checkConfiguration(raft)
+    }
+
+    /// What no crash could take is there again, unless what was written behind it cuts it, or a leader's snapshot has taken its place.
+    private func checkKept(_ member: MemberID, _ log: ShadowLog, of durable: ShadowLog) throws(Violation) {
+        let isReplaced = log.base.index > durable.base.index && durable.term(at: log.base.index) != log.base.term
+        guard isReplaced || log.last.isAtLeastAsUpToDate(as: durable.last) || ledger.lost.contains(member) else {
+            throw Violation("\(member) comes back with \(log.last), and its disk held \(durable.last)")
+        }
     }
 
     private static func shadow(of log: RaftLog) -> ShadowLog {
