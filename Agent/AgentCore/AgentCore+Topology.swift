@@ -263,7 +263,11 @@ extension AgentCore {
         let isOver = topology.retired[found.partition] != nil
         let applied = found.applied.sequence
         local.provenEpoch = recovered?.hard.epoch ?? Epoch(0)
-        if found.isImporting {
+        // The log gave the copy up for a snapshot, and this process ended before the engine had begun with that: the rows count for nothing,
+        // whatever a mirror from before says of them.
+        let isGivenUpForSnapshot = recovered.map { $0.isEmpty && $0.hard.isCopied } ?? false
+        let isLearner = descriptor.map { ownReplica(of: $0)?.role == .learner } ?? false
+        if found.isImporting || isGivenUpForSnapshot && !isLearner && !isOver {
             local.replica = Replica(
                 id: found.partition, node: identity.node, incarnation: incarnation(), hard: recovered?.hard ?? HardState(),
                 isImporting: true, settings: settings.replication)
@@ -288,7 +292,6 @@ extension AgentCore {
                 hard: recovered?.hard ?? HardState(), applied: applied, settings: settings.replication)
         } catch {
             // A snapshot that was whole in the engine before the log said so is no damage: the log had given up all that it held.
-            let isLearner = descriptor.map { ownReplica(of: $0)?.role == .learner } ?? false
             let isUnsaid = isLearner && recovered?.isEmpty ?? false
             if recovered?.isDropped ?? false || isUnsaid { local.isLeftOver = true } else { local.damage = "\(error)" }
         }

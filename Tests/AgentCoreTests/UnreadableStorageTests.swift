@@ -202,6 +202,30 @@ extension OldDiskTests {
         #expect(pair.exclusions(by: &core) == [])
     }
 
+    @Test("a copy that the log gave up for a snapshot which had not begun is no damage, though the mirror is from before (R4, E4)")
+    func givenUpUnderAnOldMirror() throws {
+        let pair = try Pair()
+        let id = PartitionID(11)
+        var records = RecoveredPartition()
+        records.add(.dropped(id))
+        records.add(.hardState(id, HardState(epoch: Epoch(5), isCopied: true)))
+        let engine = [
+            EngineReplica(
+                partition: id, storage: pair.storage, range: .all, applied: Position(epoch: Epoch(4), run: 1, sequence: 7))
+        ]
+        var core = pair.start(pair.topology(20, [.partition(pair.partition(id, epoch: 4))]), [id: records], engine: engine)
+        #expect(core.damagedPartitions == [] && core.unvouched == [])
+        // What it is told later says that it learns; the rows are not what it has.
+        let evicted = PartitionDescriptor(
+            id: id, table: TableID(10), range: .all, epoch: Epoch(5), primary: pair.peer,
+            replicas: [(pair.own, UInt64(1), ReplicaRole.learner), (pair.peer, 2, .inSync)].map {
+                ReplicaDescriptor(node: $0.0, store: StoreID($0.1), storage: pair.storage, role: $0.2)
+            }, status: .active)
+        _ = core.step([.topology(pair.topology(21, [.partition(evicted)]))], at: .origin)
+        let status = core.replicas(at: .origin).first { $0.partition == id }
+        #expect(core.damagedPartitions == [] && status?.last.sequence == 0)
+    }
+
     @Test("of a storage that cannot be opened nothing is removed while one of those in it may be the last copy there is (R6)")
     func lastCopyInUnreadable() throws {
         let world = try world(seed: 18)

@@ -2,13 +2,52 @@ import Foundation
 import NIOHTTP1
 import Testing
 
-/// Somebody is killed while an operation of real processes is under way. The simulator kills at every step (`make sim-crash`); here it
-/// is at those that the API shows, on real disks and links.
+/// Somebody is killed before or after each step of an operation of real processes: the step's own process stops itself there
+/// (`StopPoint`), so that the moment is the step's and not a clock's. The simulator does it for every operation (`make sim-crash`); here it
+/// is on real disks and links. `make test` plays a few of the cells, `make test-long` all of them.
 extension ClusterTests {
-    enum Victim: String, CaseIterable, Sendable { case source, target, leader }
+    enum Party: String, CaseIterable, Sendable { case source, target, leader }
 
-    /// How long after what the API shows somebody is killed, in milliseconds: between the steps that it shows there are others.
-    private static let moments = GroupStory.isLong ? [0, 10, 20, 40, 80, 160, 320] : [0]
+    /// Where a process stops, as a file tells it.
+    struct Stop: Sendable, Equatable {
+        let side: String
+        let step: String
+        let by: Party
+
+        /// Before and after each of these.
+        static func around(_ steps: [String], by party: Party) -> [Stop] {
+            steps.flatMap { step in ["before", "after"].map { Stop(side: $0, step: step, by: party) } }
+        }
+    }
+
+    struct Cell: Sendable, CustomTestStringConvertible {
+        let stop: Stop
+        let victim: Party
+
+        var testDescription: String { "\(stop.side) \(stop.step) at the \(stop.by), the \(victim) killed" }
+
+        /// All of them, or those few.
+        static func all(at stops: [Stop], but few: [(String, String, by: Party, Party)]) -> [Cell] {
+            GroupStory.isLong
+                ? stops.flatMap { stop in Party.allCases.map { Cell(stop: stop, victim: $0) } }
+                : few.map { Cell(stop: Stop(side: $0.0, step: $0.1, by: $0.by), victim: $0.3) }
+        }
+    }
+
+    static let stopsOfMove =
+        Stop.around(["begin-move", "join-in-sync", "switch-primary", "remove-replica", "cleaned"], by: .leader)
+        + Stop.around(
+            [
+                "copy", "verify", "checksum", "join", "propose join", "fence", "propose switch", "give up", "drop",
+                "propose cleaned",
+            ], by: .source)
+        + Stop.around(["create", "give up", "verify", "checksum", "propose removal"], by: .target)
+        + [Stop(side: "after", step: "end import", by: .target)]
+
+    static let stopsOfSplit =
+        Stop.around(["begin-split", "commit-split"], by: .leader)
+        + Stop.around(["fence", "split record", "propose split", "install children"], by: .source)
+        + Stop.around(["split record", "install children"], by: .target)
 
     private struct Place {
         let partition: String
@@ -26,33 +65,54 @@ extension ClusterTests {
             spare: try #require(Cluster.agents.first { !holders.contains($0) }))
     }
 
-    /// Begins, as soon as it is not refused any more: members that were killed a moment ago are catching up.
+    /// Begins, as soon as it is not refused any more: members that were killed a moment ago are catching up. Whoever answers, it begins
+    /// once.
     private func begin(_ path: String, _ body: String, _ cluster: Cluster) async throws -> String {
-        var operation = ""
+        var (operation, key) = ("", UUID().uuidString)
         try await expectEventually("POST \(path) is taken", within: 30) {
-            operation = (try? await cluster.begin(path, body)) ?? ""
+            let answer = try await cluster.api(.POST, path, body: body, headers: [("Idempotency-Key", key)])
+            if answer.status == 202, let location = answer.headers.first(name: "location") {
+                operation = location.split(separator: "/").last.map(String.init) ?? ""
+            } else {
+                // A refusal stands for as long as its key.
+                key = UUID().uuidString
+            }
             return !operation.isEmpty
         }
         return operation
     }
 
-    /// Kills, starts again, and waits for the end of the operation and for everybody.
-    /// - Returns: whether it succeeded.
-    private func kill(
-        _ victim: String, after moment: Int, during operation: String, of cluster: Cluster
-    ) async throws -> Bool {
-        try await Task.sleep(for: .milliseconds(moment))
+    /// Begins an operation, waits until somebody stops at a step of it, kills, starts again, and waits for its end and for everybody.
+    private func play(
+        _ cell: Cell, of parties: [Party: String], in partition: String, of cluster: Cluster,
+        begin: @escaping @Sendable () async throws -> String
+    ) async throws -> (operation: String, succeeded: Bool) {
+        let (performer, victim) = (try #require(parties[cell.stop.by]), try #require(parties[cell.victim]))
+        let folder = cluster.folder.appending(path: "\(performer)/data")
+        let (wanted, stopped) = (folder.appending(path: "stop-at"), folder.appending(path: "stopped-at"))
+        let place = "\(cell.stop.side) \(cell.stop.step)" + (cell.stop.by == .leader ? "" : " of \(partition)")
+        try Data(place.utf8).write(to: wanted, options: .atomic)
+        defer { for file in [wanted, stopped] { try? FileManager.default.removeItem(at: file) } }
+        async let begun = begin()
+        try await expectEventually("\(performer) stops \(place)", within: 30) {
+            FileManager.default.fileExists(atPath: stopped.path)
+        }
+        let process = try #require(cluster.process(performer))
         cluster.kill([victim])
+        if victim != performer { kill(process.identifier, SIGCONT) }
+        // For long enough that the others notice.
         try await Task.sleep(for: .milliseconds(500))
         try cluster.start(victim)
+        let operation = try await begun
         let phase = try await cluster.wait(for: operation)
-        print("  \(victim) killed \(moment) ms after: \(phase)")
         _ = try await Cluster.whole()
-        return phase == "succeeded"
+        return (operation, phase == "succeeded")
     }
 
-    /// Nothing is held by an agent that no descriptor places there, and nothing is fenced.
-    private func expectNothingLeft(_ cluster: Cluster, _ load: Load) async throws {
+    /// Nothing is held by an agent that no descriptor places there, nothing is fenced, and nobody waited for longer than a failover takes.
+    private func expectNothingLeft(
+        _ cluster: Cluster, _ load: Load, since start: ContinuousClock.Instant, _ cell: Cell
+    ) async throws {
         for agent in Cluster.agents {
             try await expectEventually("\(agent) holds nothing for nobody", within: 30) {
                 try await cluster.meter("replicas_stray", of: agent) == 0
@@ -60,63 +120,90 @@ extension ClusterTests {
         }
         let before = load.writes
         try await expectEventually("writes go on", within: 20) { load.writes > before + 100 }
+        let gap = load.longestGap(after: start)
+        print("  \(cell.testDescription): no write for \(gap.inMilliseconds) ms")
+        #expect(gap < .seconds(2) * patience, "\(cell.testDescription)")
     }
 
     @Test(
-        "a move with its source, its target or the coordinators' leader killed ends whole or not at all, and leaves nothing",
-        .timeLimit(.minutes(30)), arguments: Victim.allCases)
-    func moveKilled(victim: Victim) async throws {
+        "a move with its source, its target or the leader killed around any step ends whole or not at all, and leaves nothing",
+        .timeLimit(.minutes(60)))
+    func moveKilled() async throws {
+        let cells = Cell.all(
+            at: Self.stopsOfMove,
+            but: [
+                ("after", "begin-move", by: .leader, .leader), ("before", "give up", by: .target, .target),
+                ("after", "join", by: .source, .source), ("after", "fence", by: .source, .leader),
+                ("after", "propose switch", by: .source, .target), ("before", "drop", by: .source, .source),
+            ])
         let cluster = try await Cluster.whole()
-        let rows = try await cluster.makeTable("move_\(victim.rawValue)_killed")
+        let rows = try await cluster.makeTable("move_killed")
         let load = Load(rows)
         _ = try await load.during(prefix: "m") {
-            for (step, moment) in Self.moments.flatMap({ [("copy", $0), ("handOver", $0)] }) {
+            for cell in cells {
                 try await expectEventually("load", within: 20) { load.writes > 100 }
                 let place = try await place(of: "m", in: rows.table, cluster)
-                let operation = try await begin(
-                    "/tables/\(rows.table)/partitions/\(place.partition):move",
-                    "{\"source\":\"\(place.primary)\",\"target\":\"\(place.spare)\"}", cluster)
-                try await expectEventually("step \(step) or a later one", within: 30) {
-                    let shown = try await cluster.api(.GET, "/operations/\(operation)").json
-                    return step == "copy" || shown["step"]?.string != "copy"
+                let parties: [Party: String] = [
+                    .source: place.primary, .target: place.spare, .leader: try await cluster.leader(),
+                ]
+                let start = ContinuousClock.now
+                let (operation, isMoved) = try await play(cell, of: parties, in: place.partition, of: cluster) {
+                    try await self.begin(
+                        "/tables/\(rows.table)/partitions/\(place.partition):move",
+                        "{\"source\":\"\(place.primary)\",\"target\":\"\(place.spare)\"}", cluster)
                 }
-                let killed = [.source: place.primary, .target: place.spare, .leader: try await cluster.leader()][victim]
-                let isMoved = try await kill(try #require(killed), after: moment, during: operation, of: cluster)
                 try await expectEventually("the descriptor says which", within: 30) {
                     let after = try await self.place(of: "m", in: rows.table, cluster).holders
                     return after.contains(place.spare) == isMoved && after.contains(place.primary) != isMoved
                 }
-                try await expectNothingLeft(cluster, load)
+                try await expectNothingLeft(cluster, load, since: start, cell)
+                if !isMoved { try await expectNoStorage(of: operation, on: place.spare, cluster) }
             }
         }
         try await compareReplicas(cluster, rows, key: #"["m-0-1"]"#)
     }
 
+    /// What a move brings has a storage of its own, with the operation's number.
+    private func expectNoStorage(of operation: String, on agent: String, _ cluster: Cluster) async throws {
+        let name = "storage-\(((UInt64(operation) ?? 0) << 16) | 65_535)"
+        try await expectEventually("\(name) is gone from \(agent)", within: 30) {
+            let files = try FileManager.default.subpathsOfDirectory(atPath: cluster.folder.appending(path: agent).path)
+            return !files.contains { $0.contains(name) }
+        }
+    }
+
     @Test(
-        "a split with its primary, a follower or the coordinators' leader killed ends whole or not at all, and leaves nothing",
-        .timeLimit(.minutes(30)), arguments: Victim.allCases)
-    func splitKilled(victim: Victim) async throws {
+        "a split with its primary, a follower or the leader killed around any step ends whole or not at all, and leaves nothing",
+        .timeLimit(.minutes(60)))
+    func splitKilled() async throws {
+        let cells = Cell.all(
+            at: Self.stopsOfSplit,
+            but: [
+                ("after", "begin-split", by: .leader, .leader), ("after", "fence", by: .source, .source),
+                ("before", "install children", by: .target, .target),
+            ])
         let cluster = try await Cluster.whole()
-        let rows = try await cluster.makeTable("split_\(victim.rawValue)_killed")
+        let rows = try await cluster.makeTable("split_killed")
         let load = Load(rows)
         _ = try await load.during(prefix: "s") {
             // Each time another key of the same partition, or of a half of it.
-            for (number, moment) in Self.moments.enumerated() {
-                let key = "s-\(3 + number / 2).\(number)"
+            for (number, cell) in cells.enumerated() {
+                let key = "s-\(3 + number % 4).\(100 + number)"
                 try await expectEventually("load", within: 20) { load.writes > 100 }
                 let place = try await place(of: key, in: rows.table, cluster)
-                let follower = try #require(place.holders.first { $0 != place.primary })
-                let leader = try await cluster.leader()
-                let operation = try await begin(
-                    "/tables/\(rows.table)/partitions/\(place.partition):split", "{\"split_key\":[\"\(key)\"]}", cluster)
-                let killed = [.source: place.primary, .target: follower, .leader: leader][victim]
-                let isSplit = try await kill(try #require(killed), after: moment, during: operation, of: cluster)
-                try await expectEventually("the descriptors say which", within: 30) {
-                    let lower = try await self.place(of: "s-2", in: rows.table, cluster).partition
-                    let upper = try await self.place(of: key, in: rows.table, cluster).partition
-                    return isSplit ? lower != upper && upper != place.partition : upper == place.partition
+                let parties: [Party: String] = [
+                    .source: place.primary, .target: try #require(place.holders.first { $0 != place.primary }),
+                    .leader: try await cluster.leader(),
+                ]
+                let start = ContinuousClock.now
+                let (_, isSplit) = try await play(cell, of: parties, in: place.partition, of: cluster) {
+                    try await self.begin(
+                        "/tables/\(rows.table)/partitions/\(place.partition):split", "{\"split_key\":[\"\(key)\"]}", cluster)
                 }
-                try await expectNothingLeft(cluster, load)
+                try await expectEventually("the descriptors say which", within: 30) {
+                    try await (self.place(of: key, in: rows.table, cluster).partition != place.partition) == isSplit
+                }
+                try await expectNothingLeft(cluster, load, since: start, cell)
             }
         }
         for key in [#"["s-1-1"]"#, #"["s-7-1"]"#] { try await compareReplicas(cluster, rows, key: key) }

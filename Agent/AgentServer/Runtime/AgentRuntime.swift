@@ -12,6 +12,7 @@ import Replication
 package import RoutingTable
 import ServiceLifecycle
 import Synchronization
+import Telemetry
 import Transport
 import Wire
 
@@ -49,6 +50,7 @@ package actor AgentRuntime: Service {
     nonisolated let engine: any StorageEngine
     private let meters: AgentMeters
     private let logger: Logger
+    private let stops: OperationStops?
     private var hands: Hands?
     nonisolated let inbox = Mailbox<AgentInput>()
     nonisolated let callers = Callers()
@@ -68,8 +70,12 @@ package actor AgentRuntime: Service {
     private var takenOver: [PartitionID: (from: NodeID, since: LogicalInstant)] = [:]
     private var recovered: [NodeID: [Span]] = [:]
 
-    init(core: AgentCore, log: NodeLog, engine: any StorageEngine, meters: AgentMeters, logger: Logger) {
+    /// - Parameter stops: where tests with real processes stop this one.
+    init(
+        core: AgentCore, log: NodeLog, engine: any StorageEngine, meters: AgentMeters, logger: Logger, stops: StopPoint? = nil
+    ) {
         self.core = core
+        self.stops = stops.map { OperationStops(point: $0) }
         self.engine = engine
         node = core.identity.node
         self.log = log
@@ -103,6 +109,7 @@ package actor AgentRuntime: Service {
                 group.addTask { await self.tickUntilClosed() }
                 group.addTask { await self.dropSegments() }
                 while let inputs = await inbox.next() {
+                    stops?.pass(after: inputs)
                     let before = routes
                     perform(core.step(inputs, at: BootClock.now()))
                     intake.release(inputs.reduce(0) { $0 + $1.entryBytes })
@@ -200,6 +207,7 @@ package actor AgentRuntime: Service {
     private func perform(_ actions: [AgentAction]) {
         guard let hands else { preconditionFailure("the runtime was started before its hands were attached") }
         for action in actions {
+            stops?.pass(before: action)
             switch action {
             case .append(let records, let ticket): append(records, ticket)
             case .send(let message, let peer): hands.send(message, peer)

@@ -60,7 +60,7 @@ package enum CoordinatorProcess {
             roundTrip: { [roundTrips] span in roundTrips.recordNanoseconds(span.microseconds * 1_000) })
         let runtime = CoordinatorRuntime(
             core: consume core, store: store, peers: peers, links: links, gossip: gossip, keys: keys,
-            places: GroupPlaces(configuration.members), logger: logger, loop: loop)
+            places: GroupPlaces(configuration.members), logger: logger, loop: loop, stops: StopPoint(folder: folder.path))
         await runtime.start()
         let sessions = AgentSessions(
             backend: runtime, signingAs: identity, of: configuration.cluster, logger: logger

@@ -19,6 +19,7 @@ import Metrics
 import Model
 package import NIOCore
 import ServiceLifecycle
+package import Telemetry
 package import Transport
 import Wire
 
@@ -66,6 +67,7 @@ package actor CoordinatorRuntime {
     var admits = true
     var failovers = FailoverClock()
     var beliefs = ToldBeliefs()
+    private var stops: CommandStops?
     let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
     let decideTimer = Timer(label: "coxswain_failover_decide_seconds")
     let commitTimer = Timer(label: "coxswain_raft_commit_duration_seconds")
@@ -90,10 +92,12 @@ package actor CoordinatorRuntime {
         package var dropped: [MessageDrop: UInt64] = [:]
     }
 
+    /// - Parameter stops: where tests with real processes stop this one.
     package init(
         core: Coordinator, store: RaftStore, peers: KnownStores, links: PeerLinks, gossip: GossipService,
-        keys: KeyringKeeper, places: GroupPlaces, logger: Logger, loop: any EventLoop
+        keys: KeyringKeeper, places: GroupPlaces, logger: Logger, loop: any EventLoop, stops: StopPoint? = nil
     ) {
+        self.stops = stops.map { CommandStops(point: $0, codec: core.codec) }
         self.loop = loop
         executor = loop.executor
         unownedExecutor = executor.asUnownedSerialExecutor()
@@ -134,7 +138,9 @@ package actor CoordinatorRuntime {
         for action in actions {
             switch action {
             case .send(let message, let peer): send(message, to: peer)
-            case .persist(let persist): write(persist)
+            case .persist(let persist):
+                if core.raft.isLeader { stops?.pass(before: persist) }
+                write(persist)
             case .encodeSnapshot(let state, let index): encode(state, at: index)
             case .answer(let caller, let outcome): callers.removeValue(forKey: caller)?.resume(returning: outcome)
             case .readAnswered(let caller, let isFresh):
@@ -144,6 +150,7 @@ package actor CoordinatorRuntime {
             case .mayStop: mayStop = true
             case .askToBeLetIn: askToBeLetIn()
             case .publish(let delta):
+                stops?.pass(after: delta)
                 counters.applied += 1
                 measureFailures(in: delta)
                 feed.publish(delta, leadingTo: core.catalog.topology)

@@ -282,7 +282,8 @@ struct ClusterChecks: Sendable {
             identity: identity, topology: mirror, recovered: recovered, engine: AgentStore.replicas(of: engine), startedAt: now,
             settings: settings)
         if let id = start.damagedPartitions.first {
-            throw Violation("\(agent.node) has dropped a segment, and would start with \(id) damaged")
+            let why = start.replicas(at: now).first { $0.partition == id }?.damage ?? "nothing of it is there"
+            throw Violation("\(agent.node) has dropped a segment, and would start with \(id) damaged: \(why)")
         }
         let found = Dictionary(start.replicas(at: now).map { ($0.partition, $0) }) { $1 }
         for known in agent.core.replicas(at: now) {
