@@ -41,8 +41,9 @@ test: deps test-cores
 	  | tee .build/tests.log | grep --line-buffered -vE '^(◇|✔ Test (case|")|  )' \
 	  || { echo; echo "failed:"; grep -aE '^✘|^error:|Fatal error' .build/tests.log || tail -n 3 .build/tests.log; exit 1; }
 
-## test-long: real coordinators that are killed, stopped, cut off and out of disk for long, a hundred members of gossip that are, agents
-## killed at many moments of moves and splits, and ten million strange messages for gossip to read: half an hour in all, or somewhat more
+## test-long: real coordinators that are killed, stopped, cut off and out of disk for long, a hundred members of gossip that are, real
+## processes killed before and after each step of moves and splits, and ten million strange messages for gossip to read: half an hour in
+## all, or somewhat more
 test-long: deps
 	swift build --build-tests
 	LONG=1 swift test --skip-build --no-parallel --filter 'EndToEndTests\.(Raft|ClusterTests/.*Killed)|TransportTests\.(Crowd|GossipFuzz)'
