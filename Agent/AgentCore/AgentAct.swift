@@ -100,7 +100,8 @@ package enum AgentAct: Hashable, Sendable, CustomStringConvertible {
         case .childrenInstalled(let id): (id, .installChildren)
         case .dropped(let id, _): (id, .drop)
         case .answered(let proposal, .accepted): of(proposal)
-        case .topology, .delta, .topologySaved, .received, .persisted, .applied, .synced, .write, .read, .installationFailed, .failed,
+        case .topology, .delta, .topologySaved, .received, .persisted, .applied, .synced, .write, .read, .installationFailed,
+            .failed,
             .storageDamaged, .copyStands, .snapshotBegun, .answered, .quorumConfirmed, .loadMeasured, .splitKeyFound, .tick:
             nil
         }

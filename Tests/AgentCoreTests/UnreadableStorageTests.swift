@@ -202,7 +202,9 @@ extension OldDiskTests {
         #expect(pair.exclusions(by: &core) == [])
     }
 
-    @Test("a copy that the log gave up for a snapshot which had not begun is no damage, though the mirror is from before (R4, E4)")
+    @Test(
+        "a copy that its log gave up for a snapshot that had not begun is no damage under a mirror from before (E4)"
+    )
     func givenUpUnderAnOldMirror() throws {
         let pair = try Pair()
         let id = PartitionID(11)

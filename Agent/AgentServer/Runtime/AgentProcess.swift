@@ -141,7 +141,8 @@ package struct AgentParts {
 
         let meters = AgentMeters(in: registry)
         let runtime = AgentRuntime(
-            core: core, log: recovered.log, engine: engine, meters: meters, logger: logger, stops: StopPoint(folder: folder.path))
+            core: core, log: recovered.log, engine: engine, meters: meters, logger: logger,
+            stops: StopPoint(folder: folder.path))
         let agent = RunningAgent(
             runtime: runtime, engine: engine, configuration: configuration, cluster: credentials.cluster, logger: logger)
         let worker = EngineWorker(engine: engine, troubles: runtime.troubles, logger: logger) { runtime.inbox.put($0) }
