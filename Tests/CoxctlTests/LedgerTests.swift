@@ -56,6 +56,7 @@ import LoadLedger
         ledger.note(.acknowledged(key: "a", value: "1", at: receipt(1, 1)))
         let earlier = CoxswainClient.Receipt(partition: 7, position: receipt(1, 1).position, mayBeEarlier: true)
         ledger.note(.acknowledged(key: "b", value: "2", at: earlier))
+        ledger.note(.acknowledged(key: "c", value: "4", at: earlier))
         #expect(ledger.conflicts.isEmpty)
         ledger.note(.acknowledged(key: "a", value: "3", at: earlier))
         #expect(ledger.conflicts == ["a"])
