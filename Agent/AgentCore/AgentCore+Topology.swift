@@ -16,7 +16,7 @@ extension AgentCore {
         let changed = all.filter {
             before.partitions[$0] != newer.partitions[$0] || before.retired[$0] != newer.retired[$0]
         }
-        for id in changed { changedAt[id] = newer.revision }
+        changedAt.note(changed, at: newer.revision)
         learn(Array(changed), at: now)
         if !isCurrent { findOutgrown() }
         actions.append(.topologyChanged)
@@ -44,7 +44,7 @@ extension AgentCore {
             default: break
             }
         }
-        for id in changed { changedAt[id] = delta.to }
+        changedAt.note(changed, at: delta.to)
         learn(changed, at: now)
         if !isCurrent { findOutgrown() }
         actions.append(.topologyChanged)

@@ -70,7 +70,7 @@ package struct AgentCore: Sendable {
     /// The revision at which each cleanup was first found due.
     var dueAt: [Cleanup: Revision] = [:]
     /// For each partition, the revision at which this node learned its present state.
-    var changedAt: [PartitionID: Revision] = [:]
+    var changedAt = PartitionChanges()
     /// Partitions for which the disk proved at the start that the topology is behind, and the first epoch at which it may not be.
     var outgrown: [PartitionID: Epoch] = [:]
     /// Partitions of which a coordinator's word has proved a later epoch than the topology here has, since what lies between is
@@ -161,8 +161,8 @@ package struct AgentCore: Sendable {
 
     /// Takes up the roles that the topology on disk gives.
     package mutating func start(at now: LogicalInstant) -> [AgentAction] {
-        for id in topology.partitions.keys { changedAt[id] = topology.revision }
-        for id in topology.retired.keys { changedAt[id] = topology.revision }
+        changedAt.note(topology.partitions.keys, at: topology.revision)
+        changedAt.note(topology.retired.keys, at: topology.revision)
         for (id, local) in locals.sorted(by: { $0.key < $1.key }) {
             if let damage = local.damage { actions.append(.damaged(id, damage)) }
             if local.lacksFirstRecord, let replica = local.replica { append([replica.checkpoint], for: id, 0, at: now) }
@@ -347,12 +347,13 @@ package struct AgentCore: Sendable {
         for (id, newer) in overtaken where newer.revision > request.revision {
             excluded[id] = max(excluded[id] ?? Epoch(0), newer.epoch)
         }
-        for (id, revision) in changedAt where revision > request.revision {
+        for id in changedAt.since(request.revision) {
             if let retired = topology.retired[id] {
                 excluded[id] = max(excluded[id] ?? Epoch(0), retired.epoch.next)
             } else if let partition = topology.partitions[id] {
                 excluded[id] = max(excluded[id] ?? Epoch(0), partition.epoch)
             }
+            if excluded.count > settings.exclusionsPerGrant { break }
         }
         guard excluded.count <= settings.exclusionsPerGrant else { return }
         if settings.mutated(.grantsWithoutExclusions) { excluded = [:] }
