@@ -19,7 +19,7 @@ extension AgentCore {
         changedAt.note(changed, at: newer.revision)
         learn(Array(changed), at: now)
         if !isCurrent { findOutgrown() }
-        actions.append(.topologyChanged)
+        actions.append(.topologyChanged(by: nil))
     }
 
     mutating func apply(_ delta: TopologyDelta, at now: LogicalInstant) {
@@ -47,7 +47,7 @@ extension AgentCore {
         changedAt.note(changed, at: delta.to)
         learn(changed, at: now)
         if !isCurrent { findOutgrown() }
-        actions.append(.topologyChanged)
+        actions.append(.topologyChanged(by: delta))
     }
 
     /// What a coordinator has said holds, though what it follows on is not here yet. It is no topology to act by: a partition

@@ -90,8 +90,8 @@ package enum AgentAction: Hashable, Sendable {
     case confirmQuorum
     /// Find a key that halves what the partition holds, or what is asked of it.
     case findSplitKey(PartitionID, StorageID, KeyRange, SplitCause)
-    /// The mirror of the topology moved: publish routes, write it to disk.
-    case topologyChanged
+    /// The mirror of the topology moved, by a delta or, without one, to another as a whole: publish routes, write it to disk.
+    case topologyChanged(by: TopologyDelta?)
     /// Somebody knows more than this node: ask the coordinators again.
     case askTopology
     /// A replica is damaged and serves no more (rules E4, F6).

@@ -1,99 +1,77 @@
 package import Model
 
-// Where does key k live? A compiled, immutable form of the topology: per table the lower bounds of its partitions, sorted, so that a
-// look-up is one hash of the table's name and one binary search. The bounds' first eight bytes stand in an array of numbers of
-// their own: nearly all comparisons of a search touch nothing else, whatever the keys are.
+// Where does key k live? A compiled, immutable form of the topology: per table its partitions in key order and the lower bounds of
+// their ranges, so that a look-up is one hash of the table's name and one search.
 //
-// A value is shared by reading; a new one is made of the old by a delta, which compiles only the tables that it touches.
+// A routing table is shared by reading; a new one is made of the old, and of a table that changed only what the change touches is compiled.
 
 /// A routing table at one revision (rules T1, T4). Look-ups take no lock, wait for nothing and allocate nothing.
-package struct Routes: Sendable {
-    /// Everything that was compiled; also the base of the next delta.
+package final class Routes: Sendable {
+    /// Everything that was compiled.
     package let topology: Topology
     private let byName: [RelationName: TableRoutes]
     private let byID: [TableID: TableRoutes]
 
     /// The table of a node that has never heard of any topology.
-    package static let empty = Routes()
+    package static let empty = Routes(Topology(), [:])
 
-    private init() {
-        topology = Topology()
-        byName = [:]
-        byID = [:]
+    private init(_ topology: Topology, _ tables: [TableID: TableRoutes]) {
+        self.topology = topology
+        byID = tables
+        byName = Dictionary(tables.values.map { ($0.table.name, $0) }) { $1 }
     }
 
     /// - Throws: `Defect` when a table that is in use has a gap or an overlap (rule M8).
-    package init(_ topology: Topology) throws(Defect) {
-        try self.init(topology, reusing: .empty, except: nil)
+    package convenience init(_ topology: Topology) throws(Defect) {
+        let partitions = Dictionary(grouping: topology.partitions.values, by: \.table)
+        var tables: [TableID: TableRoutes] = [:]
+        for (id, table) in topology.tables.sorted(by: { $0.key < $1.key }) {
+            tables[id] = try TableRoutes(table, partitions: partitions[id] ?? [])
+        }
+        self.init(topology, tables)
     }
 
-    /// The table after `delta`; compiles only what the delta touches.
+    /// The routing table of `newer`. Where `deltas` lead from here to there, it takes what they do not touch over as it is.
     ///
-    /// - Throws: `.notForward` and `.gap` as `Topology.apply` does, `Defect` for tables with gaps or overlaps; nothing has changed.
-    package func applying(_ delta: TopologyDelta) throws(UpdateError) -> Routes {
-        var next = topology
-        do throws(Topology.Rejection) {
-            try next.apply(delta)
-        } catch {
-            throw .rejected(error)
+    /// - Throws: `Defect` for tables with gaps or overlaps.
+    package func followed(by newer: Topology, after deltas: [TopologyDelta]) throws(Defect) -> Routes {
+        var reached = revision
+        for delta in deltas where delta.from == reached { reached = delta.to }
+        guard reached == newer.revision else { return try Routes(newer) }
+        var tables = byID
+        for (id, touched) in touched(by: deltas).sorted(by: { $0.key < $1.key }) {
+            guard let table = newer.tables[id] else {
+                tables[id] = nil
+                continue
+            }
+            guard let old = tables[id] else {
+                // Its partitions may have been known before it.
+                tables[id] = try TableRoutes(table, partitions: newer.partitions(of: id))
+                continue
+            }
+            let gone = touched.compactMap { topology.partitions[$0] }.filter { $0.table == id }
+            let new = touched.compactMap { newer.partitions[$0] }.filter { $0.table == id }
+            tables[id] = try old.replacing(gone, by: new, as: table)
         }
-        var touched: Set<TableID> = []
-        for change in delta.changes {
+        return Routes(newer, tables)
+    }
+
+    /// The partitions that came, changed or went, by table; a table of which nothing else changed has none.
+    private func touched(by deltas: [TopologyDelta]) -> [TableID: Set<PartitionID>] {
+        var touched: [TableID: Set<PartitionID>] = [:]
+        for change in deltas.lazy.flatMap(\.changes) {
             switch change {
-            case .table(let table): touched.insert(table.id)
-            case .tableRemoved(let id): touched.insert(id)
-            case .partition(let partition): touched.insert(partition.table)
+            case .table(let table): touched[table.id, default: []].formUnion([])
+            case .tableRemoved(let id): touched[id, default: []].formUnion([])
+            case .partition(let partition): touched[partition.table, default: []].insert(partition.id)
             case .partitionRetired(let id, _, _):
-                if let table = topology.partitions[id]?.table { touched.insert(table) }
+                if let table = topology.partitions[id]?.table { touched[table, default: []].insert(id) }
             case .node, .nodeRemoved, .operation, .operationRemoved, .signingKey, .signingKeyRemoved, .tokenRevoked,
                 .tokenForgotten, .policy, .policyRemoved, .configuration, .configurationRemoved, .gossipKeys:
                 break
             }
         }
-        do throws(Defect) {
-            return try Routes(next, reusing: self, except: touched)
-        } catch {
-            throw .defect(error)
-        }
-    }
-
-    /// The table of a snapshot in place of this one.
-    ///
-    /// - Throws: `.notForward` when the snapshot is older or of an older history, `.smaller` when it is empty and this one is not
-    ///   (rule T3), or a `Defect`.
-    package func replaced(by snapshot: Topology) throws(UpdateError) -> Routes {
-        guard snapshot.revision >= revision else {
-            throw .rejected(.notForward(have: revision, to: snapshot.revision))
-        }
-        // Tables come and go by deltas, but a cluster never loses all its nodes: such a snapshot is somebody's empty disk.
-        guard !snapshot.nodes.isEmpty || topology.nodes.isEmpty else { throw .smaller(have: revision, to: snapshot.revision) }
-        do throws(Defect) {
-            return try Routes(snapshot)
-        } catch {
-            throw .defect(error)
-        }
-    }
-
-    private init(_ topology: Topology, reusing old: Routes, except touched: Set<TableID>?) throws(Defect) {
-        var partitions: [TableID: [PartitionDescriptor]] = [:]
-        for partition in topology.partitions.values where touched?.contains(partition.table) ?? true {
-            partitions[partition.table, default: []].append(partition)
-        }
-        var byID: [TableID: TableRoutes] = [:]
-        var byName: [RelationName: TableRoutes] = [:]
-        for table in topology.tables.values {
-            let routes: TableRoutes
-            if let touched, !touched.contains(table.id), let kept = old.byID[table.id] {
-                routes = kept
-            } else {
-                routes = try TableRoutes(table, partitions: partitions[table.id] ?? [])
-            }
-            byID[table.id] = routes
-            byName[table.name] = routes
-        }
-        self.topology = topology
-        self.byID = byID
-        self.byName = byName
+        return touched
     }
 
     package var revision: Revision { topology.revision }
@@ -145,11 +123,4 @@ package enum Defect: Error, Hashable, Sendable {
     /// Keys from `upTo` of the partition before (the least key when there is none) to `from` belong to nobody.
     case gap(TableID, upTo: Key, from: Key?)
     case overlap(TableID, PartitionID, PartitionID)
-}
-
-/// Why an update was refused; the old table stays.
-package enum UpdateError: Error, Hashable, Sendable {
-    case rejected(Topology.Rejection)
-    case defect(Defect)
-    case smaller(have: Revision, to: Revision)
 }

@@ -1,33 +1,73 @@
 package import Model
 
-/// One table's partitions in key order, with what a search needs laid out in one block. A class: it is shared by every routing
-/// table, and every route, that did not change it.
+/// One table's partitions in key order, with what a search needs beside them. A class: it is shared by every routing table, and every
+/// route, that did not change it.
 package final class TableRoutes: Sendable {
     package let table: TableDescriptor
     /// In key order, without gap or overlap. Empty while a table that is being dropped loses its last ones.
     package let partitions: [PartitionDescriptor]
-    /// The first eight bytes of each lower bound, big-endian, padded with zeros: orders as the keys do, except for ties.
-    private let prefixes: ContiguousArray<UInt64>
-    private let mayHaveGaps: Bool
+    private let bounds: LowerBounds
 
     /// - Throws: `Defect` unless the partitions cover every key exactly once. A table that is being dropped may have lost some.
-    init(_ table: TableDescriptor, partitions unsorted: [PartitionDescriptor]) throws(Defect) {
+    convenience init(_ table: TableDescriptor, partitions unsorted: [PartitionDescriptor]) throws(Defect) {
         let sorted = unsorted.sorted { $0.range.low < $1.range.low }
-        if table.status != .deleting { try Self.check(sorted, of: table.id) }
-        self.table = table
-        mayHaveGaps = table.status == .deleting
-        partitions = sorted
-        prefixes = ContiguousArray(sorted.map { Self.prefix($0.range.low.bytes) })
+        try Self.check(sorted, in: sorted.indices, of: table)
+        self.init(table, sorted, LowerBounds(sorted))
     }
 
-    private static func check(_ partitions: [PartitionDescriptor], of table: TableID) throws(Defect) {
-        guard let first = partitions.first else { throw .gap(table, upTo: .least, from: nil) }
-        guard first.range.low == .least else { throw .gap(table, upTo: .least, from: first.range.low) }
-        for (before, after) in zip(partitions, partitions.dropFirst()) {
-            guard let high = before.range.high, high <= after.range.low else { throw .overlap(table, before.id, after.id) }
-            guard high == after.range.low else { throw .gap(table, upTo: high, from: after.range.low) }
+    private init(_ table: TableDescriptor, _ partitions: [PartitionDescriptor], _ bounds: LowerBounds) {
+        self.table = table
+        self.partitions = partitions
+        self.bounds = bounds
+    }
+
+    private var mayHaveGaps: Bool { table.status == .deleting }
+
+    /// The routes of `table`, which is this one at a later revision, where `new` partitions have come in place of `gone` ones; one that has
+    /// changed is both. What lies outside of all of them is copied, and not looked at.
+    ///
+    /// - Parameter gone: some of this one's.
+    func replacing(
+        _ gone: [PartitionDescriptor], by new: [PartitionDescriptor], as table: TableDescriptor
+    ) throws(Defect) -> TableRoutes {
+        guard table.status == self.table.status else {
+            return try TableRoutes(table, partitions: Self.exchange(gone, for: new, in: partitions[...]))
         }
-        if let high = partitions.last?.range.high { throw .gap(table, upTo: high, from: nil) }
+        let places = (gone + new).map { max(0, lastIndex(notAbove: $0.range.low)) }
+        guard let head = places.min(), let last = places.max() else { return TableRoutes(table, partitions, bounds) }
+        let end = min(last + 1, partitions.count)
+        let middle = Self.exchange(gone, for: new, in: partitions[head..<end]).sorted { $0.range.low < $1.range.low }
+        var all: [PartitionDescriptor] = []
+        all.reserveCapacity(head + middle.count + partitions.count - end)
+        all += partitions[..<head]
+        all += middle
+        all += partitions[end...]
+        try Self.check(all, in: head..<head + middle.count, of: table)
+        return TableRoutes(table, all, LowerBounds(all, after: bounds, head: head, tail: partitions.count - end))
+    }
+
+    private static func exchange(
+        _ gone: [PartitionDescriptor], for new: [PartitionDescriptor], in partitions: ArraySlice<PartitionDescriptor>
+    ) -> [PartitionDescriptor] {
+        let gone = Set(gone.map(\.id))
+        return partitions.filter { !gone.contains($0.id) } + new
+    }
+
+    /// Looks at the partitions in `range`, and at what they have beside them.
+    private static func check(
+        _ partitions: [PartitionDescriptor], in range: Range<Int>, of table: TableDescriptor
+    ) throws(Defect) {
+        guard table.status != .deleting else { return }
+        guard let first = partitions.first, let last = partitions.last else { throw .gap(table.id, upTo: .least, from: nil) }
+        guard first.range.low == .least else { throw .gap(table.id, upTo: .least, from: first.range.low) }
+        for index in max(range.lowerBound, 1)..<max(1, min(range.upperBound + 1, partitions.count)) {
+            let (before, after) = (partitions[index - 1], partitions[index])
+            guard let high = before.range.high, high <= after.range.low else {
+                throw .overlap(table.id, before.id, after.id)
+            }
+            guard high == after.range.low else { throw .gap(table.id, upTo: high, from: after.range.low) }
+        }
+        if let high = last.range.high { throw .gap(table.id, upTo: high, from: nil) }
     }
 
     /// Where `key` lives; nil only in a table that is being dropped.
@@ -47,28 +87,12 @@ package final class TableRoutes: Sendable {
 
     /// The index of the last partition whose lower bound is not above `key`, or -1.
     private func lastIndex(notAbove key: Key) -> Int {
-        let wanted = Self.prefix(key.bytes)
-        var low = 0
-        var high = prefixes.count
+        let undecided = bounds.undecided(for: key)
+        var (low, high) = (undecided.lowerBound, undecided.upperBound)
         while low < high {
             let middle = (low + high) / 2
-            let prefix = prefixes[middle]
-            // Equal prefixes: the bytes decide, which is rare unless keys share their first eight.
-            if prefix < wanted || (prefix == wanted && partitions[middle].range.low <= key) {
-                low = middle + 1
-            } else {
-                high = middle
-            }
+            if partitions[middle].range.low <= key { low = middle + 1 } else { high = middle }
         }
         return low - 1
-    }
-
-    private static func prefix(_ bytes: [UInt8]) -> UInt64 {
-        bytes.withUnsafeBytes { buffer in
-            if buffer.count >= 8 { return UInt64(bigEndian: buffer.loadUnaligned(as: UInt64.self)) }
-            var value: UInt64 = 0
-            for byte in buffer { value = value << 8 | UInt64(byte) }
-            return buffer.isEmpty ? 0 : value << UInt64(8 * (8 - buffer.count))
-        }
     }
 }

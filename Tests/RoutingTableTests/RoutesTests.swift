@@ -45,7 +45,8 @@ import Testing
         var generator = SeededGenerator(seed: 5)
         for round in 0..<60 {
             var bounds: Set<[UInt8]> = []
-            for _ in 0..<Int.random(in: 0...40, using: &generator) {
+            // Now and then more than three levels of groups of eight can hold.
+            for _ in 0..<Int.random(in: 0...(round % 10 == 9 ? 600 : 40), using: &generator) {
                 bounds.insert(randomKey(using: &generator))
             }
             bounds.remove([])
@@ -109,26 +110,131 @@ import Testing
                 == .overlap(TableID(1), PartitionID(1), PartitionID(2)))
     }
 
-    @Test("a delta compiles to the same table as the topology that it leads to")
-    func deltas() throws {
-        var topology = try topology(try cut(at: [[10], [20]]) + (try cut(at: [[50]], table: 2, name: "other")))
+    @Test("keys that all bounds share a long beginning with, and keys before and behind those, are found")
+    func sharedBeginnings() throws {
+        let head = Array("a long beginning of all keys".utf8)
+        let bounds = (0..<300).map { head + [UInt8($0 / 256), UInt8($0 % 256)] }
+        let routes = try Routes(try topology(try cut(at: bounds)))
+        func place(_ key: [UInt8]) -> UInt64? { routes.route(TableID(1), Key(key))?.partition.id.number }
+        for (index, bound) in bounds.enumerated() {
+            #expect(place(bound) == 100_001 + UInt64(index))
+            #expect(place(bound + [0]) == 100_001 + UInt64(index))
+        }
+        let before: [[UInt8]] = [[], [0], Array(head.dropLast()), head, head + [0]]
+        for key in before { #expect(place(key) == 100_000) }
+        let behind: [[UInt8]] = [head + [1, 44], head + [255], head.dropLast() + [255], [255]]
+        for key in behind { #expect(place(key) == 100_300) }
+    }
+
+    @Test("bounds of the greatest bytes are no filling")
+    func greatestBytes() throws {
+        let bounds = (8...40).map { Array(repeating: UInt8(255), count: $0) }
+        let routes = try Routes(try topology(try cut(at: [[1]] + bounds)))
+        func place(_ key: [UInt8]) -> UInt64? { routes.route(TableID(1), Key(key))?.partition.id.number }
+        for (index, bound) in bounds.enumerated() { #expect(place(bound) == 100_002 + UInt64(index)) }
+        #expect(place(Array(repeating: 255, count: 7)) == 100_001)
+        #expect(place(Array(repeating: 255, count: 50)) == 100_034)
+    }
+
+    /// Something that can happen to a topology.
+    private func change(
+        _ topology: Topology, _ number: inout UInt64, using generator: inout SeededGenerator
+    ) throws -> [TopologyChange] {
+        number += 3
+        let id = UInt64.random(in: 1...3, using: &generator)
+        guard let table = topology.tables[TableID(id)] else {
+            // A cut one that was not there, or was there and is gone.
+            let bounds = Set((0..<20).map { _ in randomKey(using: &generator) }).subtracting([[]])
+            let lows = [[]] + bounds.sorted { $0.lexicographicallyPrecedes($1) }
+            number += UInt64(lows.count)
+            return try [.table(self.table(id, "t\(id)"))]
+                + lows.indices.map { index in
+                    .partition(
+                        try partition(
+                            number - UInt64(index), of: id, lows[index], index + 1 < lows.count ? lows[index + 1] : nil))
+                }
+        }
+        let all = topology.partitions(of: table.id)
+        guard let place = all.indices.randomElement(using: &generator) else { return [.tableRemoved(table.id)] }
+        let one = all[place]
+        if table.status == .deleting { return [.partitionRetired(one.id, epoch: one.epoch, children: [])] }
+        switch Int.random(in: 0..<20, using: &generator) {
+        case 0: return [.table(try self.table(id, "t\(id)", status: .deleting))]
+        case 1: return [.node(try node(Int(number)))]
+        case 2..<7:
+            guard place > 0 else { return [] }
+            let merged = try partition(number, of: id, all[place - 1].range.low.bytes, one.range.high?.bytes)
+            return [
+                .partitionRetired(all[place - 1].id, epoch: Epoch(1), children: [merged.id]),
+                .partitionRetired(one.id, epoch: Epoch(1), children: [merged.id]), .partition(merged),
+            ]
+        case 7..<15:
+            let key = randomKey(using: &generator)
+            guard one.range.split(at: Key(key)) != nil else { return [] }
+            let lower = try partition(number, of: id, one.range.low.bytes, key)
+            let upper = try partition(number + 1, of: id, key, one.range.high?.bytes)
+            let children = [lower.id, upper.id]
+            return [
+                .partitionRetired(one.id, epoch: Epoch(1), children: children), .partition(lower), .partition(upper),
+            ]
+        default:
+            var changed = one
+            changed.epoch = one.epoch.next
+            return [.partition(changed)]
+        }
+    }
+
+    private func expectEqual(_ routes: Routes, _ expected: Routes, _ keys: [[UInt8]], _ place: Comment) throws {
+        #expect(routes.topology == expected.topology, place)
+        for id in UInt64(1)...3 {
+            let name = try RelationName("t\(id)")
+            #expect(routes.table(TableID(id))?.partitions == expected.table(TableID(id))?.partitions, place)
+            #expect(routes.table(name)?.table == expected.topology.tables[TableID(id)], place)
+            let all = expected.topology.partitions(of: TableID(id))
+            for key in keys {
+                #expect(routes.route(name, Key(key))?.partition == all.first { $0.range.contains(Key(key)) }, place)
+            }
+        }
+    }
+
+    @Test("deltas, however many at once, lead to the routes of the topology that they lead to", arguments: 1...8)
+    func deltas(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        var topology = try topology([])
         var routes = try Routes(topology)
-        // A split of the middle partition, as one delta.
-        let parent = PartitionID(100_001)
-        let delta = TopologyDelta(
-            from: topology.revision, to: Revision(history: 1, index: 6),
-            changes: [
-                .partitionRetired(parent, epoch: Epoch(2), children: [PartitionID(7), PartitionID(8)]),
-                .partition(try partition(7, of: 1, [10], [15])), .partition(try partition(8, of: 1, [15], [20])),
-            ])
-        routes = try routes.applying(delta)
-        try topology.apply(delta)
-        #expect(routes.topology == topology)
-        #expect(routes.route(try RelationName("t"), Key([14]))?.partition.id == PartitionID(7))
-        #expect(routes.route(try RelationName("t"), Key([15]))?.partition.id == PartitionID(8))
-        #expect(routes.route(try RelationName("other"), Key([60]))?.partition.id == PartitionID(200_001))
-        #expect(routes.retired(parent)?.children == [PartitionID(7), PartitionID(8)])
-        #expect(throws: UpdateError.rejected(.notForward(have: topology.revision, to: delta.to))) { try routes.applying(delta) }
+        var number: UInt64 = 1_000
+        for step in 0..<60 {
+            var deltas: [TopologyDelta] = []
+            for _ in 0..<Int.random(in: 0...3, using: &generator) {
+                let next = Revision(history: 1, index: topology.revision.index + 1)
+                let changes = try change(topology, &number, using: &generator)
+                let delta = TopologyDelta(from: topology.revision, to: next, changes: changes)
+                try topology.apply(delta)
+                deltas.append(delta)
+            }
+            routes = try routes.followed(by: topology, after: deltas)
+            let lows = topology.partitions.values.map(\.range.low.bytes).prefix(20)
+            let keys = [[]] + lows + lows.map { $0 + [0] } + (0..<5).map { _ in randomKey(using: &generator) }
+            try expectEqual(routes, try Routes(topology), keys, "step \(step)")
+        }
+    }
+
+    @Test("a topology to which no deltas lead is compiled as a whole")
+    func withoutDeltas() throws {
+        let old = try topology(try cut(at: [[10], [20]], name: "t1"))
+        var newer = old
+        let changes: [TopologyChange] = [
+            .partitionRetired(PartitionID(100_001), epoch: Epoch(2), children: [PartitionID(7), PartitionID(8)]),
+            .partition(try partition(7, of: 1, [10], [15])), .partition(try partition(8, of: 1, [15], [20])),
+        ]
+        let delta = TopologyDelta(from: old.revision, to: Revision(history: 1, index: 6), changes: changes)
+        let last = TopologyDelta(from: delta.to, to: Revision(history: 1, index: 7), changes: [])
+        try newer.apply(delta)
+        try newer.apply(last)
+        for deltas in [[], [delta], [last]] {
+            try expectEqual(
+                try Routes(old).followed(by: newer, after: deltas), try Routes(newer), [[9], [14], [15], [30]], "\(deltas)")
+        }
     }
 
     @Test("what was merged has one heir, however often it was; what was split, and what lives, has none")
@@ -159,26 +265,27 @@ import Testing
         #expect(try Routes(topology).heir(of: first) == nil)
     }
 
-    @Test("a delta that would leave a gap is refused, and the old table stays")
-    func badDelta() throws {
-        let routes = try Routes(try topology(try cut(at: [[10]])))
-        let delta = TopologyDelta(
-            from: routes.revision, to: Revision(history: 1, index: 9),
-            changes: [.partitionRetired(PartitionID(100_000), epoch: Epoch(2), children: [])])
-        #expect(throws: UpdateError.defect(.gap(TableID(1), upTo: .least, from: Key([10])))) { try routes.applying(delta) }
-    }
-
-    @Test("an older or an empty snapshot never takes the place of a table")
-    func snapshots() throws {
-        let routes = try Routes(try topology(try cut(at: [[10]])))
-        let older = try topology(try cut(at: []), index: 4)
-        #expect(throws: UpdateError.rejected(.notForward(have: routes.revision, to: older.revision))) {
-            try routes.replaced(by: older)
+    @Test("what leaves a gap or an overlap is refused after a delta as it is in a whole topology")
+    func badDeltas() throws {
+        let old = try topology(try cut(at: [[10], [20], [30]]))
+        let routes = try Routes(old)
+        func gone(_ id: UInt64) -> TopologyChange { .partitionRetired(PartitionID(id), epoch: Epoch(2), children: []) }
+        let bad: [[TopologyChange]] = [
+            [gone(100_000)], [gone(100_001)], [gone(100_003)], [gone(100_000), gone(100_001), gone(100_002), gone(100_003)],
+            [gone(100_001), .partition(try partition(7, of: 1, [10], [19]))],
+            [gone(100_001), .partition(try partition(7, of: 1, [11], [20]))],
+            [gone(100_001), .partition(try partition(7, of: 1, [10], [21]))],
+            [gone(100_001), .partition(try partition(7, of: 1, [9], [20]))],
+            [gone(100_003), .partition(try partition(7, of: 1, [30], [40]))],
+            [gone(100_000), .partition(try partition(7, of: 1, [5], [10]))],
+        ]
+        for changes in bad {
+            let delta = TopologyDelta(from: old.revision, to: Revision(history: 1, index: 9), changes: changes)
+            var newer = old
+            try newer.apply(delta)
+            let defect = try #require(throws: Defect.self) { try Routes(newer) }
+            #expect(throws: defect) { try routes.followed(by: newer, after: [delta]) }
         }
-        let empty = Topology(revision: Revision(history: 2, index: 1))
-        #expect(throws: UpdateError.smaller(have: routes.revision, to: empty.revision)) { try routes.replaced(by: empty) }
-        let newer = try topology(try cut(at: [[10], [12]]), index: 40)
-        #expect(try routes.replaced(by: newer).revision == newer.revision)
     }
 
     @Test("a table that is being dropped may lose its partitions one by one")

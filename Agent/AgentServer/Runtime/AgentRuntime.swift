@@ -103,7 +103,7 @@ package actor AgentRuntime: Service {
 
     package func run() async throws {
         perform(core.start(at: BootClock.now()))
-        publish()
+        publish([])
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 group.addTask { await self.tickUntilClosed() }
@@ -206,6 +206,7 @@ package actor AgentRuntime: Service {
 
     private func perform(_ actions: [AgentAction]) {
         guard let hands else { preconditionFailure("the runtime was started before its hands were attached") }
+        var isPublished = false
         for action in actions {
             stops?.pass(before: action)
             switch action {
@@ -241,7 +242,10 @@ package actor AgentRuntime: Service {
             case .stopCopy(let id, let target): hands.stopCopy(id, target)
             case .findSplitKey(let id, let storage, let range, let cause):
                 hands.findSplitKey(SplitKeyOrder(partition: id, storage: storage, range: range, cause: cause))
-            case .topologyChanged: publish()
+            case .topologyChanged:
+                // The core's topology is the one behind all changes of this step.
+                if !isPublished { publish(actions) }
+                isPublished = true
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()
             case .damaged(let id, let what):
@@ -268,9 +272,11 @@ package actor AgentRuntime: Service {
         }
     }
 
-    private func publish() {
+    /// - Parameter actions: what has changed the topology since the last time is among them.
+    private func publish(_ actions: [AgentAction]) {
+        let deltas = actions.compactMap { if case .topologyChanged(let delta) = $0 { delta } else { nil } }
         do {
-            let routes = try Routes(core.topology)
+            let routes = try self.routes.followed(by: core.topology, after: deltas)
             published.withLock { $0 = routes }
         } catch {
             logger.error("the topology is no routing table", metadata: ["defect": "\(error)"])
