@@ -51,6 +51,8 @@ import Testing
             // The model's: a snapshot took the log's place, the disk failed before the record that says so, and the start did not make
             // up for it: the next one took what had followed, and was acknowledged, for void as well.
             1_064_018_220_111,
+            // The model's: of a torn tail's cut the beginning arrived, and not the word before it that was to make that harmless.
+            546_448_053_495,
         ])
     func onceFailedLater(seed: UInt64) {
         if case .failure(let failure) = RaftRun(seed: seed).run() { Issue.record("\(failure)") }

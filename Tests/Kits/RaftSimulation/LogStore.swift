@@ -253,11 +253,13 @@ private struct Replay {
         }
     }
 
-    /// The word that closes a header goes first: a cut that is itself interrupted leaves a tail that is torn, never one that is damaged.
+    /// The word that closes a header goes first, durably: without it the tail is torn, whatever an interruption leaves of the rest. The
+    /// tail may end within it, where zeros are its last bytes.
     private func cutting(_ tail: Range<Int>, of file: String) -> [DiskStep] {
         let closing = tail.lowerBound + 16
         let first: [DiskStep] =
-            closing + 8 <= tail.upperBound ? [.write(file: file, at: closing, Array(repeating: 0, count: 8))] : []
+            closing < tail.upperBound
+            ? [.write(file: file, at: closing, Array(repeating: 0, count: 8)), .sync(file: file)] : []
         return first + [.write(file: file, at: tail.lowerBound, Array(repeating: 0, count: tail.count))]
     }
 
