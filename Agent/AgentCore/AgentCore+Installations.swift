@@ -166,6 +166,7 @@ extension AgentCore {
                 fail(child.id, what, at: now)
             } else {
                 learn(child.id, continuing: wasLed && last.next == topology.partitions[child.id]?.epoch, at: now)
+                if let early = earlySurveys.take(child.id) { give(child.id, .received(early.message, from: early.peer)) }
             }
             // It has been moved away, split, merged or dropped meanwhile, by those who did not need this node for it.
             let isPlaced = topology.partitions[child.id].flatMap(ownReplica)?.storage == storage

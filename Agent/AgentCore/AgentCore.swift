@@ -99,6 +99,7 @@ package struct AgentCore: Sendable {
 
     /// Replicas made in this life, each with logs of its own.
     var births: UInt64 = 0
+    var earlySurveys = EarlySurveys()
     /// Partitions whose children wait for their first records to be on disk.
     var installing: [PartitionID] = []
     /// Partitions whose removal waits for the log to have given them up.
@@ -192,8 +193,10 @@ package struct AgentCore: Sendable {
         case .received(.replication(let message), let peer):
             if locals[message.partition]?.replica != nil {
                 give(message.partition, .received(message, from: peer))
-            } else if (topology.partitions[message.partition]?.epoch).map({ $0 < message.epoch }) ?? false {
-                actions.append(.askTopology)
+            } else {
+                if case .survey = message.body { earlySurveys.add(message, from: peer, at: now) }
+                let isNews = (topology.partitions[message.partition]?.epoch).map { $0 < message.epoch } ?? false
+                if isNews { actions.append(.askTopology) }
             }
         case .received(.leaseRequest(let request), let peer): grant(request, to: peer, at: now)
         case .received(.leaseGrant(let grant), let peer): leases.granted(grant, by: peer, at: now)
@@ -253,6 +256,7 @@ package struct AgentCore: Sendable {
         }
         if outstanding.isEmpty, now >= lastAppendAt + settings.beatInterval { append([.beat], for: nil, 0, at: now) }
         stopCopies()
+        earlySurveys.forget(before: now - settings.replication.openingTimeout)
         proposeReadiness(at: now)
         proposeSplit(at: now)
         giveUpDamaged(at: now)

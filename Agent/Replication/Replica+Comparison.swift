@@ -18,6 +18,14 @@ struct LogComparison: Hashable, Sendable {
     var askedAt: [NodeID: LogicalInstant] = [:]
 }
 
+/// What the primary to be has asked before this replica could answer. Writers wait for the answer, and the question comes again only after
+/// `resendInterval`: that would be the longest part of a planned hand-over.
+struct HeldSurvey: Hashable, Sendable {
+    let survey: ReplicationMessage.Survey
+    let peer: NodeID
+    let epoch: Epoch
+}
+
 extension Replica {
     /// Whether every member of the in-sync set has shown its log, and none goes on where this one ends.
     var hasCompared: Bool {
@@ -41,8 +49,9 @@ extension Replica {
     /// Shows this log to the primary to be: where it ends, and what follows the point that was asked about.
     mutating func receive(_ survey: ReplicationMessage.Survey, from peer: NodeID) {
         guard let descriptor, descriptor.primary == peer, descriptor.inSync.contains(node), primary == nil, !isRetired,
-            !isImporting, persistedTicket >= ackBarrier
+            !isImporting
         else { return }
+        guard persistedTicket >= ackBarrier else { return hold(survey, from: peer, in: descriptor.epoch) }
         let common = log.candidate(for: survey.point.position)
         var entries: [Entry] = []
         if common == survey.point {
@@ -53,6 +62,20 @@ extension Replica {
         let standing = ReplicationMessage.Standing(
             number: survey.number, last: log.last, heard: newestTerm, common: common, entries: entries)
         actions.append(.send(message(.standing(standing)), to: peer))
+    }
+
+    /// Keeps a question until its epoch is learned, and is on disk here (rule R5). Of several the newest counts.
+    mutating func hold(_ survey: ReplicationMessage.Survey, from peer: NodeID, in epoch: Epoch) {
+        if let heldSurvey, heldSurvey.epoch > epoch { return }
+        heldSurvey = HeldSurvey(survey: survey, peer: peer, epoch: epoch)
+    }
+
+    mutating func answerHeldSurvey() {
+        guard let held = heldSurvey, let epoch = descriptor?.epoch, held.epoch <= epoch, persistedTicket >= ackBarrier else {
+            return
+        }
+        heldSurvey = nil
+        if held.epoch == epoch { receive(held.survey, from: held.peer) }
     }
 
     /// The newest term that this replica knows to have been.

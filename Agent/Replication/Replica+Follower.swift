@@ -12,6 +12,7 @@ extension Replica {
         }
         if message.epoch > descriptor.epoch {
             // A bare number proves nothing; the descriptor comes from the coordinators (rule E2).
+            if case .survey(let survey) = message.body { hold(survey, from: peer, in: message.epoch) }
             actions.append(.askTopology(message.epoch))
             return
         }

@@ -136,6 +136,7 @@ package struct Replica: Hashable, Sendable {
         let ticket: UInt64
     }
     var farewell: Farewell?
+    var heldSurvey: HeldSurvey?
     /// The end of what is known to be committed here: every later primary has it.
     var settled: UInt64 { max(applying, min(commit, log.lastSequence)) }
     /// Nothing was ever put into this replica: a learner in this state asks for a snapshot.
@@ -216,6 +217,7 @@ package struct Replica: Hashable, Sendable {
         }
         save()
         acknowledgeToPrimary(at: now)
+        answerHeldSurvey()
         sayFarewell()
         defer { actions = [] }
         return actions

@@ -239,6 +239,24 @@ import Testing
         #expect(world.settle() == [])
     }
 
+    @Test("where a member installs the halves of a split last, the primary need not ask it again (M2, R5)", arguments: 1...4)
+    func lastToInstall(seed: UInt64) throws {
+        let world = try World.active(seed: seed, nodes: 3, loss: 0)
+        world.write(for: .milliseconds(400))
+        let (parent, late) = (world.partitions[0].id, try #require(world.machines[world.order[2]]))
+        late.holdsInstallations = true
+        world.catalog.split(parent, at: Key([0x80]))
+        #expect(world.run(until: { world.machines[world.order[0]]?.engine[parent] == nil && !late.waiting.isEmpty }))
+        // Longer than an answer takes; and it was asked a moment ago.
+        world.run(.milliseconds(60))
+        world.makeRoom(on: late.id)
+        let first = try #require(world.machines[world.order[0]])
+        let areServed = { world.partitions.count == 2 && first.core.replicas(at: world.clock(first)).allSatisfy(\.isServing) }
+        #expect(!areServed())
+        #expect(world.run(until: areServed, atMost: .milliseconds(25), step: .milliseconds(1)), "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
     @Test("a primary whose engine has long found no room gives its role to one that has some, and its copy stays (F6)")
     func noRoomAtPrimary() throws {
         let world = try world(seed: 6)

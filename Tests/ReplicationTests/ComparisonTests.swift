@@ -116,4 +116,72 @@ import Testing
         }
         #expect(hints == [1])
     }
+
+    /// A member of the first epoch, and what it sends when given something.
+    private struct Member {
+        let cluster: ReplicaGroup
+        var replica: Replica
+
+        init(_ cluster: ReplicaGroup) {
+            self.cluster = cluster
+            replica = Replica(id: cluster.partition, node: cluster.order[2], incarnation: 1)
+        }
+
+        func descriptor(_ epoch: UInt64, primary: NodeID) -> PartitionDescriptor {
+            var descriptor = cluster.descriptor
+            descriptor.epoch = Epoch(epoch)
+            descriptor.primary = primary
+            return descriptor
+        }
+
+        func survey(_ number: UInt64, in epoch: UInt64) -> Replica.Input {
+            let survey = ReplicationMessage.Survey(number: number, point: .start)
+            return .received(
+                ReplicationMessage(partition: cluster.partition, epoch: Epoch(epoch), body: .survey(survey)),
+                from: cluster.order[1])
+        }
+
+        /// - Returns: the numbers of the surveys that it answers, and the ticket of what is to be on its disk.
+        mutating func take(_ input: Replica.Input) -> (answered: [UInt64], ticket: UInt64?) {
+            var (answered, last) = ([UInt64](), UInt64?.none)
+            for action in replica.step(input, at: cluster.now, leases: cluster.node(2).leases) {
+                switch action {
+                case .send(let message, _): if case .standing(let standing) = message.body { answered.append(standing.number) }
+                case .append(_, let ticket): last = ticket
+                default: break
+                }
+            }
+            return (answered, last)
+        }
+    }
+
+    @Test("who is asked before the epoch is on its disk answers once it is, unasked (R5)")
+    func answersOnceOnDisk() throws {
+        let cluster = try cluster()
+        var member = Member(cluster)
+        let learned = member.take(
+            .learned(member.descriptor(2, primary: cluster.order[1]), minInSync: 1, grants: [:]))
+        #expect(member.take(member.survey(1, in: 2)).answered == [])
+        #expect(member.take(.persisted(ticket: try #require(learned.ticket))).answered == [1])
+        #expect(member.take(.tick).answered == [])
+    }
+
+    @Test("who is asked in an epoch that it has not learned answers once that is on its disk, and nothing older (R5, E2)")
+    func answersOnceLearned() throws {
+        let cluster = try cluster()
+        var member = Member(cluster)
+        let first = member.take(
+            .learned(member.descriptor(2, primary: cluster.order[0]), minInSync: 1, grants: [:]))
+        _ = member.take(.persisted(ticket: try #require(first.ticket)))
+        #expect(member.take(member.survey(1, in: 3)).answered == [])
+        #expect(member.take(member.survey(2, in: 4)).answered == [])
+        #expect(member.take(member.survey(3, in: 3)).answered == [])
+        let passed = member.take(
+            .learned(member.descriptor(3, primary: cluster.order[1]), minInSync: 1, grants: [:]))
+        #expect(member.take(.persisted(ticket: try #require(passed.ticket))).answered == [])
+        let learned = member.take(
+            .learned(member.descriptor(4, primary: cluster.order[1]), minInSync: 1, grants: [:]))
+        #expect(learned.answered == [])
+        #expect(member.take(.persisted(ticket: try #require(learned.ticket))).answered == [2])
+    }
 }
