@@ -114,7 +114,7 @@ extension AgentCore {
         }
         let record = operation.flatMap { replica.committedSplit(of: $0.id) }
         return LeaderView(
-            fence: replica.hard.fence?.operation, isDrained: replica.isDrained,
+            fence: replica.hard.fence?.operation, isFenceOnDisk: replica.isFenceOnDisk, isDrained: replica.isDrained,
             splitRecord: record.map { LeaderView.SplitRecord(position: $0.position, checksum: $0.checksum) }, peers: peers,
             uncommittedBytes: replica.uncommittedBytes, hasLease: replica.refusalOfReads(at: now, leases: leases) == nil,
             quorumConfirmedAt: quorumConfirmedAt, isStuck: replica.isEngineStuck(at: now),

@@ -187,7 +187,10 @@ package struct Driver: Hashable, Sendable {
         ]
     }
 
-    /// gate → fence → drain → split record → both descriptors in one entry (rule M2).
+    /// gate → fence → split record → both descriptors in one entry (rule M2).
+    ///
+    /// The record goes the way of the writes that were ordered before the fence, behind them: once it is committed, so are they. To wait for them
+    /// first would only keep the fence up.
     ///
     /// The record is in this node's engine before the entry is proposed: the children are made by the engine, and where it takes in nothing,
     /// as on a full disk, they would serve nobody until it does. Until then the watchdog ends it, and nothing has changed.
@@ -200,7 +203,7 @@ package struct Driver: Hashable, Sendable {
             return end ?? []
         }
         if let waiting = gated(partition, operation, engines: partition.inSync, view: view, at: now) { return end ?? waiting }
-        guard let record = view.splitRecord else { return view.isDrained ? [.split(operation.id)] : [] }
+        guard let record = view.splitRecord else { return view.isFenceOnDisk ? [.split(operation.id)] : [] }
         guard view.unappliedBytes == 0 else { return [] }
         return [
             .propose(
@@ -223,8 +226,8 @@ package struct Driver: Hashable, Sendable {
         return [.propose(.abort(operation.id, partition: partition.id, reason: reason, expecting: partition.epoch))]
     }
 
-    /// What the primary of both partitions of a merge does next for each: one gate → both fences → both drained → a record in each log → one
-    /// entry for both (rule M2).
+    /// What the primary of both partitions of a merge does next for each: one gate → both fences → a record in each log → one entry for
+    /// both (rule M2).
     ///
     /// A fence that stands alone, as after a start in between, is joined by the other once the quorum is sure: going on is the shortest
     /// way out. Without it one fence that nobody ends is enough, and its watchdog asks for its end.
@@ -252,7 +255,7 @@ package struct Driver: Hashable, Sendable {
                 obstacle = .quorumUnconfirmed
                 return [.confirmQuorum]
             }
-            return view.splitRecord == nil && view.isDrained ? [.split(operation.id)] : []
+            return view.splitRecord == nil && view.isFenceOnDisk ? [.split(operation.id)] : []
         }
         guard let leftEnd = left.view.end(of: left.partition, for: operation.id),
             let rightEnd = right.view.end(of: right.partition, for: operation.id)

@@ -41,7 +41,9 @@ package struct LeaderView: Hashable, Sendable {
 
     /// The operation for which writes are fenced.
     package var fence: OperationID?
-    /// The fence is on disk, and every in-sync member has the whole log.
+    /// The fence is on disk; writes that were ordered before it may be under way.
+    package var isFenceOnDisk: Bool
+    /// It is, and every in-sync member has the whole log.
     package var isDrained: Bool
     /// The operation's split or merge record, once it is committed.
     package var splitRecord: SplitRecord?
@@ -68,12 +70,14 @@ package struct LeaderView: Hashable, Sendable {
     }
 
     package init(
-        fence: OperationID?, isDrained: Bool, splitRecord: SplitRecord?, peers: [NodeID: Peer], uncommittedBytes: Int,
+        fence: OperationID?, isFenceOnDisk: Bool, isDrained: Bool, splitRecord: SplitRecord?, peers: [NodeID: Peer],
+        uncommittedBytes: Int,
         hasLease: Bool, quorumConfirmedAt: LogicalInstant?, isStuck: Bool = false, unappliedBytes: Int = 0
     ) {
         self.isStuck = isStuck
         self.unappliedBytes = unappliedBytes
         self.fence = fence
+        self.isFenceOnDisk = isFenceOnDisk
         self.isDrained = isDrained
         self.splitRecord = splitRecord
         self.peers = peers
@@ -95,6 +99,7 @@ extension LeaderView {
         }
         whole.isStuck = isStuck || other.isStuck
         whole.unappliedBytes += other.unappliedBytes
+        whole.isFenceOnDisk = isFenceOnDisk && other.isFenceOnDisk
         whole.isDrained = isDrained && other.isDrained
         whole.splitRecord = nil
         whole.uncommittedBytes += other.uncommittedBytes

@@ -31,7 +31,7 @@ extension Replica {
             self.primary?.fenceTicket = ticket
             self.primary?.fencedAt = now
         case .split(let operation):
-            guard hard.fence?.operation == operation, isDrained, log.openSplit?.operation != operation else { return }
+            guard hard.fence?.operation == operation, isFenceOnDisk, log.openSplit?.operation != operation else { return }
             self.order(.split(operation), in: primary.term)
         }
     }
@@ -90,11 +90,14 @@ extension Replica {
         hard.fence != nil && primary?.fencedAt.map { now >= $0 + settings.fenceBound } ?? false
     }
 
-    /// Fenced on disk, nothing in flight: every member of the in-sync set has the whole log (rule M4).
-    package var isDrained: Bool {
+    /// Fenced on disk: whatever happens, no write is ordered behind what is ordered now (rule M4).
+    package var isFenceOnDisk: Bool {
         guard let primary, primary.phase == .serving, hard.fence != nil, hard.pendingJoin == nil else { return false }
-        return persistedTicket >= primary.fenceTicket && commit == log.lastSequence
+        return persistedTicket >= primary.fenceTicket
     }
+
+    /// Fenced on disk, nothing in flight: every member of the in-sync set has the whole log (rule M4).
+    package var isDrained: Bool { isFenceOnDisk && commit == log.lastSequence }
 
     /// The committed split or merge record of this operation, at the end of the log (rule M2).
     package func committedSplit(of operation: OperationID) -> LogPoint? {
@@ -109,7 +112,7 @@ extension Replica {
             primary?.verification.map { $0.operation == operation && $0.isRunning(at: now) } ?? false
         case .join: hard.pendingJoin != nil
         case .fence: hard.fence != nil
-        case .split(let operation): !isDrained || log.openSplit?.operation == operation
+        case .split(let operation): !isFenceOnDisk || log.openSplit?.operation == operation
         }
     }
 

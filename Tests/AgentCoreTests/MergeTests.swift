@@ -146,9 +146,16 @@ import Testing
 
     @Test("whoever loses a half before it is merged leaves, leader or not, and is filled (F6)", arguments: 0..<4)
     func failedHalf(way: Int) throws {
-        let world = try halves(seed: 600)
-        let ids = world.partitions.map(\.id)
-        let machine = try late(world, way / 2)
+        var found: (world: World, ids: [PartitionID], machine: World.Machine)?
+        // Where its engine was told already, nobody knows what that has made of the halves.
+        for seed in 600..<640 where found == nil {
+            let world = try halves(seed: UInt64(seed))
+            let ids = world.partitions.map(\.id)
+            let machine = try late(world, way / 2)
+            let isTold = machine.waiting.contains { if case .installChildren = $0 { true } else { false } }
+            if !isTold { found = (world, ids, machine) }
+        }
+        let (world, ids, machine) = try #require(found)
         world.mayDamage = true
         machine.waiting = []
         world.give(machine, [.failed(ids[way % 2], "page 3 is not what was written")])

@@ -34,12 +34,13 @@ import Testing
     }
 
     func view(
-        fence: OperationID? = nil, drained: Bool = false, split: LeaderView.SplitRecord? = nil,
+        fence: OperationID? = nil, fencedOnDisk: Bool = false, drained: Bool = false, split: LeaderView.SplitRecord? = nil,
         peers: [NodeID: LeaderView.Peer] = [:], lease: Bool = true,
         quorum: LogicalInstant? = LogicalInstant(microseconds: 5_000_000), stuck: Bool = false, unapplied: Int = 0
     ) -> LeaderView {
         LeaderView(
-            fence: fence, isDrained: drained, splitRecord: split, peers: peers, uncommittedBytes: 0, hasLease: lease,
+            fence: fence, isFenceOnDisk: fencedOnDisk || drained, isDrained: drained, splitRecord: split, peers: peers,
+            uncommittedBytes: 0, hasLease: lease,
             quorumConfirmedAt: quorum, isStuck: stuck, unappliedBytes: unapplied)
     }
 
@@ -198,7 +199,7 @@ import Testing
             ])
     }
 
-    @Test("a split orders its record once drained, and proposes exactly where it stands (M2)")
+    @Test("a split orders its record once the fence is on disk, and proposes exactly where it stands (M2)")
     func split() throws {
         var driver = Driver(node: a)
         let kind = OperationKind.split(
@@ -206,8 +207,9 @@ import Testing
         let split = try operation(kind, .fence)
         let descriptor = partition(inSync: [a, b])
         let fenced = OperationID(9)
+        #expect(driver.next(for: descriptor, operation: split, view: view(fence: fenced), at: now) == [])
         #expect(
-            driver.next(for: descriptor, operation: split, view: view(fence: fenced, drained: true), at: now)
+            driver.next(for: descriptor, operation: split, view: view(fence: fenced, fencedOnDisk: true), at: now)
                 == [.split(OperationID(9))])
         let record = LeaderView.SplitRecord(position: Position(epoch: Epoch(3), run: 1, sequence: 70), checksum: 8)
         let held = driver.next(
