@@ -243,6 +243,22 @@ extension AgentCore {
         return descriptor
     }
 
+    /// Whether writes to a partition are refused here only until a change of hands is over in which this node has a part: its fence, its
+    /// taking up of the role, or the installation of what a split or merge has made.
+    package func isChangingHands(_ id: PartitionID, at now: LogicalInstant) -> Bool {
+        guard let local = locals[id], let replica = local.replica else {
+            guard let coming = topology.partitions[id], coming.primary == identity.node, coming.status == .active,
+                let own = ownReplica(of: coming)
+            else { return false }
+            return parents(of: coming, in: own.storage) == .whole
+        }
+        guard !local.isDropping, !local.isDamaged else { return false }
+        switch replica.refusalOfWrites(at: now, leases: leases) {
+        case .fenced?, .recovering?: return true
+        case .notPrimary?, .noLease?, .overloaded?, .keyReused?, .notEnoughInSync?, .outcomeUnknown?, nil: return false
+        }
+    }
+
     /// The replica's storage, if this node holds one that may be read without a promise of freshness.
     package func localStorage(of id: PartitionID) -> (storage: StorageID, descriptor: PartitionDescriptor)? {
         guard let local = locals[id], let replica = local.replica, !replica.isRetired, !local.isDropping, !local.isDamaged,

@@ -17,6 +17,13 @@ package protocol DataPlane: Sendable {
         _ mutations: [Mutation], under key: IdempotencyKey?, to partition: PartitionID, at epoch: Epoch
     ) async throws(DataRefusal) -> Position
 
+    /// Waits while a partition changes hands here, after a write to it was refused because of that: while it is fenced, and while this node
+    /// takes up its role, or installs it as what a split or merge has made.
+    ///
+    /// - Parameter bytes: about what the write holds in memory meanwhile.
+    /// - Returns: whether it is worth while to look for the row's place anew, and to ask again; false: it takes too long, or too many wait.
+    func awaitHandOver(of partition: PartitionID, holding bytes: Int, until deadline: LogicalInstant) async -> Bool
+
     /// Waits until the engine has applied the commit point of this moment, and checks the lease after the wait (rule R2).
     func strongRead(of partition: PartitionID, at epoch: Epoch) async throws(DataRefusal) -> ReplicaLocation
 

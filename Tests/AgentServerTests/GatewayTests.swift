@@ -320,6 +320,62 @@ import Testing
         #expect((answer.retryAfter != nil) == ([503, 429, 507].contains(status)))
     }
 
+    /// The first partition, in an epoch later than the one that the gateway knows at first.
+    private func handedOver(_ plane: GatewayWorld.Plane, to primary: String = "n1") -> PartitionDescriptor {
+        var partition = plane.local[0].0
+        partition.epoch = partition.epoch.next
+        partition.primary = try? NodeID(primary)
+        return partition
+    }
+
+    @Test(
+        "a write that comes while its partition changes hands waits for the end of that, and goes to what came of it (M4)",
+        arguments: [DataRefusal.fenced, .recovering])
+    func waitsForHandOver(refusal: DataRefusal) async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        world.plane.refuse(refusal)
+        let next = handedOver(world.plane)
+        world.plane.handOver.withLock {
+            $0 = { plane, id in
+                try? plane.configure([.partition(next)])
+                plane.refuse(nil)
+                return id == next.id
+            }
+        }
+        let answer = try await world.call(.put, "rows?key=[1]", "{}")
+        #expect(answer.status == 200 && answer.members["epoch"] as? Int == Int(next.epoch.number), "\(answer.body)")
+        #expect(world.plane.writes == 1)
+    }
+
+    @Test("a write whose partition went to another node while it waited is told where it is (E3)")
+    func toldAfterHandOver() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        world.plane.refuse(.fenced)
+        let next = handedOver(world.plane, to: "n2")
+        world.plane.handOver.withLock {
+            $0 = { plane, _ in
+                try? plane.configure([.partition(next)])
+                plane.refuse(.notHere(next))
+                return true
+            }
+        }
+        let answer = try await world.call(.put, "rows?key=[1]", "{}")
+        #expect(answer.status == 421 && world.plane.writes == 0)
+        #expect((answer.members["partition"] as? [String: Any])?["primary"] as? String == "n2")
+    }
+
+    @Test("a write that is refused again and again is not tried for ever, however short its waits are")
+    func boundsTries() async throws {
+        let world = try await GatewayWorld()
+        defer { world.remove() }
+        world.plane.refuse(.recovering)
+        world.plane.handOver.withLock { $0 = { _, _ in true } }
+        #expect(try await world.call(.put, "rows?key=[1]", "{}").code == "RECOVERING")
+        #expect((2...20).contains(world.plane.keys.withLock { $0.count }))
+    }
+
     struct Bad: Sendable, CustomTestStringConvertible {
         let method: HTTPRequest.Method
         let path: String

@@ -170,7 +170,14 @@ struct GatewayWorld {
             table.withLock { $0 = next }
         }
 
-        func refuse(_ refusal: DataRefusal) { state.withLock { $0.refusal = refusal } }
+        func refuse(_ refusal: DataRefusal?) { state.withLock { $0.refusal = refusal } }
+
+        /// What happens while a write waits for a change of hands, and whether that ends in time.
+        let handOver = Mutex<@Sendable (Plane, PartitionID) -> Bool>({ _, _ in false })
+        func awaitHandOver(of id: PartitionID, holding: Int, until: LogicalInstant) async -> Bool {
+            handOver.withLock { $0 }(self, id)
+        }
+
         var writes: Int { state.withLock { $0.sequences.values.reduce(0) { $0 + Int($1) } } }
 
         private func owned(_ id: PartitionID) throws(DataRefusal) -> ReplicaLocation {

@@ -20,6 +20,9 @@ import Transport
         let report: AgentStatus
 
         func damageFound(in partition: PartitionID, _ what: String) {}
+        func awaitHandOver(of partition: PartitionID, holding bytes: Int, until deadline: LogicalInstant) async -> Bool {
+            false
+        }
 
         init(engine: EngineHealth = .healthy, session: SessionID = SessionID(5), isNameInUse: Bool = false) throws {
             let node = try NodeID("n1")

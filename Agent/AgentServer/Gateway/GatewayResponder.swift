@@ -279,27 +279,65 @@ struct GatewayResponder: HTTPResponder {
         }
     }
 
+    /// How long a write waits for the end of a change of hands at most: as long as a fence stands where the coordinators have a quorum (M4).
+    private static let handOverPatience = Span.milliseconds(400)
+    /// Nothing changes hands so often in that time.
+    private static let tries = 8
+
+    /// Where the row's partition is fenced for a move, a split or a merge, or was given to this node a moment ago, the write waits here and then
+    /// goes to whatever has come of it: whoever sent it could only guess when to send it again.
     private func write(
-        _ mutations: [Mutation], _ idempotencyKey: IdempotencyKey?, to table: TableRoutes, _ routes: Routes
+        _ mutations: [Mutation], _ idempotencyKey: IdempotencyKey?, to known: TableRoutes, _ routes: Routes
     ) async throws(GatewayProblem) -> Response {
         guard let first = mutations.first else { throw .badRequest("BATCH_LENGTH", "nothing to write", field: "body") }
-        let partition = try route(first.key, in: table)
-        if let index = mutations.firstIndex(where: { !partition.range.contains($0.key) }) {
-            throw GatewayProblem(
-                .unprocessableContent, "CROSS_PARTITION", "operation \(index) lies in another partition than operation 0",
-                hint: "a batch is atomic within one partition; send one batch for each", field: "body.operations[\(index)]",
-                partition: RouteText.partition(partition, in: routes))
+        let deadline = BootClock.now() + Self.handOverPatience
+        let bytes = mutations.reduce(0) { $0 + Self.loggedBytes($1) }
+        var (table, routes, tries) = (known, routes, 1)
+        while true {
+            let partition = try route(first.key, in: table)
+            if let index = mutations.firstIndex(where: { !partition.range.contains($0.key) }) {
+                throw GatewayProblem(
+                    .unprocessableContent, "CROSS_PARTITION",
+                    "operation \(index) lies in another partition than operation 0",
+                    hint: "a batch is atomic within one partition; send one batch for each",
+                    field: "body.operations[\(index)]", partition: RouteText.partition(partition, in: routes))
+            }
+            let refusal: DataRefusal
+            do throws(DataRefusal) {
+                let position = try await plane.write(
+                    mutations, under: idempotencyKey, to: partition.id, at: partition.epoch)
+                return JSONText.response(
+                    .ok,
+                    JSONText.object([
+                        ("partition", partition.id.description), ("epoch", String(position.epoch.number)),
+                        ("position", JSONText.position(position)),
+                    ]))
+            } catch { refusal = error }
+            guard tries < Self.tries,
+                await isWorthAnother(
+                    after: refusal, by: partition, at: first.key, in: table.table, holding: bytes, until: deadline),
+                let newer = plane.routes.table(table.table.id)
+            else { throw GatewayProblem(refusal, routedTo: partition, in: plane.routes) }
+            (table, routes, tries) = (newer, plane.routes, tries + 1)
         }
-        do throws(DataRefusal) {
-            let position = try await plane.write(
-                mutations, under: idempotencyKey, to: partition.id, at: partition.epoch)
-            return JSONText.response(
-                .ok,
-                JSONText.object([
-                    ("partition", partition.id.description), ("epoch", String(position.epoch.number)),
-                    ("position", JSONText.position(position)),
-                ]))
-        } catch { throw GatewayProblem(error, routedTo: partition, in: plane.routes) }
+    }
+
+    /// Whether a write that was refused, and so did nothing, is to be tried again here. Returns once it is time for that.
+    private func isWorthAnother(
+        after refusal: DataRefusal, by partition: PartitionDescriptor, at key: Key, in table: TableDescriptor,
+        holding bytes: Int, until deadline: LogicalInstant
+    ) async -> Bool {
+        switch refusal {
+        case .fenced, .recovering: break
+        case .notHere, .staleEpoch:
+            // Led here by another name, or in another epoch; if not, then nobody but the one who asked can go there.
+            guard let now = plane.routes.route(table.id, key)?.partition, now.primary == plane.node else { return false }
+            if now.id != partition.id || now.epoch != partition.epoch { return true }
+        case .notEnoughInSync, .noLease, .tooStale, .diskFull, .overloaded, .keyReused, .keyExpired, .outcomeUnknown,
+            .unavailable:
+            return false
+        }
+        return await plane.awaitHandOver(of: partition.id, holding: bytes, until: deadline)
     }
 
     // MARK: Parts of a request

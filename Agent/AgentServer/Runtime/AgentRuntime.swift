@@ -64,6 +64,8 @@ package actor AgentRuntime: Service {
     private var isTruncating = false
     /// For which operation each partition here is fenced.
     private var fences: [PartitionID: OperationID] = [:]
+    private var held = HeldWriters()
+    private var hasEnded = false
     /// Copies begun here.
     private var copies: UInt64 = 0
     /// Partitions of failed nodes that this one takes over, from whom and since when; and how long it took for those that are served.
@@ -112,6 +114,7 @@ package actor AgentRuntime: Service {
                     stops?.pass(after: inputs)
                     let before = routes
                     perform(core.step(inputs, at: BootClock.now()))
+                    releaseHeld()
                     intake.release(inputs.reduce(0) { $0 + $1.entryBytes })
                     for case .delta(let delta) in inputs { measure(delta, over: before.topology) }
                 }
@@ -121,6 +124,8 @@ package actor AgentRuntime: Service {
             self.inbox.close()
             self.droppable.close()
         }
+        hasEnded = true
+        held.abandonAll()
         // All that had been put in was stepped: whoever waits still, waits for what was ordered.
         callers.abandonAll("the agent stopped before it was committed")
     }
@@ -136,6 +141,7 @@ package actor AgentRuntime: Service {
     private func housekeep() {
         let now = BootClock.now()
         callers.expire(at: now)
+        held.expire(at: now)
         measureRecoveries(at: now)
         if now >= syncedAt + Pace.sync {
             syncedAt = now
@@ -307,7 +313,23 @@ package actor AgentRuntime: Service {
         }
     }
 
+    private func releaseHeld() {
+        guard !held.isEmpty else { return }
+        let now = BootClock.now()
+        held.release { !core.isChangingHands($0, at: now) }
+    }
+
     // MARK: - For the data plane
+
+    /// Waits while a partition changes hands here; see `DataPlane`.
+    func awaitHandOver(of partition: PartitionID, holding bytes: Int, until deadline: LogicalInstant) async -> Bool {
+        let now = BootClock.now()
+        guard !hasEnded, now < deadline else { return false }
+        // It may have ended since the writer was refused.
+        guard core.isChangingHands(partition, at: now) else { return true }
+        guard held.hasRoom(for: bytes) else { return false }
+        return await withCheckedContinuation { held.add(to: partition, holding: bytes, until: deadline, $0) }
+    }
 
     func confirm(_ partition: PartitionID, _ epoch: Epoch) -> RequestRefusal? {
         core.confirmRead(of: partition, at: epoch, now: BootClock.now())

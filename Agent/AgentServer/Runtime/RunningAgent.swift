@@ -72,6 +72,12 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
         return position
     }
 
+    package func awaitHandOver(
+        of partition: PartitionID, holding bytes: Int, until deadline: LogicalInstant
+    ) async -> Bool {
+        await runtime.awaitHandOver(of: partition, holding: bytes, until: deadline)
+    }
+
     package func readAsked(of partition: PartitionID, at key: Key) {
         meter.countRead(partition, at: key, BootClock.now())
     }
