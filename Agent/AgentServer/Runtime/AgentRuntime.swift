@@ -116,7 +116,10 @@ package actor AgentRuntime: Service {
                     perform(core.step(inputs, at: BootClock.now()))
                     releaseHeld()
                     intake.release(inputs.reduce(0) { $0 + $1.entryBytes })
-                    for case .delta(let delta) in inputs { measure(delta, over: before.topology) }
+                    for case .delta(let delta) in inputs {
+                        measure(delta, over: before.topology)
+                        flushStorages(for: delta, over: before.topology)
+                    }
                 }
                 group.cancelAll()
             }
@@ -166,6 +169,20 @@ package actor AgentRuntime: Service {
                 core.topology.nodes[last]?.status == .failed
             else { continue }
             takenOver[partition.id] = (last, BootClock.now())
+        }
+    }
+
+    /// Where a partition is to be split or merged its storage is flushed before the fence: what is left for the installation to flush, writers
+    /// wait for.
+    private func flushStorages(for delta: TopologyDelta, over old: Topology) {
+        for case .operation(let operation) in delta.changes where old.operations[operation.id] == nil {
+            switch operation.kind {
+            case .split, .merge: break
+            case .createTable, .dropTable, .move, .transferPrimary, .removeOrphan: continue
+            }
+            for partition in operation.kind.partitions {
+                if let storage = core.localStorage(of: partition)?.storage { hands?.engine.submit(.sync, to: storage) }
+            }
         }
     }
 
@@ -250,7 +267,7 @@ package actor AgentRuntime: Service {
                 hands.findSplitKey(SplitKeyOrder(partition: id, storage: storage, range: range, cause: cause))
             case .topologyChanged:
                 // The core's topology is the one behind all changes of this step.
-                if !isPublished { publish(actions) }
+                if !isPublished { publishRoutes(actions) }
                 isPublished = true
             case .askTopology: hands.askTopology(core.topology.revision)
             case .confirmQuorum: hands.confirmQuorum()
@@ -258,6 +275,8 @@ package actor AgentRuntime: Service {
                 logger.critical("a replica is damaged", metadata: ["partition": "\(id)", "damage": "\(what)"])
             }
         }
+        // Last: with a change of hands writers wait for what else there is to be done.
+        if isPublished { hands.topologyChanged(core.topology) }
     }
 
     private func append(_ records: [PartitionRecord], _ ticket: UInt64) {
@@ -280,6 +299,11 @@ package actor AgentRuntime: Service {
 
     /// - Parameter actions: what has changed the topology since the last time is among them.
     private func publish(_ actions: [AgentAction]) {
+        publishRoutes(actions)
+        hands?.topologyChanged(core.topology)
+    }
+
+    private func publishRoutes(_ actions: [AgentAction]) {
         let deltas = actions.compactMap { if case .topologyChanged(let delta) = $0 { delta } else { nil } }
         do {
             let routes = try self.routes.followed(by: core.topology, after: deltas)
@@ -287,7 +311,6 @@ package actor AgentRuntime: Service {
         } catch {
             logger.error("the topology is no routing table", metadata: ["defect": "\(error)"])
         }
-        hands?.topologyChanged(core.topology)
     }
 
     /// Writes checkpoints, then drops the segments before what is still needed (rule R9).

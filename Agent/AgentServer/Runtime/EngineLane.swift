@@ -145,6 +145,9 @@ final class EngineLane: Sendable {
         case .apply(let id, let entries):
             let state = try await engine.apply(try entries.committed(in: storage), to: id, in: storage)
             events(.applied(id, state.applied.sequence))
+            // What takes the partition's place is installed next, and is flushed then, with writers waiting for it.
+            let endsPartition = entries.contains { if case .split = $0.body { true } else { false } }
+            if endsPartition { jobs.put(.sync) }
         case .checksum(let id, let position):
             // Opened before the next entry is applied, so it stands exactly at the position, however long the hashing takes.
             let snapshot = try await engine.snapshot(of: id, in: storage)

@@ -17,14 +17,20 @@ final class TopologyMirror: Service {
     private let logger: Logger
     private let onDiskFailure: DiskFailureResponse
     private let retryPause: Duration
+    private let settling: Duration
     private let saved: @Sendable (Revision) -> Void
 
-    /// - Parameter retryPause: between a save that failed and the next.
-    /// - Parameter saved: told which revision is on disk.
+    /// - Parameters:
+    ///   - retryPause: between a save that failed and the next.
+    ///   - settling: between a change and its save. A change of hands is one, and those who wait for that one wait for the node's log, on the
+    ///     same disk; and it is rarely the last one.
+    ///   - saved: told which revision is on disk.
     init(
         file: TopologyFile, logger: Logger, onDiskFailure: DiskFailureResponse = .endProcess,
-        retryPause: Duration = .seconds(1), saved: @escaping @Sendable (Revision) -> Void
+        retryPause: Duration = .seconds(1), settling: Duration = .milliseconds(100),
+        saved: @escaping @Sendable (Revision) -> Void
     ) {
+        self.settling = settling
         self.file = file
         self.logger = logger
         self.onDiskFailure = onDiskFailure
@@ -40,7 +46,9 @@ final class TopologyMirror: Service {
     func run() async throws {
         await withTaskCancellationOrGracefulShutdownHandler {
             while let batch = await waiting.next() {
-                guard let newest = batch.max(by: { $0.revision < $1.revision }), newest.revision > .none else { continue }
+                try? await Task.sleep(for: settling)
+                let all = batch + waiting.taken()
+                guard let newest = all.max(by: { $0.revision < $1.revision }), newest.revision > .none else { continue }
                 do throws(StorageError) {
                     try file.save(newest)
                     saved(newest.revision)
