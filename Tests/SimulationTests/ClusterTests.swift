@@ -20,6 +20,8 @@ import Testing
             57_465_266_281,
             // A copy is given up for a snapshot on a disk that has not taken in yet that its node left the in-sync set.
             190_355_504_806,
+            // Nodes are to go before there is a table that needs them.
+            894_133_317_745,
         ])
     func fixedSeeds(seed: UInt64) {
         switch ClusterRun(seed: seed).run() {

@@ -84,11 +84,12 @@ extension Errand {
         return [.beginMerge(left.id, expecting: left.epoch, with: right.id, at: right.epoch)]
     }
 
-    /// One at most, and only where the others can hold all copies. One that is drained may be taken back.
+    /// One at most, and only where the others can hold all copies, which a table that is to come may need. One that is drained may be
+    /// taken back.
     private static func drain(_ topology: Topology, _ seed: UInt64) -> [Command] {
         let drained = topology.nodes.values.filter { $0.status == .draining }.map(\.id).min()
         if let drained { return seed % 2 == 0 ? [.undrain(drained)] : [] }
-        let copies = topology.tables.values.map(\.replicationFactor).max() ?? 1
+        guard let copies = topology.tables.values.map(\.replicationFactor).max() else { return [] }
         let able = nodes(topology)
         guard able.count > copies, let node = pick(able, seed) else { return [] }
         return [.drain(node.id)]
