@@ -50,6 +50,11 @@ struct PeerProgress: Hashable, Sendable {
 
     var flightBytes: Int { flights.reduce(0) { $0 + $1.bytes } }
 
+    /// Whether it has answered all that was asked of it but for the last `patience`.
+    func answers(within patience: Span, at now: LogicalInstant) -> Bool {
+        unansweredSince.map { now < $0 + patience } ?? true
+    }
+
     mutating func heard(at now: LogicalInstant) {
         heardAt = now
         unansweredSince = nil

@@ -19,7 +19,7 @@ extension Replica {
                 operation: operation, position: entry.position, orderedAt: now, patience: patience)
         case .join(let learner, let store):
             guard hard.pendingJoin == nil, let replica = descriptor.replica(on: learner), replica.role == .learner,
-                replica.store == store, primary.peers[learner]?.mode == .streaming
+                replica.store == store, let peer = primary.peers[learner], isFollowing(peer, at: now)
             else { return }
             hard.pendingJoin = PendingJoin(node: learner, store: store, expecting: descriptor.epoch)
             saveHardState()
@@ -131,11 +131,17 @@ extension Replica {
     package func progress(of peer: NodeID, at now: LogicalInstant) -> PeerView? {
         guard let progress = primary?.peers[peer] else { return nil }
         return PeerView(
-            durable: progress.durable, needsSnapshot: progress.mode == .snapshot, isFollowing: progress.mode == .streaming,
+            durable: progress.durable, needsSnapshot: progress.mode == .snapshot, isFollowing: isFollowing(progress, at: now),
             cameBySnapshot: progress.cameBySnapshot,
             lagBytes: bytes(after: progress.durable, through: log.lastSequence),
             isStuck: progress.engine.isStuck(for: settings.engineHiccup, at: now),
             unappliedBytes: bytes(after: progress.engine.applied, through: commit))
+    }
+
+    /// Whether a learner takes in the log as it grows. One that does not answer would be made to leave again as soon as it is in, and each
+    /// epoch of that voids what it may have to say: it would stay so for ever.
+    private func isFollowing(_ peer: PeerProgress, at now: LogicalInstant) -> Bool {
+        peer.mode == .streaming && peer.answers(within: settings.prepareTimeout, at: now)
     }
 
     /// About how many bytes of the log stand between two sequences.

@@ -84,6 +84,25 @@ import Testing
         #expect(cluster.descriptor.primary == cluster.order[0])
     }
 
+    @Test("a learner that does not answer is not let in to be made to leave again, as often as epochs can be raised (R3, R4)")
+    func silentLearner() throws {
+        let cluster = try cluster()
+        cluster.crash(cluster.order[2])
+        cluster.nodeFailed(cluster.order[2])
+        cluster.restart(cluster.order[2])
+        cluster.run(.milliseconds(500))
+        let epoch = cluster.descriptor.epoch
+        cluster.cut = [[cluster.order[0], cluster.order[2]]]
+        cluster.write(at: cluster.order[0])
+        for _ in 0..<500 { cluster.run(.milliseconds(10)) { $0.helpLearners() } }
+        #expect(cluster.descriptor.learners == [cluster.order[2]])
+        #expect(cluster.descriptor.epoch <= epoch.next)
+        cluster.cut = []
+        for _ in 0..<200 { cluster.run(.milliseconds(10)) { $0.helpLearners() } }
+        #expect(cluster.descriptor.inSync == cluster.order)
+        #expect(cluster.settle() == [])
+    }
+
     @Test("no more readers wait for an engine that takes in nothing than there may be")
     func boundedReaders() throws {
         var settings = ReplicationSettings()

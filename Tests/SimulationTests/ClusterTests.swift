@@ -22,6 +22,8 @@ import Testing
             190_355_504_806,
             // Nodes are to go before there is a table that needs them.
             894_133_317_745,
+            // A learner that says nothing is let in, made to leave, and let in again, each time in another epoch.
+            894_133_317_869,
         ])
     func fixedSeeds(seed: UInt64) {
         switch ClusterRun(seed: seed).run() {
