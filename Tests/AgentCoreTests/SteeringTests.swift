@@ -100,6 +100,44 @@ import Testing
         #expect(stopped > 3, "\(stopped)")
     }
 
+    /// Where a writer of the partition would do well to wait.
+    private func changing(_ id: PartitionID, _ world: World) -> [NodeID] {
+        world.order.filter { node in
+            world.machines[node].map { $0.core.isChangingHands(id, at: world.clock($0)) } ?? false
+        }
+    }
+
+    @Test("hands change where a partition is fenced and where it is taken up, and nowhere when that is over (M4)")
+    func handsChange() throws {
+        let world = try world(seed: 5, nodes: 3)
+        let id = world.partitions[0].id
+        #expect(changing(id, world) == [])
+        world.catalog.transfer(id, to: world.order[1])
+        var seen: Set<[NodeID]> = []
+        for _ in 0..<1_000 {
+            world.run(.microseconds(500))
+            seen.insert(changing(id, world))
+        }
+        #expect(seen.isSuperset(of: [[world.order[0]], [world.order[1]]]), "\(seen)")
+        #expect(world.partitions[0].primary == world.order[1] && changing(id, world) == [])
+    }
+
+    @Test("the halves of a split change hands at their primary until it has installed them and serves them (M2)")
+    func handsChangeInSplit() throws {
+        let world = try world(seed: 5, nodes: 3)
+        let (parent, first) = (world.partitions[0].id, try #require(world.machines[world.order[0]]))
+        first.holdsInstallations = true
+        world.catalog.split(parent, at: Key([0x80]))
+        #expect(world.run(until: { !first.waiting.isEmpty }, atMost: .seconds(2)), "\(world.describe())")
+        #expect(changing(parent, world) == [], "it is no more: its rows are to be looked for")
+        #expect(world.partitions.count == 2)
+        for half in world.partitions { #expect(changing(half.id, world) == [first.id]) }
+        world.makeRoom(on: first.id)
+        let areOver = { world.partitions.allSatisfy { changing($0.id, world) == [] } }
+        #expect(world.run(until: areOver, atMost: .milliseconds(200)), "\(world.describe())")
+        #expect(world.settle() == [])
+    }
+
     @Test("whenever a transfer or a split is paused, no fence stands half a second later, and writes go on (M4)")
     func pauseAroundFence() throws {
         var (paused, over) = (0, 0)
