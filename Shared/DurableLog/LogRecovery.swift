@@ -24,6 +24,14 @@ package struct TornTail: Hashable, Sendable {
         self.bytes = bytes
         self.record = record
     }
+
+    /// What to overwrite with zeros, in this order, each durable before the next one is begun: without the word that closes its header
+    /// the tail stays torn, whatever an interruption leaves of the rest. The tail may end within that word, where zeros are its last
+    /// bytes: behind it there is nothing to overwrite.
+    package var cuts: [Range<Int>] {
+        let end = bytes.lowerBound + RecordFormat.headerBytes
+        return end - 8 < bytes.upperBound ? [end - 8..<min(end, bytes.upperBound), bytes] : [bytes]
+    }
 }
 
 package enum SegmentVerdict: Hashable, Sendable {

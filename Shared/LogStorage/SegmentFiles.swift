@@ -100,8 +100,10 @@ extension SegmentFiles {
             // They were never acknowledged: a full disk is no reason not to start.
             guard case .noSpace = error else { throw error }
         }
-        try file.write([UInt8](repeating: 0, count: torn.bytes.count), at: torn.bytes.lowerBound)
-        try file.synchronizeData(flush)
+        for range in torn.cuts {
+            try file.write([UInt8](repeating: 0, count: range.count), at: range.lowerBound)
+            try file.synchronizeData(flush)
+        }
     }
 
     private func keep(_ bytes: [UInt8], as name: String) throws(StorageError) {

@@ -112,6 +112,27 @@ import Testing
         }
     }
 
+    @Test("a torn tail's cut that stopped anywhere can be done again")
+    func interruptedCuts() throws {
+        let log = Self.log()
+        let last = Self.writes[4].bytes
+        for end in stride(from: last.lowerBound + 8, to: last.upperBound, by: 8) {
+            var segments = log.segments
+            for index in end..<last.upperBound { segments[1][index] = 0 }
+            let cuts = try #require(judge(segments, log.records, "torn at \(end)").torn, "torn at \(end)").cuts
+            for cut in cuts {
+                for stop in stride(from: cut.lowerBound, to: cut.upperBound, by: 8) {
+                    var part = segments
+                    for index in cut.lowerBound..<stop { part[1][index] = 0 }
+                    let verdict = judge(part, log.records, "torn at \(end), cut up to \(stop)")
+                    #expect(verdict.damage == nil, "torn at \(end), cut up to \(stop): \(verdict)")
+                }
+                for index in cut { segments[1][index] = 0 }
+            }
+            #expect(judge(segments, log.records, "torn at \(end) and cut") == .clean)
+        }
+    }
+
     @Test("every sector that did not arrive is a torn tail in the last write and damage in every other")
     func lostSectors() {
         let log = Self.log()
