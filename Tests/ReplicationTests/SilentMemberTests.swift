@@ -96,7 +96,8 @@ import Testing
         cluster.write(at: cluster.order[0])
         for _ in 0..<500 { cluster.run(.milliseconds(10)) { $0.helpLearners() } }
         #expect(cluster.descriptor.learners == [cluster.order[2]])
-        #expect(cluster.descriptor.epoch <= epoch.next)
+        // Not every message asks for an answer: it may be let in once more before it counts as silent.
+        #expect(cluster.descriptor.epoch <= epoch.next.next)
         cluster.cut = []
         for _ in 0..<200 { cluster.run(.milliseconds(10)) { $0.helpLearners() } }
         #expect(cluster.descriptor.inSync == cluster.order)
