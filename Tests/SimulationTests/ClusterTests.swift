@@ -24,6 +24,8 @@ import Testing
             894_133_317_745,
             // A learner that says nothing is let in, made to leave, and let in again, each time in another epoch.
             894_133_317_869,
+            // In one epoch several members are asked to leave, in vain.
+            1_056_503_394_013,
         ])
     func fixedSeeds(seed: UInt64) {
         switch ClusterRun(seed: seed).run() {

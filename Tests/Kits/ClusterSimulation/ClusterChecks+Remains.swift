@@ -29,8 +29,9 @@ extension ClusterChecks {
         // One that shows that the log can be written.
         case "appends": 1
         case "changes": truth.partitions.count + truth.retired.count
-        // One that was refused is kept as long as the epoch.
-        case "proposals", "proposals of replicas": truth.partitions.count
+        case "proposals": truth.partitions.count
+        // Those that were refused are kept as long as the epoch: that each member leaves, and that one comes.
+        case "proposals of replicas": truth.partitions.count * ((truth.tables.values.map(\.replicationFactor).max() ?? 0) + 1)
         default: 0
         }
     }
