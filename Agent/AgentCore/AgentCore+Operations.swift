@@ -199,6 +199,8 @@ extension AgentCore {
         package let descriptor: PartitionDescriptor?
         package let isPrimary: Bool
         package let isServing: Bool
+        /// Since when it is.
+        package let servingSince: LogicalInstant?
         package let isFenced: Bool
         /// For longer than a fence stands while the coordinators have a quorum (rule M4).
         package let isFencedWithoutQuorum: Bool
@@ -217,7 +219,8 @@ extension AgentCore {
             let replica = local.replica
             return ReplicaStatus(
                 partition: id, storage: local.storage, descriptor: replica?.descriptor, isPrimary: replica?.isPrimary ?? false,
-                isServing: replica?.isServing ?? false, isFenced: replica?.hard.fence != nil,
+                isServing: replica?.isServing ?? false, servingSince: replica?.servingSince,
+                isFenced: replica?.hard.fence != nil,
                 isFencedWithoutQuorum: replica?.isFencedWithoutQuorum(at: now) ?? false,
                 hasLease: replica?.refusalOfReads(at: now, leases: leases) != .noLease,
                 last: replica?.log.last.position ?? .zero, commit: replica?.commit ?? 0, applied: replica?.applied ?? 0,

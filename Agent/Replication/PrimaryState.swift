@@ -29,6 +29,8 @@ struct PrimaryState: Hashable, Sendable {
     /// Until when others may believe that they hold a lease from here (rule R5).
     var waits: [NodeID: LogicalInstant]
     var phase = Phase.preparing
+    /// For measuring only.
+    var servingSince: LogicalInstant?
     var engine = EngineProgress()
     var comparison: LogComparison
     var peers: [NodeID: PeerProgress] = [:]

@@ -81,6 +81,8 @@ extension Replica {
 
     /// Whether this replica is primary and has everything that was ever acknowledged.
     package var isServing: Bool { primary?.phase == .serving }
+    /// Since when it is; for measuring, never for deciding.
+    package var servingSince: LogicalInstant? { primary?.servingSince }
     package var isPrimary: Bool { primary != nil }
     /// The term in which this replica leads.
     package var term: Term? { primary?.term }

@@ -17,7 +17,7 @@ extension Replica {
         compareLogs(at: now)
         openWhenFree(at: now)
         advanceCommit(at: now, leases: leases)
-        serveWhenOpened()
+        serveWhenOpened(at: now)
         cancelOrphanSplit()
         driveJoin(at: now)
         watchFence(at: now)
@@ -39,10 +39,11 @@ extension Replica {
         self.primary = primary
     }
 
-    private mutating func serveWhenOpened() {
+    private mutating func serveWhenOpened(at now: LogicalInstant) {
         guard let primary, case .opening(let sequence) = primary.phase else { return }
         guard commit >= sequence && applied >= sequence || settings.mutated(.servesBeforeOpened) else { return }
         self.primary?.phase = .serving
+        self.primary?.servingSince = now
     }
 
     /// Commits what this node and every required member have on disk, and answers its writers (rule R1).

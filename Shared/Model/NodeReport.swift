@@ -26,10 +26,12 @@ package struct PartitionReport: Hashable, Sendable {
     /// Last position in the log, and last position applied to the engine.
     package var last: Position
     package var applied: Position
+    /// For how long it has served as primary, without a break; nil while it does not, and where its program does not say.
+    package var servingFor: Span?
 
     package init(
         partition: PartitionID, epoch: Epoch, isPrimary: Bool, role: ReplicaRole, rows: UInt64, bytes: UInt64,
-        readsPerSecond: Double, writesPerSecond: Double, lag: Span, last: Position, applied: Position
+        readsPerSecond: Double, writesPerSecond: Double, lag: Span, last: Position, applied: Position, servingFor: Span? = nil
     ) {
         self.partition = partition
         self.epoch = epoch
@@ -42,6 +44,7 @@ package struct PartitionReport: Hashable, Sendable {
         self.lag = lag
         self.last = last
         self.applied = applied
+        self.servingFor = servingFor
     }
 }
 

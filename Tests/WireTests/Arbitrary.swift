@@ -244,7 +244,7 @@ struct Arbitrary {
                 PartitionReport(
                     partition: $0.id(), epoch: $0.epoch(), isPrimary: $0.flag(), role: $0.any(), rows: $0.counter(),
                     bytes: $0.counter(), readsPerSecond: $0.quantity(), writesPerSecond: $0.quantity(), lag: $0.span(),
-                    last: $0.position(), applied: $0.position())
+                    last: $0.position(), applied: $0.position(), servingFor: $0.optional($0.span()))
             },
             operations: list {
                 OperationReport(

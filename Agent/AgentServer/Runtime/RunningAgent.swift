@@ -158,7 +158,8 @@ package final class RunningAgent: DataPlane, SessionOwner, CopyHost {
             partition: replica.partition, epoch: descriptor.epoch, isPrimary: descriptor.primary == node, role: own.role,
             rows: size?.rows ?? 0, bytes: size?.bytes ?? 0, readsPerSecond: rate.reads, writesPerSecond: rate.writes,
             lag: lags.lag(of: replica.partition, at: now), last: replica.last,
-            applied: Position(epoch: replica.last.epoch, run: replica.last.run, sequence: replica.applied))
+            applied: Position(epoch: replica.last.epoch, run: replica.last.run, sequence: replica.applied),
+            servingFor: replica.servingSince.map { max(.zero, now - $0) })
     }
 
     /// Counts rows and bytes anew; too dear for each request.

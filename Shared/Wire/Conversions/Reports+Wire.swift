@@ -33,7 +33,8 @@ extension PartitionReport: WireCodable {
             readsPerSecond: try Check.quantity(wire.readsPerSecond, "PartitionReport.reads_per_second"),
             writesPerSecond: try Check.quantity(wire.writesPerSecond, "PartitionReport.writes_per_second"),
             lag: try Check.span(wire.lagUs, "PartitionReport.lag_us"),
-            last: try Position(wire: wire.last), applied: try Position(wire: wire.applied))
+            last: try Position(wire: wire.last), applied: try Position(wire: wire.applied),
+            servingFor: wire.hasServingUs ? try Check.span(wire.servingUs, "PartitionReport.serving_us") : nil)
     }
 
     package var wire: ProtoPartitionReport {
@@ -49,6 +50,7 @@ extension PartitionReport: WireCodable {
         wire.lagUs = lag.microseconds
         wire.last = last.wire
         wire.applied = applied.wire
+        if let servingFor { wire.servingUs = servingFor.microseconds }
         return wire
     }
 }

@@ -2265,12 +2265,23 @@ package nonisolated struct ProtoPartitionReport: Sendable {
   /// Clears the value of `applied`. Subsequent reads from it will return its default value.
   package mutating func clearApplied() {self._applied = nil}
 
+  /// How long it has served as primary; absent while it does not.
+  package var servingUs: Int64 {
+    get {_servingUs ?? 0}
+    set {_servingUs = newValue}
+  }
+  /// Returns true if `servingUs` has been explicitly set.
+  package var hasServingUs: Bool {self._servingUs != nil}
+  /// Clears the value of `servingUs`. Subsequent reads from it will return its default value.
+  package mutating func clearServingUs() {self._servingUs = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _last: ProtoPosition? = nil
   fileprivate var _applied: ProtoPosition? = nil
+  fileprivate var _servingUs: Int64? = nil
 }
 
 package nonisolated struct ProtoOperationReport: Sendable {
@@ -5688,7 +5699,7 @@ nonisolated extension ProtoEngineHealth: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension ProtoPartitionReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PartitionReport"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{3}is_primary\0\u{1}role\0\u{1}rows\0\u{1}bytes\0\u{3}reads_per_second\0\u{3}writes_per_second\0\u{3}lag_us\0\u{1}last\0\u{1}applied\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}partition\0\u{1}epoch\0\u{3}is_primary\0\u{1}role\0\u{1}rows\0\u{1}bytes\0\u{3}reads_per_second\0\u{3}writes_per_second\0\u{3}lag_us\0\u{1}last\0\u{1}applied\0\u{3}serving_us\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5707,6 +5718,7 @@ nonisolated extension ProtoPartitionReport: SwiftProtobuf.Message, SwiftProtobuf
       case 9: try { try decoder.decodeSingularSInt64Field(value: &self.lagUs) }()
       case 10: try { try decoder.decodeSingularMessageField(value: &self._last) }()
       case 11: try { try decoder.decodeSingularMessageField(value: &self._applied) }()
+      case 12: try { try decoder.decodeSingularSInt64Field(value: &self._servingUs) }()
       default: break
       }
     }
@@ -5750,6 +5762,9 @@ nonisolated extension ProtoPartitionReport: SwiftProtobuf.Message, SwiftProtobuf
     try { if let v = self._applied {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
     } }()
+    try { if let v = self._servingUs {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 12)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5765,6 +5780,7 @@ nonisolated extension ProtoPartitionReport: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.lagUs != rhs.lagUs {return false}
     if lhs._last != rhs._last {return false}
     if lhs._applied != rhs._applied {return false}
+    if lhs._servingUs != rhs._servingUs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
