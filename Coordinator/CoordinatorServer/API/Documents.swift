@@ -10,7 +10,8 @@ enum Documents {
     static func time(_ time: WallTime?) -> JSONNode {
         .string(
             time.map { time in
-                Date(timeIntervalSince1970: Double(time.milliseconds) / 1_000)
+                // What is formatted is cut off behind the millisecond, below which seconds are not exact.
+                Date(timeIntervalSince1970: (Double(time.milliseconds) + 0.5) / 1_000)
                     .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
             })
     }
