@@ -34,6 +34,7 @@ extension Coordinator {
     mutating func plan(at now: LogicalInstant) {
         planDue = now + settings.planInterval
         witnesses.forget(before: now)
+        incidentBook.forgetAccusations { witnesses.isAccused($0) }
         settlingUntil = settlingUntil.filter { $0.value > now }
         transfers.look(at: catalog.topology, settings, at: now)
         noteInventories(at: now)

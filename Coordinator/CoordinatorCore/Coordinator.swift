@@ -57,6 +57,8 @@ package struct Coordinator: Sendable {
         /// To be said to every coordinator that can be reached: this store belongs to no member, or was forgotten.
         case askToBeLetIn
         case publish(TopologyDelta)
+        /// To be measured and told; given by the leader alone.
+        case failover(FailoverNews)
         /// The topology came from a snapshot.
         case reset
         case fault(Fault)
@@ -133,6 +135,7 @@ package struct Coordinator: Sendable {
     var appliedTerm = Term.zero
     var witnesses = WitnessBook()
     var orphanBook = OrphanBook()
+    var incidentBook = IncidentBook()
     var alive: [NodeID: Life] = [:]
     var absentSince: [NodeID: LogicalInstant] = [:]
     /// Until when what a split or a merge has made is not moved by the planners.
@@ -243,8 +246,9 @@ package struct Coordinator: Sendable {
         case .believed(let node, let generation, let session, let isAlive, let isHeard):
             alive[node] = isAlive ? Life(generation: generation, session: session, isHeard: isHeard) : nil
             if isAlive, isHeard { witnesses.clear(node) }
+            if isAlive { incidentBook.alive(node) } else { incidentBook.suspected(node, in: catalog.topology, at: now) }
         case .loadReported(let report):
-            reports[report.node] = ReceivedReport(report, at: now)
+            noteLoad(report, at: now)
             // To all, so that each can answer for the cluster, and the next leader plans with the same figures (rule C7).
             for member in raft.configuration.members where member != id { actions.append(.send(.load(report), to: member)) }
         case .appeared(let member): noteAppeared(member)
@@ -278,8 +282,11 @@ package struct Coordinator: Sendable {
             var item = passed.item
             item.refusedIn = passed.term
             waiting.append(item)
-        case .deaths(let report): witnesses.note(report, at: now)
-        case .load(let report): reports[report.node] = ReceivedReport(report, at: now)
+        case .deaths(let report):
+            noteAccusations(in: report, at: now)
+            witnesses.note(report, at: now)
+        case .load(let report): noteLoad(report, at: now)
+        case .failoverClocks(let clocks, let incident): incidentBook.take(clocks, of: incident, from: sender.node)
         case .waiting(let store): noteWaiting(store, from: sender)
         case .mark(let mark): take(mark, from: sender, at: now)
         case .gossipKeysHeld(let held): noteGossipKeys(held, of: sender)
@@ -329,6 +336,7 @@ package struct Coordinator: Sendable {
         }
         bytesSinceSnapshot += bytes.count
         lastApplied = now
+        let onset = IncidentOnset(of: command.command, in: catalog)
         let applied = catalog.apply(command, at: entry.id.index.number)
         marks.mix(bytes, applied)
         if let delta = applied.delta {
@@ -336,6 +344,7 @@ package struct Coordinator: Sendable {
             for case .operation(let operation) in delta.changes { transfers.noteEnd(of: operation, settings, at: now) }
             actions.append(.publish(delta))
         }
+        noteIncident(onset, by: command, at: entry.id, applied, now: now)
         for handed in handedIn { answer(handed.item, .done(applied.result, catalog.topology.revision)) }
     }
 
@@ -353,6 +362,7 @@ package struct Coordinator: Sendable {
         #if MUTANTS
             catalog.mutant = settings.mutant
         #endif
+        incidentBook.look(at: catalog.topology)
         marks.begin(behind: snapshot.id.index)
         bytesSinceSnapshot = 0
         actions.append(.reset)
@@ -392,7 +402,13 @@ package struct Coordinator: Sendable {
         for (read, _) in due { actions.append(.readAnswered(caller: read.id, isFresh: true)) }
     }
 
+    private mutating func noteLoad(_ report: NodeReport, at now: LogicalInstant) {
+        reports[report.node] = ReceivedReport(report, at: now)
+        noteServing(report, at: now)
+    }
+
     private mutating func noteDeaths(_ report: DeathReport, at now: LogicalInstant) {
+        noteAccusations(in: report, at: now)
         witnesses.note(report, at: now)
         if let leader = raft.leader, leader != id { actions.append(.send(.deaths(report), to: leader)) }
     }

@@ -71,4 +71,6 @@ package enum CoordinatorMessage: Hashable, Sendable {
     case mark(StateMark)
     /// With what the sender opens and seals gossip.
     case gossipKeysHeld(HeldGossipKeys)
+    /// What the sender measured of an incident, as the leader who had it committed.
+    case failoverClocks(FailoverClocks, of: LogIndex)
 }

@@ -36,6 +36,8 @@ struct WitnessBook: Sendable {
 
     func lastWord(of witness: NodeID) -> LogicalInstant? { spoke[witness] }
 
+    func isAccused(_ node: NodeID) -> Bool { testimonies[node] != nil }
+
     var accused: [NodeID] { testimonies.keys.sorted() }
 
     /// Whether it is the end of this process, or of a later one in its place that has not been registered.
@@ -43,7 +45,7 @@ struct WitnessBook: Sendable {
     /// Two processes may run under one name: a copy of the node's folder, which some members met first. That it ends is nothing to
     /// the one that is registered. A later start at the same address is none of those: there the registered process is over, and
     /// its disk may be another.
-    private func saw(_ found: FoundDeath, theEndOf node: NodeDescriptor) -> Bool {
+    func saw(_ found: FoundDeath, theEndOf node: NodeDescriptor) -> Bool {
         if let process = found.process {
             guard process.gossip == node.addresses.gossip else { return false }
             // Whatever session it is said to have: where a wrong number made others believe in a later start, or this store's count has

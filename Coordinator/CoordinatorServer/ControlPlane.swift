@@ -115,6 +115,9 @@ package protocol ControlPlane: Sendable {
     /// The copies that nodes hold and nobody wants, as this member knows them.
     func orphans() async -> [Orphan]
 
+    /// The last failovers that this member knows of, in order.
+    func incidents() async -> [Incident]
+
     /// What this member's failure detector believes of the others: rumour, where the catalog is the word (rule F1).
     func beliefs() async -> [NodeID: MemberBelief]
 

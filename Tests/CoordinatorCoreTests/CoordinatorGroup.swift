@@ -56,6 +56,8 @@ struct CoordinatorGroup {
     var writes: [MemberID: [Int]] = [:]
     var groupOutcomes: [UInt64: GroupOutcome] = [:]
     var mayStop: [MemberID] = []
+    /// What members measured as leaders.
+    var failovers: [MemberID: [FailoverNews]] = [:]
     var faults: [MemberID: Fault] = [:]
     /// Who found that whose state differs from its own, and where.
     var alarms: [(at: MemberID, of: MemberID, index: LogIndex)] = []
@@ -134,6 +136,7 @@ struct CoordinatorGroup {
                 case .askToBeLetIn: for other in names where other != name { wire.append((name, other, .waiting(name))) }
                 case .stateDiffers(let other, let index): alarms.append((name, other, index))
                 case .fault(let fault): faults[name] = fault
+                case .failover(let news): failovers[name, default: []].append(news)
                 case .reset, .unreadable: break
                 }
             }

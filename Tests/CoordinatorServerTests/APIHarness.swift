@@ -89,6 +89,9 @@ final class InstantPlane: ControlPlane, Sendable {
     func orphans() async -> [Orphan] { strays.withLock { $0 } }
     /// What the nodes are taken to hold for nobody.
     let strays = Mutex<[Orphan]>([])
+    func incidents() async -> [Incident] { failovers.withLock { $0 } }
+    /// What the member is taken to know of failovers.
+    let failovers = Mutex<[Incident]>([])
     func beliefs() async -> [NodeID: MemberBelief] { rumours.withLock { $0 } }
     /// What the failure detector is taken to believe.
     let rumours = Mutex<[NodeID: MemberBelief]>([:])

@@ -35,6 +35,10 @@ struct MemberFrameTests {
                     from: c2, to: c1,
                     message: .gossipKeysHeld(HeldGossipKeys(ids: [GossipKeyID(1), GossipKeyID(.max)], primary: GossipKeyID(1))))
             ]
+            + [
+                FailoverClocks(), FailoverClocks(detect: .zero, decide: .milliseconds(28)),
+                FailoverClocks(detect: .milliseconds(271), decide: .milliseconds(28), recover: .milliseconds(479)),
+            ].map { MemberFrame(from: c2, to: c1, message: .failoverClocks($0, of: LogIndex(48_211))) }
     }
 
     @Test("every message comes back as it was written, with its sender and its receiver")

@@ -55,6 +55,7 @@ final class Rehearsal: ControlPlane {
     func steer(_ order: GroupOrder) async -> GroupOutcome { .done }
     func reports() async -> [NodeID: LoadReading] { await real.reports() }
     func orphans() async -> [Orphan] { await real.orphans() }
+    func incidents() async -> [Incident] { await real.incidents() }
     func beliefs() async -> [NodeID: MemberBelief] { await real.beliefs() }
 }
 

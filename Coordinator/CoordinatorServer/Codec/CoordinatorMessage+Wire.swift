@@ -29,6 +29,13 @@ extension CoordinatorMessage: WireCodable {
             self = .mark(
                 StateMark(index: LogIndex(try Check.counter(mark.index, "Mark.index")), form: mark.form, hash: mark.hash))
         case .heldKeys(let held): self = .gossipKeysHeld(try HeldGossipKeys(wire: held))
+        case .clocks(let clocks):
+            self = .failoverClocks(
+                FailoverClocks(
+                    detect: clocks.hasDetectUs ? try Check.span(clocks.detectUs, "FailoverClocks.detect_us") : nil,
+                    decide: clocks.hasDecideUs ? try Check.span(clocks.decideUs, "FailoverClocks.decide_us") : nil,
+                    recover: clocks.hasRecoverUs ? try Check.span(clocks.recoverUs, "FailoverClocks.recover_us") : nil),
+                of: LogIndex(try Check.counter(clocks.incident, "FailoverClocks.incident")))
         }
     }
 
@@ -56,6 +63,11 @@ extension CoordinatorMessage: WireCodable {
             wire.mark.form = mark.form
             wire.mark.hash = mark.hash
         case .gossipKeysHeld(let held): wire.heldKeys = held.wire
+        case .failoverClocks(let clocks, let incident):
+            wire.clocks.incident = incident.number
+            if let detect = clocks.detect { wire.clocks.detectUs = detect.microseconds }
+            if let decide = clocks.decide { wire.clocks.decideUs = decide.microseconds }
+            if let recover = clocks.recover { wire.clocks.recoverUs = recover.microseconds }
         }
         return wire
     }

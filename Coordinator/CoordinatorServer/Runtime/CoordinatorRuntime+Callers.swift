@@ -57,8 +57,5 @@ extension CoordinatorRuntime {
     }
 
     package func take(_ report: NodeReport) { step(.loadReported(report)) }
-    package func noteDeaths(_ report: DeathReport) {
-        for found in report.found { measureReport(of: found.node) }
-        step(.deathsReported(report))
-    }
+    package func noteDeaths(_ report: DeathReport) { step(.deathsReported(report)) }
 }

@@ -1,4 +1,4 @@
-// The runtime and the other members: their links, their messages, and what is measured of the deaths that they report.
+// The runtime and the other members: their links, their messages, and what is measured of failovers.
 
 import Catalog
 import Consensus
@@ -41,7 +41,6 @@ extension CoordinatorRuntime {
                     continue
                 }
                 counters.received += 1
-                if case .deaths(let report) = frame.message { for found in report.found { measureReport(of: found.node) } }
                 step(.received(frame.message, from: frame.from))
             }
         } catch {
@@ -119,29 +118,31 @@ extension CoordinatorRuntime {
         keys.follow(core.catalog.topology.gossipKeys, isCurrent: true)
     }
 
-    /// Each failure is measured once: by the member that leads when it is committed.
-    func measureFailures(in delta: TopologyDelta) {
-        for case .node(let changed) in delta.changes where changed.status == .failed {
-            guard let span = failovers.failed(changed.id, at: BootClock.now()), core.raft.isLeader else { continue }
+    /// Each failover is measured once: by the member that leads when it is committed.
+    func measure(_ news: FailoverNews) {
+        switch news {
+        case .detected(let node, let span):
+            detectTimer.recordNanoseconds(span.microseconds * 1_000)
+            logger.notice("failure detected", metadata: ["member": "\(node)", "detect_ms": "\(span.milliseconds)"])
+        case .decided(let incident):
+            guard let span = incident.clocks.decide else { return }
             decideTimer.recordNanoseconds(span.microseconds * 1_000)
             logger.notice(
                 "failure decided",
                 metadata: [
-                    "member": "\(changed.id)", "session": "\(changed.session)", "revision": "\(delta.to)",
+                    "member": "\(incident.node)", "session": "\(incident.session)", "incident": "\(incident.id.number)",
                     "decide_ms": "\(span.milliseconds)",
                 ])
+        case .recovered(let incident):
+            let clocks = incident.clocks
+            func shown(_ span: Span?) -> Logger.MetadataValue { "\(span.map { "\($0.milliseconds)" } ?? "-")" }
+            logger.notice(
+                "failover complete",
+                metadata: [
+                    "member": "\(incident.node)", "incident": "\(incident.id.number)",
+                    "partitions": "\(incident.changedHands + incident.withoutPrimary)", "detect_ms": shown(clocks.detect),
+                    "decide_ms": shown(clocks.decide), "recover_ms": shown(clocks.recover),
+                ])
         }
-    }
-
-    func measureSuspicion(of suspect: NodeID) {
-        failovers.suspected(suspect, in: core.catalog.topology, at: BootClock.now())
-    }
-
-    func measureReport(of dead: NodeID) {
-        guard let span = failovers.accused(dead, in: core.catalog.topology, at: BootClock.now()), core.raft.isLeader else {
-            return
-        }
-        detectTimer.recordNanoseconds(span.microseconds * 1_000)
-        logger.notice("failure detected", metadata: ["member": "\(dead)", "detect_ms": "\(span.milliseconds)"])
     }
 }

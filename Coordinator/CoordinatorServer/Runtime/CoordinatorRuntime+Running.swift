@@ -112,11 +112,6 @@ extension CoordinatorRuntime: Service {
             switch event {
             case .memberChanged(let record):
                 guard record.profile.kind == .agent else { continue }
-                switch record.status {
-                case .alive: failovers.alive(record.node)
-                case .suspect: measureSuspicion(of: record.node)
-                case .dead, .left: break
-                }
                 // As it is now: where the reader is behind, this has been overtaken.
                 let current = gossip.member(record.node).map(ToldBeliefs.Held.init) ?? .init(record: record, isHeard: false)
                 beliefs.note(current)

@@ -14,6 +14,7 @@ extension CoordinatorRuntime {
         let now = BootClock.now()
         return core.reports.mapValues { LoadReading(report: $0.report, age: now - $0.at) }
     }
+    package var incidentsNow: [Incident] { core.incidents }
     package var orphansNow: [Orphan] { core.orphans(at: BootClock.now()) }
     /// Messages that were not taken, or not sent, since the start.
     var drops: [MessageDrop: UInt64] {

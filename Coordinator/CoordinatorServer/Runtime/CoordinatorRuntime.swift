@@ -65,7 +65,6 @@ package actor CoordinatorRuntime {
     package internal(set) var counters = Counters()
     /// Whether the disk has room, as the core was last told.
     var admits = true
-    var failovers = FailoverClock()
     var beliefs = ToldBeliefs()
     private var stops: CommandStops?
     let detectTimer = Timer(label: "coxswain_failover_detect_seconds")
@@ -152,10 +151,10 @@ package actor CoordinatorRuntime {
             case .publish(let delta):
                 stops?.pass(after: delta)
                 counters.applied += 1
-                measureFailures(in: delta)
                 feed.publish(delta, leadingTo: core.catalog.topology)
                 published = true
                 nodesChanged = nodesChanged || delta.concernsNodes
+            case .failover(let news): measure(news)
             case .reset:
                 feed.reset(core.catalog.topology)
                 nodesChanged = true

@@ -37,6 +37,7 @@ extension CoordinatorRuntime: ControlPlane {
     package func status() async -> CoordinatorStatus { statusNow }
     package func reports() async -> [NodeID: LoadReading] { reportsNow }
     package func orphans() async -> [Orphan] { orphansNow }
+    package func incidents() async -> [Incident] { incidentsNow }
     package nonisolated func beliefs() async -> [NodeID: MemberBelief] {
         Dictionary(gossip.beliefs.map { ($0.member.node, $0) }) { first, _ in first }
     }

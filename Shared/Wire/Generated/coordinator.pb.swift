@@ -95,6 +95,14 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     set {message = .deaths(newValue)}
   }
 
+  package var clocks: ProtoCoordinatorMessage.FailoverClocks {
+    get {
+      if case .clocks(let v)? = message {return v}
+      return ProtoCoordinatorMessage.FailoverClocks()
+    }
+    set {message = .clocks(newValue)}
+  }
+
   /// The member that speaks, and the one that is meant; a member is written as in RaftMembers. Whoever waits to be let in knows no
   /// stores, and leaves the second empty.
   package var from: String = String()
@@ -114,6 +122,7 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     /// What the sender opens and seals gossip with.
     case heldKeys(ProtoHeldGossipKeys)
     case deaths(ProtoCoordinatorMessage.DeathReport)
+    case clocks(ProtoCoordinatorMessage.FailoverClocks)
 
   }
 
@@ -274,6 +283,51 @@ package nonisolated struct ProtoCoordinatorMessage: Sendable {
     package init() {}
   }
 
+  /// What the sender, as leader, has measured of a failover; what is absent it has not measured, or not yet.
+  package nonisolated struct FailoverClocks: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    /// The index of the entry that decided it.
+    package var incident: UInt64 = 0
+
+    package var detectUs: Int64 {
+      get {_detectUs ?? 0}
+      set {_detectUs = newValue}
+    }
+    /// Returns true if `detectUs` has been explicitly set.
+    package var hasDetectUs: Bool {self._detectUs != nil}
+    /// Clears the value of `detectUs`. Subsequent reads from it will return its default value.
+    package mutating func clearDetectUs() {self._detectUs = nil}
+
+    package var decideUs: Int64 {
+      get {_decideUs ?? 0}
+      set {_decideUs = newValue}
+    }
+    /// Returns true if `decideUs` has been explicitly set.
+    package var hasDecideUs: Bool {self._decideUs != nil}
+    /// Clears the value of `decideUs`. Subsequent reads from it will return its default value.
+    package mutating func clearDecideUs() {self._decideUs = nil}
+
+    package var recoverUs: Int64 {
+      get {_recoverUs ?? 0}
+      set {_recoverUs = newValue}
+    }
+    /// Returns true if `recoverUs` has been explicitly set.
+    package var hasRecoverUs: Bool {self._recoverUs != nil}
+    /// Clears the value of `recoverUs`. Subsequent reads from it will return its default value.
+    package mutating func clearRecoverUs() {self._recoverUs = nil}
+
+    package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    package init() {}
+
+    fileprivate var _detectUs: Int64? = nil
+    fileprivate var _decideUs: Int64? = nil
+    fileprivate var _recoverUs: Int64? = nil
+  }
+
   package init() {}
 }
 
@@ -283,7 +337,7 @@ fileprivate nonisolated let _protobuf_package = "coxswain.v1"
 
 nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".CoordinatorMessage"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{2}\u{2}load\0\u{1}waiting\0\u{1}mark\0\u{3}held_keys\0\u{1}deaths\0\u{2}\u{5}from\0\u{1}to\0\u{c}\u{4}\u{1}")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}raft\0\u{1}command\0\u{1}outcome\0\u{2}\u{2}load\0\u{1}waiting\0\u{1}mark\0\u{3}held_keys\0\u{1}deaths\0\u{1}clocks\0\u{2}\u{4}from\0\u{1}to\0\u{c}\u{4}\u{1}")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -390,6 +444,19 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
           self.message = .deaths(v)
         }
       }()
+      case 10: try {
+        var v: ProtoCoordinatorMessage.FailoverClocks?
+        var hadOneofValue = false
+        if let current = self.message {
+          hadOneofValue = true
+          if case .clocks(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.message = .clocks(v)
+        }
+      }()
       case 14: try { try decoder.decodeSingularStringField(value: &self.from) }()
       case 15: try { try decoder.decodeSingularStringField(value: &self.to) }()
       default: break
@@ -434,6 +501,10 @@ nonisolated extension ProtoCoordinatorMessage: SwiftProtobuf.Message, SwiftProto
     case .deaths?: try {
       guard case .deaths(let v)? = self.message else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    }()
+    case .clocks?: try {
+      guard case .clocks(let v)? = self.message else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
     }()
     case nil: break
     }
@@ -711,6 +782,55 @@ nonisolated extension ProtoCoordinatorMessage.Mark: SwiftProtobuf.Message, Swift
     if lhs.index != rhs.index {return false}
     if lhs.form != rhs.form {return false}
     if lhs.hash != rhs.hash {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoCoordinatorMessage.FailoverClocks: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = ProtoCoordinatorMessage.protoMessageName + ".FailoverClocks"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}incident\0\u{3}detect_us\0\u{3}decide_us\0\u{3}recover_us\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.incident) }()
+      case 2: try { try decoder.decodeSingularSInt64Field(value: &self._detectUs) }()
+      case 3: try { try decoder.decodeSingularSInt64Field(value: &self._decideUs) }()
+      case 4: try { try decoder.decodeSingularSInt64Field(value: &self._recoverUs) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.incident != 0 {
+      try visitor.visitSingularUInt64Field(value: self.incident, fieldNumber: 1)
+    }
+    try { if let v = self._detectUs {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 2)
+    } }()
+    try { if let v = self._decideUs {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 3)
+    } }()
+    try { if let v = self._recoverUs {
+      try visitor.visitSingularSInt64Field(value: v, fieldNumber: 4)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ProtoCoordinatorMessage.FailoverClocks, rhs: ProtoCoordinatorMessage.FailoverClocks) -> Bool {
+    if lhs.incident != rhs.incident {return false}
+    if lhs._detectUs != rhs._detectUs {return false}
+    if lhs._decideUs != rhs._decideUs {return false}
+    if lhs._recoverUs != rhs._recoverUs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -207,7 +207,7 @@ struct CoordinatorProcess: Sendable {
                     }
                 case .groupAnswered(let caller, _):
                     if wishes.remove(caller) == nil { violations.append("\(id) answers \(caller) again, or for nothing") }
-                case .mayStop: break
+                case .mayStop, .failover: break
                 }
             }
         }
