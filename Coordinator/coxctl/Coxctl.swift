@@ -7,7 +7,7 @@ import Settings
         commandName: "coxctl", abstract: "Steers a Coxswain cluster.", version: "coxctl \(Product.version)",
         subcommands: [
             Cluster.self, Node.self, Table.self, Partition.self, Op.self, Config.self, Policy.self, Token.self, User.self,
-            Row.self, RaftGroup.self, KeyGroup.self,
+            Row.self, RaftGroup.self, KeyGroup.self, IncidentGroup.self,
             Import.self, Workload.self, Demo.self, Debug.self,
         ])
 

@@ -99,4 +99,51 @@ extension ClusterTests {
             return false
         }
     }
+
+    @Test(
+        "an agent that is killed is an incident with three clocks, which every coordinator tells alike",
+        .timeLimit(.minutes(10)))
+    func incident() async throws {
+        let cluster = try await Cluster.whole()
+        let rows = try await cluster.makeTable("incident")
+        #expect(try await rows.put("x", 1) == .acknowledged)
+        let primary = try #require(try await cluster.route("incident", key: #"["x"]"#)["primary"]?.string)
+        // Other tests have killed agents of this cluster.
+        let before = try await incidents(at: Cluster.coordinators[0], of: cluster).first?["id"]?.number ?? 0
+        cluster.kill([primary])
+        try await expectEventually("an incident that is over, at each coordinator", within: 30) {
+            for name in Cluster.coordinators {
+                guard let found = try await self.incidents(at: name, of: cluster).first, found["id"]?.number ?? 0 > before,
+                    found["state"]?.string == "recovered", found["clocks"]?["recover_ms"]?.number != nil
+                else { return false }
+            }
+            return true
+        }
+        let incident = try #require(try await incidents(at: Cluster.coordinators[0], of: cluster).first)
+        #expect(incident["node"]?.string == primary && incident["cause"]?.string == "witnesses")
+        #expect(incident["partitions"]?["changed_hands"]?.number ?? 0 >= 1)
+        for clock in ["detect_ms", "decide_ms", "recover_ms"] {
+            let value = try #require(incident["clocks"]?[clock]?.number, "\(clock): \(incident)")
+            #expect(value > 0, "\(clock): \(incident)")
+        }
+        for name in Cluster.coordinators {
+            let other = try #require(try await incidents(at: name, of: cluster).first)
+            for field in ["id", "node", "clocks", "accused_by", "decided_at"] {
+                #expect(other[field] == incident[field], "\(field)")
+            }
+        }
+        let context = ["--context", cluster.folder.appending(path: "context.json").path]
+        let listed = try await Programs.run("coxctl", ["incident", "list"] + context, within: 60)
+        #expect(listed.output.contains("recovered") && listed.output.contains(primary), "\(listed.output)")
+        let id = Int(try #require(incident["id"]?.number))
+        let shown = try await Programs.run("coxctl", ["incident", "get", "\(id)", "-o", "json"] + context, within: 60)
+        #expect(shown.output.contains("\"recover_ms\""), "\(shown.output)")
+    }
+
+    private func incidents(at name: String, of cluster: Cluster) async throws -> [JSON] {
+        let ports = try #require(cluster.coordinatorPorts[name])
+        let answer = try await cluster.operators.send(
+            .GET, "https://\(ports.host):\(ports.api)/api/v1/incidents", within: 5)
+        return answer.json["incidents"]?.array ?? []
+    }
 }

@@ -31,6 +31,8 @@ struct Handlers: Sendable {
             Route(.post, v1 + "/nodes/undrain", .permission(.changeNodes), handler: undrainNode),
             Route(.post, v1 + "/nodes/decommission", .permission(.changeNodes), handler: decommissionNode),
             Route(.get, v1 + "/orphans", .permission(.readCluster), handler: orphans),
+            Route(.get, v1 + "/incidents", .permission(.readCluster), reads: freshness, handler: incidents),
+            Route(.get, v1 + "/incidents/{id}", .permission(.readCluster), reads: freshness, handler: incident),
             Route(.post, v1 + "/orphans:remove", .permission(.changeNodes), handler: removeOrphan),
             Route(.post, v1 + "/nodes/join-tokens", .certified(.createJoinToken), handler: createJoinToken),
             Route(.post, v1 + "/nodes/join", .joinToken, handler: join),
