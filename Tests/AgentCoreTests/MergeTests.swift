@@ -382,7 +382,7 @@ import Testing
     func chaos(block: UInt64) throws {
         var merged = 0
         for seed in (block * 8)..<(block * 8 + 8) {
-            let (world, found) = try OperationsTests.chaos(seed: seed &+ 8_000, merges: true)
+            let (world, found) = try OperationChaosTests.chaos(seed: seed &+ 8_000, merges: true)
             #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_000)")
             merged += world.merges
         }
@@ -392,7 +392,7 @@ import Testing
     @Test("nor when disks go back, are lost or lie meanwhile (E4)", arguments: 0..<4)
     func chaosOfDisks(block: UInt64) throws {
         for seed in (block * 8)..<(block * 8 + 8) {
-            let found = try OperationsTests.chaos(seed: seed &+ 8_100, sick: true, merges: true).found
+            let found = try OperationChaosTests.chaos(seed: seed &+ 8_100, sick: true, merges: true).found
             #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_100)")
         }
     }
@@ -400,7 +400,7 @@ import Testing
     @Test("a write that is sent again under its key over a merge happens once (R8)", arguments: 0..<2)
     func happensOnce(block: UInt64) throws {
         for seed in (block * 6)..<(block * 6 + 6) {
-            let found = try OperationsTests.chaos(seed: seed &+ 8_200, repeats: true, merges: true).found
+            let found = try OperationChaosTests.chaos(seed: seed &+ 8_200, repeats: true, merges: true).found
             #expect(found.prefix(3).joined(separator: "; ") == "", "seed \(seed &+ 8_200)")
         }
     }

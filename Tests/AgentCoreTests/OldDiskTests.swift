@@ -185,17 +185,19 @@ import Testing
             5_001, 5_018, 5_021, 5_030, 5_033, 5_035, 5_046, 5_053, 5_061, 5_065, 5_073, 5_075, 5_084, 5_094, 5_114, 5_141,
         ])
     func onceBroken(seed: UInt64) throws {
-        #expect(try OperationsTests.chaos(seed: seed, sick: true).found.prefix(3).joined(separator: "; ") == "")
+        #expect(try OperationChaosTests.chaos(seed: seed, sick: true).found.prefix(3).joined(separator: "; ") == "")
     }
 
     @Test("a log that has lost what took its last entries back is damaged, and no proof against the primary (E4)")
     func lostCut() throws {
-        #expect(try OperationsTests.chaos(seed: 60_131, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
+        #expect(
+            try OperationChaosTests.chaos(seed: 60_131, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
     }
 
     @Test("a copy that is being removed writes nothing behind its last word: a start would let it count (M8)")
     func lastWord() throws {
-        #expect(try OperationsTests.chaos(seed: 60_305, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
+        #expect(
+            try OperationChaosTests.chaos(seed: 60_305, copies: 2, sick: true).found.prefix(3).joined(separator: "; ") == "")
     }
 
     @Test("what is being removed stays given up when the log is shortened (R9, M8)")
