@@ -44,6 +44,7 @@ final class Diary: Sendable {
 
     var text: String { state.withLock { $0.lines }.map { $0 + "\n" }.joined() }
     var findings: [String] { state.withLock { $0.findings } }
+    func operations(_ outcome: String) -> Int { state.withLock { $0.operations[outcome] ?? 0 } }
     var operations: String {
         state.withLock { $0.operations }.sorted { $0.key < $1.key }.map { "\($1) \($0)" }.joined(separator: ", ")
     }

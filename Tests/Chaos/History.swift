@@ -134,10 +134,7 @@ final class History: Sendable {
     @discardableResult
     func read(_ key: String, as client: Int, _ read: () async throws -> UInt64) async -> UInt64? {
         let called = now
-        guard let seen = try? await read() else {
-            state.withLock { $0.failedReads += 1 }
-            return nil
-        }
+        guard let seen = await answer(of: key, read) else { return nil }
         let returned = now
         state.withLock { state in
             state.calls.append(
@@ -150,8 +147,22 @@ final class History: Sendable {
     /// - Parameter bound: how old the answer may be; nil for as old as it likes.
     func readCopy(_ key: String, within bound: Span?, _ read: () async throws -> UInt64) async {
         let called = now
-        guard let seen = try? await read() else { return state.withLock { $0.failedReads += 1 } }
+        guard let seen = await answer(of: key, read) else { return }
         state.withLock { $0.copyReads.append(CopyRead(key: key, value: seen, bound: bound, called: called)) }
+    }
+
+    /// What a read saw; nil where it was not answered, or was refused as it may be for a while. No other refusal is due to any trouble.
+    private func answer(of key: String, _ read: () async throws -> UInt64) async -> UInt64? {
+        do { return try await read() } catch {
+            state.withLock { state in
+                state.failedReads += 1
+                guard case .refused(let problem)? = error as? ClientError, !problem.isRetryable, problem.status != 421 else {
+                    return
+                }
+                state.strange.append("a read of \(key): \(problem)")
+            }
+            return nil
+        }
     }
 
     // MARK: - What it says

@@ -9,6 +9,11 @@ struct Operator: Sendable {
     let cluster: ChaosCluster
     let diary: Diary
 
+    /// What is asked for, by the name that the API has for it.
+    static let kinds = ["split", "merge", "move", "transfer-primary"]
+    /// How the diary calls one that ended well.
+    static func success(of kind: String) -> String { "\(kind) succeeded" }
+
     /// Splits end when there are so many partitions.
     private static let mostPartitions = 16
     private static let patience = Duration.seconds(20)

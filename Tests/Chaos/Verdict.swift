@@ -35,6 +35,8 @@ struct Verdict: Sendable {
             run.diary.finding("\(error)")
             await keepEvidence()
         }
+        // The audit's own are not among them.
+        if run.history.readCount == 0 { run.diary.finding("no strong read was answered") }
         await resolve()
         await audit(into: &report)
         do {
@@ -51,6 +53,9 @@ struct Verdict: Sendable {
         } catch { run.diary.finding("\(error)") }
         await cluster.end()
         judge()
+        for what in Self.idle(run.plan, run.history, succeeded: { run.diary.operations(Operator.success(of: $0)) }) {
+            run.diary.finding(what)
+        }
         let silence = run.history.longestSilence
         report.figures += [
             "\(run.history.readCount) strong reads, \(run.history.copyReadCount) of any copy, \(run.history.failedReads) unanswered; "
@@ -186,6 +191,27 @@ struct Verdict: Sendable {
                 ["\(history.name(of: key)) has no order: \(placed) operations placed, then stuck at \(stuck)"]
             }
         return history.strange + history.disorders + history.judgeCopies().wrong + order
+    }
+
+    /// Longer than any one trouble lasts, and what comes of it.
+    private static let mostSilence = Span.seconds(60)
+    /// From when on a plan has the time for one operation of each kind to succeed.
+    private static let timeForOperations = Duration.seconds(600)
+
+    /// What has not happened in a run that is to show something.
+    ///
+    /// - Parameter succeeded: how many operations of a kind did.
+    static func idle(_ plan: ChaosPlan, _ history: History, succeeded: (String) -> Int) -> [String] {
+        var findings: [String] = []
+        if history.copyReadCount == 0 { findings.append("no read of any copy was answered") }
+        let silence = history.longestSilence
+        if silence.length > mostSilence {
+            findings.append("nobody could write for \(silence.length), from \(silence.began) on")
+        }
+        if plan.kinds.contains(.operators), plan.span >= timeForOperations {
+            for kind in Operator.kinds where succeeded(kind) == 0 { findings.append("no \(kind) has succeeded") }
+        }
+        return findings
     }
 
     // MARK: - Replicas

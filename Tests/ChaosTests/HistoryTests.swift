@@ -165,6 +165,45 @@ import Testing
         #expect(Verdict.findings(in: history, limit: 1) == ["no verdict within the limit on k"])
     }
 
+    @Test("a read that is refused as no trouble excuses is a finding, and one that is refused for a while is none")
+    func refusedReads() async {
+        func refusal(_ status: Int) -> ClientError {
+            .refused(Problem(status: status, body: nil))
+        }
+        await history.read("k", as: 1) { throw refusal(503) }
+        await history.readCopy("k", within: nil) { throw refusal(421) }
+        #expect(Verdict.findings(in: history) == [] && history.failedReads == 2)
+        await history.read("k", as: 1) { throw refusal(401) }
+        await history.readCopy("k", within: nil) { throw refusal(500) }
+        #expect(Verdict.findings(in: history).count == 2 && history.failedReads == 4)
+    }
+
+    @Test("a long run without an answered read of a copy, or with a kind of operation that never succeeded, is a finding")
+    func idle() async {
+        let plan = ChaosPlan(seed: 1, span: .seconds(600), kinds: Trouble.allCases)
+        #expect(
+            Verdict.idle(plan, history) { $0 == "merge" ? 0 : 1 }
+                == ["no read of any copy was answered", "no merge has succeeded"])
+        await history.readCopy("k", within: nil) { 0 }
+        #expect(Verdict.idle(plan, history) { _ in 1 } == [])
+        let short = ChaosPlan(seed: 1, span: .seconds(60), kinds: Trouble.allCases)
+        #expect(Verdict.idle(short, history) { _ in 0 } == [])
+    }
+
+    @Test("more than a minute without an acknowledged write is a finding")
+    func silence() async {
+        let time = Time()
+        let history = History { time.now }
+        await history.readCopy("k", within: nil) { 0 }
+        let plan = ChaosPlan(seed: 1, span: .seconds(60), kinds: [.kill])
+        for (second, findings) in [(0, 0), (60, 0), (121, 1)] as [(Int64, Int)] {
+            time.set(.seconds(second))
+            let place = receipt(UInt64(second) + 1)
+            await history.write(UInt64(second) + 1, to: "k", as: 0) { () async throws(ClientError) in place }
+            #expect(Verdict.idle(plan, history) { _ in 1 }.count == findings)
+        }
+    }
+
     @Test("a copy may answer with what is as old as was asked for, and not older, nor with what was never written")
     func copies() async {
         let time = Time()
