@@ -107,7 +107,7 @@ enum FailoverBench {
         for place in 0..<partitions {
             guard let next = clients.firstAcknowledged(sentAfter: dead, by: place) else { return nil }
             waits.next.add((next - ended).inMilliseconds)
-            waits.usual.add(clients.longestGap(from: before, to: ended, of: place))
+            waits.usual.add(clients.longestGap(from: before, to: ended, of: [place]))
         }
         return waits
     }

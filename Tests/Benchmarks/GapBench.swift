@@ -33,7 +33,8 @@ enum GapBench {
             guard let partition = try await cluster.placements(of: "moved").first,
                 let target = cluster.local.agents.first(where: { !partition.replicas.contains($0.name) })
             else { throw BenchFailure("no partition that could move") }
-            try await gaps.round(RestlessClients(writers, pace, rows: keys, of: "moved", client)) {
+            let clients = RestlessClients(pace, writing: places(writers, of: keys), of: "moved", client)
+            try await gaps.round([Array(0..<writers)], of: clients) {
                 try await cluster.operate(
                     "/tables/moved/partitions/\(partition.id):move",
                     .object(["source": .string(partition.primary), "target": .string(target.name)]), within: limit)
@@ -55,7 +56,10 @@ enum GapBench {
             // Each split before this one made one partition more below it.
             let partition = try await cluster.placements(of: "cut")[number + done]
             let keys = (0..<count).map { key(of: number, $0) }
-            try await gaps.round(RestlessClients(writers, pace, rows: keys, of: "cut", client)) {
+            // Either half has writers of its own: while one is written the other would stand still unseen.
+            let halves = [keys[..<(count / 2)], keys[(count / 2)...]].flatMap { places(writers / 2, of: Array($0)) }
+            let clients = RestlessClients(pace, writing: halves, of: "cut", client)
+            try await gaps.round([Array(0..<writers / 2), Array(writers / 2..<writers)], of: clients) {
                 let outcome = try await cluster.operate(
                     "/tables/cut/partitions/\(partition.id):split", .object(["split_key": .array([.string(keys[count / 2])])]),
                     within: limit)
@@ -67,6 +71,11 @@ enum GapBench {
     }
 
     private static func key(of partition: Int, _ number: Int) -> String { "p\(100 + partition)-\(1_000 + number)" }
+
+    /// Keys by turns to so many writers.
+    private static func places(_ writers: Int, of keys: [String]) -> [[String]] {
+        (0..<writers).map { writer in stride(from: writer, to: keys.count, by: writers).map { keys[$0] } }
+    }
 
     // MARK: - Runs
 
@@ -84,7 +93,10 @@ enum GapBench {
         /// What hangs takes its whole time, and may hang always.
         var isHopeless: Bool { failures.count > 2 }
 
-        mutating func round(_ clients: RestlessClients, _ work: () async throws -> BenchCluster.Outcome) async throws {
+        /// - Parameter groups: who writes to one and the same place; the gap of a run is the longest of any group.
+        mutating func round(
+            _ groups: [[Int]], of clients: RestlessClients, _ work: () async throws -> BenchCluster.Outcome
+        ) async throws {
             let length = length
             let (before, start, outcome) = try await clients.around {
                 // Connections and routes are there by then.
@@ -97,11 +109,14 @@ enum GapBench {
                 return (before, start, outcome)
             }
             let end = ContinuousClock.now
-            let gap = clients.longestGap(from: start, to: end)
+            func longest(_ from: ContinuousClock.Instant, _ to: ContinuousClock.Instant) -> Double {
+                groups.map { clients.longestGap(from: from, to: to, of: $0) }.max() ?? 0
+            }
+            let gap = longest(start, end)
             switch outcome {
             case .succeeded:
                 seen.add(gap)
-                usual.add(clients.longestGap(from: before, to: start))
+                usual.add(longest(before, start))
                 rates.add(clients.rate(from: before, to: end))
                 self.length = end - start
             case .aborted(let why): failures.append("aborted: \(why), gap \(Int(gap)) ms")

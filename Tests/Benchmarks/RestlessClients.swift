@@ -84,12 +84,12 @@ final class RestlessClients: Sendable {
 
     /// The longest time without an acknowledgement between two instants, in milliseconds.
     ///
-    /// - Parameter client: whose alone are looked at; those of all where none is named.
+    /// - Parameter clients: whose are looked at; those of all where none are named.
     func longestGap(
-        from start: ContinuousClock.Instant, to end: ContinuousClock.Instant, of client: Int? = nil
+        from start: ContinuousClock.Instant, to end: ContinuousClock.Instant, of clients: [Int]? = nil
     ) -> Double {
-        let seen = state.withLock { state in client.map { state.acknowledged[$0] } ?? Array(state.acknowledged.joined()) }
-        let inside = seen.map(\.at).filter { $0 > start && $0 < end }.sorted()
+        let seen = state.withLock { state in (clients ?? Array(0..<count)).map { state.acknowledged[$0] } }
+        let inside = seen.joined().map(\.at).filter { $0 > start && $0 < end }.sorted()
         let marks = [start] + inside + [end]
         return zip(marks, marks.dropFirst()).map { ($1 - $0).inMilliseconds }.max() ?? 0
     }
@@ -110,13 +110,6 @@ final class RestlessClients: Sendable {
 // MARK: - What they ask for
 
 extension RestlessClients {
-    /// Writers of rows of `table`, each under other ones of `keys`.
-    convenience init(_ count: Int, _ pace: Pace, rows keys: [String], of table: String, _ client: CoxswainClient) {
-        self.init(count, pace) { writer, turn in
-            try await Self.put(keys[(writer + turn * count) % keys.count], turn, table, client)
-        }
-    }
-
     /// A writer for each of `places`, of the keys that it lists.
     convenience init(_ pace: Pace, writing places: [[String]], of table: String, _ client: CoxswainClient) {
         self.init(places.count, pace) { place, turn in
