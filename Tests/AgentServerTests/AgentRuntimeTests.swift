@@ -327,6 +327,27 @@ import Testing
         }
     }
 
+    @Test(
+        "a storage that is not there is damage, unless the log knows of a later epoch than the mirror (E4, F6)",
+        arguments: [0, 1])
+    func missingStorage(later: UInt64) throws {
+        let identity = AgentIdentity(node: try NodeID("n1"), store: StoreID(1), generation: Generation(1))
+        let own = ReplicaDescriptor(node: identity.node, store: identity.store, storage: StorageID(7), role: .inSync)
+        var topology = Topology()
+        topology.partitions[PartitionID(7)] = PartitionDescriptor(
+            id: PartitionID(7), table: TableID(1), range: .all, epoch: Epoch(3), primary: identity.node, replicas: [own],
+            status: .active)
+        var records = RecoveredPartition()
+        var hard = HardState()
+        hard.epoch = Epoch(3 + later)
+        records.add(.hardState(hard))
+        let core = AgentCore(
+            identity: identity, topology: topology, recovered: [PartitionID(7): records], engine: [], unreadable: [],
+            startedAt: .origin)
+        let found = StoreCheck.findings(in: StorageInventory(storages: [], damaged: []), [PartitionID(7): records], core)
+        #expect(found.isEmpty == (later > 0))
+    }
+
     @Test("an agent whose mirror of the topology has rotted does not start, and names the file (L1)")
     func refusesDamagedMirror() async throws {
         let rig = try await AgentRig(nodes: ["n1", "n2", "n3"])

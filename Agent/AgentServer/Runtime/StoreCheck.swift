@@ -24,7 +24,8 @@ package struct DamagedStore: Error, CustomStringConvertible {
 
 enum StoreCheck {
     /// What is wrong: storages that could not be opened for a reason that is not their file's, and storages that are not there though the
-    /// node's log has entries of an in-sync replica in them.
+    /// node's log has entries of an in-sync replica in them. Where the log knows of a later epoch than the mirror the replica may have been
+    /// given up since, and its file be gone for the copy that takes its place: of one that is in sync still the core says that it is lost.
     static func findings(
         in inventory: StorageInventory, _ recovered: [PartitionID: RecoveredPartition], _ core: AgentCore
     ) -> [String] {
@@ -32,7 +33,7 @@ enum StoreCheck {
         let missing = core.topology.partitions.values.compactMap { partition -> String? in
             guard partition.status == .active, let own = partition.replica(on: core.identity.node), own.role == .inSync,
                 own.store == core.identity.store, !known.contains(own.storage),
-                let records = recovered[partition.id], !records.isDropped
+                let records = recovered[partition.id], !records.isDropped, records.hard.epoch <= partition.epoch
             else { return nil }
             return "storage \(own.storage) of partition \(partition.id) is not there"
         }
