@@ -12,6 +12,19 @@ struct PeerProgress: Hashable, Sendable {
         case snapshot
     }
 
+    /// How long a peer that was late is not let in, and until when: one whose disk takes longer than others wait for would be made to
+    /// leave as soon as it is in, again and again, and each time all writers wait.
+    struct Lateness: Hashable, Sendable {
+        static let shortest = Span.milliseconds(500)
+        static let longest = Span.seconds(8)
+
+        let span: Span
+        let until: LogicalInstant
+
+        /// Whoever is late again soon after is given twice as long.
+        func next(at now: LogicalInstant) -> Span { now < until + span * 4 ? min(span * 2, Self.longest) : Self.shortest }
+    }
+
     struct Flight: Hashable, Sendable {
         let through: UInt64
         let bytes: Int
@@ -35,6 +48,8 @@ struct PeerProgress: Hashable, Sendable {
     private(set) var heardAt: LogicalInstant?
     /// When the first thing was asked of it that nothing has been heard since.
     var unansweredSince: LogicalInstant?
+    /// It owed progress for longer than others wait for.
+    private(set) var lateness: Lateness?
     /// When it last spoke, by its own clock.
     var spokenAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?
@@ -48,17 +63,37 @@ struct PeerProgress: Hashable, Sendable {
 
     init(next: UInt64) { self.next = next }
 
+    /// Met anew: what it acknowledged before says nothing any more.
+    init(next: UInt64, after last: PeerProgress?) {
+        self.init(next: next)
+        lateness = last?.lateness
+    }
+
     var flightBytes: Int { flights.reduce(0) { $0 + $1.bytes } }
 
-    /// Whether it has answered all that was asked of it but for the last `patience`.
-    func answers(within patience: Span, at now: LogicalInstant) -> Bool {
-        unansweredSince.map { now < $0 + patience } ?? true
+    /// Whether anything was heard of it in the last `patience`: each prepare is acknowledged, and each beacon answered.
+    func isHeard(within patience: Span, at now: LogicalInstant) -> Bool {
+        heardAt.map { now < $0 + patience } ?? false
     }
 
     mutating func heard(at now: LogicalInstant) {
         heardAt = now
         unansweredSince = nil
     }
+
+    /// - Parameter isRequired: writers waited for it.
+    mutating func wasLate(at now: LogicalInstant, isRequired: Bool) {
+        let span: Span
+        if let lateness, now < lateness.until || !isRequired {
+            span = lateness.span
+        } else {
+            span = lateness?.next(at: now) ?? Lateness.shortest
+        }
+        lateness = Lateness(span: span, until: now + span)
+    }
+
+    /// Whether it has kept up for long enough to be let in.
+    func keepsUp(at now: LogicalInstant) -> Bool { lateness.map { now >= $0.until } ?? true }
 
     mutating func landed(through sequence: UInt64) {
         flights.removeAll { $0.through <= sequence }

@@ -125,8 +125,9 @@ extension Replica {
             primary.stores[member.node] = member.store
             // An evicted member is met anew: what it acknowledged before says nothing any more.
             let isEvicted = member.role == .learner && primary.inSync.contains(member.node)
-            if primary.peers[member.node] == nil || isEvicted {
-                primary.peers[member.node] = PeerProgress(next: log.lastSequence + 1)
+            let known = primary.peers[member.node]
+            if known == nil || isEvicted {
+                primary.peers[member.node] = PeerProgress(next: log.lastSequence + 1, after: known)
             }
             primary.peers[member.node]?.stalledSince = nil
         }

@@ -140,10 +140,11 @@ extension Replica {
             unappliedBytes: bytes(after: progress.engine.applied, through: commit))
     }
 
-    /// Whether a learner takes in the log as it grows. One that does not answer would be made to leave again as soon as it is in, and each
-    /// epoch of that voids what it may have to say: it would stay so for ever.
+    /// Whether a learner takes in the log as it grows. One that does not answer, or is too slow, would be made to leave again as soon as it
+    /// is in, and each epoch of that voids what it may have to say: it would stay so for ever.
     private func isFollowing(_ peer: PeerProgress, at now: LogicalInstant) -> Bool {
-        peer.mode == .streaming && peer.answers(within: settings.prepareTimeout, at: now)
+        peer.mode == .streaming && peer.isHeard(within: settings.prepareTimeout, at: now)
+            && peer.keepsUp(at: now)
     }
 
     /// About how many bytes of the log stand between two sequences.

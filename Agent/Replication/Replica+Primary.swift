@@ -151,7 +151,9 @@ extension Replica {
         guard leases.isFit(at: now), mayServeAlone(at: now, leases: leases) else { return .noLease }
         let pending = log.lastSequence - commit
         guard pending < UInt64(settings.pendingWrites), hasRoom else { return .overloaded }
-        let silent = required.filter { !isSpare($0) && owesFor(settings.prepareTimeout, $0, at: now) }
+        let silent = required.filter { member in
+            !isSpare(member) && primary.peers[member].map { owes($0, for: settings.prepareTimeout, at: now) } ?? false
+        }
         if !silent.isEmpty {
             return .notEnoughInSync(have: descriptor.inSync.filter { !silent.contains($0) }.count, need: minInSync)
         }
@@ -262,6 +264,7 @@ extension Replica {
         } else if peer.stalledSince == nil {
             peer.stalledSince = now
         }
+        if owes(peer, for: settings.prepareTimeout, at: now) { peer.wasLate(at: now, isRequired: required.contains(id)) }
         self.primary?.peers[id] = peer
     }
 
@@ -411,8 +414,8 @@ extension Replica {
             // After a pause of this node answers of that time may still be on their way in.
             let isMute =
                 leases.isFit(at: now) && peer.unansweredSince.map { now >= $0 + settings.openingTimeout } ?? false
-            let owes = owesFor(patience, member, at: now)
-            guard peer.hasLost || isSpare(member) && (owes || isMute) else { continue }
+            let isLate = owes(peer, for: patience, at: now)
+            guard peer.hasLost || isSpare(member) && (isLate || isMute) else { continue }
             let cause: EvictionCause = peer.hasLost ? .hasLost : isMute ? .isMute : .owes
             return evict(member, because: cause, from: descriptor, at: now)
         }
@@ -425,9 +428,8 @@ extension Replica {
     }
 
     /// Whether a member has for so long not taken in what is on this disk.
-    private func owesFor(_ span: Span, _ member: NodeID, at now: LogicalInstant) -> Bool {
-        guard let peer = primary?.peers[member], let stalled = peer.stalledSince else { return false }
-        return peer.durable < durable && now >= stalled + span
+    private func owes(_ peer: PeerProgress, for span: Span, at now: LogicalInstant) -> Bool {
+        peer.durable < durable && peer.stalledSince.map { now >= $0 + span } ?? false
     }
 
     /// Leaves the role, and the in-sync set for as long as it takes to be found up to date, where this node's engine has for long not

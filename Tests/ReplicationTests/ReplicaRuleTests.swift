@@ -187,10 +187,7 @@ import Testing
     @Test("a pending join counts for acknowledgements before it is committed, and until its outcome is known (R4)")
     func pendingJoinCounts() throws {
         let cluster = try cluster()
-        cluster.crash(cluster.order[2])
-        cluster.nodeFailed(cluster.order[2])
-        cluster.restart(cluster.order[2])
-        cluster.run(.milliseconds(500))
+        cluster.returnAsLearner(cluster.order[2])
         cluster.coordinatorsUp = false
         cluster.give(cluster.order[0], [.ordered(.join(cluster.order[2], cluster.node(2).store))])
         cluster.run(.milliseconds(50))

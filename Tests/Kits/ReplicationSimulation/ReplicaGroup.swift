@@ -24,6 +24,8 @@ final class ReplicaGroup {
         var persistedRecords = 0
         /// While its disk takes what is written and does not say that it is there.
         var diskStands = false
+        /// How long each flush of its disk takes, one after the other; nil: as long as disks do.
+        var flushTakes: Span?
         // The engine: rows, how far they stand, and the same as of the last sync.
         var rows: Set<UInt64> = []
         var applied = Position.zero
@@ -174,12 +176,14 @@ final class ReplicaGroup {
         }
     }
 
-    /// Runs until it holds, at most for `span`.
-    func run(until condition: (ReplicaGroup) -> Bool, atMost span: Span = .seconds(20)) -> Bool {
+    /// Runs until it holds, at most for `span`; `also` runs at each tick.
+    func run(
+        until condition: (ReplicaGroup) -> Bool, atMost span: Span = .seconds(20), also: (ReplicaGroup) -> Void = { _ in }
+    ) -> Bool {
         let end = now + span
         while now < end {
             if condition(self) { return true }
-            run(.milliseconds(10))
+            run(.milliseconds(10), also: also)
         }
         return condition(self)
     }
@@ -224,7 +228,7 @@ final class ReplicaGroup {
                     node.disk.append((ticket, record))
                     if case .entry(_, let entry) = record { noteOrdered(entry, at: node) }
                 }
-                let pause = delay(.milliseconds(3))
+                let pause = node.flushTakes.map(untilNextFlush) ?? delay(.milliseconds(3))
                 if !node.diskStands { push(.persisted(node.id, generation: node.generation, ticket: ticket), after: pause) }
             case .send(let message, let peer): transmit(.message(message, from: node.id, to: peer), node.id, peer)
             case .apply(let entries):
@@ -256,6 +260,11 @@ final class ReplicaGroup {
             case .halted(let reason): halts.append("\(node.id) \(reason)")
             }
         }
+    }
+
+    /// What is written while one flush is under way is on disk at the end of the next.
+    private func untilNextFlush(taking span: Span) -> Span {
+        .microseconds(2 * span.microseconds - now.microseconds % span.microseconds)
     }
 
     /// Whoever counts in sync, and whoever the primary counts on, has on its disk what is acknowledged (rules R1, R4).
@@ -337,70 +346,6 @@ final class ReplicaGroup {
         node.persistedRecords = node.disk.count
     }
 
-    // MARK: - The catalog
-
-    func decide(_ proposal: PartitionProposal) -> ProposalOutcome {
-        guard proposal.expectedEpoch == descriptor.epoch else { return .refused(code: "stale_epoch", detail: "") }
-        switch proposal {
-        case .evict(_, let node, _):
-            let heir = node == descriptor.primary ? descriptor.inSync.first { $0 != node } : descriptor.primary
-            guard heir != nil, descriptor.replica(on: node) != nil else { return .refused(code: "no", detail: "") }
-            commit {
-                $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .learner) : $0 }
-                $0.primary = heir
-            }
-        case .joinInSync(_, let node, _, _):
-            guard descriptor.learners.contains(node) else { return .refused(code: "no", detail: "") }
-            // What was acknowledged since the proposal waited for the learner too (rule R4).
-            let acknowledged = acknowledgedUntil.furthest(before: now)
-            if let learner = nodes[node], learner.replica.durable < acknowledged {
-                violations.append("\(node) joins with \(learner.replica.durable) on disk, and \(acknowledged) is acknowledged")
-            }
-            commit { $0.replicas = $0.replicas.map { $0.node == node ? Self.with($0, .inSync) : $0 } }
-        case .abort(let operation, _, _, _):
-            guard descriptor.operation == operation else { return .refused(code: "no", detail: "") }
-            commit { $0.operation = nil }
-        case .switchPrimary(_, let target, _, let operation, _):
-            guard descriptor.operation == operation, descriptor.inSync.contains(target) else {
-                return .refused(code: "no", detail: "")
-            }
-            commit {
-                $0.primary = target
-                $0.operation = nil
-            }
-        default: return .refused(code: "no", detail: "")
-        }
-        return .accepted(Revision(history: 1, index: descriptor.epoch.number))
-    }
-
-    func commit(_ change: (inout PartitionDescriptor) -> Void) {
-        change(&descriptor)
-        descriptor.epoch = descriptor.epoch.next
-        guard coordinatorsUp else { return }
-        for id in order { push(.topology(descriptor, to: id), after: delay(fault.maxDelay * 3)) }
-    }
-
-    static func with(_ replica: ReplicaDescriptor, _ role: ReplicaRole) -> ReplicaDescriptor {
-        ReplicaDescriptor(node: replica.node, store: replica.store, storage: replica.storage, role: role)
-    }
-
-    /// What the coordinators do when a node is dead (rule F2): it comes back as a learner.
-    func nodeFailed(_ id: NodeID) {
-        guard coordinatorsUp else { return }
-        if descriptor.inSync == [id] {
-            if descriptor.primary != nil { commit { $0.primary = nil } }
-            return
-        }
-        guard descriptor.inSync.contains(id) else { return }
-        commit { d in
-            d.replicas = d.replicas.map { $0.node == id ? Self.with($0, .learner) : $0 }
-            if d.primary == id {
-                let members = d.inSync
-                d.primary = members[Int.random(in: 0..<members.count, using: &random)]
-            }
-        }
-    }
-
     // MARK: - Faults
 
     func crash(_ id: NodeID) {
@@ -441,92 +386,5 @@ final class ReplicaGroup {
         node.persistedRecords = node.disk.count
         node.knownEpoch = Epoch(0)
         push(.topology(topology ?? descriptor, to: id), after: delay(.milliseconds(5)))
-    }
-
-    // MARK: - Clients
-
-    static func payload(_ number: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) } }
-    static func number(_ payload: [UInt8]) -> UInt64 { payload.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
-
-    @discardableResult
-    func write(at id: NodeID) -> UInt64 {
-        nextCaller += 1
-        let number = nextCaller
-        give(id, [.write(CallerID(number), Self.payload(number))])
-        return number
-    }
-
-    @discardableResult
-    func read(at id: NodeID) -> UInt64 {
-        nextCaller += 1
-        pendingReads[nextCaller] = Set(acknowledged.keys)
-        give(id, [.read(CallerID(nextCaller))])
-        return nextCaller
-    }
-
-    /// A strong read sees every write that was acknowledged before it began.
-    private func checkRead(_ caller: CallerID, at node: Node) {
-        guard let before = pendingReads.removeValue(forKey: caller.number) else { return }
-        guard node.replica.refusalOfReads(at: now, leases: node.leases) == nil else { return }
-        goodReads += 1
-        let missing = before.subtracting(node.rows)
-        if !missing.isEmpty { violations.append("\(node.id) read without \(missing.count) acknowledged writes at \(now)") }
-    }
-
-    /// The driver of learners: a snapshot for whoever needs one, then the join (module Movement does this in the agent).
-    func helpLearners() {
-        guard let primary = primaryNode, primary.isUp, primary.replica.isServing else { return }
-        for learner in primary.replica.descriptor?.learners ?? [] {
-            guard let progress = primary.replica.progress(of: learner, at: now), let peer = nodes[learner] else { continue }
-            if progress.needsSnapshot {
-                let applied = primary.applied.sequence
-                guard let point = primary.replica.log.point(at: applied), chance(0.2) else { continue }
-                give(primary.id, [.snapshotSending(to: learner, at: applied)])
-                push(.snapshot(point, primary.rows, to: learner, from: primary.id), after: delay(.milliseconds(30)))
-            } else if primary.replica.log.lastSequence - min(progress.durable, primary.replica.log.lastSequence) < 20 {
-                give(primary.id, [.ordered(.join(learner, peer.store))])
-            }
-        }
-    }
-
-    /// Heals everything and waits until all members are equal; then states what must hold.
-    func settle() -> [String] {
-        fault = .none
-        cut = []
-        coordinatorsUp = true
-        for id in order where !nodes[id]!.isUp { restart(id) }
-        let isDone: (ReplicaGroup) -> Bool = { cluster in
-            guard let primary = cluster.primaryNode, primary.replica.isServing else { return false }
-            return cluster.descriptor.learners.isEmpty
-                && cluster.descriptor.replicas.allSatisfy { replica in
-                    let node = cluster.nodes[replica.node]!
-                    return node.applied.sequence == primary.replica.log.lastSequence
-                        && node.knownEpoch == cluster.descriptor.epoch
-                }
-        }
-        let end = now + .seconds(30)
-        while now < end, !isDone(self) { run(.milliseconds(50)) { $0.helpLearners() } }
-        var found = violations + halts
-        guard isDone(self), let primary = primaryNode else {
-            return found + ["does not come to rest: \(describe())"]
-        }
-        let lost = Set(acknowledged.keys).subtracting(primary.rows)
-        if !lost.isEmpty { found.append("\(lost.count) acknowledged writes are lost") }
-        for replica in descriptor.replicas where nodes[replica.node]!.rows != primary.rows {
-            found.append("\(replica.node) differs from the primary")
-        }
-        return found
-    }
-
-    func describe() -> String {
-        let states = order.map { id in
-            let replica = nodes[id]!.replica
-            return
-                "\(id): up=\(nodes[id]!.isUp) epoch=\(nodes[id]!.knownEpoch) last=\(replica.log.last) commit=\(replica.commit) "
-                + "durable=\(replica.durable) applied=\(nodes[id]!.applied) primary=\(replica.isPrimary) serving=\(replica.isServing) "
-                + "hard=\(replica.hard)"
-        }
-        return "\(descriptor.epoch) primary=\(descriptor.primary?.name ?? "-") inSync=\(descriptor.inSync)\n"
-            + states.joined(separator: "\n")
     }
 }
