@@ -50,6 +50,8 @@ struct PeerProgress: Hashable, Sendable {
     var unansweredSince: LogicalInstant?
     /// It owed progress for longer than others wait for.
     private(set) var lateness: Lateness?
+    /// The epoch in which it last said what it has.
+    var saidIn = Epoch(0)
     /// When it last spoke, by its own clock.
     var spokenAt: LogicalInstant?
     var verified: ReplicationMessage.VerifyReport?

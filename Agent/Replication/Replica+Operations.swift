@@ -21,6 +21,8 @@ extension Replica {
             guard hard.pendingJoin == nil, let replica = descriptor.replica(on: learner), replica.role == .learner,
                 replica.store == store, let peer = primary.peers[learner], isFollowing(peer, at: now)
             else { return }
+            // Where its copy was lost since it last said what it has, the epoch has risen for that.
+            guard peer.saidIn == descriptor.epoch || settings.mutated(.joinsUnheard) else { return }
             hard.pendingJoin = PendingJoin(node: learner, store: store, expecting: descriptor.epoch)
             saveHardState()
             self.primary?.joinTicket = ticket

@@ -301,13 +301,14 @@ extension Replica {
     }
 
     mutating func receive(_ ack: ReplicationMessage.Ack, from id: NodeID, at now: LogicalInstant) {
-        guard let primary, ack.term == primary.term, var peer = primary.peers[id] else { return }
+        guard let primary, let descriptor, ack.term == primary.term, var peer = primary.peers[id] else { return }
         guard hears(ack.incarnation, from: id, &peer) else { return }
         guard ack.received <= log.lastSequence, ack.durable <= ack.received else {
             halt(.behindAcknowledged(peer: id, acknowledged: ack.received, last: log.lastSequence))
             return
         }
         peer.heard(at: now)
+        peer.saidIn = descriptor.epoch
         peer.spokenAt = max(peer.spokenAt ?? ack.spokenAt, ack.spokenAt)
         peer.received = max(peer.received, ack.received)
         if ack.durable > peer.durable {

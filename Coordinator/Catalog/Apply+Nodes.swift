@@ -8,7 +8,11 @@ extension Transaction {
     /// The same store with a higher generation keeps its places: it goes on from its log. Another store is an empty disk, a damaged log
     /// is not to be trusted: the node leaves every in-sync set, and comes back as a learner. Of damaged replicas that it names it leaves
     /// the sets, and of no others: one bad copy is no reason to doubt the rest, which may be the last of their kind. A partition that
-    /// waited for this node as its last in-sync member gets it as primary again, if the store is the one that it waited for.
+    /// waited for this node as its last in-sync member gets it as primary again, if the store is the one that it waited for, and the copy
+    /// was not named.
+    ///
+    /// Where it is a learner and its copy is gone, the epoch rises too: a join that is on its way was proposed for what it had before, and
+    /// is refused (rule R4).
     ///
     /// A lower generation changes nothing. It may be the word of a process that has ended, overtaken on its way by that of the next one.
     /// Only one that lives can answer a refusal: a disk that went back registers in a later generation, and vouches for nothing.
@@ -63,11 +67,22 @@ extension Transaction {
         } else if !damaged.isEmpty {
             leaveInSyncSets(node.id, of: damaged, because: "node \(node.id) came back without the partition's data")
         }
+        if !registration.isLogIntact { refuseJoins(of: node.id, to: isDamaged ? nil : damaged) }
         put(node)
         failedAt[node.id] = nil
         if hasOtherStore { adoptStore(registration.store, on: node.id) }
-        if !isDamaged { resumeWaiting(for: node, except: damaged) }
+        resumeWaiting(for: node) { partition, _ in isDamaged || damaged.contains(partition) }
         return .session(SessionID(index))
+    }
+
+    /// Raises the epoch of these partitions, or of all, in which the node is a learner: what was proposed of its copies there was proposed
+    /// of others than it has now.
+    private mutating func refuseJoins(of id: NodeID, to some: Set<PartitionID>?) {
+        guard !mutated(.joinsLostCopies) else { return }
+        for partition in partitions(where: { $0.status != .deleting && some?.contains($0.id) ?? true })
+        where partition.replica(on: id)?.role == .learner {
+            putRaised(partition)
+        }
     }
 
     /// The partitions with those that splits have put in their place: a node that was away knows of no split.
@@ -118,19 +133,35 @@ extension Transaction {
         node.status = node.statusAlive
         put(node)
         failedAt[id] = nil
-        resumeWaiting(for: node)
+        // What it said when it registered holds: it has not started since.
+        resumeWaiting(for: node) { _, replica in replica.isDamaged }
         return .nothing
     }
 
-    /// Promotes a returned node where it is the last in-sync member (rule F2).
-    private mutating func resumeWaiting(for node: NodeDescriptor, except damaged: Set<PartitionID> = []) {
-        for var partition in partitions(where: { $0.primary == nil && $0.status != .deleting && !damaged.contains($0.id) }) {
+    /// Promotes a returned node where it is the last in-sync member, but for copies that it does not have (rule F2); of those it is written
+    /// down, for the same process may return once more.
+    private mutating func resumeWaiting(
+        for node: NodeDescriptor, except isLost: (PartitionID, ReplicaDescriptor) -> Bool
+    ) {
+        for var partition in partitions(where: { $0.primary == nil && $0.status != .deleting }) {
             guard let replica = partition.replica(on: node.id), replica.role == .inSync, replica.store == node.store else {
                 continue
             }
-            partition.primary = node.id
-            putRaised(partition)
+            if !isLost(partition.id, replica) {
+                resume(partition, on: node.id)
+            } else if !replica.isDamaged, !mutated(.forgetsDamage) {
+                partition.mark(damaged: true, on: node.id)
+                putRaised(partition)
+            }
         }
+    }
+
+    /// Has the last in-sync member lead what waited for it.
+    mutating func resume(_ partition: PartitionDescriptor, on node: NodeID) {
+        var resumed = partition
+        resumed.mark(damaged: false, on: node)
+        resumed.primary = node
+        putRaised(resumed)
     }
 
     /// Learners of a node whose disk was replaced are made anew on the new one. A replica that is still the last in-sync one keeps
@@ -235,11 +266,17 @@ extension Transaction {
         }
         // Asked after the operation has ended: the target of an ended move is no candidate.
         if var changed = partition(id), changed.primary == nil,
-            let heir = promotion.choose(among: mutated(.promotesAnybody) ? changed.replicas.map(\.node) : changed.inSync)
+            let heir = promotion.choose(among: mutated(.promotesAnybody) ? changed.replicas.map(\.node) : heirs(of: changed))
         {
             changed.primary = heir
             putRaised(changed)
         }
+    }
+
+    /// In-sync members of which is known that they have what they acknowledged. A last one is there, and yet awaited, while its node has
+    /// another disk, or has said that the copy is damaged.
+    private func heirs(of partition: PartitionDescriptor) -> [NodeID] {
+        partition.replicas.filter { $0.role == .inSync && !$0.isDamaged && node($0.node)?.store == $0.store }.map(\.node)
     }
 
     /// The last in-sync member stays one, but serves nobody until it returns.
@@ -317,6 +354,12 @@ extension Transaction {
         failedAt[id] = nil
         forgetCleanups(on: id)
         return .version(index)
+    }
+}
+
+extension PartitionDescriptor {
+    fileprivate mutating func mark(damaged isDamaged: Bool, on node: NodeID) {
+        for place in replicas.indices where replicas[place].node == node { replicas[place].isDamaged = isDamaged }
     }
 }
 

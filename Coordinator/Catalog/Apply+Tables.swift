@@ -54,9 +54,11 @@ extension Transaction {
         -> CommandPayload
     {
         let partition = try require(id, expecting: epoch)
-        guard partition.replica(on: node) != nil else {
+        guard let replica = partition.replica(on: node) else {
             throw CatalogRejection(.notAReplica, "node \(node) holds no replica of partition \(id)")
         }
+        // Nothing has been written to it: made anew it is whole.
+        if replica.isDamaged, partition.status == .creating { resume(partition, on: node) }
         noLongerAwait(node, of: id)
         activateIfComplete(partition.table)
         return .nothing

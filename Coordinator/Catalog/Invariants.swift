@@ -42,6 +42,9 @@ package enum Invariants {
         if let primary = partition.primary, !partition.inSync.contains(primary) {
             found.append("\(name)'s primary \(primary) is not in sync")
         }
+        if partition.primary != nil, let lost = partition.replicas.first(where: \.isDamaged) {
+            found.append("\(name) is led, and its copy on \(lost.node) counts as damaged")
+        }
         if partition.primary == nil, partition.inSync.count > 1 { found.append("\(name) has members in sync, but no primary") }
         if Set(partition.replicas.map(\.node)).count != partition.replicas.count {
             found.append("\(name) has two replicas on one node")

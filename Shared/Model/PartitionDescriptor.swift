@@ -12,12 +12,16 @@ package struct ReplicaDescriptor: Hashable, Sendable {
     package var store: StoreID
     package var storage: StorageID
     package var role: ReplicaRole
+    /// The last of an in-sync set, and its node has registered without it: it leads nobody until a later start has it, or an operator gives
+    /// it up (rules E4, F2).
+    package var isDamaged: Bool
 
-    package init(node: NodeID, store: StoreID, storage: StorageID, role: ReplicaRole) {
+    package init(node: NodeID, store: StoreID, storage: StorageID, role: ReplicaRole, isDamaged: Bool = false) {
         self.node = node
         self.store = store
         self.storage = storage
         self.role = role
+        self.isDamaged = isDamaged
     }
 }
 

@@ -25,6 +25,8 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case settlesJoinByAnswer
     /// A learner is proposed before it has all that is committed. (R4)
     case joinsTooEarly
+    /// A learner is proposed for what it said before the epoch rose for the loss of its copy. (R4, E4)
+    case joinsUnheard
     /// A new primary waits for nobody's lease. (R5)
     case skipsLeaseWait
     /// A new primary serves before its in-sync set has its tail. (R5)
@@ -130,6 +132,10 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case trustsOtherStores
     /// The registration of a process that was replaced is taken when it comes late. (E4, E6)
     case believesLateRegistrations
+    /// A learner that has lost its copy joins for what it had before. (R4, E4)
+    case joinsLostCopies
+    /// Who returns in the same session leads what it said it does not have. (E4, F2)
+    case forgetsDamage
     /// A death is believed that only one has found. (F2)
     case believesOneWitness
     /// Who has failed and started again since is failed by the old news. (F2, E6)

@@ -166,6 +166,159 @@ import Testing
         for child in world.topology.partitions.values { #expect(child.inSync == [n2, n3]) }
     }
 
+    /// A table on the first three nodes, of which the second has been made a learner.
+    private func withLearner() throws -> (World, PartitionID) {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        try world.propose(.evict(id, node: n2, expecting: Epoch(1)), from: n1)
+        #expect(try partition(world, id).learners == [n2])
+        return (world, id)
+    }
+
+    @Test(
+        "a learner that comes back without its copy does not join for what it had before, but for what it gets (R4, E4)",
+        arguments: [true, false])
+    func lostLearner(isNamed: Bool) throws {
+        var (world, id) = try withLearner()
+        let before = try partition(world, id)
+        let late = PartitionProposal.joinInSync(id, node: n2, store: StoreID(200), expecting: before.epoch)
+        try world.start(node: 2, generation: 2, intact: false, damaged: isNamed ? [id] : [])
+        #expect(try world.propose(late, from: n1).refusal == .staleEpoch)
+        let after = try partition(world, id)
+        #expect(after.epoch == before.epoch.next && after.replicas == before.replicas && after.primary == before.primary)
+        try world.propose(.joinInSync(id, node: n2, store: StoreID(200), expecting: after.epoch), from: n1)
+        #expect(try partition(world, id).inSync == [n1, n2, n3])
+    }
+
+    @Test("a learner that comes back with its copy joins by what was proposed before, whatever else it has lost")
+    func intactLearner() throws {
+        var (world, id) = try withLearner()
+        let before = try partition(world, id)
+        let other = try world.makeTable("other").id
+        try world.start(node: 2, generation: 2)
+        try world.start(node: 2, generation: 3, intact: false, damaged: [other])
+        #expect(try partition(world, id) == before)
+        let join = PartitionProposal.joinInSync(id, node: n2, store: StoreID(200), expecting: before.epoch)
+        #expect(try world.propose(join, from: n1).isAccepted)
+    }
+
+    @Test("who lost a partition that was split meanwhile joins none of its children for what it had before (R4, E4)")
+    func lostParent() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let parent = try world.makeTable()
+        try world.run(.beginSplit(parent.id, at: Key([100]), expecting: parent.epoch))
+        let operation = try #require(try partition(world, parent.id).operation)
+        try world.propose(
+            .commitSplit(
+                parent.id, operation: operation, at: Position(epoch: parent.epoch, run: 1, sequence: 9), checksum: 5,
+                inSync: parent.inSync, expecting: parent.epoch), from: n1)
+        for child in world.topology.partitions.values {
+            try world.propose(.evict(child.id, node: n2, expecting: child.epoch), from: n1)
+        }
+        let children = world.topology.partitions.values.sorted { $0.id < $1.id }
+        #expect(children.map(\.learners) == [[n2], [n2]])
+        try world.start(node: 2, generation: 2, intact: false, damaged: [parent.id])
+        for child in children { #expect(try partition(world, child.id).epoch == child.epoch.next) }
+    }
+
+    @Test("a move goes on at the next epoch when a learner beside it comes back without its copy (R4)")
+    func moveBesideLostLearner() throws {
+        var (world, id) = try withLearner()
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(
+            .beginMove(MovePlan(partition: id, source: n3, target: target, epoch: try partition(world, id).epoch)))
+        let before = try partition(world, id)
+        try world.start(node: 2, generation: 2, intact: false, damaged: [id])
+        let after = try partition(world, id)
+        #expect(after.epoch == before.epoch.next && after.replicas == before.replicas && after.operation == before.operation)
+        let operation = try #require(after.operation)
+        try world.propose(.joinInSync(id, node: n4, store: StoreID(400), expecting: after.epoch), from: n1)
+        #expect(world.topology.operations[operation]?.step == .handOver)
+    }
+
+    @Test("a move whose target comes back without its copy ends, and what may be left of that is removed (M3, E4)")
+    func lostTarget() throws {
+        var world = World()
+        try world.start(nodes: 4)
+        let id = try world.makeTable().id
+        let target = NodeSession(node: n4, session: world.session(n4))
+        try world.run(.beginMove(MovePlan(partition: id, source: n1, target: target, epoch: Epoch(1))))
+        let late = PartitionProposal.joinInSync(id, node: n4, store: StoreID(400), expecting: Epoch(2))
+        let operation = try #require(try partition(world, id).operation)
+        try world.start(node: 4, generation: 2, intact: false, damaged: [id])
+        let after = try partition(world, id)
+        #expect(after.inSync == [n1, n2, n3] && after.learners == [] && after.operation == nil && after.epoch == Epoch(3))
+        #expect(world.topology.operations[operation]?.phase == .aborted)
+        #expect(world.topology.operations[operation]?.cleanups.map(\.node) == [n4])
+        #expect(try world.propose(late, from: n1).refusal == .staleEpoch)
+    }
+
+    @Test("who has said that its last copy is damaged does not lead it by coming back in the same session (F2)")
+    func damagedReturn() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        try world.run(.createTable(try world.creation("alone", splitAt: [100], on: [[n1], [n1]])))
+        let alone = world.topology.partitions.values.map(\.id).sorted()
+        for id in alone { try world.propose(.replicaReady(id, expecting: Epoch(1)), from: n1) }
+        try world.start(node: 1, generation: 2, intact: false, damaged: [alone[1]])
+        for _ in 1...2 {
+            #expect(try world.fail(n1).isAccepted)
+            try world.run(.nodeReturned(n1, session: world.session(n1)))
+            #expect(try partition(world, alone[0]).primary == n1)
+            #expect(try partition(world, alone[1]).primary == nil && partition(world, alone[1]).inSync == [n1])
+            #expect(Invariants.violations(in: world.topology) == [])
+        }
+        // One that had lost everything has lost the rest as well.
+        try world.start(node: 1, generation: 3, intact: false)
+        #expect(try world.fail(n1).isAccepted)
+        try world.run(.nodeReturned(n1, session: world.session(n1)))
+        for id in alone { #expect(try partition(world, id).primary == nil) }
+        // Another disk says nothing of this one.
+        try world.start(node: 1, store: 777, generation: 1)
+        for id in alone { #expect(try partition(world, id).replica(on: n1)?.isDamaged == true) }
+        // A start that has it.
+        try world.start(node: 1, generation: 4)
+        for id in alone {
+            #expect(try partition(world, id).primary == n1 && partition(world, id).replica(on: n1)?.isDamaged == false)
+        }
+    }
+
+    @Test(
+        "a learner's death makes no primary of a last member that is there, and has not its copy (F2, E4)",
+        arguments: [true, false])
+    func deathBesideDamaged(isOtherDisk: Bool) throws {
+        var world = World()
+        try world.start(nodes: 3)
+        let id = try world.makeTable().id
+        for node in [n2, n3] { #expect(try world.fail(node).isAccepted) }
+        try world.start(node: 2, generation: 2)
+        if isOtherDisk {
+            try world.start(node: 1, store: 777, generation: 1)
+        } else {
+            try world.start(node: 1, generation: 2, intact: false, damaged: [id])
+        }
+        #expect(try partition(world, id).primary == nil)
+        #expect(try world.fail(n2).isAccepted)
+        #expect(try partition(world, id).primary == nil && partition(world, id).inSync == [n1])
+    }
+
+    @Test("a damaged copy of a table that is being made leads it when it is made anew")
+    func damagedCreation() throws {
+        var world = World()
+        try world.start(nodes: 3)
+        try world.run(.createTable(try world.creation("alone", on: [[n1]])))
+        let id = try #require(world.topology.partitions.keys.first)
+        try world.start(node: 1, generation: 2, intact: false, damaged: [id])
+        let waiting = try partition(world, id)
+        #expect(waiting.primary == nil && waiting.status == .creating)
+        #expect(try world.propose(.replicaReady(id, expecting: waiting.epoch), from: n1).isAccepted)
+        let made = try partition(world, id)
+        #expect(made.primary == n1 && made.status == .active && made.epoch == waiting.epoch.next)
+        #expect(Invariants.violations(in: world.topology) == [])
+    }
+
     @Test("a move ends with its target, and goes on without its source once the target is in sync")
     func moveSurvivesSource() throws {
         var world = World()

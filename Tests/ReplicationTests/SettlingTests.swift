@@ -53,6 +53,27 @@ import Testing
         #expect(cluster.node(0).replica.hard.pendingJoin == nil)
     }
 
+    @Test("a learner is proposed for what it has said in the epoch in which it is to join, and for nothing older (R4, E4)")
+    func joinsByWordOfTheEpoch() throws {
+        let cluster = try cluster()
+        let (primary, learner) = (cluster.order[0], cluster.order[2])
+        cluster.crash(learner)
+        cluster.nodeFailed(learner)
+        cluster.restart(learner)
+        cluster.run(.milliseconds(500))
+        cluster.cut = [[primary, learner].sorted()]
+        // As when the learner starts again without its copy.
+        cluster.commit { _ in }
+        #expect(cluster.run(until: { $0.node(0).knownEpoch == $0.descriptor.epoch }, atMost: .milliseconds(200)))
+        cluster.give(primary, [.ordered(.join(learner, cluster.node(2).store))])
+        #expect(cluster.node(0).replica.progress(of: learner, at: cluster.now)?.isFollowing == true)
+        #expect(cluster.node(0).replica.hard.pendingJoin == nil)
+        cluster.cut = []
+        cluster.run(.milliseconds(200))
+        cluster.give(primary, [.ordered(.join(learner, cluster.node(2).store))])
+        #expect(cluster.run(until: { $0.descriptor.inSync.contains(learner) }, atMost: .seconds(1)), "\(cluster.describe())")
+    }
+
     @Test("a primary that restarts while the join of a dead learner is pending serves again (R4, R5)")
     func restartWithPendingJoin() throws {
         let cluster = try withPendingJoin()

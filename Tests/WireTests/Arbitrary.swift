@@ -80,7 +80,8 @@ struct Arbitrary {
         PartitionDescriptor(
             id: id(), table: id(), range: range(), epoch: epoch(), primary: optional(try node()),
             replicas: try list {
-                ReplicaDescriptor(node: try $0.node(), store: StoreID($0.bits()), storage: $0.id(), role: $0.any())
+                ReplicaDescriptor(
+                    node: try $0.node(), store: StoreID($0.bits()), storage: $0.id(), role: $0.any(), isDamaged: $0.flag())
             }, status: any(), origin: position(), originChecksum: UInt32(truncatingIfNeeded: bits()),
             parents: flag() ? [] : (0..<2).map { _ in MergedPartition(partition: id(), end: position()) },
             operation: optional(id()), forcedAt: optional(epoch()))

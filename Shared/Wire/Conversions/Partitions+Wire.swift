@@ -14,7 +14,7 @@ extension ReplicaDescriptor: WireCodable {
         self.init(
             node: try Check.node(wire.node, "ReplicaDescriptor.node"), store: StoreID(wire.store),
             storage: try Check.identifier(wire.storage, "ReplicaDescriptor.storage"),
-            role: try ReplicaRole(wire: wire.role, "ReplicaDescriptor.role"))
+            role: try ReplicaRole(wire: wire.role, "ReplicaDescriptor.role"), isDamaged: wire.isDamaged)
     }
 
     package var wire: ProtoReplicaDescriptor {
@@ -23,6 +23,7 @@ extension ReplicaDescriptor: WireCodable {
         wire.store = store.number
         wire.storage = storage.number
         wire.role = role.wire
+        wire.isDamaged = isDamaged
         return wire
     }
 }

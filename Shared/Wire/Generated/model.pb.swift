@@ -764,6 +764,8 @@ package nonisolated struct ProtoReplicaDescriptor: Sendable {
 
   package var role: ProtoReplicaRole = .unspecified
 
+  package var isDamaged: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2974,7 +2976,7 @@ nonisolated extension ProtoTableDescriptor: SwiftProtobuf.Message, SwiftProtobuf
 
 nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ReplicaDescriptor"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}store\0\u{1}storage\0\u{1}role\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}store\0\u{1}storage\0\u{1}role\0\u{3}is_damaged\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2986,6 +2988,7 @@ nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtob
       case 2: try { try decoder.decodeSingularFixed64Field(value: &self.store) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.storage) }()
       case 4: try { try decoder.decodeSingularEnumField(value: &self.role) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isDamaged) }()
       default: break
       }
     }
@@ -3004,6 +3007,9 @@ nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtob
     if self.role != .unspecified {
       try visitor.visitSingularEnumField(value: self.role, fieldNumber: 4)
     }
+    if self.isDamaged != false {
+      try visitor.visitSingularBoolField(value: self.isDamaged, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3012,6 +3018,7 @@ nonisolated extension ProtoReplicaDescriptor: SwiftProtobuf.Message, SwiftProtob
     if lhs.store != rhs.store {return false}
     if lhs.storage != rhs.storage {return false}
     if lhs.role != rhs.role {return false}
+    if lhs.isDamaged != rhs.isDamaged {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

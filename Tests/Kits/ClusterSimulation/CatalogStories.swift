@@ -77,6 +77,35 @@ enum CatalogStories {
         }
     }
 
+    /// A learner starts again without its copy while it is proposed for what it had.
+    static func lostLearner(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [3, 4, 5])
+        try catalog.finishTable()
+        let whole = try catalog.partition
+        let evict = PartitionProposal.evict(whole.id, node: nodes[1], expecting: whole.epoch)
+        guard try catalog.propose(evict, from: nodes[0]) else { throw Violation("a member cannot be left out") }
+        let join = PartitionProposal.joinInSync(
+            whole.id, node: nodes[1], store: catalog.places.store(4), expecting: try catalog.partition.epoch)
+        try catalog.start(4, store: catalog.places.store(4), generation: 2, without: [whole.id])
+        if try catalog.propose(join, from: nodes[0]) {
+            throw Violation("a copy that is lost counts as one that holds every acknowledged write")
+        }
+    }
+
+    /// A node with the last copy starts again without it, and is not heard for a while.
+    static func damagedReturn(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        let node = catalog.places.agents[0]
+        try catalog.createTable(on: [3])
+        try catalog.finishTable()
+        try catalog.start(3, store: catalog.places.store(3), generation: 2, without: [try catalog.partition.id])
+        guard try catalog.fail(node) else { throw Violation("a death is not believed") }
+        try catalog.must(.nodeReturned(node, session: catalog.session(node)))
+        if try catalog.partition.primary != nil { throw Violation("who has said that its copy is lost leads by it") }
+    }
+
     /// One coordinator does not hear a node that everybody else hears.
     static func oneWitness(_ bug: ClusterBug?) throws(Violation) {
         var catalog = try HandDrivenCatalog(bug)

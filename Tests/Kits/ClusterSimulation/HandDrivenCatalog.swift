@@ -65,17 +65,21 @@ struct HandDrivenCatalog {
         try run(.partition(proposal, from: node, session: session ?? self.session(node)))
     }
 
-    mutating func start(_ host: Int, store: StoreID, generation: UInt64) throws(Violation) {
-        guard try register(host, store: store, generation: generation) else {
+    mutating func start(
+        _ host: Int, store: StoreID, generation: UInt64, without lost: [PartitionID] = []
+    ) throws(Violation) {
+        guard try register(host, store: store, generation: generation, without: lost) else {
             throw Violation("the story does not come as far as start \(generation) of \(host)")
         }
     }
 
     /// Whether the start was taken.
-    mutating func register(_ host: Int, store: StoreID, generation: UInt64) throws(Violation) -> Bool {
+    mutating func register(
+        _ host: Int, store: StoreID, generation: UInt64, without lost: [PartitionID] = []
+    ) throws(Violation) -> Bool {
         let registration = NodeRegistration(
             node: places.node(host), store: store, generation: Generation(generation), zone: places.zones[host],
-            addresses: places.addresses(host))
+            addresses: places.addresses(host), isLogIntact: lost.isEmpty, damaged: lost)
         return try run(.registerNode(registration))
     }
 

@@ -148,6 +148,26 @@ package enum ReplicaStories {
         if let violation = group.violations.first { throw Violation(violation) }
     }
 
+    /// A learner starts again without its copy, and the epoch has risen for that; its primary has not heard of it since.
+    package static func unheardJoin(_ mutant: RuleMutant?) throws(Violation) {
+        let group = try withLearner(mutant)
+        let caller = group.write(at: group.order[0])
+        group.run(.milliseconds(100))
+        guard group.acknowledged[caller] != nil else { throw Violation("a learner holds a write up") }
+        let learner = group.node(2)
+        group.crash(learner.id)
+        isolate(2, in: group)
+        (learner.disk, learner.persistedRecords) = ([], 0)
+        (learner.rows, learner.syncedRows, learner.applied, learner.synced) = ([], [], .zero, .zero)
+        group.restart(learner.id)
+        group.commit { _ in }
+        group.run(.milliseconds(50))
+        guard group.node(0).knownEpoch == group.descriptor.epoch else { throw Violation("the primary does not learn") }
+        proposeJoin(group)
+        group.run(.milliseconds(100))
+        if let violation = group.violations.first { throw Violation(violation) }
+    }
+
     // MARK: - Changes of the primary
 
     /// The first node is deposed, cut off, and does not hear of it; its lease has not run out.
