@@ -8,11 +8,14 @@ import Replication
 import SimulationKit
 
 struct SessionState: Sendable {
-    let generation: Generation
+    /// The start as which it registers: the disk's, or one behind those of the disk before it.
+    private(set) var generation: Generation
+    /// To be on disk first.
+    private var later: Generation?
     let store: StoreID
     /// The host of the coordinator.
     var coordinator: Int
-    /// Names this connection; rises over all starts of the node.
+    /// Names this connection; rises over all starts of the node, on whichever disk.
     var link: UInt64
     var session = SessionID.none
     var registrations = 0
@@ -28,14 +31,29 @@ struct SessionState: Sendable {
     /// Proposals on which a fence hangs that are not answered, and the link on which each was made.
     var urgent: [RequestID: UInt64] = [:]
 
-    init(generation: Generation, store: StoreID, coordinator: Int, at now: LogicalInstant) {
+    /// - Parameter start: how often the node has started.
+    init(generation: Generation, store: StoreID, start: UInt64, coordinator: Int, at now: LogicalInstant) {
         self.generation = generation
         self.store = store
         self.coordinator = coordinator
-        link = generation.number << 32
+        link = start << 32
         heardAt = now
         reportedAt = now
-        quorumAsked = (generation.number << 32, now)
+        quorumAsked = (start << 32, now)
+    }
+
+    /// Another disk of the node has had `known`.
+    /// - Returns: the start to go on from, which is to be on disk first; nil where it is on its way there, or was passed.
+    mutating func begin(after known: Generation) -> Generation? {
+        let next = Generation(known.number + 1)
+        guard session == .none, max(generation, later ?? generation) < next else { return nil }
+        later = next
+        return next
+    }
+
+    mutating func began(in next: Generation) {
+        generation = next
+        registeredAt = nil
     }
 }
 
@@ -139,6 +157,8 @@ extension AgentProcess {
             session.session = known
             gossip([.registered(known)], at: now, &effects)
         case .registrationRefused: session.registrations += 1
+        case .preceded(let known):
+            if let next = session.begin(after: known) { line.add(.identity(next)) }
         case .outcome(let request, let proposal, let outcome):
             session.urgent[request] = nil
             soon.append(.answered(proposal, outcome))

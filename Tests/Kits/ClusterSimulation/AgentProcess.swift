@@ -21,12 +21,14 @@ struct AgentProcess: Sendable {
         /// The engine as it is now, and who waits for that to be durable.
         case engine([PartitionID: EnginePartition], [Afterwards])
         case mirror(Topology)
+        /// The count of starts.
+        case identity(Generation)
 
         /// What of it goes into the log.
         var records: [PartitionRecord]? {
             switch self {
             case .log(let records, _), .checkpoint(let records, _): records
-            case .dropSegments, .engine, .mirror: nil
+            case .dropSegments, .engine, .mirror, .identity: nil
             }
         }
     }
@@ -141,9 +143,12 @@ struct AgentProcess: Sendable {
     /// Of tokens that were refused because of them.
     var unknownKeys: [String] = []
 
+    /// - Parameters:
+    ///   - making: what makes the disk into one that holds what was found.
+    ///   - start: how often the node has started, on whichever disk.
     init(
-        host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, archive: ClusterArchive,
-        seed: UInt64, at now: LogicalInstant, _ effects: inout Sending
+        host: Int, places: ClusterPlaces, options: ClusterOptions, found: AgentStore.Found, making: [DiskStep],
+        archive: ClusterArchive, start: UInt64, seed: UInt64, at now: LogicalInstant, _ effects: inout Sending
     ) {
         self.host = host
         self.places = places
@@ -159,7 +164,7 @@ struct AgentProcess: Sendable {
         isSealed = options.exchangesKeys
         random = SeededGenerator(seed: seed)
         engine = found.engine
-        swim = places.member(host, generation: found.generation, seed: seed ^ 0x5717, at: now)
+        swim = places.member(host, generation: found.generation, store: found.id, seed: seed ^ 0x5717, at: now)
         truncation = options.truncation
         truncatedAt = now
         let recovered = found.log.partitions
@@ -173,10 +178,11 @@ struct AgentProcess: Sendable {
         stated = hardOnLog.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         nextTick = now
         engineSyncDue = now
-        lastCopy = found.generation.number << 32
-        session = SessionState(generation: found.generation, store: found.id, coordinator: Int(seed % 3), at: now)
+        lastCopy = start << 32
+        session = SessionState(
+            generation: found.generation, store: found.id, start: start, coordinator: Int(seed % 3), at: now)
         if !core.damagedPartitions.isEmpty { violations.append("\(node) starts damaged: \(core.damagedPartitions)") }
-        effects.jobs.append(DiskJob(ticket: 0, steps: found.opening))
+        effects.jobs.append(DiskJob(ticket: 0, steps: making + found.opening))
     }
 
     var wakeAt: LogicalInstant? {
@@ -363,6 +369,9 @@ struct AgentProcess: Sendable {
             effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("engine", with: [archive.keep(image)])))
         case .mirror(let topology):
             effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("topology", with: [archive.keep(topology)])))
+        case .identity(let generation):
+            let words = [core.identity.store.number, generation.number]
+            effects.jobs.append(line.begin(line.take(1), AgentStore.replacing("identity", with: words)))
         }
     }
 
@@ -380,13 +389,13 @@ struct AgentProcess: Sendable {
         case .waits: break
         case .broken: effects.exit = "the disk failed"
         case .done(let works):
-            for work in works { isDurable(work, at: now) }
+            for work in works { isDurable(work, at: now, &effects) }
             for (host, number) in ended { effects.send(.snapshotEnded(number, isWhole: true), to: host) }
             ended = []
         }
     }
 
-    private mutating func isDurable(_ work: DiskWork, at now: LogicalInstant) {
+    private mutating func isDurable(_ work: DiskWork, at now: LogicalInstant, _ effects: inout Sending) {
         switch work {
         case .log(let records, let ticket):
             isOnLog(records)
@@ -398,6 +407,9 @@ struct AgentProcess: Sendable {
         case .mirror(let topology):
             soon.append(.topologySaved(topology.revision))
             if let record = topology.gossipKeys { ring.take(record) }
+        case .identity(let generation):
+            session.began(in: generation)
+            gossip([.raised(generation)], at: now, &effects)
         case .engine(let image, let afterwards):
             for (id, held) in image.sorted(by: { $0.key < $1.key }) where held.importing == nil {
                 soon.append(.synced(id, held.applied.sequence))

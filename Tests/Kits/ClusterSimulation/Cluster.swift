@@ -37,6 +37,8 @@ struct Cluster: SimulatedSystem {
     private var groups: [MemberID: [MemberID]] = [:]
     /// The store that each coordinator's host has now.
     private var stores: [Int: MemberID]
+    /// Agents that have not begun yet on the disk that has taken a lost one's place.
+    private var renewed: Set<Int> = []
     /// Disks of coordinators that were lost.
     private(set) var lostDisks = 0
 
@@ -77,12 +79,29 @@ struct Cluster: SimulatedSystem {
                 archive: archive, generation: Generation(starts[host]), seed: seed, at: now, &effects)
             return ClusterProcess(coordinator: process)
         }
-        guard let found = AgentStore.find(on: disk, archive, options.mutant, segmentBytes: options.segmentBytes) else {
-            throw Violation("the disk of \(places.node(host)) cannot be read back")
-        }
+        let (found, making) = try agentStore(of: host, on: disk, seed: seed)
         let process = AgentProcess(
-            host: host, places: places, options: options, found: found, archive: archive, seed: seed, at: now, &effects)
+            host: host, places: places, options: options, found: found, making: making, archive: archive, start: starts[host],
+            seed: seed, at: now, &effects)
         return ClusterProcess(agent: process)
+    }
+
+    /// What an agent's disk holds; where it was lost, another store, which holds nothing.
+    private mutating func agentStore(
+        of host: Int, on disk: SimulatedDisk, seed: UInt64
+    ) throws(Violation) -> (found: AgentStore.Found, making: [DiskStep]) {
+        if let found = AgentStore.find(on: disk, archive, options.mutant, segmentBytes: options.segmentBytes) {
+            renewed.remove(host)
+            return (found, [])
+        }
+        let making = AgentStore.make(StoreID(seed >> 16 | 1 << 20))
+        // Not on this disk, which may be about to fail: the process does that when it gets there.
+        var made = SimulatedDisk()
+        for step in making { try? made.perform(step) }
+        guard renewed.contains(host),
+            let found = AgentStore.find(on: made, archive, options.mutant, segmentBytes: options.segmentBytes)
+        else { throw Violation("the disk of \(places.node(host)) cannot be read back") }
+        return (found, disk.files.map(DiskStep.remove) + making)
     }
 
     /// What a coordinator's disk holds; where it was lost, another store, which is no member before the group takes it in.
@@ -105,7 +124,10 @@ struct Cluster: SimulatedSystem {
         }
     }
 
-    mutating func ended(_ host: Int, at now: LogicalInstant) { watch?.ended(host, at: now) }
+    mutating func ended(_ host: Int, at now: LogicalInstant) {
+        watch?.ended(host, at: now)
+        if !places.isCoordinator(host) { checks.losses.ended(places.node(host)) }
+    }
 
     mutating func check(
         _ host: Int, _ process: inout ClusterProcess, _ effects: Effects<ClusterMessage>, disk: SimulatedDisk,
@@ -126,10 +148,15 @@ struct Cluster: SimulatedSystem {
             }
             watch?.leads(host, process.coordinator?.core.raft.hasCommittedInTerm ?? false, at: now)
             process.coordinator?.published.removeAll(keepingCapacity: true)
+            if let mourned = process.coordinator?.mourned, !mourned.isEmpty {
+                checks.losses.mourns(mourned)
+                process.coordinator?.mourned.removeAll(keepingCapacity: true)
+            }
         }
         guard let agent = process.agent else { return }
         if let violation = agent.violations.first { throw Violation(violation) }
         try checks.follows(agent)
+        checks.losses.says(effects, agent)
         checks.gossip.holds(agent.ring.held, agent.node)
         try checks.saves(agent, AgentStore.mirror(on: disk, archive))
         try checks.isOwn(agent.session.session, of: host)
@@ -145,7 +172,9 @@ struct Cluster: SimulatedSystem {
             process.agent?.hasTruncated = false
             try checks.survives(agent, disk: disk, archive, settings: options.agent, at: now)
         }
-        for id in agent.unknownKeys { try keys.refused(id, by: agent.node) }
+        if !checks.losses.isBehindItsLoss(agent.node, at: agent.core.topology.revision) {
+            for id in agent.unknownKeys { try keys.refused(id, by: agent.node) }
+        }
         if !agent.unknownKeys.isEmpty { process.agent?.unknownKeys.removeAll() }
         if !agent.applied.isEmpty { try checks.isWithinBudget(agent) }
         checks.count(of: agent)
@@ -165,9 +194,15 @@ struct Cluster: SimulatedSystem {
     }
 
     /// A coordinator's disk may be lost when all members know that the group is whole: the others have all that is committed, and nobody
-    /// counts on a store that is no more. Agents' disks, and damaged ones, are other simulations' matter: here they keep what they synced.
+    /// counts on a store that is no more. An agent's, when others have all that it holds. Damaged disks are other simulations' matter.
     mutating func maySacrifice(_ host: Int) -> Bool {
-        guard options.losesDisks, let store = stores[host] else { return false }
+        guard options.losesDisks else { return false }
+        guard let store = stores[host] else {
+            guard checks.losses.permitsLoss(of: places.node(host), in: checks.truth) else { return false }
+            renewed.insert(host)
+            checks.renewed(host)
+            return true
+        }
         let voters = checks.group?.voters ?? places.members
         guard voters.allSatisfy({ groups[$0] == voters && stores.values.contains($0) }) else { return false }
         lostDisks += 1

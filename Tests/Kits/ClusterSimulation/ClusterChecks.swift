@@ -45,6 +45,7 @@ struct ClusterChecks: Sendable {
     private var terms: [Copy: Replication.Term] = [:]
     private var ledger = WriteLedger()
     var gossip = GossipRingChecks()
+    var losses = AgentLosses()
     private(set) var acknowledgements = 0
     /// Of all agents, in all their lives.
     private(set) var droppedSegments = 0
@@ -64,6 +65,14 @@ struct ClusterChecks: Sendable {
     mutating func began(_ host: Int) {
         seen[host] = .none
         sessions[host].before = max(sessions[host].before, sessions[host].now)
+    }
+
+    /// A host has another disk, and an empty one: what the one before it held binds nobody.
+    mutating func renewed(_ host: Int) {
+        saved[host] = .none
+        terms = terms.filter { $0.key.host != host }
+        gossip.renewed(places.node(host))
+        losses.lost(places.node(host), at: truth.revision)
     }
 
     // MARK: - The topology

@@ -45,6 +45,8 @@ enum SessionAnswer: Sendable {
     case alive(leader: NodeID?)
     case registered(SessionID)
     case registrationRefused
+    /// Another disk of the node has had this start.
+    case preceded(Generation)
     case outcome(RequestID, PartitionProposal, ProposalOutcome)
     case quorumConfirmed(UInt64, Revision)
     case delta(TopologyDelta)

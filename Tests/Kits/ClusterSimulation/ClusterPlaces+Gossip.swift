@@ -5,15 +5,19 @@ import Membership
 import Model
 
 extension ClusterPlaces {
-    func member(_ host: Int, generation: Generation, seed: UInt64, at now: LogicalInstant) -> Swim {
-        Swim(node: node(host), generation: generation, profile: profile(host), tuning: .fast, seed: seed, at: now)
+    /// - Parameter store: an agent's; nil: the one with which it begins.
+    func member(
+        _ host: Int, generation: Generation, store: StoreID? = nil, seed: UInt64, at now: LogicalInstant
+    ) -> Swim {
+        Swim(
+            node: node(host), generation: generation, profile: profile(host, store: store), tuning: .fast, seed: seed, at: now)
     }
 
-    private func profile(_ host: Int, session: SessionID = .none) -> MemberProfile {
+    private func profile(_ host: Int, store other: StoreID? = nil, session: SessionID = .none) -> MemberProfile {
         let addresses = addresses(host)
         return MemberProfile(
             kind: isCoordinator(host) ? .coordinator : .agent, zone: zones[host], gossip: addresses.gossip,
-            link: addresses.link, store: isCoordinator(host) ? StoreID(0) : store(host), session: session)
+            link: addresses.link, store: isCoordinator(host) ? StoreID(0) : other ?? store(host), session: session)
     }
 
     /// Who should be there, which revision is known, and which deaths are settled.
@@ -24,7 +28,8 @@ extension ClusterPlaces {
         let nodes = topology.nodes.values.filter { $0.status != .decommissioned }.sorted { $0.id < $1.id }
         let agents = nodes.compactMap { node -> RosterEntry? in
             guard let other = self.host(of: node.id), other != host else { return nil }
-            return RosterEntry(node: node.id, generation: node.generation, profile: profile(other, session: node.session))
+            return RosterEntry(
+                node: node.id, generation: node.generation, profile: profile(other, store: node.store, session: node.session))
         }
         let failed = nodes.filter { $0.status == .failed }.map { ($0.id, $0.session) }
         return [

@@ -27,6 +27,8 @@ package struct ClusterRun {
         package var copyReads = 0
         /// Coordinators that came back with an empty disk.
         package var lostDisks = 0
+        /// And agents.
+        package var lostAgentDisks = 0
         /// How often the key of tokens was exchanged, and that of gossip.
         package var tokenKeysExchanged = 0
         package var gossipKeysExchanged = 0
@@ -81,6 +83,8 @@ package struct ClusterRun {
             plan.faults += Self.occasions(for: Errand.departures, every: .seconds(5), during: storm, &departures)
         }
         plan.faults.sort { $0.at < $1.at }
+        var losses = SeededGenerator(seed: seed ^ 0x00A6_E470)
+        if losses.next() % 2 == 1 { plan = plan.losingAgents(options, during: storm, &losses) }
     }
 
     /// What an operator does meanwhile: something every second or so.
@@ -129,6 +133,8 @@ package struct ClusterRun {
         case .drift(let host, let millionths):
             TimedFault(at: timed.at, lasting: timed.lasting, fault: .drift(host, millionths: millionths / 21))
         case .leap(let host, _) where host >= coordinators: nil
+        // Lost in any moment, while others die, it may have been the last that there was: see AgentLosses.
+        case .wipe(let host) where host >= coordinators: nil
         case .flipBit, .misdirect: nil
         default: timed
         }
@@ -170,6 +176,7 @@ package struct ClusterRun {
             (summary.droppedSegments, summary.snapshots) = (checks.droppedSegments, checks.snapshots)
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             summary.lostDisks = simulation.system.lostDisks
+            summary.lostAgentDisks = checks.losses.disks
             summary.tokenKeysExchanged = simulation.system.keys.exchanged
             summary.gossipKeysExchanged = checks.gossip.exchanged
             summary.groupChanges = checks.groupChanges

@@ -36,7 +36,7 @@ struct CoordinatorProcess: Sendable {
     private(set) var isOpen = false
 
     private enum Caller {
-        case registration(host: Int, link: UInt64)
+        case registration(StoreID, Generation, host: Int, link: UInt64)
         case proposal(RequestID, PartitionProposal, host: Int, link: UInt64)
         /// An operator, who asks the group next.
         case group([MemberChange])
@@ -67,6 +67,8 @@ struct CoordinatorProcess: Sendable {
     // What the checks look at after each step, and clear.
     var published: [TopologyDelta] = []
     var violations: [String] = []
+    /// Whom its failure detector has found dead.
+    var mourned: [SessionID] = []
 
     init(
         host: Int, places: ClusterPlaces, options: ClusterOptions, found: LogStore.Recovered, making: [DiskStep],
@@ -258,10 +260,13 @@ struct CoordinatorProcess: Sendable {
             effects.send(.answer(.alive(leader: core.raft.leader?.node), link: link), to: host)
             tellNews(to: host, &effects)
         case .register(let request, let generation, let store):
+            if let known = predecessor(of: node, store, generation) {
+                return effects.send(.answer(.preceded(known), link: link), to: host)
+            }
             let registration = NodeRegistration(
                 node: node, store: store, generation: generation, zone: places.zones[host], addresses: places.addresses(host))
             propose(
-                .registerNode(registration), as: request, by: "node/\(node)", for: .registration(host: host, link: link),
+                .registerNode(registration), as: request, by: "node/\(node)", for: .registration(store, generation, host: host, link: link),
                 at: now, &effects)
         case .propose(let request, let proposal, let session):
             propose(
@@ -280,6 +285,16 @@ struct CoordinatorProcess: Sendable {
         }
     }
 
+    /// The latest start that another disk of the node is known to have had, where this one is no later: its life goes on behind that.
+    private func predecessor(of node: NodeID, _ store: StoreID, _ generation: Generation) -> Generation? {
+        let (committed, heard) = (core.catalog.topology.nodes[node], swim.member(node)?.record)
+        guard committed?.status != .decommissioned else { return nil }
+        var others: [Generation] = []
+        if let committed, committed.session != .none, committed.store != store { others.append(committed.generation) }
+        if let heard, heard.profile.store != store { others.append(heard.life.generation) }
+        return others.max().flatMap { $0 < generation ? nil : $0 }
+    }
+
     private mutating func propose(
         _ command: Command, as request: RequestID?, by actor: String, for caller: Caller, at now: LogicalInstant,
         _ effects: inout Sending
@@ -296,10 +311,13 @@ struct CoordinatorProcess: Sendable {
         _ caller: UInt64, _ outcome: CommandOutcome, _ effects: inout Sending
     ) -> Coordinator.Input? {
         switch callers.removeValue(forKey: caller) {
-        case .registration(let host, let link)?:
+        case .registration(let store, let generation, let host, let link)?:
             switch outcome {
             case .done(.accepted(.session(let session)), _):
                 effects.send(.answer(.registered(session), link: link), to: host)
+            case .done(.refused(let rejection), _) where rejection.code == .superseded:
+                let known = predecessor(of: places.node(host), store, generation)
+                effects.send(.answer(known.map { .preceded($0) } ?? .registrationRefused, link: link), to: host)
             case .done: effects.send(.answer(.registrationRefused, link: link), to: host)
             case .noLeader, .unknown, .overloaded, .diskFull: break
             }
@@ -362,6 +380,7 @@ struct CoordinatorProcess: Sendable {
                     isAlive: record.status == .alive, isHeard: swim.member(record.node)?.heard ?? false)
                 give(belief, at: now, &effects)
             case .reportDeaths(let findings):
+                mourned += findings.deaths.map(\.session)
                 give(.deathsReported(DeathReport(findings.found, witness: id.node)), at: now, &effects)
             case .memberChanged, .revisionHeard, .identityInUse, .identityDisputed, .departed, .dropped: break
             }

@@ -48,6 +48,9 @@ struct GossipRingChecks: Sendable {
     private var rings: [NodeID: HeldGossipKeys] = [:]
     private(set) var exchanged = 0
 
+    /// With an empty disk it comes later, whoever it is.
+    mutating func renewed(_ node: NodeID) { countedSince[node] = nil }
+
     mutating func holds(_ ring: HeldGossipKeys, _ node: NodeID) { rings[node] = ring }
 
     /// A step is over when all hold the ring who were there when it began, and have been ever since. Whoever came later may have come when
