@@ -70,6 +70,18 @@ import Testing
         #expect(summaries.reduce(0) { $0 + $1.lostDisks } > 2, "\(summaries.map(\.lostDisks))")
     }
 
+    @Test("agents that lose their disks are filled anew while the cluster works")
+    func refillsAgents() throws {
+        let summaries = try [1, 5, 7, 9].map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.reduce(0) { $0 + $1.lostAgentDisks } > 2, "\(summaries.map(\.lostAgentDisks))")
+    }
+
+    @Test("an agent goes for good, and the others are whole without it")
+    func doesWithout() throws {
+        let summaries = try (1...6).map { try ClusterRun(seed: $0).run().get() }
+        #expect(summaries.contains { $0.didWithout } && summaries.contains { !$0.didWithout })
+    }
+
     @Test("nodes are drained and taken out while the cluster works")
     func drainsNodes() throws {
         let summaries = try (1...6).map { try ClusterRun(seed: $0).run().get() }

@@ -17,6 +17,8 @@ struct AgentLosses: Sendable {
     /// Disks that were lost, and at which revision of the topology each host's was last.
     private(set) var disks = 0
     private var renewals: [NodeID: Revision] = [:]
+    /// Who never comes back.
+    private(set) var gone: NodeID?
 
     // MARK: - Looking on
 
@@ -58,6 +60,19 @@ struct AgentLosses: Sendable {
         disks += 1
         renewals[node] = revision
     }
+
+    /// Those who hold something, and without whom the others can hold all copies, each of which is on another node by now.
+    func spareable(in truth: Topology) -> [NodeID] {
+        let copies = truth.tables.values.map(\.replicationFactor).max() ?? 0
+        let healthy = Set(truth.nodes.values.filter { $0.status == .healthy }.map(\.id))
+        return truth.nodes.values.filter { node in
+            guard node.status == .healthy || node.status == .draining else { return false }
+            guard truth.partitions.values.contains(where: { $0.inSync.contains(node.id) }) else { return false }
+            return healthy.subtracting([node.id]).count >= copies && permitsLoss(of: node.id, in: truth)
+        }.map(\.id).sorted()
+    }
+
+    mutating func leaves(_ node: NodeID) { gone = node }
 
     /// Whether a node whose topology is at `revision` may know less than its disk before this one did.
     func isBehindItsLoss(_ node: NodeID, at revision: Revision) -> Bool { renewals[node].map { revision < $0 } ?? false }

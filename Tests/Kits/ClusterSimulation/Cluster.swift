@@ -210,6 +210,14 @@ struct Cluster: SimulatedSystem {
         return true
     }
 
+    /// Who never comes back.
+    /// - Returns: an agent's host; nil when all are needed.
+    mutating func spare(_ luck: UInt64) -> Int? {
+        guard let node = Errand.pick(checks.losses.spareable(in: checks.truth), luck >> 8) else { return nil }
+        checks.losses.leaves(node)
+        return places.host(of: node)
+    }
+
     // MARK: - Users
 
     mutating func received(

@@ -41,9 +41,12 @@ extension ClusterChecks {
         let entries = member.core.raft.log.entries.count
         let most = options.coordinator.snapshotEntries + options.raft.trailingEntries + Self.uncountedEntries
         guard entries <= most else { return "\(entries) entries, and \(most) are enough" }
-        // Whoever is out of the group hears of no end any more: what was under way in its catalog stays so.
-        return member.core.holdings.first { $0.count > 0 && ($0.what != "transfers under way" || isMember(member.id)) }
-            .map { "\($0.count) \($0.what)" }
+        // Who is gone for good is absent for as long. Whoever is out of the group hears of no end any more: what was under way in its
+        // catalog stays so.
+        return member.core.holdings.first {
+            $0.count > ($0.what == "absent nodes" && losses.gone != nil ? 1 : 0)
+                && ($0.what != "transfers under way" || isMember(member.id))
+        }.map { "\($0.count) \($0.what)" }
     }
 
     /// Entries that call for no snapshot: leaders begin their terms with one.

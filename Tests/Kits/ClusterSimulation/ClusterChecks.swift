@@ -108,7 +108,9 @@ struct ClusterChecks: Sendable {
 
     /// Whether each agent's disk holds a topology of which this is so.
     func allHave(_ isSo: (Topology) -> Bool) -> Bool {
-        places.agents.indices.allSatisfy { truths[saved[places.members.count + $0]].map(isSo) ?? false }
+        places.agents.indices.allSatisfy {
+            places.agents[$0] == losses.gone || truths[saved[places.members.count + $0]].map(isSo) ?? false
+        }
     }
 
     /// What an agent takes for the topology was committed so, and never goes back (rules T1, T3).
@@ -323,11 +325,12 @@ struct ClusterChecks: Sendable {
     func unrest(_ processes: [ClusterProcess?], at now: LogicalInstant) -> String? {
         if truth.tables.isEmpty { return "there is no table" }
         for operation in truth.operations.values.sorted(by: { $0.id < $1.id })
-        where operation.phase == .running || !operation.cleanups.isEmpty {
+        where operation.phase == .running || operation.cleanups.contains(where: { $0.node != losses.gone }) {
             return "\(operation.kind) is \(operation.phase) at \(operation.step)\(operation.pause == nil ? "" : ", paused"), "
                 + "\(operation.cleanups.count) cleanups left"
         }
         for (host, process) in processes.enumerated() {
+            guard places.node(host) != losses.gone else { continue }
             guard let process else { return "\(places.node(host)) is down" }
             if let id = process.coordinator?.id, !isMember(id) { continue }
             let revision = process.agent?.core.topology.revision ?? process.coordinator?.core.catalog.topology.revision
@@ -380,6 +383,7 @@ struct ClusterChecks: Sendable {
         guard let primary = partition.primary, let host = places.host(of: primary) else { return "it has no primary" }
         guard partition.learners.isEmpty else { return "\(partition.learners) are learners" }
         let copies = truth.tables[partition.table]?.replicationFactor ?? 0
+        guard losses.gone.map({ partition.replica(on: $0) == nil }) ?? true else { return "it has a place on who is gone" }
         guard partition.inSync.count >= copies else { return "it has \(partition.inSync.count) of \(copies) copies" }
         let status = processes[host]?.agent?.core.replicas(at: now).first { $0.partition == partition.id }
         guard let status, status.isServing, status.descriptor?.epoch == partition.epoch, !status.isFenced else {

@@ -14,6 +14,10 @@ package enum ClusterMutant: String, CaseIterable, Sendable {
     case speaksForMirrorEarly
     /// A start does not count as one. (E4)
     case keepsGeneration
+    /// A new disk counts its starts anew, whatever the one before it has come to. (E4)
+    case forgetsPredecessors
+    /// What a node that is gone was to hold is put nowhere else. (F4)
+    case neverRepairs
     /// The leader's word counts from when it came, not from when it was asked for. (R6)
     case countsQuorumFromAnswer
     /// A coordinator says that it has a quorum without asking anybody. (R6, M4)

@@ -33,6 +33,8 @@ package struct ClusterOptions: Sendable {
     var writeKeyAge: Span
     /// Coordinators lose their disks, one at a time.
     var losesDisks = true
+    /// When all has come to rest, one agent goes, and never comes back.
+    var sparesAgent = false
     /// Clients write without keys, and give up what is not answered.
     var isPlain = false
     /// Every snapshot comes with a row that its sender does not have.
@@ -79,7 +81,9 @@ package struct ClusterOptions: Sendable {
     /// - Precondition: no rule's mutant, or a build with the condition MUTANTS.
     mutating func plant(_ bug: ClusterBug?) {
         switch bug {
-        case .shell(let mutant)?: self.mutant = mutant
+        case .shell(let mutant)?:
+            self.mutant = mutant
+            if mutant == .neverRepairs { coordinator.repairs.delay = .seconds(3_600) }
         case .rule(let mutant)?:
             #if MUTANTS
                 agent.mutant = mutant

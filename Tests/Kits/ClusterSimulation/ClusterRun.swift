@@ -29,6 +29,8 @@ package struct ClusterRun {
         package var lostDisks = 0
         /// And agents.
         package var lostAgentDisks = 0
+        /// An agent went, and the others were whole without it.
+        package var didWithout = false
         /// How often the key of tokens was exchanged, and that of gossip.
         package var tokenKeysExchanged = 0
         package var gossipKeysExchanged = 0
@@ -83,7 +85,8 @@ package struct ClusterRun {
             plan.faults += Self.occasions(for: Errand.departures, every: .seconds(5), during: storm, &departures)
         }
         plan.faults.sort { $0.at < $1.at }
-        var losses = SeededGenerator(seed: seed ^ 0x00A6_E470)
+        var losses = SeededGenerator(seed: seed ^ 0x00A6_E75E)
+        options.sparesAgent = options.agents > options.copies && losses.next() % 2 == 1
         if losses.next() % 2 == 1 { plan = plan.losingAgents(options, during: storm, &losses) }
     }
 
@@ -177,6 +180,7 @@ package struct ClusterRun {
             (summary.repeats, summary.copyReads) = (simulation.system.clients.repeats, simulation.system.clients.copyReads)
             summary.lostDisks = simulation.system.lostDisks
             summary.lostAgentDisks = checks.losses.disks
+            summary.didWithout = checks.losses.gone != nil
             summary.tokenKeysExchanged = simulation.system.keys.exchanged
             summary.gossipKeysExchanged = checks.gossip.exchanged
             summary.groupChanges = checks.groupChanges
@@ -202,15 +206,30 @@ package struct ClusterRun {
         try simulation.run(until: .origin + storm)
         try simulation.calm(core: Array(0..<options.hosts))
         simulation.system.clients.isCalm = true
+        try comesToRest(&simulation)
+        if options.sparesAgent, let node = simulation.system.spare(seed) {
+            // In the midst of what clients do.
+            simulation.system.clients.isStopped = false
+            for event in simulation.system.clients.firstEvents { simulation.schedule(.client(event), after: .milliseconds(1)) }
+            try simulation.run(until: simulation.now + .seconds(1))
+            simulation.loseForGood(node)
+            try comesToRest(&simulation)
+        }
+        try simulation.system.checks.verdict(simulation.processes)
+        try simulation.system.checks.keepAcknowledged(simulation.registers)
+        return try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
+    }
+}
+
+extension ClusterRun {
+    private func comesToRest(_ simulation: inout Simulation<Cluster>) throws(Violation) {
+        simulation.system.clients.countAnew()
         try simulation.waits("every register takes writes again", atMost: Self.recoveryBound) { simulation in
             simulation.system.clients.writtenInCalm.count == ClusterOptions.keys ? nil : "\(simulation.unrest ?? "at rest")"
         }
         simulation.system.clients.isStopped = true
         try simulation.waits("all comes to rest", atMost: Self.restBound) { $0.unrest }
         try simulation.waits("nothing is kept of what has ended", atMost: Self.forgettingBound) { $0.remains }
-        try simulation.system.checks.verdict(simulation.processes)
-        try simulation.system.checks.keepAcknowledged(simulation.registers)
-        return try simulation.system.clients.verdict(simulation.registers, at: simulation.now)
     }
 }
 

@@ -266,8 +266,8 @@ struct CoordinatorProcess: Sendable {
             let registration = NodeRegistration(
                 node: node, store: store, generation: generation, zone: places.zones[host], addresses: places.addresses(host))
             propose(
-                .registerNode(registration), as: request, by: "node/\(node)", for: .registration(store, generation, host: host, link: link),
-                at: now, &effects)
+                .registerNode(registration), as: request, by: "node/\(node)",
+                for: .registration(store, generation, host: host, link: link), at: now, &effects)
         case .propose(let request, let proposal, let session):
             propose(
                 .partition(proposal, from: node, session: session), as: request, by: "node/\(node)",
@@ -288,7 +288,7 @@ struct CoordinatorProcess: Sendable {
     /// The latest start that another disk of the node is known to have had, where this one is no later: its life goes on behind that.
     private func predecessor(of node: NodeID, _ store: StoreID, _ generation: Generation) -> Generation? {
         let (committed, heard) = (core.catalog.topology.nodes[node], swim.member(node)?.record)
-        guard committed?.status != .decommissioned else { return nil }
+        guard committed?.status != .decommissioned, mutant != .forgetsPredecessors else { return nil }
         var others: [Generation] = []
         if let committed, committed.session != .none, committed.store != store { others.append(committed.generation) }
         if let heard, heard.profile.store != store { others.append(heard.life.generation) }

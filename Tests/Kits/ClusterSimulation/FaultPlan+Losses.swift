@@ -48,9 +48,9 @@ extension FaultPlan {
         case .cut(let from, let to), .clog(let from, let to): return from != host && to != host || !isBearable(host)
         case .split(let side): return side != 1 << UInt64(host) || !isBearable(host)
         case .weather: return true
-        case .kill(let struck, _), .powerLoss(let struck, _), .pause(let struck), .suspend(let struck), .slowDisk(let struck, _),
-            .stallDisk(let struck), .failDisk(let struck, _), .fullDisk(let struck), .wipe(let struck), .flipBit(let struck, _),
-            .misdirect(let struck, _):
+        case .kill(let struck, _), .powerLoss(let struck, _), .pause(let struck), .suspend(let struck), .wipe(let struck),
+            .slowDisk(let struck, _), .stallDisk(let struck), .failDisk(let struck, _), .fullDisk(let struck),
+            .flipBit(let struck, _), .misdirect(let struck, _):
             return !isBearable(struck)
         }
     }

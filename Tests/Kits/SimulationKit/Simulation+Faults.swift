@@ -97,6 +97,13 @@ extension Simulation {
         if !hosts[host].isUp { try start(host) }
     }
 
+    /// Ends a host's machine, which never comes back.
+    package mutating func loseForGood(_ host: Int) {
+        abandoned.insert(host)
+        trace.note(now, 11, UInt64(host), 0, "\(Self.name(host)) is gone for good")
+        end(host, losesPower: true, restartAfter: .zero)
+    }
+
     /// The liveness phase: `core` is made whole and stays so; of the others each is left dead, cut off, deaf, mute or with a disk that
     /// stands still, for ever.
     /// What then still does not work, no repair would mend.
