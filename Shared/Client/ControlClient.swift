@@ -4,12 +4,14 @@ package actor ControlClient {
     private let calls: HTTPCalls
     private var endpoints: [String]
     private let token: String?
+    private let clock: ClientClock
 
     /// - Parameters:
     ///   - endpoints: base addresses, such as `https://127.0.0.1:7401`; the one that answered last is asked first.
     ///   - token: an operator token to show, where `calls` shows no certificate.
-    package init(endpoints: [String], calls: HTTPCalls, token: String? = nil) {
+    package init(endpoints: [String], calls: HTTPCalls, token: String? = nil, clock: ClientClock = .continuous) {
         self.token = token
+        self.clock = clock
         self.endpoints = endpoints.map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }
         self.calls = calls
     }
@@ -33,13 +35,12 @@ package actor ControlClient {
         if method != .get, !fields.contains(where: { $0.0 == "idempotency-key" }) {
             fields.append(("idempotency-key", Self.randomKey()))
         }
-        let clock = ContinuousClock()
-        let deadline = clock.now + .milliseconds(milliseconds)
+        let deadline = clock.now() + .milliseconds(milliseconds)
         var failure = ClientError.unreachable("no endpoint is known")
         var pause: Int64 = 50
         while true {
             for endpoint in endpoints {
-                let left = Self.milliseconds(deadline - clock.now)
+                let left = clock.left(until: deadline)
                 guard left > 0 else { throw failure }
                 let answer: HTTPCalls.Answer
                 do throws(HTTPCalls.Failure) {
@@ -59,8 +60,9 @@ package actor ControlClient {
                 // A conflict is retryable too, but under this key it would get the first answer again: that is the caller's choice.
                 guard answer.status == 503 || answer.status == 429 else { throw failure }
             }
-            guard !endpoints.isEmpty, clock.now < deadline else { throw failure }
-            do { try await Task.sleep(for: .milliseconds(pause)) } catch { throw failure }
+            let next = clock.now() + .milliseconds(pause)
+            guard !endpoints.isEmpty, next < deadline else { throw failure }
+            do { try await clock.sleep(next) } catch { throw failure }
             pause = min(pause * 2, 1_000)
         }
     }
@@ -94,8 +96,8 @@ package actor ControlClient {
     // MARK: - What is asked often
 
     /// The gateways of the nodes that are not known to have failed.
-    package func gateways(of clusterID: String) async throws(ClientError) -> [String] {
-        let answer = try await call(.get, "/clusters/\(Self.encode(clusterID))/nodes", milliseconds: 5_000)
+    package func gateways(of clusterID: String, milliseconds: Int64 = 5_000) async throws(ClientError) -> [String] {
+        let answer = try await call(.get, "/clusters/\(Self.encode(clusterID))/nodes", milliseconds: milliseconds)
         let nodes = answer.body.array ?? answer.body["nodes"]?.array ?? answer.body["items"]?.array ?? []
         return nodes.filter { $0["status"]?.string?.lowercased() != "failed" }.compactMap { $0["endpoint"]?.string }
     }

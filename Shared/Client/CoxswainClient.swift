@@ -46,6 +46,7 @@ package actor CoxswainClient {
     private let tokens: TokenSource
     private let routes: RouteSource
     private let settings: Settings
+    private let clock: ClientClock
     private let policy = RetryPolicy()
     private let fixedToken: String?
     private var random = SystemRandomNumberGenerator()
@@ -59,16 +60,17 @@ package actor CoxswainClient {
     ///     one of them and a token no coordinator is needed.
     package init(
         calls: HTTPCalls, control: ControlClient, clusterID: String, principal: String, settings: Settings = Settings(),
-        fixedToken: String? = nil, gateways: [String] = []
+        fixedToken: String? = nil, gateways: [String] = [], clock: ClientClock = .continuous
     ) {
         self.calls = calls
+        self.clock = clock
         self.settings = settings
         self.fixedToken = fixedToken
         let seconds = settings.tokenSeconds
-        tokens = TokenSource(seconds: seconds) { (table, milliseconds) async throws(ClientError) in
+        tokens = TokenSource(seconds: seconds, now: clock.now) { (table, milliseconds) async throws(ClientError) in
             try await control.token(table: table, principal: principal, seconds: seconds, milliseconds: milliseconds)
         }
-        routes = RouteSource(calls: calls, control: control, clusterID: clusterID, seeds: gateways)
+        routes = RouteSource(calls: calls, control: control, clusterID: clusterID, seeds: gateways, clock: clock)
     }
 
     // MARK: - Rows
@@ -186,8 +188,7 @@ package actor CoxswainClient {
         _ method: HTTPCalls.Method, _ table: String, key: String? = nil, bound: String? = nil, once: IdempotencyKey? = nil,
         reading: RowConsistency? = nil, open: inout String?, path: String = "rows", query: String = "", body: String? = nil
     ) async throws(ClientError) -> JSONValue {
-        let clock = ContinuousClock()
-        let deadline = clock.now + .milliseconds(settings.budgetMilliseconds)
+        let deadline = clock.now() + .milliseconds(settings.budgetMilliseconds)
         var attempt = 0
         var hasRenewedToken = false
         // Two nodes that contradict each other for ever must not keep a client busy without a pause.
@@ -197,21 +198,22 @@ package actor CoxswainClient {
         var reading = reading
         let wanted = reading
         var last = ClientError.unreachable("no gateway is known")
-        while clock.now < deadline {
+        while clock.now() < deadline {
             let wait: Span
             do throws(ClientError) {
-                let token = try await token(for: table)
+                let token = try await token(for: table, until: deadline)
                 let gateway = try await gateway(
-                    of: table, key: key, bound: bound, token: token, reading: reading, butNot: &tried)
+                    of: table, key: key, bound: bound, token: token, reading: reading, butNot: &tried, until: deadline)
                 let parameter = key.map { path == "rows" ? "key=" + ControlClient.encode($0) : "" } ?? ""
                 let url = "https://\(gateway)/v1/tables/\(table)/\(path)?\(parameter)\(query)"
-                let asked = clock.now
-                let left = ControlClient.milliseconds(deadline - asked)
+                let asked = clock.now()
+                let left = clock.left(until: deadline)
+                guard left > 0 else { break }
                 let (outcome, answer) = await exchange(
                     method, url, body: body, token: token, once: once,
                     milliseconds: min(left, settings.attemptMilliseconds))
                 if outcome.mayHaveHappened { open = answer.problem.detail }
-                measure(gateway, outcome, since: asked, until: deadline, now: clock.now)
+                measure(gateway, outcome, since: asked, until: deadline, now: clock.now())
                 tried.insert(gateway)
                 switch policy.decide(outcome, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random) {
                 case .accept: return answer.body
@@ -231,13 +233,13 @@ package actor CoxswainClient {
                         wait = pause
                     }
                 case .askPrimary(let pause):
-                    latencies.failed(gateway, at: clock.now)
+                    latencies.failed(gateway, at: clock.now())
                     reading = .strong
                     wait = pause
                 case .refresh(let pause):
                     reading = wanted
                     hints[table] = nil
-                    await routes.refresh(table, token: token, avoiding: gateway)
+                    await routes.refresh(table, token: token, avoiding: gateway, until: deadline)
                     wait = pause
                 case .again(let pause):
                     if answer.problem.code == "PARTITION_FENCED" { attempt -= 1 }
@@ -252,7 +254,10 @@ package actor CoxswainClient {
             }
             attempt += 1
             if wait > .zero {
-                do { try await Task.sleep(for: .microseconds(wait.microseconds)) } catch { throw last }
+                let next = clock.now() + .microseconds(wait.microseconds)
+                // There is no time for another try behind such a pause.
+                guard next < deadline else { break }
+                do { try await clock.sleep(next) } catch { throw last }
             }
         }
         throw last
@@ -272,13 +277,14 @@ package actor CoxswainClient {
 
     /// Whom to ask for a row or a scan.
     private func gateway(
-        of table: String, key: String?, bound: String?, token: String, reading: RowConsistency?, butNot tried: inout Set<String>
+        of table: String, key: String?, bound: String?, token: String, reading: RowConsistency?,
+        butNot tried: inout Set<String>, until deadline: ContinuousClock.Instant
     ) async throws(ClientError) -> String {
         let route: TableRoute
-        do throws(ClientError) { route = try await routes.route(of: table, token: token) } catch {
+        do throws(ClientError) { route = try await routes.route(of: table, token: token, until: deadline) } catch {
             guard case .refused(let problem) = error, problem.status == 403 else { throw error }
             if let hint = hints[table] { return hint }
-            return try await routes.anyGateway()
+            return try await routes.anyGateway(until: deadline)
         }
         guard let partition = try self.partition(in: route, key: key, bound: bound) else {
             throw ClientError.unexpectedAnswer("the route of \(table) has a gap")
@@ -286,7 +292,7 @@ package actor CoxswainClient {
         if let reading, reading != .strong {
             if partition.readable.allSatisfy(tried.contains) { tried = [] }
             let others = partition.readable.filter { !tried.contains($0) }
-            if let nearest = latencies.nearest(of: others, at: .now, random: &random) { return nearest }
+            if let nearest = latencies.nearest(of: others, at: clock.now(), random: &random) { return nearest }
         }
         guard let gateway = partition.gateway else {
             throw ClientError.unreachable("partition \(partition.id) has no primary")
@@ -305,12 +311,13 @@ package actor CoxswainClient {
 
     /// The table's route: the known one, or a new one.
     package func route(of table: String) async throws(ClientError) -> TableRoute {
-        try await routes.route(of: table, token: try await token(for: table))
+        let deadline = clock.now() + .milliseconds(settings.budgetMilliseconds)
+        return try await routes.route(of: table, token: try await token(for: table, until: deadline), until: deadline)
     }
 
-    private func token(for table: String) async throws(ClientError) -> String {
+    private func token(for table: String, until deadline: ContinuousClock.Instant) async throws(ClientError) -> String {
         if let fixedToken { return fixedToken }
-        return try await tokens.token(for: table)
+        return try await tokens.token(for: table, within: clock.left(until: deadline))
     }
 
     private struct Reply {

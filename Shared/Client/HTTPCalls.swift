@@ -22,6 +22,13 @@ package struct HTTPCalls: Sendable {
         package let body: JSONValue?
         package let content: ByteBuffer
         package let headers: [String: String]
+
+        package init(status: Int, body: JSONValue?, content: ByteBuffer = ByteBuffer(), headers: [String: String] = [:]) {
+            self.status = status
+            self.body = body
+            self.content = content
+            self.headers = headers
+        }
     }
 
     package enum Failure: Error, Hashable, Sendable {
@@ -42,8 +49,16 @@ package struct HTTPCalls: Sendable {
         deinit { client.shutdown { _ in } }
     }
 
-    private let owned: Owned
-    private var client: HTTPClient { owned.client }
+    package typealias Exchange =
+        @Sendable (_ method: Method, _ url: String, _ headers: [(String, String)], _ body: String?, _ milliseconds: Int64)
+        async throws(Failure) -> Answer
+
+    private enum Carrier {
+        case network(Owned)
+        case closure(Exchange)
+    }
+
+    private let carrier: Carrier
 
     /// - Parameter tls: whom to trust, and what certificate to show if any.
     package init(tls: TLSConfiguration) {
@@ -54,15 +69,25 @@ package struct HTTPCalls: Sendable {
         configuration.httpVersion = .http1Only
         // Nobody of ours redirects; a token follows nobody else's word.
         configuration.redirectConfiguration = .disallow
-        owned = Owned(HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration))
+        carrier = .network(Owned(HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)))
     }
 
-    package func shutDown() async throws { try await client.shutdown() }
+    /// Asks `answer` in place of the network.
+    package init(answer: @escaping Exchange) { carrier = .closure(answer) }
+
+    package func shutDown() async throws {
+        if case .network(let owned) = carrier { try await owned.client.shutdown() }
+    }
 
     /// - Parameter milliseconds: until the last byte of the answer.
     package func call(
         _ method: Method, _ url: String, headers: [(String, String)] = [], body: String? = nil, milliseconds: Int64
     ) async throws(Failure) -> Answer {
+        let client: HTTPClient
+        switch carrier {
+        case .closure(let answer): return try await answer(method, url, headers, body, milliseconds)
+        case .network(let owned): client = owned.client
+        }
         var request = HTTPClientRequest(url: url)
         request.method = HTTPMethod(rawValue: method.rawValue)
         for (name, value) in headers { request.headers.add(name: name, value: value) }
@@ -73,7 +98,7 @@ package struct HTTPCalls: Sendable {
         let whole = request
         do {
             return try await withThrowingTaskGroup(of: Answer?.self) { group in
-                group.addTask { try await exchange(whole, milliseconds) }
+                group.addTask { try await Self.exchange(whole, milliseconds, by: client) }
                 group.addTask {
                     try await Task.sleep(for: .milliseconds(milliseconds + Self.grace))
                     return nil
@@ -90,7 +115,9 @@ package struct HTTPCalls: Sendable {
     /// The library's time ends with the head of the answer, and tells why no connection was made; so it is waited for that much longer.
     private static let grace: Int64 = 50
 
-    private func exchange(_ request: HTTPClientRequest, _ milliseconds: Int64) async throws -> Answer {
+    private static func exchange(
+        _ request: HTTPClientRequest, _ milliseconds: Int64, by client: HTTPClient
+    ) async throws -> Answer {
         let response = try await client.execute(request, timeout: .milliseconds(max(1, milliseconds)))
         let buffer = try await response.body.collect(upTo: Self.answerBytes)
         var fields: [String: String] = [:]

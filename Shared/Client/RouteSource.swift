@@ -11,11 +11,18 @@ actor RouteSource {
     private let agents: [String]
     private var gateways: KnownGateways
     private var routes: [String: TableRoute] = [:]
-    private var asking: [String: Task<Result<TableRoute, ClientError>, Never>] = [:]
+    private let questions = SharedQuestions<TableRoute>()
+    private let clock: ClientClock
     private var random = SystemRandomNumberGenerator()
 
+    typealias Instant = ContinuousClock.Instant
+
+    /// How long one gateway or agent, and all coordinators together, are waited for.
+    private static let patience = (of: Int64(1_000), ofCoordinators: Int64(5_000))
+
     /// - Parameter seeds: gateways as `host:port`, and status endpoints of agents as `http://host:port`.
-    init(calls: HTTPCalls, control: ControlClient, clusterID: String, seeds: [String]) {
+    init(calls: HTTPCalls, control: ControlClient, clusterID: String, seeds: [String], clock: ClientClock) {
+        self.clock = clock
         self.calls = calls
         self.control = control
         self.clusterID = clusterID
@@ -23,10 +30,10 @@ actor RouteSource {
         gateways = KnownGateways(seeds.filter { !$0.hasPrefix("http://") })
     }
 
-    /// The table's route: the known one, or a new one.
-    func route(of table: String, token: String) async throws(ClientError) -> TableRoute {
+    /// The table's route: the known one, or a new one, if it can be had until then.
+    func route(of table: String, token: String, until deadline: Instant) async throws(ClientError) -> TableRoute {
         if let known = routes[table] { return known }
-        return try await ask(table, token: token, avoiding: nil)
+        return try await ask(table, token: token, avoiding: nil, until: deadline)
     }
 
     /// Takes in what a refusal says of one partition; the whole route is asked for anew when that is not enough.
@@ -46,80 +53,85 @@ actor RouteSource {
     func forget(_ table: String) { routes[table] = nil }
 
     /// Asks somebody else than `gateway`. The old route serves until somebody knows a newer one.
-    func refresh(_ table: String, token: String, avoiding gateway: String) async {
-        _ = try? await ask(table, token: token, avoiding: gateway)
+    func refresh(_ table: String, token: String, avoiding gateway: String, until deadline: Instant) async {
+        _ = try? await ask(table, token: token, avoiding: gateway, until: deadline)
     }
 
     /// Some gateway, when no route can be had: it will refuse what is not its own, and say whose it is.
-    func anyGateway() async throws(ClientError) -> String {
-        try await learnGateways()
+    func anyGateway(until deadline: Instant) async throws(ClientError) -> String {
+        try await learnGateways(until: deadline)
         guard let one = gateways.shuffled(using: &random).first else { throw .unreachable("no gateway is known") }
         return one
     }
 
     // MARK: - Asking
 
-    private func ask(_ table: String, token: String, avoiding gateway: String?) async throws(ClientError) -> TableRoute {
-        if let question = asking[table] { return try await question.value.get() }
-        let question = Task { () async -> Result<TableRoute, ClientError> in
-            do throws(ClientError) { return .success(try await fetch(table, token: token, avoiding: gateway)) } catch {
-                return .failure(error)
-            }
+    private func ask(
+        _ table: String, token: String, avoiding gateway: String?, until deadline: Instant
+    ) async throws(ClientError) -> TableRoute {
+        try await questions.ask(table, until: deadline) { [self] () async throws(ClientError) in
+            try await fetch(table, token: token, avoiding: gateway, until: deadline)
         }
-        asking[table] = question
-        let answer = await question.value
-        asking[table] = nil
-        let route = try answer.get()
-        routes[table] = route
-        return route
     }
 
-    private func fetch(_ table: String, token: String, avoiding gateway: String?) async throws(ClientError) -> TableRoute {
-        try await learnGateways()
+    private func fetch(
+        _ table: String, token: String, avoiding gateway: String?, until deadline: Instant
+    ) async throws(ClientError) -> TableRoute {
+        try await learnGateways(until: deadline)
         var failure = ClientError.unreachable("no gateway is known")
         for candidate in gateways.shuffled(using: &random) where candidate != gateway {
+            let left = clock.left(until: deadline)
+            guard left > 0 else { throw failure }
             let answer: HTTPCalls.Answer
             do throws(HTTPCalls.Failure) {
                 answer = try await calls.call(
                     .get, "https://\(candidate)/v1/tables/\(table)/routes", headers: [("authorization", "Bearer \(token)")],
-                    milliseconds: 1_000)
+                    milliseconds: min(left, Self.patience.of))
             } catch {
-                gateways.failed(candidate)
+                // Who had less time than that is not silent yet.
+                if left >= Self.patience.of { gateways.failed(candidate) }
                 failure = .unreachable("\(candidate): \(error)")
                 continue
             }
             gateways.answered(candidate)
-            if answer.status == 200, let body = answer.body { return adopt(try TableRoute(body)) }
+            if answer.status == 200, let body = answer.body { return adopt(try TableRoute(body), of: table) }
             let problem = Problem(status: answer.status, body: answer.body)
             failure = problem.isRetryable ? .unreachable(problem.detail) : .refused(problem)
         }
-        if case .unreachable = failure { await renewGateways() }
+        if case .unreachable = failure { await renewGateways(until: deadline) }
         throw failure
     }
 
-    private func adopt(_ route: TableRoute) -> TableRoute {
+    private func adopt(_ route: TableRoute, of table: String) -> TableRoute {
+        routes[table] = route
         gateways.add(route.partitions.flatMap(\.replicas))
         return route
     }
 
-    private func learnGateways() async throws(ClientError) {
+    private func learnGateways(until deadline: Instant) async throws(ClientError) {
         guard gateways.isEmpty else { return }
         // Whoever named agents expects them to be nearer than the coordinators.
-        gateways.replace(by: await gatewaysOfAgents())
-        if gateways.isEmpty { gateways.replace(by: try await control.gateways(of: clusterID)) }
+        gateways.replace(by: await gatewaysOfAgents(until: deadline))
+        if gateways.isEmpty { gateways.replace(by: try await gatewaysOfCoordinators(until: deadline)) }
     }
 
     /// After nobody of those that are known has answered.
-    private func renewGateways() async {
-        var fresh = await gatewaysOfAgents()
-        if let known = try? await control.gateways(of: clusterID) { fresh += known.filter { !fresh.contains($0) } }
+    private func renewGateways(until deadline: Instant) async {
+        var fresh = await gatewaysOfAgents(until: deadline)
+        if let known = try? await gatewaysOfCoordinators(until: deadline) { fresh += known.filter { !fresh.contains($0) } }
         if !fresh.isEmpty { gateways.replace(by: fresh) }
     }
 
-    private func gatewaysOfAgents() async -> [String] {
+    private func gatewaysOfCoordinators(until deadline: Instant) async throws(ClientError) -> [String] {
+        try await control.gateways(of: clusterID, milliseconds: min(clock.left(until: deadline), Self.patience.ofCoordinators))
+    }
+
+    private func gatewaysOfAgents(until deadline: Instant) async -> [String] {
         var found: [String] = []
         for agent in agents {
-            let answer = try? await calls.call(.get, agent + "/status", milliseconds: 1_000)
+            let left = clock.left(until: deadline)
+            guard left > 0 else { break }
+            let answer = try? await calls.call(.get, agent + "/status", milliseconds: min(left, Self.patience.of))
             if let gateway = answer?.body?["identity"]?["gateway"]?.string { found.append(gateway) }
         }
         return found

@@ -24,7 +24,7 @@ actor TokenSource {
     private let issue: Issue
     private let now: @Sendable () -> ContinuousClock.Instant
     private var held: [String: Held] = [:]
-    private var asking: [String: Task<Result<String, ClientError>, Never>] = [:]
+    private let questions = SharedQuestions<String>()
 
     /// - Parameters:
     ///   - seconds: the life of the tokens that `issue` gives.
@@ -39,11 +39,14 @@ actor TokenSource {
 
     /// A token for `table` that is good as far as we know.
     ///
+    /// - Parameter milliseconds: how long the caller can wait for it at most.
     /// - Throws: what the coordinators answered, or that none did, and there is no older token either.
-    func token(for table: String) async throws(ClientError) -> String {
+    func token(for table: String, within milliseconds: Int64 = TokenSource.firstMilliseconds) async throws(ClientError)
+        -> String
+    {
         let time = now()
         guard let known = held[table], time < known.expiresAt else {
-            do throws(ClientError) { return try await ask(table, Self.firstMilliseconds) } catch {
+            do throws(ClientError) { return try await ask(table, min(milliseconds, Self.firstMilliseconds)) } catch {
                 // Its clock may be slower than ours, and it is all that we have: the agents decide.
                 guard let known = held[table], error.isNobodyThere else { throw error }
                 return known.text
@@ -51,7 +54,9 @@ actor TokenSource {
         }
         guard time >= known.renewAt else { return known.text }
         held[table]?.renewAt = time + Self.pause
-        do throws(ClientError) { return try await ask(table, Self.renewalMilliseconds) } catch { return known.text }
+        do throws(ClientError) { return try await ask(table, min(milliseconds, Self.renewalMilliseconds)) } catch {
+            return known.text
+        }
     }
 
     /// `text` was refused: it is not used again.
@@ -60,18 +65,17 @@ actor TokenSource {
     }
 
     private func ask(_ table: String, _ milliseconds: Int64) async throws(ClientError) -> String {
-        if let question = asking[table] { return try await question.value.get() }
-        let issue = issue
-        let question = Task { () async -> Result<String, ClientError> in
-            do throws(ClientError) { return .success(try await issue(table, milliseconds)) } catch { return .failure(error) }
+        let (issue, time) = (issue, now())
+        return try await questions.ask(table, until: .now + .milliseconds(milliseconds)) {
+            [self] () async throws(ClientError) in
+            let text = try await issue(table, milliseconds)
+            await hold(text, for: table, since: time)
+            return text
         }
-        asking[table] = question
-        let time = now()
-        let answer = await question.value
-        asking[table] = nil
-        let text = try answer.get()
+    }
+
+    private func hold(_ text: String, for table: String, since time: ContinuousClock.Instant) {
         held[table] = Held(text: text, renewAt: time + lifetime * 2 / 3, expiresAt: time + lifetime)
-        return text
     }
 }
 
