@@ -4,9 +4,9 @@ import Testing
 
 @Suite struct RetryPolicyTests {
     private func decide(
-        _ outcome: RetryPolicy.Outcome, attempt: Int = 0, hasRenewedToken: Bool = false
+        _ outcome: RetryPolicy.Outcome, attempt: Int = 0, hasRenewedToken: Bool = false, seed: UInt64 = 1
     ) -> RetryPolicy.Decision {
-        var random = SeededGenerator(seed: 1)
+        var random = SeededGenerator(seed: seed)
         return RetryPolicy().decide(outcome, attempt: attempt, hasRenewedToken: hasRenewedToken, random: &random)
     }
 
@@ -106,6 +106,21 @@ import Testing
                 return
             }
             #expect(wait >= .milliseconds(5) && wait <= .milliseconds(200))
+        }
+    }
+
+    @Test("callers that failed together do not come back together, whatever it is that they wait for")
+    func jitter() {
+        for (outcome, attempt) in [
+            (.notSent, 0), (.unanswered, 9), (answered(504), 0), (answered(421, "NOT_HERE"), 0),
+            (answered(503, "PARTITION_FENCED", retryable: true, after: 20), 0),
+            (answered(503, "PARTITION_FENCED", retryable: true), 0), (answered(429, "TOO_MANY_REQUESTS", after: 50), 0),
+            (answered(503, "TOO_STALE", retryable: true), 1), (answered(503, "RECOVERING", retryable: true), 0),
+            (answered(503, "RECOVERING", retryable: true), 5), (answered(503, "UNAVAILABLE", retryable: true), 0),
+        ] as [(RetryPolicy.Outcome, Int)] {
+            let decisions = Set((1...10).map { decide(outcome, attempt: attempt, seed: $0) })
+            // A pause has thousands of microseconds to choose from.
+            #expect(decisions.count >= 9, "\(outcome): \(decisions)")
         }
     }
 }
