@@ -1,13 +1,13 @@
 // What a load was promised, and whether the promise was kept.
 
 package import Client
-import Model
+package import Model
 
 /// Every acknowledged write, and every write of which nobody knows. Each write of a load has a value of its own.
 package struct Ledger: Sendable {
     package enum Event: Hashable, Sendable {
-        /// Noted before it is sent: an answer may never come.
-        case sent(key: String, value: String)
+        /// Noted before it is sent: an answer may never come. Under `once` it may be asked for again (rule R8).
+        case sent(key: String, value: String, once: IdempotencyKey? = nil)
         case acknowledged(key: String, value: String, at: CoxswainClient.Receipt)
         /// Nothing changed, says the cluster.
         case refused(key: String, value: String)
@@ -39,8 +39,13 @@ package struct Ledger: Sendable {
 
     /// Of each key, the acknowledged write that stands last in the order of its partition: the one that must be readable.
     private var newest: [String: Entry] = [:]
-    /// Sent, and neither acknowledged nor refused.
-    private var open: [String: Set<String>] = [:]
+    private struct OpenWrite {
+        let value: String
+        let once: IdempotencyKey?
+    }
+
+    /// Sent, and neither acknowledged nor refused; few of each key.
+    private var open: [String: [OpenWrite]] = [:]
     private var places: Set<CoxswainClient.Receipt> = []
     private var placesOfKeys: Set<PlaceOfKey> = []
     private var acknowledged: [String: Int] = [:]
@@ -60,7 +65,9 @@ package struct Ledger: Sendable {
 
     package mutating func note(_ event: Event) {
         switch event {
-        case .sent(let key, let value): open[key, default: []].insert(value)
+        case .sent(let key, let value, let once):
+            settle(key, value)
+            open[key, default: []].append(OpenWrite(value: value, once: once))
         case .acknowledged(let key, let value, let receipt):
             settle(key, value)
             acknowledgedCount += 1
@@ -81,16 +88,36 @@ package struct Ledger: Sendable {
     }
 
     private mutating func settle(_ key: String, _ value: String) {
-        guard var values = open[key] else { return }
-        values.remove(value)
-        open[key] = values.isEmpty ? nil : values
+        guard var writes = open[key] else { return }
+        writes.removeAll { $0.value == value }
+        open[key] = writes.isEmpty ? nil : writes
     }
 
     /// Judges what a strong read of a key gave while nobody wrote to it; nil for a key of which nothing was promised.
     package func judge(_ key: String, found: String?) -> Finding? {
         guard let newest = newest[key] else { return nil }
         if found == newest.value { return .kept }
-        if let found, open[key]?.contains(found) == true { return .unknownHappened }
+        if let found, open[key]?.contains(where: { $0.value == found }) == true { return .unknownHappened }
         return .lost(expected: newest, found: found)
+    }
+
+    /// Judges as `judge` does. A write of unknown outcome that is found in its row has happened: it is asked for again, and judged by its
+    /// place then, so that it stands for none that was lost behind it. None is asked for that is not there, for it might be done now.
+    ///
+    /// - Parameter ask: the same write once more, under its key.
+    package func judge(
+        _ key: String, found: String?, asking ask: (IdempotencyKey) async throws(ClientError) -> CoxswainClient.Receipt
+    ) async -> Finding? {
+        let finding = judge(key, found: found)
+        guard finding == .unknownHappened, let found, let once = open[key]?.first(where: { $0.value == found })?.once
+        else { return finding }
+        let place: CoxswainClient.Receipt
+        do throws(ClientError) { place = try await Self.asking { () async throws(ClientError) in try await ask(once) } } catch {
+            return finding
+        }
+        guard let newest = newest[key], newest.receipt.position < place.position else {
+            return self.newest[key].map { .lost(expected: $0, found: found) }
+        }
+        return .kept
     }
 }

@@ -80,6 +80,56 @@ import LoadLedger
         await #expect(throws: unknown) { try await ask() }
     }
 
+    @Test("a write of unknown outcome that is in its row is judged by its place, and so hides no lost one")
+    func hidden() async throws {
+        var ledger = Ledger()
+        let once = CoxswainClient.onceKey()
+        ledger.note(.sent(key: "a", value: "perhaps", once: once))
+        ledger.note(.sent(key: "a", value: "sure"))
+        ledger.note(.acknowledged(key: "a", value: "sure", at: receipt(1, 5)))
+        func judge(
+            _ found: String?, _ answer: Result<CoxswainClient.Receipt, ClientError>
+        ) async -> (Ledger.Finding?, asked: Set<IdempotencyKey>) {
+            var asked: Set<IdempotencyKey> = []
+            let finding = await ledger.judge("a", found: found) { (once) async throws(ClientError) in
+                asked.insert(once)
+                return try answer.get()
+            }
+            return (finding, asked)
+        }
+        let lost = Ledger.Finding.lost(expected: .init(value: "sure", receipt: receipt(1, 5)), found: "perhaps")
+        for (place, finding) in [(receipt(1, 4), lost), (receipt(1, 5), lost), (receipt(1, 6), .kept)] {
+            let (found, asked) = await judge("perhaps", .success(place))
+            #expect(found == finding && asked == [once])
+        }
+        #expect(await judge("perhaps", .failure(.outcomeUnknown("still"))).0 == .unknownHappened)
+        // What is not there is not asked for: it might be done now, over what is looked for.
+        for (value, finding) in [
+            ("sure", .kept), (nil, .lost(expected: .init(value: "sure", receipt: receipt(1, 5)), found: nil)),
+        ]
+            as [(String?, Ledger.Finding)]
+        {
+            let (found, asked) = await judge(value, .success(receipt(1, 6)))
+            #expect(found == finding && asked.isEmpty)
+        }
+        // Sent by somebody who left no key.
+        var keyless = Ledger()
+        keyless.note(.sent(key: "a", value: "perhaps"))
+        keyless.note(.acknowledged(key: "a", value: "sure", at: receipt(1, 5)))
+        let found = await keyless.judge("a", found: "perhaps") { (_) async throws(ClientError) in receipt(1, 6) }
+        #expect(found == .unknownHappened)
+    }
+
+    @Test("rows that hold a write of which nobody tells when it happened are no pass, and are named")
+    func undecided() {
+        var audit = LedgerAudit()
+        audit.count(.kept, of: "a")
+        #expect(audit.undecided.isEmpty)
+        audit.count(.unknownHappened, of: "b")
+        #expect(audit.rows == 2 && audit.undecided == ["b"] && audit.lost.isEmpty)
+        #expect(audit.undecidedWords.hasSuffix("hide behind it: b"))
+    }
+
     private static let subject = LedgerSubject(table: "usertable", keyColumn: "id", valueColumn: "field0")
 
     private func inFolder(_ body: (String) throws -> Void) throws {
@@ -97,7 +147,10 @@ import LoadLedger
             try book.note(.acknowledged(key: "a", value: "1", at: receipt(3, 4)))
             try book.note(.sent(key: "b", value: "2"))
             try book.note(.refused(key: "b", value: "2"))
-            try book.note(.sent(key: "a", value: "3"))
+            let sent = Ledger.Event.sent(key: "a", value: "3", once: CoxswainClient.onceKey())
+            #expect(Ledger.Event(line: Substring(sent.line)) == sent)
+            #expect(Ledger.Event(line: "sent\ta\t3\tno key") == nil)
+            try book.note(sent)
 
             let (subject, ledger) = try LedgerFile.load(path)
             #expect(subject == Self.subject)

@@ -95,11 +95,15 @@ final class DemoLoad: Sendable {
         var whole = LedgerAudit()
         for table in tables {
             let ledger = table.book.current
-            whole.merge(try await LedgerAudit.run(ledger, of: table.subject, by: client, readers: Self.workers))
+            whole.merge(
+                try await LedgerAudit.run(ledger, of: table.subject, by: client, readers: Self.workers) { key, value in
+                    table.keys.firstIndex(of: key).map { table.row($0, value) } ?? table.subject.row(key, value)
+                })
             guard ledger.conflicts.isEmpty else {
                 throw DemoFailure("two writes were acknowledged at one place: \(ledger.conflicts[0])")
             }
         }
+        guard whole.undecided.isEmpty else { throw DemoFailure(whole.undecidedWords) }
         return whole
     }
 
@@ -152,9 +156,9 @@ final class DemoLoad: Sendable {
     /// - Returns: nil when it was not acknowledged.
     private func put(_ table: LoadTable, _ number: Int, value: String) async throws -> CoxswainClient.Receipt? {
         let key = table.keys[number]
-        try table.book.note(.sent(key: key, value: value))
+        let once = CoxswainClient.onceKey()
+        try table.book.note(.sent(key: key, value: value, once: once))
         do throws(ClientError) {
-            let once = CoxswainClient.onceKey()
             let receipt = try await Ledger.asking { () async throws(ClientError) in
                 try await client.put(
                     table.row(number, value), key: table.keyText(number), in: table.subject.table, once: once)

@@ -2,7 +2,7 @@
 // of the one that wrote it. A write is noted before it is sent; if the process dies then, its outcome is unknown, which is the truth.
 //
 //   coxswain-ledger 1 <tab> table <tab> key column <tab> value column
-//   sent              <tab> key   <tab> value
+//   sent              <tab> key   <tab> value [<tab> the key under which it happens once]
 //   acknowledged      <tab> key   <tab> value <tab> partition <tab> epoch <tab> run <tab> sequence [<tab> earlier]
 //   refused           <tab> key   <tab> value
 
@@ -19,6 +19,11 @@ struct LedgerSubject: Hashable, Sendable {
     let valueColumn: String
 
     var line: String { [Self.form, table, keyColumn, valueColumn].joined(separator: "\t") }
+
+    /// A row with nothing but its key and its value.
+    func row(_ key: String, _ value: String) -> JSONValue {
+        .object([keyColumn: .string(key), valueColumn: .string(value)])
+    }
 
     init(table: String, keyColumn: String, valueColumn: String) {
         self.table = table
@@ -37,7 +42,7 @@ extension Ledger.Event {
     /// Keys and values of loads hold neither tabs nor line ends.
     var line: String {
         switch self {
-        case .sent(let key, let value): return "sent\t\(key)\t\(value)"
+        case .sent(let key, let value, let once): return "sent\t\(key)\t\(value)" + (once.map { "\t\($0)" } ?? "")
         case .refused(let key, let value): return "refused\t\(key)\t\(value)"
         case .acknowledged(let key, let value, let receipt):
             let position = receipt.position
@@ -50,6 +55,9 @@ extension Ledger.Event {
         let parts = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
         switch (parts.first, parts.count) {
         case ("sent", 3): self = .sent(key: parts[1], value: parts[2])
+        case ("sent", 4):
+            guard let once = try? IdempotencyKey(parts[3]) else { return nil }
+            self = .sent(key: parts[1], value: parts[2], once: once)
         case ("refused", 3): self = .refused(key: parts[1], value: parts[2])
         case ("acknowledged", 7), ("acknowledged", 8):
             let numbers = parts[3..<7].compactMap { UInt64($0) }

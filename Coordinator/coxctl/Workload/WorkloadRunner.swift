@@ -106,12 +106,12 @@ struct WorkloadRunner: Sendable {
         _ item: UInt64, value: String, since: ContinuousClock.Instant? = nil, into report: inout WorkloadReport
     ) async throws {
         let start = since ?? ContinuousClock.now
-        let row = JSONValue.object([plan.keyColumn: .string(plan.key(item)), plan.valueColumn: .string(value)])
         let key = plan.key(item)
-        try book.note(.sent(key: key, value: value))
+        let row = plan.subject.row(key, value)
+        let once = CoxswainClient.onceKey()
+        try book.note(.sent(key: key, value: value, once: once))
         let receipt: CoxswainClient.Receipt
         do throws(ClientError) {
-            let once = CoxswainClient.onceKey()
             receipt = try await Ledger.asking { () async throws(ClientError) in
                 try await client.put(row, key: plan.keyText(item), in: plan.table, once: once)
             }
