@@ -17,7 +17,7 @@ import Transport
     private struct Plane: DataPlane {
         var node: NodeID { report.node }
         let routes: Routes
-        let report: AgentStatus
+        var report: AgentStatus
 
         func damageFound(in partition: PartitionID, _ what: String) {}
         func awaitHandOver(of partition: PartitionID, holding bytes: Int, until deadline: LogicalInstant) async -> Bool {
@@ -133,6 +133,31 @@ import Transport
         ] {
             #expect(body.contains(part), "\(part) in \(body)")
         }
+    }
+
+    @Test("a fence that stands for want of the coordinators' quorum is named beside its partition, and counted")
+    func fencedWithoutQuorum() async throws {
+        for isNamed in [false, true] {
+            var plane = try Plane()
+            plane.report.fenced = [PartitionID(7)]
+            if isNamed { plane.report.fencedWithoutQuorum = [PartitionID(7)] }
+            let answers = StatusAnswers(plane: plane, tokens: nil, furtherMetrics: { "" })
+            let body = try JSONDecoder().decode(Findings.self, from: Data(try await text(answers.status()).utf8))
+            let finding = isNamed ? "FENCED_NO_QUORUM" : nil
+            #expect(body == Findings(partitions: [.init(partition_id: 7, fenced: true, finding: finding)]))
+            let metrics = try await text(answers.metrics())
+            #expect(metrics.contains("coxswain_partitions_fenced_no_quorum \(isNamed ? 1 : 0)\n"))
+        }
+    }
+
+    /// What `/status` says of each partition's fence.
+    private struct Findings: Decodable, Equatable {
+        struct Entry: Decodable, Equatable {
+            let partition_id: UInt64
+            let fenced: Bool
+            let finding: String?
+        }
+        let partitions: [Entry]
     }
 
     @Test("/metrics is well-formed: every family has help and type before its samples")
