@@ -98,6 +98,9 @@ extension Errand {
     private static func decommission(_ topology: Topology, _ seed: UInt64) -> [Command] {
         let leavers = topology.nodes.values.filter(\.isDrainWanted).map(\.id).sorted()
         guard let node = pick(leavers, seed) else { return drain(topology, seed) }
+        // Two may be leaving, as two errands of one moment drain them: the second cannot be spared when the first has gone.
+        let copies = topology.tables.values.map(\.replicationFactor).max() ?? 0
+        guard nodes(topology).count >= copies else { return [.undrain(node)] }
         let isHeld = topology.partitions.values.contains {
             $0.inSync.contains(node) || $0.replica(on: node) != nil && $0.operation != nil
         }
