@@ -50,13 +50,12 @@ extension ClusterTests {
         let load = Load(rows)
         let first = try await primary(cluster)
         _ = try await load.during(prefix: "g") {
-            try await expectEventually("load", within: 10) { load.writes > 50 }
+            try await load.goesOn()
             let verdicts = try await self.total("gossip_verdicts_total", cluster, of: all)
             let closed = try await self.total("gossip_decrypt_failures_total", cluster, of: all)
             let outcome = try await self.coxctl(cluster, ["key", "gossip", "rotate"])
             #expect(outcome.status == 0, "\(outcome)")
-            let before = load.writes
-            try await expectEventually("writes after it", within: 10) { load.writes > before + 50 }
+            try await load.goesOn(by: 6)
             #expect(try await self.total("gossip_verdicts_total", cluster, of: all) == verdicts)
             #expect(try await self.total("gossip_decrypt_failures_total", cluster, of: all) == closed)
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Model
 import NIOHTTP1
 
 /// Rows of one table, read and written as a client does: at the primary's gateway, following refusals.
@@ -19,13 +20,17 @@ struct Rows: Sendable {
 
     private var headers: [(String, String)] { [("authorization", "Bearer \(token)")] }
 
-    /// Repeats until a gateway acknowledges, or the time is over. The value is the same each time, so repeating is harmless.
+    /// Repeats until a gateway acknowledges, or the time is over. It happens once under its key: an attempt that was given up, and arrives
+    /// late, cannot undo what was written since.
     ///
     /// - Parameter more: other columns, as JSON behind a comma.
     func put(_ name: String, _ value: Int, more: String = "", within seconds: Double = 20) async throws -> Outcome {
         let body = "{\"name\":\"\(name)\",\"value\":\(value)\(more)}"
+        var random = SystemRandomNumberGenerator()
+        let now = WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+        let once = [("idempotency-key", IdempotencyKey(madeAt: now, random: &random).description)]
         let answer = try await atPrimary("[\"\(name)\"]", within: seconds) { gateway, key in
-            try await cluster.clients.send(.PUT, url(gateway, key), body: body, headers: headers, within: 2)
+            try await cluster.clients.send(.PUT, url(gateway, key), body: body, headers: headers + once, within: 2)
         }
         guard let answer else { return .unknown }
         guard answer.status < 300 else { throw Failure("PUT \(name): \(answer.status) \(answer.text)") }
