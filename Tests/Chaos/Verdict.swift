@@ -7,6 +7,7 @@ import KeyEncoding
 import Launching
 import LoadLedger
 import Model
+import ProcessKit
 import SimulationKit
 
 struct Verdict: Sendable {
@@ -288,25 +289,17 @@ struct Verdict: Sendable {
 
     /// Storages on a disk that no replica is said to have there, and the other way round.
     private func leftovers() async throws -> [String] {
-        var wanted: [String: Set<String>] = [:]
+        var wanted: [String: Set<UInt64>] = [:]
         for partition in try Self.partitions(of: await cluster.topology()) {
             for replica in partition["replicas"]?.array ?? [] {
                 guard let name = replica["node"]?.string, let storage = replica["storage"]?.unsigned else {
                     throw ChaosFailure("nobody knows where \(replica.text) is")
                 }
-                wanted[name, default: []].insert("storage-\(storage).sqlite")
+                wanted[name, default: []].insert(storage)
             }
         }
-        var found: [String] = []
-        for agent in cluster.agents {
-            let name = agent.node.name
-            let data = cluster.data(of: agent)
-            let files = try FileManager.default.contentsOfDirectory(atPath: "\(data)/storages")
-            let databases = Set(files.filter { !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm") })
-            let expected = wanted[name] ?? []
-            for file in databases.subtracting(expected).sorted() { found.append("\(name) still has \(file)") }
-            for file in expected.subtracting(databases).sorted() { found.append("\(name) lacks \(file)") }
-        }
-        return found
+        var folders: [String: String] = [:]
+        for agent in cluster.agents { folders[agent.node.name] = cluster.data(of: agent) }
+        return try StorageFiles.differences(from: wanted, in: folders)
     }
 }

@@ -278,6 +278,23 @@ final class Cluster: Sendable {
         return found
     }
 
+    /// Waits until each agent's disk holds the storages of its replicas, and no other.
+    func expectNoLeftovers() async throws {
+        let folders = agentNames.map { ($0, folder.appending(path: "\($0)/data").path) }
+        try await expectEventually("nothing is left behind on a disk", within: 30) {
+            var wanted: [String: Set<UInt64>] = [:]
+            let partitions = try await self.api(.GET, "/cluster/topology").json["partitions"]?.array ?? []
+            for replica in partitions.flatMap({ $0["replicas"]?.array ?? [] }) {
+                guard let name = replica["node"]?.string, let storage = replica["storage"]?.string.flatMap(UInt64.init) else {
+                    throw Failure("nobody knows where \(replica) is")
+                }
+                wanted[name, default: []].insert(storage)
+            }
+            let found = try StorageFiles.differences(from: wanted, in: Dictionary(uniqueKeysWithValues: folders))
+            return !partitions.isEmpty && found.isEmpty
+        }
+    }
+
     private func read(_ path: String, of agent: String, at port: Int) async throws -> HTTP.Answer {
         try await (visitors[agent] ?? clients).send(.GET, "http://127.0.0.1:\(port)\(path)", within: 2)
     }
