@@ -128,9 +128,10 @@ extension AgentCore {
                 guard let descriptor = topology.partitions[child], descriptor.status != .deleting else { return false }
                 return ownReplica(of: descriptor)?.storage == local.storage
             }
+            // A start must not miss what its mirror counts on.
+            let isSaved = savedRevision >= changedAt[id] ?? .none
             if !isAwaited, local.installation == nil {
-                // A start must not miss what its mirror counts on.
-                if savedRevision >= changedAt[id] ?? .none { drop(id, at: now) }
+                if isSaved { drop(id, at: now) }
                 continue
             }
             let isBroken = retired.children.contains { child in
@@ -143,7 +144,7 @@ extension AgentCore {
             if isWanted {
                 // It is missed at once: nothing else may ever tell of it, for the engine has failed since it was learned.
                 for child in retired.children where locals[child] == nil { learn(child, continuing: false, at: now) }
-            } else {
+            } else if isSaved {
                 drop(id, at: now)
             }
         }

@@ -16,10 +16,8 @@ extension AgentCore {
         let known = retired.children.sorted().compactMap { topology.partitions[$0] }.filter { $0.status != .deleting }
         let children = known.filter { ownReplica(of: $0)?.storage == local.storage }
         if let merged = children.first, !merged.parents.isEmpty { return install(merged, at: now) }
-        guard let origin = children.first?.origin else {
-            drop(id, at: now)
-            return
-        }
+        // None is to be here: it goes as what nothing waits for (`abandonLostParents`).
+        guard let origin = children.first?.origin else { return }
         guard !replica.lacks(origin) else {
             // Every in-sync member had the record on disk when the split was committed: this disk has lost it (rule E4).
             locals[id]?.damage = "its log ends before its split at \(origin)"

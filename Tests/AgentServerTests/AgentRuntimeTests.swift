@@ -4,6 +4,7 @@ import Foundation
 import KeyEncoding
 import LogStorage
 import Model
+import Replication
 import Synchronization
 import Testing
 
@@ -333,14 +334,12 @@ import Testing
     func missingStorage(later: UInt64) throws {
         let identity = AgentIdentity(node: try NodeID("n1"), store: StoreID(1), generation: Generation(1))
         let own = ReplicaDescriptor(node: identity.node, store: identity.store, storage: StorageID(7), role: .inSync)
-        var topology = Topology()
-        topology.partitions[PartitionID(7)] = PartitionDescriptor(
+        let partition = PartitionDescriptor(
             id: PartitionID(7), table: TableID(1), range: .all, epoch: Epoch(3), primary: identity.node, replicas: [own],
             status: .active)
+        let topology = Topology(revision: Revision(history: 1, index: 9), changes: [.partition(partition)])
         var records = RecoveredPartition()
-        var hard = HardState()
-        hard.epoch = Epoch(3 + later)
-        records.add(.hardState(hard))
+        records.add(.hardState(PartitionID(7), HardState(epoch: Epoch(3 + later))))
         let core = AgentCore(
             identity: identity, topology: topology, recovered: [PartitionID(7): records], engine: [], unreadable: [],
             startedAt: .origin)
