@@ -341,8 +341,7 @@ import Testing
         var records = RecoveredPartition()
         records.add(.hardState(PartitionID(7), HardState(epoch: Epoch(3 + later))))
         let core = AgentCore(
-            identity: identity, topology: topology, recovered: [PartitionID(7): records], engine: [], unreadable: [],
-            startedAt: .origin)
+            identity: identity, topology: topology, recovered: [PartitionID(7): records], engine: [], startedAt: .origin)
         let found = StoreCheck.findings(in: StorageInventory(storages: [], damaged: []), [PartitionID(7): records], core)
         #expect(found.isEmpty == (later > 0))
     }
