@@ -183,6 +183,9 @@ extension Raft {
         if leadership?.transfer?.successor == peer { continueTransfer(at: now) }
         if case .snapshot(_, let offset, let sentAt) = progress.mode, now - sentAt > settings.electionTimeout {
             sendChunk(to: peer, offset: offset, at: now)
+        } else if case .probe = progress.mode {
+            // Also where nothing is left to send it, after a snapshot of the whole log: it is asked again until it says that the logs agree.
+            send(to: peer, evenEmpty: true, at: now)
         } else if progress.match < log.last.index {
             if progress.maySend(settings), progress.next <= log.last.index {
                 send(to: peer, evenEmpty: true, at: now)

@@ -206,7 +206,10 @@ extension Coordinator {
         catalog.coordinators[node].map { !$0.isLeaving } ?? false
     }
 
-    mutating func noteGone(_ member: MemberID) { present[member.node] = nil }
+    /// Its connection is lost. The node may be there with another store by now, which stays known.
+    mutating func noteGone(_ member: MemberID) {
+        if present[member.node] == member { present[member.node] = nil }
+    }
 
     /// Takes in members that came back with a new store, and those that were declared; one change at a time.
     mutating func planMembers(at now: LogicalInstant) {

@@ -69,6 +69,19 @@ import Testing
         try group.change([.promote(learner)], at: leader)
     }
 
+    @Test("a learner that has caught up is promoted though nothing is proposed and the probe after its snapshot was lost")
+    func promotedInQuiet() throws {
+        var (group, leader) = try Group.elected(3, joining: 1)
+        let learner = group.names[3]
+        try add(learner, to: &group, at: leader)
+        // The leader no longer knows where the logs agree, and has no entry left to find out with.
+        try group.input(.connectionLost(learner), to: leader)
+        group.wire.removeAll()
+        #expect(throws: Raft.Refusal.notCaughtUp(learner, behind: 0)) { try group.change([.promote(learner)], at: leader) }
+        try group.run(.milliseconds(50))
+        try group.change([.promote(learner)], at: leader)
+    }
+
     @Test("one change at a time: the next is refused until the joint configuration is left")
     func oneAtATime() throws {
         var (group, leader) = try Group.elected(3, joining: 2)

@@ -30,6 +30,11 @@ import Testing
             833_841_356_984,
             // A disk that stood still takes in that a partition was split elsewhere, but not yet the topology that says so.
             22_557_691_771,
+            // A coordinator's snapshot covers the whole log: there is nothing left to send, and nothing is proposed.
+            789_433_670_273,
+            22_557_690_743,
+            // A disk that stands still when calm returns.
+            789_433_670_235,
         ])
     func fixedSeeds(seed: UInt64) {
         switch ClusterRun(seed: seed).run() {

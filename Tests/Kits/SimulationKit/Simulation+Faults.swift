@@ -117,9 +117,8 @@ extension Simulation {
             hosts[host].disk.isFull = false
             hosts[host].disk.misdirects = nil
             hosts[host].diskFactor = 1
-            hosts[host].diskFreeAt = now
             hosts[host].clock.setDrift(0, at: now)
-            hosts[host].pausedUntil = now
+            goOn(host)
         }
         for host in hosts.indices where !core.contains(host) { abandon(host) }
         for host in core where !hosts[host].isUp { try start(host) }

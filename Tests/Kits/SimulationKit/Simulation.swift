@@ -10,7 +10,7 @@ package struct Simulation<System: SimulatedSystem> {
     enum Event {
         case deliver(Message, from: Int, to: Int)
         case wake(Int, number: UInt64)
-        case diskStep(Int, life: UInt64)
+        case diskStep(Int, life: UInt64, turn: UInt64)
         case diskFinished(Int, life: UInt64, ticket: UInt64, DiskFailure?)
         case start(Int, life: UInt64)
         case connectionLost(of: Int, at: Int)
@@ -32,6 +32,8 @@ package struct Simulation<System: SimulatedSystem> {
         var wakeSet: LogicalInstant?
         var pausedUntil = LogicalInstant.origin
         var diskFreeAt = LogicalInstant.origin
+        /// Rises with each disk step that is set: an earlier one that is still on its way is then void.
+        var diskTurn: UInt64 = 0
         var diskFactor: Int64 = 1
         var failsAfter: Int?
         var dies: Death?
@@ -113,7 +115,7 @@ package struct Simulation<System: SimulatedSystem> {
         switch event {
         case .deliver(let message, let from, let to): try deliver(message, from: from, to: to)
         case .wake(let host, let number): try wake(host, number)
-        case .diskStep(let host, let life): try diskStep(host, life)
+        case .diskStep(let host, let life, let turn): try diskStep(host, life, turn: turn)
         case .diskFinished(let host, let life, let ticket, let failure): try finish(ticket, failure, at: host, life)
         case .start(let host, let life):
             if hosts[host].life == life, !hosts[host].isUp, !abandoned.contains(host) { try start(host) }
@@ -262,14 +264,26 @@ package struct Simulation<System: SimulatedSystem> {
         let width = UInt64(plan.diskLatency.upperBound - plan.diskLatency.lowerBound + 1)
         let isEmpty = hosts[host].jobs[0].steps.isEmpty
         let latency = isEmpty ? 0 : (plan.diskLatency.lowerBound + Int64(random.next() % width)) * hosts[host].diskFactor
-        queue.push(.diskStep(host, life: hosts[host].life), at: max(now, hosts[host].diskFreeAt) + .microseconds(latency))
+        pushDiskStep(host, at: max(now, hosts[host].diskFreeAt) + .microseconds(latency))
     }
 
-    private mutating func diskStep(_ host: Int, _ life: UInt64) throws(Violation) {
-        guard hosts[host].life == life, let job = hosts[host].jobs.first else { return }
-        if hosts[host].diskFreeAt > now {
-            return queue.push(.diskStep(host, life: life), at: hosts[host].diskFreeAt)
-        }
+    private mutating func pushDiskStep(_ host: Int, at instant: LogicalInstant) {
+        hosts[host].diskTurn += 1
+        queue.push(.diskStep(host, life: hosts[host].life, turn: hosts[host].diskTurn), at: instant)
+    }
+
+    /// Ends a pause and a stall now: what had been put off to their ends is due.
+    mutating func goOn(_ host: Int) {
+        hosts[host].pausedUntil = now
+        hosts[host].diskFreeAt = now
+        hosts[host].wakeSet = nil
+        setWake(host)
+        if !hosts[host].jobs.isEmpty { pushDiskStep(host, at: now) }
+    }
+
+    private mutating func diskStep(_ host: Int, _ life: UInt64, turn: UInt64) throws(Violation) {
+        guard hosts[host].life == life, hosts[host].diskTurn == turn, let job = hosts[host].jobs.first else { return }
+        if hosts[host].diskFreeAt > now { return pushDiskStep(host, at: hosts[host].diskFreeAt) }
         if let death = hosts[host].dies {
             guard death.afterSteps > 0 else { return end(host, losesPower: death.losesPower, restartAfter: death.lasting) }
             hosts[host].dies?.afterSteps -= 1
