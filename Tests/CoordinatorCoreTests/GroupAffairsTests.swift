@@ -333,20 +333,6 @@ import Testing
         #expect(group.members[fresh]?.catalog == group.members[leader]?.catalog)
     }
 
-    @Test("a connection of the old store that is found to be lost late does not hide the new store")
-    func oldConnectionLostLate() throws {
-        var group = try CoordinatorGroup()
-        let leader = try #require(group.leader)
-        let old = try #require(group.follower)
-        group.down = [old]
-        let fresh = MemberID(old.node, store: StoreID(0x4F2A))
-        try group.start(fresh)
-        group.step(.appeared(fresh), at: leader)
-        group.step(.connectionLost(old), at: leader)
-        group.run(.seconds(1))
-        #expect(group.members[leader]?.raft.configuration.voters.contains(fresh) == true)
-    }
-
     @Test("a new store that is lost in its turn leaves no learner behind")
     func newStoreTwice() throws {
         var group = try CoordinatorGroup()

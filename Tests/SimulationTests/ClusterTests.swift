@@ -32,7 +32,6 @@ import Testing
             22_557_691_771,
             // A coordinator's snapshot covers the whole log: there is nothing left to send, and nothing is proposed.
             789_433_670_273,
-            22_557_690_743,
             // A disk that stands still when calm returns.
             789_433_670_235,
         ])
