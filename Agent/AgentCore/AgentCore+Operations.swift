@@ -46,7 +46,7 @@ extension AgentCore {
     private mutating func carryOut(_ act: Act, of id: PartitionID, _ replica: Replica, at now: LogicalInstant) {
         switch act {
         case .copy(let target):
-            guard let local = locals[id], local.mayCopy(to: target, at: now),
+            guard let local = locals[id], local.mayCopy(to: target, at: now), replica.hard.pendingJoin?.node != target,
                 let storage = replica.descriptor?.replica(on: target)?.storage, let term = replica.term
             else { return }
             locals[id]?.copying.insert(target)

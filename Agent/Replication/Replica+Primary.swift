@@ -321,8 +321,10 @@ extension Replica {
         // Who led before may have ordered the copy, and taken with it what came of the comparison.
         if ack.isCopied { peer.cameBySnapshot = true }
         peer.engine.note(ack.applied, of: min(peer.sentCommit, peer.durable), at: now)
-        // That an empty learner agrees to nothing at all is no reason to replay everything to it.
-        let canFollow = peer.mode != .snapshot || peer.received > 0 && peer.received >= log.base.sequence
+        // That an empty learner agrees to nothing at all is no reason to replay everything to it. After a start a peer speaks for what it
+        // knows to be committed, which may end before this log begins: how much more of its log agrees the search goes on to find.
+        let isWithinReach = peer.received >= log.base.sequence
+        let canFollow = isWithinReach && (peer.mode != .snapshot || peer.received > 0)
         if peer.mode != .streaming, canFollow {
             peer.mode = .streaming
             peer.flights = []
@@ -416,8 +418,10 @@ extension Replica {
             let isMute =
                 leases.isFit(at: now) && peer.unansweredSince.map { now >= $0 + settings.openingTimeout } ?? false
             let isLate = owes(peer, for: patience, at: now)
-            guard peer.hasLost || isSpare(member) && (isLate || isMute) else { continue }
-            let cause: EvictionCause = peer.hasLost ? .hasLost : isMute ? .isMute : .owes
+            // What a pending member holds is not given up for a snapshot while a join may be on its way that counts on it (rule R4).
+            let hasLost = peer.hasLost || hard.pendingJoin?.node == member && peer.mode == .snapshot
+            guard hasLost || isSpare(member) && (isLate || isMute) else { continue }
+            let cause: EvictionCause = hasLost ? .hasLost : isMute ? .isMute : .owes
             return evict(member, because: cause, from: descriptor, at: now)
         }
     }

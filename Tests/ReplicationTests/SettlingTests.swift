@@ -136,6 +136,53 @@ import Testing
         #expect(cluster.acknowledged[caller] == nil)
     }
 
+    @Test("a pending learner that needs a snapshot is left out at once, before anything that it holds is given up (R4)")
+    func pendingLearnerNeedsSnapshot() throws {
+        let cluster = try withPendingJoin()
+        let learner = cluster.node(2)
+        let held = cluster.node(0).replica.log.lastSequence
+        let nack = ReplicationMessage.Nack(
+            term: learner.replica.heardTerm, refused: held, hint: .zero, committed: .zero, wantsSnapshot: true,
+            incarnation: learner.replica.incarnation + 1, heard: learner.replica.heardTerm)
+        cluster.cut = [[cluster.order[0], learner.id].sorted()]
+        cluster.give(cluster.order[0], [.received(message(.nack(nack), in: cluster), from: learner.id)])
+        cluster.run(.milliseconds(20))
+        #expect(cluster.evictionsAsked[learner.id]?.last == .hasLost)
+        cluster.coordinatorsUp = true
+        #expect(cluster.run(until: { $0.node(0).replica.hard.pendingJoin == nil }, atMost: .seconds(1)))
+    }
+
+    @Test("a learner whose first word after a start is older than the log of its primary is asked for more, not filled anew (F5)")
+    func firstWordAfterStart() throws {
+        var settings = ReplicationSettings()
+        (settings.historyBytes, settings.learnerBytes) = (10 * 56, 10 * 56)
+        let cluster = try ReplicaGroup(seed: 1, nodes: 3, inSync: 2, fault: .none, settings: settings)
+        #expect(cluster.run(until: { $0.node(0).replica.isServing }))
+        for _ in 0..<100 { cluster.write(at: cluster.order[0]) }
+        cluster.run(.milliseconds(500))
+        let (primary, learner) = (cluster.node(0), cluster.order[2])
+        let (last, base) = (primary.replica.log.last, primary.replica.log.base)
+        #expect(base.sequence > 2)
+        let term = try #require(primary.replica.term)
+        let store = ReplicaDescriptor(node: learner, store: cluster.node(2).store, storage: StorageID(8), role: .learner)
+        cluster.cut = [[cluster.order[0], learner].sorted()]
+        cluster.commit { $0.replicas.append(store) }
+        #expect(cluster.run(until: { $0.node(0).replica.progress(of: learner, at: $0.now) != nil }))
+        let refused = ReplicationMessage.Nack(
+            term: term, refused: last.sequence, hint: last.position, committed: .zero, wantsSnapshot: false, incarnation: 1 << 50,
+            heard: term)
+        let first = ReplicationMessage.Ack(
+            term: term, received: 2, durable: 2, verified: nil, incarnation: 1 << 50, applied: 2, spokenAt: cluster.now)
+        for body in [ReplicationMessage.Body.nack(refused), .ack(first)] {
+            cluster.give(cluster.order[0], [.received(message(body, in: cluster), from: learner)])
+        }
+        #expect(primary.replica.progress(of: learner, at: cluster.now)?.needsSnapshot == false)
+    }
+
+    private func message(_ body: ReplicationMessage.Body, in cluster: ReplicaGroup) -> ReplicationMessage {
+        ReplicationMessage(partition: cluster.partition, epoch: cluster.descriptor.epoch, body: body)
+    }
+
     @Test("what a peer acknowledged from a log that it has given up since counts no more (E4, R4)")
     func incarnations() {
         var peer = PeerProgress(next: 1)
