@@ -41,7 +41,8 @@ extension AgentCore {
         }
     }
 
-    /// A member that cannot serve says so and leaves the in-sync set; where it led, another takes its place (rule F6).
+    /// A member that cannot serve says so and leaves the in-sync set; where it led, another takes its place (rule F6). A learner leaves the
+    /// epoch in which it has spoken, before its copy is made anew (rule R4).
     mutating func giveUpDamaged(at now: LogicalInstant) {
         var damaged: Set<PartitionID> = []
         for (id, local) in locals where local.isDamaged {
@@ -50,10 +51,14 @@ extension AgentCore {
             damaged.formUnion(local.installation?.children.map(\.id) ?? [])
         }
         for id in damaged.sorted() {
-            guard let partition = topology.partitions[id], partition.inSync.count > 1,
-                ownReplica(of: partition)?.role == .inSync
-            else { continue }
-            leave(partition, because: .isDamaged, at: now)
+            guard let partition = topology.partitions[id], let own = ownReplica(of: partition) else { continue }
+            let isAsked =
+                switch own.role {
+                case .inSync: partition.inSync.count > 1
+                // For its epoch to rise.
+                case .learner: isCurrent && locals[id].map { !$0.isDropping && isCountedOn($0, of: partition) } ?? false
+                }
+            if isAsked { leave(partition, because: .isDamaged, at: now) }
         }
     }
 
@@ -89,13 +94,21 @@ extension AgentCore {
         }
     }
 
-    /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6).
+    /// A damaged copy that no write waits for is given up and made anew, by a snapshot (rules E4, F6), once nothing counts on what it was.
     mutating func rebuildIfLearner(_ id: PartitionID, at now: LogicalInstant) {
         guard let local = locals[id], local.isDamaged, local.retryAt.map({ $0 <= now }) ?? true,
             let descriptor = topology.partitions[id], !isBehind(descriptor, local), let own = ownReplica(of: descriptor)
         else { return }
         let isNew = descriptor.status == .creating && unreadable[local.storage] != nil
-        if own.role == .learner || isNew { drop(id, at: now) }
+        if own.role == .learner && !isCountedOn(local, of: descriptor) || isNew { drop(id, at: now) }
+    }
+
+    /// Whether what a copy here has acknowledged may yet have it taken into the in-sync set: in an epoch in which it has spoken, a join may be
+    /// on its way. Made anew in that epoch it would be counted for whole, with as much as has come back of it by then (rules R4, E4). A
+    /// start does not know all that was said; what it finds damaged its registration names, and the epoch rises for that.
+    private func isCountedOn(_ local: LocalReplica, of descriptor: PartitionDescriptor) -> Bool {
+        guard !settings.mutated(.rebuildsAtOnce) else { return false }
+        return !isCurrent || descriptor.epoch <= max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
     }
 
     /// Takes up what the engine failed at a while ago: a removal that it did not do, a copy that it could not keep.

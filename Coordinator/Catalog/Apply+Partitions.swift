@@ -61,7 +61,8 @@ extension Transaction {
     ///
     /// It keeps its place in the descriptor and catches up from the log. Splits, merges and transfers that counted on it end. A member whose
     /// copy is damaged, or whose engine is stuck, leaves the set itself, and where it led another is promoted (rule F6). Leaving out a learner changes nothing
-    /// but the epoch: what settles a join that its primary has proposed and cannot wait for (rule R4).
+    /// but the epoch: what settles a join that its primary has proposed and cannot wait for, or that counts on a copy that the learner itself
+    /// has found damaged (rule R4).
     /// - Throws: `notPrimary`, `notInSync`, `lastReplica`.
     private mutating func evict(
         _ member: NodeID, from id: PartitionID, by node: NodeID, expecting epoch: Epoch
@@ -69,7 +70,7 @@ extension Transaction {
         let partition = try require(id, expecting: epoch)
         if member != node { _ = try requireOwn(id, primary: node, expecting: epoch) }
         guard partition.inSync.contains(member) else {
-            guard member != node, partition.learners.contains(member) else {
+            guard partition.learners.contains(member) else {
                 throw CatalogRejection(.notInSync, "node \(member) is not in sync for partition \(id)")
             }
             putRaised(partition)

@@ -10,7 +10,7 @@ package struct StateHash: Hashable, Sendable {
     /// Names what is hashed and how. Rises with every change of it, and of what an entry does: members of two versions of this program
     /// must not take each other for damaged. The audit trail's head is mixed in and never forgets: the texts of commands' names and
     /// subjects stay as they are for ever.
-    package static let form: UInt32 = 9
+    package static let form: UInt32 = 10
 
     package private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
 

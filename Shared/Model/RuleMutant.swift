@@ -89,6 +89,8 @@ package enum RuleMutant: String, CaseIterable, Sendable {
     case believesShortLogs
     /// A copy that the engine found damaged goes on. (F6)
     case servesDamaged
+    /// A damaged learner is made anew in the epoch in which it has spoken. (R4)
+    case rebuildsAtOnce
     /// A change of the topology is applied to another one than it was made from. (T3)
     case takesGaps
     /// A descriptor older than what the disk has acknowledged under gives a role. (E1)

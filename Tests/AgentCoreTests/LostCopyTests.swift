@@ -35,4 +35,30 @@ import Testing
         world.run(.seconds(5))
         #expect(machine.core.locals[id]?.damage != nil && machine.core.locals[id]?.replica?.isServing != true)
     }
+
+    @Test("a damaged learner leaves the epoch in which it has spoken before its copy is made anew (R4)")
+    func leavesItsEpoch() throws {
+        let world = try World.active(seed: 2, nodes: 2, copies: 2, loss: 0)
+        world.write(for: .milliseconds(300))
+        let (old, new) = (world.order[0], world.order[1])
+        let id = world.partitions[0].id
+        let machine = try #require(world.machines[new])
+        world.cut = [[old, new]]
+        world.catalog.evict(id, new)
+        #expect(world.run(until: { machine.core.topology.partitions[id]?.learners == [new] }))
+        let spokenIn = world.partitions[0].epoch
+        world.mayDamage = true
+        world.coordinatorsUp = false
+        world.give(machine, [.failed(id, "the world broke it")])
+        world.run(.seconds(3))
+        let local = try #require(machine.core.locals[id])
+        #expect(local.damage != nil && !local.isDropping && world.partitions[0].epoch == spokenIn)
+        world.coordinatorsUp = true
+        #expect(
+            world.run(until: { machine.core.locals[id].map { $0.damage == nil && !$0.isDropping } ?? true }),
+            "\(world.describe())")
+        #expect(world.partitions[0].epoch > spokenIn && world.partitions[0].learners == [new])
+        world.cut = []
+        #expect(world.settle() == [])
+    }
 }

@@ -223,6 +223,19 @@ import Testing
         for child in children { #expect(try partition(world, child.id).epoch == child.epoch.next) }
     }
 
+    @Test("a learner may have the epoch raised in which it has spoken, for itself alone (R4)")
+    func learnerLeavesEpoch() throws {
+        var (world, id) = try withLearner()
+        let before = try partition(world, id)
+        let learner = try #require(before.learners.first)
+        let late = PartitionProposal.joinInSync(id, node: learner, store: StoreID(200), expecting: before.epoch)
+        try world.propose(.evict(id, node: learner, expecting: before.epoch), from: learner)
+        let after = try partition(world, id)
+        #expect(after.epoch == before.epoch.next && after.replicas == before.replicas && after.primary == before.primary)
+        #expect(try world.propose(late, from: n1).refusal == .staleEpoch)
+        #expect(try world.propose(.evict(id, node: n1, expecting: after.epoch), from: learner).refusal == .notPrimary)
+    }
+
     @Test("a move goes on at the next epoch when a learner beside it comes back without its copy (R4)")
     func moveBesideLostLearner() throws {
         var (world, id) = try withLearner()

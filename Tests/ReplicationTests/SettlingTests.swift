@@ -152,7 +152,8 @@ import Testing
         #expect(cluster.run(until: { $0.node(0).replica.hard.pendingJoin == nil }, atMost: .seconds(1)))
     }
 
-    @Test("a learner whose first word after a start is older than the log of its primary is asked for more, not filled anew (F5)")
+    @Test(
+        "a learner whose first word after a start is older than the log of its primary is asked for more, not filled anew (F5)")
     func firstWordAfterStart() throws {
         var settings = ReplicationSettings()
         (settings.historyBytes, settings.learnerBytes) = (10 * 56, 10 * 56)
@@ -169,7 +170,8 @@ import Testing
         cluster.commit { $0.replicas.append(store) }
         #expect(cluster.run(until: { $0.node(0).replica.progress(of: learner, at: $0.now) != nil }))
         let refused = ReplicationMessage.Nack(
-            term: term, refused: last.sequence, hint: last.position, committed: .zero, wantsSnapshot: false, incarnation: 1 << 50,
+            term: term, refused: last.sequence, hint: last.position, committed: .zero, wantsSnapshot: false,
+            incarnation: 1 << 50,
             heard: term)
         let first = ReplicationMessage.Ack(
             term: term, received: 2, durable: 2, verified: nil, incarnation: 1 << 50, applied: 2, spokenAt: cluster.now)

@@ -53,6 +53,7 @@ package struct ClusterStory: Sendable {
         ClusterStory("forced over a member", CatalogStories.forcedOverMember),
         ClusterStory("forced beside learners", CatalogStories.forcedBesideLearners),
         ClusterStory("forced onto nothing", ProcessStories.forcedOntoNothing),
+        ClusterStory("damaged learner", ProcessStories.damagedLearner),
         ClusterStory("forced promotion", ForcedPromotionRun.story),
         ClusterStory("forgotten fence") { (bug) throws(Violation) in try ReplicaStories.forgottenFence(bug?.rule) },
         ClusterStory("silent member") { (bug) throws(Violation) in try ReplicaStories.silentMember(bug?.rule) },

@@ -64,6 +64,10 @@ struct HandDrivenProcess {
         try pass(.milliseconds(20))
     }
 
+    func isDamaged(_ partition: PartitionID) -> Bool {
+        process.agent?.core.replicas(at: now).contains { $0.partition == partition && $0.damage != nil } ?? false
+    }
+
     /// It stands still.
     mutating func stall(_ span: Span) { now = now + span }
 

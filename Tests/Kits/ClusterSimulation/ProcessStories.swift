@@ -219,6 +219,31 @@ enum ProcessStories {
         }
     }
 
+    /// A learner finds its copy damaged, while a join may be on its way that counts on it.
+    static func damagedLearner(_ bug: ClusterBug?) throws(Violation) {
+        var catalog = try HandDrivenCatalog(bug)
+        var agent = try HandDrivenProcess(3, bug, mayDamage: true)
+        let nodes = catalog.places.agents
+        try catalog.createTable(on: [4, 3])
+        try agent.learn(catalog.topology)
+        try catalog.finishTable()
+        let made = try catalog.partition
+        try agent.learn(catalog.topology)
+        let evict = PartitionProposal.evict(made.id, node: nodes[0], expecting: made.epoch)
+        guard try catalog.propose(evict, from: nodes[1]) else { throw Violation("a member cannot be left out") }
+        try agent.learn(catalog.topology)
+        try agent.fail(made.id)
+        try agent.pass(.seconds(5), pace: .milliseconds(10))
+        guard agent.isDamaged(made.id) else {
+            throw Violation("a learner makes its copy anew in an epoch in which it may be taken into the in-sync set for what it was")
+        }
+        let leave = PartitionProposal.evict(made.id, node: nodes[0], expecting: try catalog.partition.epoch)
+        guard try catalog.propose(leave, from: nodes[0]) else { throw Violation("a learner cannot leave its epoch") }
+        try agent.learn(catalog.topology)
+        try agent.pass(.seconds(5), pace: .milliseconds(10))
+        if agent.isDamaged(made.id) { throw Violation("a learner's damaged copy is never made anew") }
+    }
+
     /// A coordinator that hears nobody is asked whether it has a quorum.
     static func lonelyCoordinator(_ bug: ClusterBug?) throws(Violation) {
         let places = try ClusterPlaces.ofStories()
