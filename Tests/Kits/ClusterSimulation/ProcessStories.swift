@@ -235,7 +235,7 @@ enum ProcessStories {
         try agent.fail(made.id)
         try agent.pass(.seconds(5), pace: .milliseconds(10))
         guard agent.isDamaged(made.id) else {
-            throw Violation("a learner makes its copy anew in an epoch in which it may be taken into the in-sync set for what it was")
+            throw Violation("a learner makes its copy anew in an epoch in which it may join for what it was")
         }
         let leave = PartitionProposal.evict(made.id, node: nodes[0], expecting: try catalog.partition.epoch)
         guard try catalog.propose(leave, from: nodes[0]) else { throw Violation("a learner cannot leave its epoch") }
