@@ -108,7 +108,7 @@ extension AgentCore {
     /// start does not know all that was said; what it finds damaged its registration names, and the epoch rises for that.
     private func isCountedOn(_ local: LocalReplica, of descriptor: PartitionDescriptor) -> Bool {
         guard !settings.mutated(.rebuildsAtOnce) else { return false }
-        return !isCurrent || descriptor.epoch <= max(local.provenEpoch, local.replica?.spokenIn ?? Epoch(0))
+        return !isCurrent || descriptor.epoch <= max(local.provenEpoch, local.replica?.hard.epoch ?? Epoch(0))
     }
 
     /// Takes up what the engine failed at a while ago: a removal that it did not do, a copy that it could not keep.

@@ -150,7 +150,6 @@ extension Replica {
         let saved = min(durable, agreed)
         guard saved + 1 > ackedDurable else { return }
         ackedDurable = saved + 1
-        if agreed > 0, let epoch = descriptor?.epoch { spokenIn = epoch }
         let ack = ReplicationMessage.Ack(
             term: heardTerm, received: agreed, durable: saved, verified: lastVerified, incarnation: incarnation,
             applied: applied, spokenAt: now, isCopied: hard.isCopied)

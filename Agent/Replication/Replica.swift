@@ -150,8 +150,6 @@ package struct Replica: Hashable, Sendable {
     /// Which of this node's logs of the partition this is: raised by every start, and whenever what was held is given up. Within one
     /// of them, and one term, what is acknowledged stays (rule E4).
     package internal(set) var incarnation: UInt64
-    /// The newest epoch in which it may have acknowledged anything that it holds, so that a join may count on it (rule R4).
-    package internal(set) var spokenIn: Epoch
     /// How often this replica was promoted.
     var promotions: UInt64 = 0
     /// Nodes that may still serve by a lease of this node, in an epoch that is over (rule R5).
@@ -188,7 +186,6 @@ package struct Replica: Hashable, Sendable {
         self.settings = settings
         self.log = log
         self.hard = hard
-        self.spokenIn = hard.epoch
         self.durable = log.lastSequence
         let applied = applied ?? log.base.sequence
         self.commit = applied

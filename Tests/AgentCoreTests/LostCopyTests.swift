@@ -61,30 +61,4 @@ import Testing
         world.cut = []
         #expect(world.settle() == [])
     }
-
-    @Test("a learner whose copies fail before they are whole raises no epoch for any of them (R4)")
-    func failsWhileFilled() throws {
-        let world = try World.active(seed: 3, nodes: 2, copies: 2, loss: 0)
-        world.write(for: .milliseconds(300))
-        let (old, new) = (world.order[0], world.order[1])
-        let id = world.partitions[0].id
-        let machine = try #require(world.machines[new])
-        world.cut = [[old, new]]
-        world.catalog.evict(id, new)
-        world.mayDamage = true
-        #expect(world.run(until: { machine.core.topology.partitions[id]?.learners == [new] }))
-        var epochs: Set<Epoch> = []
-        for _ in 0..<5 {
-            world.give(machine, [.failed(id, "the world broke it")])
-            #expect(
-                world.run(until: {
-                    guard let local = machine.core.locals[id], local.damage == nil, !local.isDropping else { return false }
-                    return local.replica?.isEmpty == true && local.replica?.descriptor != nil
-                }), "\(world.describe())")
-            epochs.insert(world.partitions[0].epoch)
-        }
-        #expect(epochs.count == 1, "\(epochs)")
-        world.cut = []
-        #expect(world.settle() == [])
-    }
 }
